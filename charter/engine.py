@@ -1,0 +1,175 @@
+"""``decide``: the charter's rules over the facts. Pure: no clock, no network, no database.
+
+The same function runs at the door, at the hub, in a preview and in a simulation, so
+all four give the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, time
+from zoneinfo import ZoneInfo
+
+from charter.decision import CODES, Decision, Reason, Terms
+from charter.facts import Facts, Fault
+from charter.model import Charter
+from charter.rules import Rules
+
+_ORDER = {code: place for place, code in enumerate(CODES)}
+# A home in one of these states is part of the network, however seldom it is heard.
+_MEMBER_STATES = ("connected", "late", "offline")
+
+
+def decide(charter: Charter, facts: Facts, now: datetime) -> Decision:
+    """Decide whether this pass is admitted at this host now (aware), and on what terms.
+
+    All reasons that apply are given, in the order of ``CODES``. At her own home a member
+    is no visitor: only the pass, the hours and the room left are looked at.
+    """
+    reasons = list(_pass_reasons(charter.rules, facts, now))
+    unverified: list[str] = []
+    at_home = facts.home is not None and facts.home == facts.host
+    if facts.home is not None and not at_home:
+        reasons += _home_reasons(charter, facts)
+        reasons += _person_reasons(charter.rules, facts, now)
+        unverified += _unverified(charter.rules, facts)
+    reasons += _space_reasons(charter.rules, facts)
+    if not at_home:
+        reasons += _host_reasons(charter, facts)
+        reasons += _offline_reasons(charter.rules, facts)
+    return Decision(
+        charter=charter.version,
+        online=facts.online,
+        reasons=tuple(sorted(reasons, key=lambda reason: _ORDER[reason.code])),
+        terms=_terms(charter.rules, facts, now),
+        unverified=tuple(unverified),
+    )
+
+
+def _pass_reasons(rules: Rules, facts: Facts, now: datetime) -> Iterator[Reason]:
+    articles = rules.articles
+    for fault in sorted(set(facts.faults), key=lambda f: (_ORDER[f.code], f.detail)):
+        article = articles.membership if fault.code.startswith("home_") else articles.pass_
+        yield Reason(fault.code, article, _detail(fault))
+
+
+def _detail(fault: Fault) -> dict[str, str]:
+    return {"detail": fault.detail} if fault.detail else {}
+
+
+def _home_reasons(charter: Charter, facts: Facts) -> Iterator[Reason]:
+    article = charter.rules.articles.membership
+    known = not any(fault.code.startswith("home_") for fault in facts.faults)
+    if known and facts.home_state == "suspended":
+        yield Reason("home_suspended", article, {"node": facts.home})
+    elif known and facts.home_state not in _MEMBER_STATES:
+        yield Reason("home_unknown", article, {"node": facts.home})
+    elif known and facts.home_signed != charter.version:
+        yield Reason("charter_unsigned", article, {"node": facts.home})
+
+
+def _person_reasons(rules: Rules, facts: Facts, now: datetime) -> Iterator[Reason]:
+    eligible = rules.eligible_plans
+    if eligible and facts.plan not in eligible.classes:
+        params = {"plan": facts.plan, "eligible": list(eligible.classes)}
+        yield Reason("plan_not_eligible", eligible.article, params)
+    if rules.seniority:
+        yield from _seniority(rules.seniority.article, rules.seniority.days, facts, now)
+    adds = 0 if facts.counted_already else 1
+    if rules.half_days:
+        limits = rules.half_days
+        for code, used, limit in (
+            ("quota_host", facts.used_host, limits.per_host),
+            ("quota_network", facts.used_network, limits.network),
+        ):
+            if used is not None and used + adds > limit:
+                yield Reason(code, limits.article, {"used": used, "limit": limit})
+    floor, included = rules.reciprocity_floor, facts.home_half_days
+    used = facts.used_network
+    if floor and included is not None and used is not None and used + adds > included:
+        yield Reason("reciprocity_floor", floor.article, {"used": used, "limit": included})
+
+
+def _seniority(article: int, days: int, facts: Facts, now: datetime) -> Iterator[Reason]:
+    """The hub knows since when she is a member; a door alone has the pass's first day."""
+    if facts.member_since is not None:
+        member_for = (now.astimezone(ZoneInfo(facts.timezone)).date() - facts.member_since).days
+        if member_for < days:
+            yield Reason("seniority", article, {"days": max(member_for, 0), "limit": days})
+    elif facts.usable_from is not None and now < facts.usable_from:
+        yield Reason("seniority", article, {"from": facts.usable_from.isoformat(), "limit": days})
+
+
+def _unverified(rules: Rules, facts: Facts) -> Iterator[str]:
+    if rules.seniority and facts.member_since is None and facts.usable_from is None:
+        yield "seniority"
+    if rules.half_days and facts.used_host is None:
+        yield "quota_host"
+    if rules.half_days and facts.used_network is None:
+        yield "quota_network"
+    if rules.reciprocity_floor and facts.home_half_days is not None and facts.used_network is None:
+        yield "reciprocity_floor"
+
+
+def _space_reasons(rules: Rules, facts: Facts) -> Iterator[Reason]:
+    if facts.opening is None:
+        next_opening = facts.next_opening.isoformat() if facts.next_opening else None
+        yield Reason("space_closed", rules.opening_hours.article, {"next_opening": next_opening})
+    if facts.capacity is not None and facts.people_present >= facts.capacity:
+        params = {"present": facts.people_present, "capacity": facts.capacity}
+        yield Reason("space_full", rules.articles.host, params)
+
+
+def _host_reasons(charter: Charter, facts: Facts) -> Iterator[Reason]:
+    rules = charter.rules
+    if facts.host_state not in _MEMBER_STATES:
+        yield Reason("paused", rules.articles.membership, {"by": "network"})
+    elif facts.paused:
+        yield Reason("paused", rules.articles.host, {"by": "host"})
+    if facts.host_signed != charter.version:
+        yield Reason("charter_unsigned", rules.articles.membership, {"node": facts.host})
+    if rules.guest_cap:
+        cap = max(facts.guest_cap, rules.guest_cap.at_least)
+        if facts.guests_present >= cap:
+            params = {"present": facts.guests_present, "limit": cap}
+            yield Reason("guest_cap", rules.guest_cap.article, params)
+
+
+def _offline_reasons(rules: Rules, facts: Facts) -> Iterator[Reason]:
+    if facts.online:
+        return
+    rule = rules.offline
+    if facts.offline_visits >= rule.visits_per_pass:
+        params = {"used": facts.offline_visits, "limit": rule.visits_per_pass}
+        yield Reason("offline_budget", rule.article, params)
+    age = facts.trust_list_age
+    if age is None or age > rule.trust_list_hours * 3600:
+        hours = None if age is None else age // 3600
+        yield Reason(
+            "trust_list_stale", rule.article, {"hours": hours, "limit": rule.trust_list_hours}
+        )
+
+
+def _terms(rules: Rules, facts: Facts, now: datetime) -> Terms:
+    adds = 0 if facts.counted_already else 1
+    host = network = None
+    if rules.half_days:
+        host = _left(rules.half_days.per_host, facts.used_host, adds)
+        network = _left(rules.half_days.network, facts.used_network, adds)
+        if rules.reciprocity_floor and facts.home_half_days is not None and network is not None:
+            network = min(network, _left(facts.home_half_days, facts.used_network, adds) or 0)
+    until = facts.opening[1] if facts.opening else None
+    if until is not None and 0 in (host, network):
+        until = _end_of_half_day(now, until, rules.opening_hours.split, facts.timezone)
+    return Terms(until, facts.services, host, network)
+
+
+def _left(limit: int, used: int | None, adds: int) -> int | None:
+    return None if used is None else max(0, limit - used - adds)
+
+
+def _end_of_half_day(now: datetime, closing: datetime, split: time, timezone: str) -> datetime:
+    """With no further half-day left, a morning visit ends at the split."""
+    local = now.astimezone(ZoneInfo(timezone))
+    ends = datetime.combine(local.date(), split, local.tzinfo)
+    return min(ends, closing) if local < ends else closing

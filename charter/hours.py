@@ -1,0 +1,92 @@
+"""When a space is open: a week, and the dates that differ from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+WEEKDAYS = ("mo", "tu", "we", "th", "fr", "sa", "su")
+Interval = tuple[time, time]
+
+
+class HoursError(ValueError):
+    """The schedule cannot be read; the message names the place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Local opening intervals by weekday (Monday first); ``exceptions`` replaces whole dates.
+
+    An end that is not after its start means the next day (a bar open past midnight).
+    """
+
+    zone: ZoneInfo
+    week: tuple[tuple[Interval, ...], ...]
+    exceptions: Mapping[date, tuple[Interval, ...]]
+
+    def on(self, day: date) -> tuple[Interval, ...]:
+        return self.exceptions.get(day, self.week[day.weekday()])
+
+    def opening_at(self, instant: datetime) -> tuple[datetime, datetime] | None:
+        """Return the aware (opening, closing) that holds this instant, or None if closed."""
+        instant = instant.astimezone(UTC)  # two times of one zone would be compared by their clocks
+        local_day = instant.astimezone(self.zone).date()
+        for day in (local_day - timedelta(1), local_day):
+            for start, end in self.on(day):
+                opening = datetime.combine(day, start, self.zone)
+                closing = datetime.combine(
+                    day if end > start else day + timedelta(1), end, self.zone
+                )
+                if opening <= instant < closing:
+                    return opening, closing
+        return None
+
+    def next_opening(self, instant: datetime, days: int = 31) -> datetime | None:
+        """Return when the space opens next after this instant, within so many days."""
+        instant = instant.astimezone(UTC)
+        local_day = instant.astimezone(self.zone).date()
+        for offset in range(days + 1):
+            day = local_day + timedelta(offset)
+            for start, _ in self.on(day):
+                opening = datetime.combine(day, start, self.zone)
+                if opening > instant:
+                    return opening
+        return None
+
+
+def _intervals(where: str, value: Any) -> tuple[Interval, ...]:
+    try:
+        pairs = [(time.fromisoformat(start), time.fromisoformat(end)) for start, end in value]
+    except (TypeError, ValueError):
+        raise HoursError(f'{where}: pairs of times like ["09:00", "19:00"] are expected') from None
+    return tuple(sorted(pairs))
+
+
+def read_schedule(document: Mapping[str, Any]) -> Schedule:
+    """Read ``{"timezone", "week": {"mo": [["09:00", "19:00"]], …}, "exceptions": {date: […]}}``.
+
+    A weekday that is absent is closed. Raises HoursError.
+    """
+    try:
+        zone = ZoneInfo(document["timezone"])
+    except (KeyError, TypeError, ValueError, OSError):
+        raise HoursError("timezone: a name like Europe/Paris is expected") from None
+    week = document.get("week") or {}
+    unknown = sorted(set(week) - set(WEEKDAYS))
+    if unknown:
+        raise HoursError(f"week: unknown day {unknown[0]}")
+    exceptions = {}
+    for day, value in (document.get("exceptions") or {}).items():
+        try:
+            parsed = date.fromisoformat(day)
+        except (TypeError, ValueError):
+            raise HoursError("exceptions: a date like 2026-12-24 is expected") from None
+        exceptions[parsed] = _intervals(f"exceptions.{day}", value)
+    return Schedule(
+        zone=zone,
+        week=tuple(_intervals(f"week.{name}", week.get(name, ())) for name in WEEKDAYS),
+        exceptions=exceptions,
+    )

@@ -1,0 +1,154 @@
+"""What each reason says to the person at the desk, in French and English.
+
+Beside the rules rather than in a catalogue, so that every program that decides can explain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+_TEXTS: dict[str, tuple[str, str]] = {
+    "pass_malformed": (
+        "Ce n’est pas un pass Passerelle lisible.",
+        "This is not a readable Passerelle pass.",
+    ),
+    "pass_malformed.key_binding": (
+        "Le téléphone n’a pas prouvé que ce pass est le sien. Demandez d’ouvrir la page du pass.",
+        "The phone did not prove that this pass is its own. Ask to open the pass page.",
+    ),
+    "pass_malformed.signature": (
+        "Ce pass a été modifié : sa signature n’est pas celle de l’espace d’origine.",
+        "This pass was altered: its signature is not the home space’s.",
+    ),
+    "pass_expired": (
+        "Ce pass a expiré. Il se renouvelle sur la page du pass, avec du réseau.",
+        "This pass has expired. It renews on the pass page, with a network.",
+    ),
+    "pass_stale": (
+        "Ce code date de plus de 90 secondes, ou l’horloge du téléphone est fausse. "
+        "Demandez un code frais.",
+        "This code is more than 90 seconds old, or the phone’s clock is wrong. "
+        "Ask for a fresh code.",
+    ),
+    "pass_replayed": (
+        "Ce code a déjà servi. Demandez un code frais.",
+        "This code was already used. Ask for a fresh code.",
+    ),
+    "pass_revoked": (
+        "Ce pass a été annulé par son espace d’origine ou sa propriétaire.",
+        "This pass was revoked by its home space or its owner.",
+    ),
+    "pass_suspended": (
+        "Ce pass est suspendu par son espace d’origine.",
+        "This pass is suspended by its home space.",
+    ),
+    "home_unknown": (
+        "L’espace d’origine de ce pass ne fait pas partie du réseau.",
+        "The home space of this pass is not part of the network.",
+    ),
+    "home_suspended": (
+        "L’espace d’origine est suspendu du réseau.",
+        "The home space is suspended from the network.",
+    ),
+    "charter_unsigned": (
+        "{node} n’a pas signé la charte en vigueur.",
+        "{node} has not signed the charter in force.",
+    ),
+    "plan_not_eligible": (
+        "La formule « {plan} » n’ouvre pas droit à la réciprocité.",
+        "The “{plan}” plan does not open the right to reciprocity.",
+    ),
+    "seniority": (
+        "Il faut être membre de son espace depuis {limit} jours (aujourd’hui : {days}).",
+        "One must have been a member at home for {limit} days (today: {days}).",
+    ),
+    "seniority.from": (
+        "Il faut être membre de son espace depuis {limit} jours : à partir du {from}.",
+        "One must have been a member at home for {limit} days: from {from}.",
+    ),
+    "quota_host": (
+        "Les {limit} demi-journées du mois dans cet espace sont utilisées.",
+        "The month’s {limit} half-days at this space are used.",
+    ),
+    "quota_network": (
+        "Les {limit} demi-journées du mois dans le réseau sont utilisées.",
+        "The month’s {limit} half-days in the network are used.",
+    ),
+    "reciprocity_floor": (
+        "La formule d’origine comprend {limit} demi-journées par mois, et elles sont utilisées.",
+        "The home plan includes {limit} half-days a month, and they are used.",
+    ),
+    "paused": (
+        "Cet espace n’accueille pas de membres du réseau aujourd’hui.",
+        "This space does not welcome network members today.",
+    ),
+    "paused.network": (
+        "Cet espace ne participe pas au réseau en ce moment.",
+        "This space does not take part in the network at the moment.",
+    ),
+    "space_closed": (
+        "L’espace est fermé.",
+        "The space is closed.",
+    ),
+    "space_closed.next": (
+        "L’espace est fermé. Il ouvre le {next_opening}.",
+        "The space is closed. It opens on {next_opening}.",
+    ),
+    "space_full": (
+        "L’espace est complet : {present} personnes pour {capacity} places.",
+        "The space is full: {present} people for {capacity} places.",
+    ),
+    "guest_cap": (
+        "Toutes les places réservées au réseau sont prises ({present} sur {limit}).",
+        "All places kept for the network are taken ({present} of {limit}).",
+    ),
+    "offline_budget": (
+        "Sans réseau, un pass est admis {limit} fois au plus, et c’est fait.",
+        "Without a network a pass is admitted {limit} times at most, and that is done.",
+    ),
+    "trust_list_stale": (
+        "Sans réseau depuis plus de {limit} heures, la porte ne peut plus vérifier les pass.",
+        "Without a network for more than {limit} hours, the door can no longer check passes.",
+    ),
+}
+_PLANS = {
+    "fr": {"resident": "résident", "nomad": "nomade", "ticket": "ticket"},
+    "en": {"resident": "resident", "nomad": "nomad", "ticket": "ticket"},
+}
+
+
+def _variant(code: str, params: Mapping[str, Any]) -> str:
+    detail = str(params.get("detail", ""))
+    if code == "pass_malformed" and detail.startswith("key_binding"):
+        return "pass_malformed.key_binding"
+    if code == "pass_malformed" and detail == "signature":
+        return "pass_malformed.signature"
+    if code == "seniority" and "from" in params:
+        return "seniority.from"
+    if code == "space_closed" and params.get("next_opening"):
+        return "space_closed.next"
+    if code == "paused" and params.get("by") == "network":
+        return "paused.network"
+    return code
+
+
+def _shown(value: Any, language: str) -> Any:
+    if value is None:
+        return "–"
+    if isinstance(value, str) and value in _PLANS["fr"]:
+        return _PLANS[language][value]
+    if isinstance(value, str) and len(value) >= 19 and value[10] == "T":
+        instant = datetime.fromisoformat(value)
+        if language == "fr":
+            return f"{instant:%d/%m/%Y à %H:%M}"
+        return f"{instant:%d/%m/%Y at %H:%M}"
+    return value
+
+
+def message(code: str, params: Mapping[str, Any], language: str) -> str:
+    """Return the sentence for a reason code; ``language`` other than ``en`` means French."""
+    language = language if language == "en" else "fr"
+    text = _TEXTS[_variant(code, params)][1 if language == "en" else 0]
+    return text.format_map({name: _shown(value, language) for name, value in params.items()})

@@ -1,0 +1,1 @@
+"""What the hub and every node speak: keys, passes, lists, messages, and the common look."""

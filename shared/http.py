@@ -1,0 +1,234 @@
+"""Calls to peers: bounded in time and size, to public addresses only, TLS verified.
+
+Every URL that came from outside is fetched through ``PeerSession``. The address is looked up
+once and that very address is connected to, so a second look-up cannot lead elsewhere.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.util.connection import create_connection
+
+MAX_BYTES = 4 << 20
+USER_AGENT = "Passerelle/0.1"
+
+
+class PeerError(Exception):
+    """A peer could not be asked, or answered what cannot be used. ``reason`` is a code."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason} {detail}".strip())
+        self.reason = reason
+        self.detail = detail
+
+
+class Unreachable(PeerError):
+    """No answer was had: whether the peer got the request is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the JSON document. Raises PeerError("not-json")."""
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            raise PeerError("not-json") from None
+
+
+def check_url(url: str, *, allow_private: bool) -> str:
+    """Return the URL of a peer, without a trailing slash. Raises PeerError.
+
+    https only, and no user, query or fragment; plain http where private peers are allowed.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        raise PeerError("url-malformed") from None
+    if parts.scheme not in (("https", "http") if allow_private else ("https",)):
+        raise PeerError("url-not-https")
+    if not parts.hostname or parts.username or parts.query or parts.fragment or port == 0:
+        raise PeerError("url-malformed")
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
+
+def is_public(address: str) -> bool:
+    ip = ipaddress.ip_address(address.split("%", maxsplit=1)[0])
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    return ip.is_global and not ip.is_multicast
+
+
+class _PublicOnly:
+    """Connects to the address that was checked, never to a name looked up again."""
+
+    def _new_conn(self) -> socket.socket:
+        connection: Any = self
+        try:
+            found = socket.getaddrinfo(
+                connection._dns_host,  # noqa: SLF001 - what urllib3 itself looks up
+                connection.port,
+                type=socket.SOCK_STREAM,
+            )
+        except (OSError, UnicodeError) as error:
+            raise NewConnectionError(connection, "name not found") from error
+        addresses = [str(entry[4][0]) for entry in found]
+        if not addresses or not all(is_public(address) for address in addresses):
+            raise PrivateAddress
+        try:
+            return create_connection(
+                (addresses[0], connection.port),
+                connection.timeout,
+                source_address=connection.source_address,
+                socket_options=connection.socket_options,
+            )
+        except TimeoutError as error:
+            raise ConnectTimeoutError(connection, "connecting took too long") from error
+        except OSError as error:
+            raise NewConnectionError(connection, str(error)) from error
+
+
+class PrivateAddress(PeerError):
+    def __init__(self) -> None:
+        super().__init__("address-not-public")
+
+
+class _PublicHTTP(_PublicOnly, HTTPConnection):
+    pass
+
+
+class _PublicHTTPS(_PublicOnly, HTTPSConnection):
+    pass
+
+
+class _PublicHTTPPool(HTTPConnectionPool):
+    ConnectionCls = _PublicHTTP
+
+
+class _PublicHTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _PublicHTTPS
+
+
+class _PublicAdapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": _PublicHTTPPool,
+            "https": _PublicHTTPSPool,
+        }
+
+
+class PeerSession:
+    """One kept-alive session to peers, safe to use from several threads."""
+
+    def __init__(self, *, allow_private: bool, max_bytes: int = MAX_BYTES) -> None:
+        self._allow_private = allow_private
+        self._max_bytes = max_bytes
+        self._local = threading.local()
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = requests.Session()
+            session.trust_env = False  # a proxy would look the name up a second time
+            session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
+            adapter = HTTPAdapter() if self._allow_private else _PublicAdapter()
+            session.mount("http://", adapter)
+            session.mount("https://", adapter)
+            self._local.session = session
+        return session
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        timeout: float = 5.0,
+        headers: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> Answer:
+        """Ask a peer, within ``timeout`` seconds in all. Redirects are not followed.
+
+        Raises Unreachable when there was no answer, PeerError when it may not be asked or
+        answered more than is accepted.
+        """
+        check_url(url.partition("?")[0], allow_private=self._allow_private)
+        deadline = time.monotonic() + timeout
+        try:
+            with self._session().request(
+                method,
+                url,
+                timeout=(min(timeout, 2.0), timeout),
+                headers=dict(headers or {}),
+                allow_redirects=False,
+                stream=True,
+                **kwargs,
+            ) as response:
+                if "Content-Encoding" in response.headers:
+                    raise PeerError("encoding-refused")
+                return Answer(
+                    response.status_code, response.headers, self._read(response, deadline)
+                )
+        except requests.RequestException as error:
+            raise Unreachable("unreachable", type(error).__name__) from error
+
+    def _read(self, response: requests.Response, deadline: float) -> bytes:
+        body = bytearray()
+        while chunk := response.raw.read1(65536):
+            body += chunk
+            if len(body) > self._max_bytes:
+                raise PeerError("answer-too-large")
+            if time.monotonic() > deadline:
+                raise Unreachable("too-slow")
+        return bytes(body)
+
+
+class Circuit:
+    """Remembers that a peer is away, so that only the first caller waits for the time-out.
+
+    While open, ``probe`` is tried in the background every ``pause`` seconds until it succeeds.
+    """
+
+    def __init__(self, probe: Callable[[], bool], pause: float = 1.0) -> None:
+        self._probe = probe
+        self._pause = pause
+        self._closed = threading.Event()
+        self._closed.set()
+        self._lock = threading.Lock()
+
+    @property
+    def open(self) -> bool:
+        return not self._closed.is_set()
+
+    def trip(self) -> None:
+        """Say that the peer did not answer."""
+        with self._lock:
+            if self.open:
+                return
+            self._closed.clear()
+            threading.Thread(target=self._watch, daemon=True, name="circuit").start()
+
+    def _watch(self) -> None:
+        while self.open:
+            time.sleep(self._pause)
+            if self._probe():
+                self._closed.set()

@@ -1,0 +1,118 @@
+"""Signing and verifying compact JWS with Ed25519, and nothing else (RFC 7515, 8037, 8725).
+
+The verifier names the algorithms and the ``typ`` it takes; a token never chooses, and
+nothing is ever fetched because a token said so.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import OKPKey
+
+ALGORITHMS = ("Ed25519", "EdDSA")
+SIGN_WITH = "Ed25519"
+PASS_SIGN_WITH = "EdDSA"  # noqa: S105 - an algorithm's name, the one phones' libraries know
+
+
+class TokenFault(Exception):
+    """Why a token was not accepted: malformed, alg, typ, key or signature."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    header: Mapping[str, Any]
+    claims: Mapping[str, Any]
+
+
+FindKey = Callable[[Mapping[str, Any], Mapping[str, Any]], OKPKey]
+"""Given the unverified header and claims, returns the key to verify with or raises TokenFault."""
+
+
+def encode_b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def decode_b64(text: str) -> bytes:
+    """Decode unpadded base64url. Raises ValueError for anything else."""
+    if len(text) % 4 == 1:
+        raise ValueError("not base64url")
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except binascii.Error as error:
+        raise ValueError("not base64url") from error
+
+
+def read_unverified(token: str) -> Token:
+    """Split a compact JWS into header and claims. Raises TokenFault("malformed")."""
+    parts = token.split(".")
+    if len(parts) != 3 or not token.isascii():
+        raise TokenFault("malformed")
+    try:
+        header, claims = (json.loads(decode_b64(part)) for part in parts[:2])
+        decode_b64(parts[2])
+    except (ValueError, RecursionError):
+        raise TokenFault("malformed") from None
+    if not isinstance(header, dict) or not isinstance(claims, dict):
+        raise TokenFault("malformed")
+    return Token(header, claims)
+
+
+def verify(token: str, find_key: FindKey, typ: str) -> Token:
+    """Return the token if its type, algorithm and signature hold. Raises TokenFault."""
+    found = read_unverified(token)
+    if found.header.get("alg") not in ALGORITHMS:
+        raise TokenFault("alg")
+    if found.header.get("typ") != typ:
+        raise TokenFault("typ")
+    if "crit" in found.header:
+        raise TokenFault("malformed")
+    key = find_key(found.header, found.claims)
+    try:
+        jws.deserialize_compact(token, key, algorithms=[found.header["alg"]])
+    except (JoseError, ValueError, TypeError):
+        raise TokenFault("signature") from None
+    return found
+
+
+def sign(
+    claims: Mapping[str, Any],
+    key: OKPKey,
+    typ: str,
+    algorithm: str = SIGN_WITH,
+    kid: str | None = None,
+) -> str:
+    """Return the compact JWS of the claims' JSON."""
+    header = {"alg": algorithm, "typ": typ}
+    if kid:
+        header["kid"] = kid
+    payload = json.dumps(claims, separators=(",", ":"), ensure_ascii=False).encode()
+    return jws.serialize_compact(header, payload, key, algorithms=[algorithm])
+
+
+def import_public(jwk: Any) -> OKPKey:
+    """Read a public Ed25519 JWK. Raises ValueError, also when the private part is in it."""
+    if not isinstance(jwk, Mapping):
+        raise ValueError("a JWK is an object")  # noqa: TRY004 - callers handle one kind of error
+    if jwk.get("kty") != "OKP" or jwk.get("crv") != "Ed25519":
+        raise ValueError("an Ed25519 key is expected (kty OKP, crv Ed25519)")
+    if "d" in jwk:
+        raise ValueError("this is a private key: send the public part alone")
+    x = jwk.get("x")
+    if not isinstance(x, str) or len(decode_b64(x)) != 32:
+        raise ValueError("x must be 32 bytes in base64url")
+    try:
+        return OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": x})
+    except (JoseError, ValueError) as error:
+        raise ValueError("not an Ed25519 public key") from error

@@ -1,0 +1,84 @@
+"""A service's own keys: the current one signs, the past ones stay published."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from joserfc.jwk import OKPKey
+
+from shared import jose
+
+_KID_LENGTH = 12  # of the RFC 7638 thumbprint: 72 bits, short enough for the QR
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """Keys in order, the current first. ``kid`` is the start of the RFC 7638 thumbprint."""
+
+    keys: tuple[tuple[str, OKPKey], ...]
+
+    @property
+    def kid(self) -> str:
+        return self.keys[0][0]
+
+    @property
+    def current(self) -> OKPKey:
+        return self.keys[0][1]
+
+    def sign(self, claims: Mapping[str, Any], typ: str, algorithm: str = jose.SIGN_WITH) -> str:
+        return jose.sign(claims, self.current, typ, algorithm, self.kid)
+
+    def public_jwks(self) -> list[dict[str, Any]]:
+        """Return the public JWKs, the current first."""
+        return [public_jwk(kid, key) for kid, key in self.keys]
+
+    def find(self, header: Mapping[str, Any], _claims: Mapping[str, Any]) -> OKPKey:
+        """Find a key by a token's ``kid``, for ``jose.verify``."""
+        for kid, key in self.keys:
+            if kid == header.get("kid"):
+                return key
+        raise jose.TokenFault("key")
+
+
+def public_jwk(kid: str, key: OKPKey) -> dict[str, Any]:
+    values = key.as_dict(private=False)
+    return {"kty": "OKP", "crv": "Ed25519", "x": values["x"], "kid": kid, "use": "sig"}
+
+
+def key_id(key: OKPKey) -> str:
+    return key.thumbprint()[:_KID_LENGTH]
+
+
+def new_key_ring() -> KeyRing:
+    key = OKPKey.generate_key("Ed25519")
+    return KeyRing(((key_id(key), key),))
+
+
+def load_key_ring(path: Path) -> KeyRing:
+    """Read the private key file, or make it (mode 0600) if there is none yet."""
+    if not path.exists():
+        _write(path, new_key_ring())
+    document = json.loads(path.read_text(encoding="utf-8"))
+    keys = [OKPKey.import_key(jwk) for jwk in document["keys"]]
+    return KeyRing(tuple((key_id(key), key) for key in keys))
+
+
+def _write(path: Path, ring: KeyRing) -> None:
+    """Two processes starting at once make one file: the link fails for the second."""
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump({"keys": [key.as_dict(private=True) for _, key in ring.keys]}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()

@@ -1,0 +1,118 @@
+"""Wire schemas that hub and nodes both speak. Unknown fields are ignored: versions may differ."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load, validate
+
+from charter import PLAN_CLASSES
+
+SPACE_ID = validate.Regexp(
+    r"^[a-z0-9]+(-[a-z0-9]+)*\Z", error="Lower-case letters, digits and single dashes."
+)
+PASS_ID = validate.Regexp(r"^[A-Za-z0-9_-]{16,64}\Z", error="Not a pass number.")
+
+
+def _unstorable(value: Any) -> bool:
+    """NUL cannot be stored everywhere, and half a surrogate pair cannot be encoded."""
+    return isinstance(value, str) and (
+        "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value)
+    )
+
+
+def _find_unstorable(value: Any) -> Any:
+    if _unstorable(value):
+        return ["This contains characters that cannot be stored."]
+    if isinstance(value, dict):
+        faults = {
+            str(k).encode(errors="replace").decode(): fault
+            for k, v in value.items()
+            if (fault := _find_unstorable(k) or _find_unstorable(v))
+        }
+        return faults or None
+    if isinstance(value, list):
+        faults = {str(i): fault for i, v in enumerate(value) if (fault := _find_unstorable(v))}
+        return faults or None
+    return None
+
+
+class WireSchema(Schema):
+    class Meta:
+        unknown = EXCLUDE
+        render_module = None
+
+    @pre_load
+    def _refuse_unstorable(self, data: Any, **_kwargs: Any) -> Any:
+        faults = _find_unstorable(dict(data)) if hasattr(data, "keys") else None
+        if faults:
+            raise ValidationError(faults)
+        return data
+
+
+def text(longest: int, *, required: bool = True, **kwargs: Any) -> fields.String:
+    return fields.String(required=required, validate=validate.Length(min=1, max=longest), **kwargs)
+
+
+class ProblemSchema(WireSchema):
+    """An RFC 9457 problem document."""
+
+    type = fields.Url(required=True, require_tld=False)
+    title = fields.String(required=True)
+    status = fields.Integer(required=True)
+    detail = fields.String()
+    instance = fields.String()
+    errors = fields.Dict(metadata={"description": "Faults by field, with 422."})
+    decision = fields.Dict(metadata={"description": "The decision, when a visit is refused."})
+
+
+class ReasonSchema(WireSchema):
+    code = fields.String(required=True)
+    article = fields.Integer(required=True)
+    params = fields.Dict(required=True)
+    message = fields.String(required=True)
+
+
+class HalfDaysLeftSchema(WireSchema):
+    host = fields.Integer(required=True, allow_none=True)
+    network = fields.Integer(required=True, allow_none=True)
+
+
+class TermsSchema(WireSchema):
+    until = fields.String(
+        required=True, allow_none=True, metadata={"description": "RFC 3339; null when closed."}
+    )
+    services = fields.List(fields.String(), required=True)
+    half_days_left = fields.Nested(HalfDaysLeftSchema, required=True)
+
+
+class DecisionSchema(WireSchema):
+    """The outcome of evaluating the charter, as the door gives it."""
+
+    outcome = fields.String(required=True, validate=validate.OneOf(["allowed", "refused"]))
+    reasons = fields.List(fields.Nested(ReasonSchema), required=True)
+    charter = fields.String(required=True)
+    terms = fields.Nested(TermsSchema, required=True)
+    online = fields.Boolean(required=True)
+    unverified = fields.List(
+        fields.String(), metadata={"description": "Codes that could not be checked offline."}
+    )
+
+
+class VisitSchema(WireSchema):
+    id = fields.String(required=True)
+    space = fields.String(required=True)
+    home = fields.String(required=True, metadata={"description": "The member's home node."})
+    plan = fields.String(required=True, validate=validate.OneOf(PLAN_CLASSES))
+    started_at = fields.String(required=True, metadata={"description": "RFC 3339"})
+    ended_at = fields.String(required=True, allow_none=True)
+    state = fields.String(required=True, validate=validate.OneOf(["open", "closed", "void"]))
+    online = fields.Boolean(required=True)
+
+
+class JwkSchema(WireSchema):
+    kty = fields.String(required=True, validate=validate.Equal("OKP"))
+    crv = fields.String(required=True, validate=validate.Equal("Ed25519"))
+    x = text(64)
+    kid = text(64, required=False)
+    use = fields.String()

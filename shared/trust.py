@@ -1,0 +1,70 @@
+"""The trust list: the hub's signed word on who is in the network. It makes the door work alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from joserfc.jwk import OKPKey
+
+from shared import jose
+from shared.passes import UnknownIssuer
+
+TYP = "trust-list+jwt"
+
+
+@dataclass(frozen=True)
+class TrustList:
+    """``nodes`` maps node id to its entry: name, url, state, keys, spaces, plans, charter."""
+
+    issued_at: int
+    expires_at: int
+    charter_version: str
+    charter_sha256: str
+    nodes: Mapping[str, Mapping[str, Any]]
+
+    @cached_property
+    def _keys(self) -> dict[tuple[str, str], OKPKey | None]:
+        return {
+            (node_id, jwk["kid"]): None if jwk.get("withdrawn") else jose.import_public(jwk)
+            for node_id, node in self.nodes.items()
+            for jwk in node["keys"]
+        }
+
+    def issuer_key(self, issuer: str, kid: str) -> OKPKey:
+        """Return a node's key. Raises UnknownIssuer."""
+        if issuer not in self.nodes:
+            raise UnknownIssuer("issuer")
+        if (issuer, kid) not in self._keys:
+            raise UnknownIssuer("key")
+        key = self._keys[issuer, kid]
+        if key is None:
+            raise UnknownIssuer("withdrawn")
+        return key
+
+    def find_key_of(self, issuer: str) -> jose.FindKey:
+        """Return a finder that takes only this node's keys, for ``jose.verify``."""
+
+        def find(header: Mapping[str, Any], _claims: Mapping[str, Any]) -> OKPKey:
+            try:
+                return self.issuer_key(issuer, str(header.get("kid")))
+            except UnknownIssuer:
+                raise jose.TokenFault("key") from None
+
+        return find
+
+
+def read_trust_list(token: str, find_key: jose.FindKey, hub_url: str) -> TrustList:
+    """Verify the hub's trust list. Raises TokenFault, KeyError, TypeError or ValueError."""
+    claims = jose.verify(token, find_key, TYP).claims
+    if claims["iss"] != hub_url:
+        raise ValueError("this trust list is another hub's")
+    return TrustList(
+        issued_at=int(claims["iat"]),
+        expires_at=int(claims["exp"]),
+        charter_version=str(claims["charter"]["version"]),
+        charter_sha256=str(claims["charter"]["sha256"]),
+        nodes={node["id"]: node for node in claims["nodes"]},
+    )

@@ -1,0 +1,185 @@
+"""Making a service's Flask application out of its rooms."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, abort, g, render_template, request, session
+from flask_babel import Babel, get_locale
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_smorest import Api
+from flask_wtf.csrf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from shared import problems
+from shared.config import Settings
+from shared.schemas import ProblemSchema
+from shared.web import formats, guards, observe
+from shared.web.guards import Principal, allow
+
+HERE = Path(__file__).parent
+LANGUAGES = ("fr", "en")
+MAX_REQUEST_BYTES = 1 << 20
+_API_DOCS = "api-docs.openapi_json"
+
+
+@dataclass(frozen=True)
+class Service:
+    """What distinguishes one service from the other. ``name`` is shown in the header."""
+
+    kind: str
+    title: str
+    name: Callable[[], str]
+    nav: Callable[[Principal | None], Sequence[tuple[str, str]]]
+    find_principal: guards.FindPrincipal
+    ready: Callable[[], list[str]]
+
+
+class PasserelleApi(Api):
+    ERROR_SCHEMA = ProblemSchema
+
+
+limiter = Limiter(get_remote_address, default_limits=[], storage_uri="memory://")
+csrf = CSRFProtect()
+
+
+def language() -> str:
+    """Return ``fr`` or ``en``: what was chosen, else what the reader's software prefers."""
+    chosen = request.args.get("lang") or session.get("lang")
+    if chosen in LANGUAGES:
+        return str(chosen)
+    return request.accept_languages.best_match(LANGUAGES) or "fr"
+
+
+def new_app(import_name: str, settings: Settings, service: Service) -> tuple[Flask, PasserelleApi]:
+    """Return an application with everything that both services share, and no room yet."""
+    app = Flask(import_name, template_folder=str(HERE / "templates"), static_folder=None)
+    app.static_folder = str(HERE / "static")
+    app.add_url_rule("/static/<path:filename>", endpoint="static", view_func=app.send_static_file)
+    site = hashlib.sha256(settings.url.encode()).hexdigest()[:8]
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        PUBLIC_URL=settings.url,
+        # Cookies ignore ports: two services on one machine need two names.
+        SESSION_COOKIE_NAME=f"{'__Host-' if settings.secure else ''}passerelle-{site}",
+        SESSION_COOKIE_SECURE=settings.secure,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=timedelta(days=30),
+        MAX_CONTENT_LENGTH=MAX_REQUEST_BYTES,
+        SEND_FILE_MAX_AGE_DEFAULT=timedelta(hours=1),
+        WTF_CSRF_CHECK_DEFAULT=False,  # guards.install checks, for browsers alone
+        WTF_CSRF_TIME_LIMIT=None,
+        BABEL_DEFAULT_LOCALE="fr",
+        BABEL_TRANSLATION_DIRECTORIES=str(HERE.parent / "translations"),
+        API_TITLE=service.title,
+        API_VERSION="v1",
+        OPENAPI_VERSION="3.1.0",
+        OPENAPI_URL_PREFIX="/api/v1",
+        RATELIMIT_HEADERS_ENABLED=True,
+    )
+    app.extensions["settings"] = settings
+    if settings.trusted_proxies:
+        n = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]
+    Babel(app, locale_selector=language)
+    csrf.init_app(app)
+    observe.install(app, service.kind, service.ready)
+    _remember_language(app)
+    limiter.init_app(app)
+    guards.install(app, service.find_principal, csrf)
+    api = PasserelleApi(app)
+    allow("public")(app.view_functions[_API_DOCS])
+    problems.register(app)
+    formats.install(app)
+    _install_context(app, service)
+    _install_headers(app, settings)
+    _install_pages(app, api)
+    return app, api
+
+
+def _remember_language(app: Flask) -> None:
+    @app.before_request
+    def _remember() -> None:
+        if request.args.get("lang") in LANGUAGES and not problems.wants_json():
+            session["lang"] = request.args["lang"]
+
+
+def _install_context(app: Flask, service: Service) -> None:
+    @app.context_processor
+    def _context() -> dict[str, Any]:
+        principal: Principal | None = g.get("principal")
+        account = None
+        if principal is not None and principal.kind == "account":
+            account = {"name": principal.name, "email": principal.email}
+        path = request.path
+        return {
+            "site": {"name": service.name(), "kind": service.kind},
+            "nav": [
+                {"url": url, "label": label, "current": path == url}
+                for url, label in service.nav(principal)
+            ],
+            "account": account,
+            "lang": str(get_locale() or "fr"),
+            "lang_urls": {code: _with_language(code) for code in LANGUAGES},
+            "login_url": "/login",
+            "logout_url": "/logout",
+        }
+
+
+def _with_language(code: str) -> str:
+    kept = [(k, v) for k, v in request.args.items(multi=True) if k != "lang"]
+    from urllib.parse import urlencode  # noqa: PLC0415
+
+    return f"{request.path}?{urlencode([*kept, ('lang', code)])}"
+
+
+def _install_headers(app: Flask, settings: Settings) -> None:
+    tiles = f" {settings.tiles_origin}" if settings.tiles_origin else ""
+    policy = (
+        f"default-src 'self'; img-src 'self' data:{tiles}; object-src 'none'; base-uri 'self'; "
+        "form-action 'self'; frame-ancestors 'none'"
+    )
+
+    @app.after_request
+    def _headers(response: Response) -> Response:
+        headers = response.headers
+        headers.setdefault("Content-Security-Policy", policy)
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["Referrer-Policy"] = "same-origin"
+        headers["Permissions-Policy"] = "geolocation=(self), camera=(self), microphone=()"
+        headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        if settings.secure:
+            headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+        if g.get("principal") is not None:
+            headers.setdefault("Cache-Control", "no-store")
+        if response.mimetype == "text/html":
+            headers.add("Vary", "Accept-Language, Cookie")
+        return response
+
+
+def _install_pages(app: Flask, api: PasserelleApi) -> None:
+    @app.get("/problems/<slug>")
+    @allow("public")
+    def problem_page(slug: str) -> str:
+        kind = problems.KINDS.get(slug)
+        if kind is None:
+            abort(404)
+        return render_template(
+            "problem_types.html", slug=slug, title=kind.title, explanation="", remedy=kind.remedy
+        )
+
+    @app.get("/api/v1/docs")
+    @app.get("/api/docs")
+    @allow("public")
+    def api_page() -> Response:
+        page = render_template(
+            "apidoc.html", spec=api.spec.to_dict(), spec_url="/api/v1/openapi.json"
+        )
+        return Response(page)

@@ -1,0 +1,74 @@
+"""Dates, numbers and money as the reader's language writes them, for templates."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date, format_datetime, format_time
+from babel.numbers import format_currency, format_decimal
+from flask import Flask
+from flask_babel import get_locale
+
+DEFAULT_ZONE = "Europe/Paris"
+
+
+def _locale() -> str:
+    return "en_GB" if str(get_locale()) == "en" else "fr_FR"
+
+
+def _instant(value: datetime | str) -> datetime:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+def day(value: date | str, style: str = "long") -> str:
+    if isinstance(value, str):
+        value = date.fromisoformat(value[:10])
+    return format_date(value, format="d MMMM y" if style == "long" else style, locale=_locale())
+
+
+def moment(value: datetime | str | None, zone: str = DEFAULT_ZONE) -> str:
+    """Return a short date and time in the given zone, or a dash."""
+    if value is None:
+        return "–"
+    return format_datetime(_instant(value), "d MMM y, HH:mm", ZoneInfo(zone), _locale())
+
+
+def clock_time(value: datetime | str | None, zone: str = DEFAULT_ZONE) -> str:
+    """Return hours and minutes in the given zone, or a dash."""
+    if value is None:
+        return "–"
+    return format_time(_instant(value), "HH:mm", ZoneInfo(zone), _locale())
+
+
+def money(cents: int | None, currency: str = "EUR") -> str:
+    if cents is None:
+        return "–"
+    return format_currency(cents / 100, currency, locale=_locale())
+
+
+def number(value: Any) -> str:
+    return "–" if value is None else format_decimal(value, locale=_locale())
+
+
+def signed(value: int) -> str:
+    """Return a number with its sign, as balances are shown."""
+    return format_decimal(value, format="+#,##0;−#,##0" if value else "#,##0", locale=_locale())
+
+
+def month(value: str) -> str:
+    """Return ``2026-11`` as a month's name."""
+    return format_date(date.fromisoformat(f"{value}-01"), "LLLL y", _locale())
+
+
+def install(app: Flask) -> None:
+    app.jinja_env.filters.update(
+        day=day,
+        moment=moment,
+        clock_time=clock_time,
+        money=money,
+        number=number,
+        signed=signed,
+        month=month,
+    )
