@@ -112,7 +112,7 @@ def _unverified(rules: Rules, facts: Facts) -> Iterator[str]:
 
 
 def _space_reasons(rules: Rules, facts: Facts) -> Iterator[Reason]:
-    if facts.opening is None:
+    if facts.opening is None and facts.hours_known:
         next_opening = facts.next_opening.isoformat() if facts.next_opening else None
         yield Reason("space_closed", rules.opening_hours.article, {"next_opening": next_opening})
     if facts.capacity is not None and facts.people_present >= facts.capacity:

@@ -22,7 +22,8 @@ class Facts:
 
     Counts of half-days are of the calendar month of the visit, in the space's zone, without
     the visit being decided; ``counted_already`` says that this very half-day at this host
-    is among them. Ages are in seconds. ``faults`` may be in any order.
+    is among them. Ages are in seconds. A space whose hours are not known is not called closed:
+    whoever is at the desk knows. ``faults`` may be in any order.
     """
 
     # the pass, and the person's standing at home
@@ -41,6 +42,7 @@ class Facts:
     host_signed: str | None = None
     space: str = ""
     paused: bool = False
+    hours_known: bool = True
     opening: tuple[datetime, datetime] | None = None
     next_opening: datetime | None = None
     timezone: str = "Europe/Paris"

@@ -27,6 +27,11 @@ class Schedule:
     week: tuple[tuple[Interval, ...], ...]
     exceptions: Mapping[date, tuple[Interval, ...]]
 
+    @property
+    def known(self) -> bool:
+        """Tell whether any hours were given at all."""
+        return any(self.week)
+
     def on(self, day: date) -> tuple[Interval, ...]:
         return self.exceptions.get(day, self.week[day.weekday()])
 
@@ -43,6 +48,14 @@ class Schedule:
                 if opening <= instant < closing:
                     return opening, closing
         return None
+
+    def closing_after(self, instant: datetime) -> datetime:
+        """Return when a visit begun at this instant ends if nobody ends it: closing, or midnight."""
+        opening = self.opening_at(instant)
+        if opening:
+            return opening[1]
+        following = instant.astimezone(self.zone).date() + timedelta(1)
+        return datetime.combine(following, time(), self.zone)
 
     def next_opening(self, instant: datetime, days: int = 31) -> datetime | None:
         """Return when the space opens next after this instant, within so many days."""

@@ -218,11 +218,11 @@ READERS: dict[str, Callable[[Any], Any]] = {
 
 
 def _read_table(name: str, table: Any, faults: list[str]) -> Any:
-    kind = KINDS[name]
+    kind: Callable[..., Any] = KINDS[name]
     if not isinstance(table, Mapping):
         faults.append(f"{name}: a table is expected")
         return None
-    wanted = {field.name.removesuffix("_"): field.name for field in fields(kind)}
+    wanted = {spec.name.removesuffix("_"): spec.name for spec in fields(KINDS[name])}
     faults.extend(f"{name}.{key}: unknown key" for key in sorted(set(table) - set(wanted)))
     values = {}
     for key, attribute in wanted.items():

@@ -69,12 +69,15 @@ def read_unverified(token: str) -> Token:
     return Token(header, claims)
 
 
-def verify(token: str, find_key: FindKey, typ: str) -> Token:
-    """Return the token if its type, algorithm and signature hold. Raises TokenFault."""
+def verify(token: str, find_key: FindKey, *types: str | None) -> Token:
+    """Return the token if its type is one of these, and algorithm and signature hold.
+
+    Raises TokenFault.
+    """
     found = read_unverified(token)
     if found.header.get("alg") not in ALGORITHMS:
         raise TokenFault("alg")
-    if found.header.get("typ") != typ:
+    if found.header.get("typ") not in types:
         raise TokenFault("typ")
     if "crit" in found.header:
         raise TokenFault("malformed")

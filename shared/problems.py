@@ -234,14 +234,20 @@ def _on_http(error: HTTPException) -> Response | HTTPException:
         for name, value in error.get_headers()
         if name.lower() in ("allow", "retry-after", "www-authenticate")
     }
-    extra: dict[str, Any] = {}
-    data = getattr(error, "data", None)
-    if isinstance(error, UnprocessableEntity) and isinstance(data, dict):
-        extra["errors"] = translate(data.get("messages", {}))
-    detail = gettext(error.description) if slug == "form-expired" else None
-    return problem_response(
-        slug, detail, headers, error.code if error.code < 500 else None, **extra
-    )
+    data = getattr(error, "data", None)  # where the request parser leaves its findings
+    if isinstance(data, dict) and "messages" in data:
+        return problem_response("validation", errors=translate(_by_field(data["messages"])))
+    return problem_response(slug, None, headers, error.code if error.code < 500 else None)
+
+
+def _by_field(messages: Any) -> Any:
+    """Drop the level that says whether a field came by body, query or header."""
+    if not isinstance(messages, dict):
+        return {"body": messages}
+    fields: dict[str, Any] = {}
+    for found in messages.values():
+        fields.update(found if isinstance(found, dict) else {"body": found})
+    return fields
 
 
 def _on_csrf(_error: CSRFError) -> Response:

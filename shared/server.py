@@ -21,7 +21,7 @@ def prepare_metrics(settings: Settings) -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
-class Server(BaseApplication):  # type: ignore[misc]
+class Server(BaseApplication):
     def __init__(self, make_app: Callable[[], Flask], settings: Settings) -> None:
         self._make_app = make_app
         self._settings = settings

@@ -1,0 +1,1 @@
+"""The hub: the network's directory, map, charter, visits and account."""

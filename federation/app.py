@@ -1,0 +1,106 @@
+"""The hub's application, made of its rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from flask import Blueprint, Flask, jsonify
+from flask_babel import gettext
+from flask_migrate import Migrate
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from federation.console import pages as console
+from federation.context import Hub, hub
+from federation.db import db
+from federation.directory import api as directory_api
+from federation.governance import api as governance_api
+from federation.identity import oauth
+from federation.identity.service import accounts, node_principal
+from federation.map import pages as network_map
+from federation.settings import HubSettings
+from federation.statements import api as statements_api
+from federation.visits import api as visits_api
+from shared.db import configure, missing_tables, prepare_engine
+from shared.http import PeerSession
+from shared.identity import TOKEN_PREFIX
+from shared.keys import load_key_ring
+from shared.web import Principal, Service, allow, new_app
+from shared.web.account_pages import blueprint as account_pages
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def create_app(settings: HubSettings) -> Flask:
+    """Return the hub. Its database must be migrated and its data folder there."""
+    service = Service(
+        kind="hub",
+        title="Passerelle hub",
+        name=lambda: settings.network,
+        nav=_nav,
+        find_principal=_find_principal,
+        ready=_faults,
+    )
+    app, api = new_app("federation", settings, service)
+    configure(app, settings.database)
+    db.init_app(app)
+    Migrate(app, db, directory=str(MIGRATIONS), render_as_batch=True)
+    app.extensions["hub"] = Hub(
+        settings,
+        load_key_ring(settings.data_dir / "hub-keys.json"),
+        PeerSession(allow_private=settings.allow_private_peers),
+    )
+    with app.app_context():
+        prepare_engine(db.engine, settings.sqlite_synchronous)
+    oauth.install(app)
+    for blueprint in (directory_api.blp, governance_api.blp, visits_api.blp, statements_api.blp):
+        api.register_blueprint(blueprint)
+    for blueprint in (network_map.pages, console.pages, well_known, _accounts()):
+        app.register_blueprint(blueprint)
+    return app
+
+
+def _accounts() -> Blueprint:
+    return account_pages(
+        accounts,
+        lambda: db.session(),
+        lambda: hub().clock,
+        lambda _principal: "/coordination",
+        lambda: None,
+    )
+
+
+well_known = Blueprint("well_known", __name__)
+
+
+@well_known.get("/.well-known/jwks.json")
+@allow("public")
+def jwks() -> object:
+    return jsonify(keys=hub().ring.public_jwks())
+
+
+def _nav(principal: Principal | None) -> Sequence[tuple[str, str]]:
+    links = [("/", gettext("Map")), ("/charter", gettext("Charter"))]
+    if principal is not None and "coordinator" in principal.roles:
+        links.append(("/coordination", gettext("Coordination")))
+    return links
+
+
+def _find_principal(bearer: str | None) -> Principal | None:
+    if bearer is None or bearer.startswith(TOKEN_PREFIX):
+        return accounts.find(db.session(), hub().clock.now(), bearer)
+    return node_principal(hub().ring, hub().url, bearer)
+
+
+def _faults() -> list[str]:
+    try:
+        db.session.execute(text("SELECT 1"))
+        missing = missing_tables(db.engine, db.metadata)
+    except SQLAlchemyError:
+        return ["the database does not answer"]
+    return (
+        [f"tables are missing: {', '.join(missing)}; run: passerelle hub migrate"]
+        if missing
+        else []
+    )

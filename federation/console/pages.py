@@ -1,0 +1,93 @@
+"""The coordinator's desk: nodes, visits, the month's account, invitations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request
+from flask_babel import gettext, lazy_gettext
+from flask_wtf import FlaskForm
+from wtforms import StringField
+from wtforms.validators import DataRequired, Length
+
+from federation.context import hub
+from federation.db import db
+from federation.directory import service as directory
+from federation.governance import service as governance
+from federation.statements import service as statements
+from federation.visits import service as visits
+from shared.problems import Problem
+from shared.web import allow, current
+
+pages = Blueprint("console", __name__, template_folder="templates")
+
+
+class InviteForm(FlaskForm):
+    operator = StringField(
+        lazy_gettext("Name of the operator"),
+        validators=[
+            DataRequired(lazy_gettext("Enter the name of the operator.")),
+            Length(max=120),
+        ],
+    )
+
+
+@pages.route("/coordination", methods=["GET", "POST"])
+@allow("coordinator")
+def overview() -> Any:
+    form = InviteForm()
+    invitation = None
+    now = hub().clock.now()
+    if form.validate_on_submit():
+        token, row = directory.invite(db.session, now, form.operator.data or "", current().id)
+        invitation = {"token": token, "node_id": row.node_id, "expires_at": row.expires_at}
+        form = InviteForm(formdata=None)
+    charter = governance.in_force(db.session)
+    month = f"{now:%Y-%m}"
+    return render_template(
+        "console/overview.html",
+        form=form,
+        invitation=invitation,
+        nodes=directory.nodes(db.session),
+        signed=governance.signed_versions(db.session, charter.version),
+        charter=charter,
+        visits=visits.visits(db.session, limit=25),
+        names={space.id: space.name for space in directory.spaces(db.session)},
+        statement=statements.statement(db.session, month),
+        now=now,
+    ), (422 if form.errors else 200)
+
+
+@pages.get("/coordination/statements/<month>")
+@allow("coordinator")
+def statement(month: str) -> str:
+    if not statements.is_month(month):
+        raise Problem("not-found")
+    document = statements.statement(db.session, month)
+    return render_template(
+        "console/statement.html",
+        statement=document,
+        matrix=statements.matrix(document),
+        names={node.id: node.name for node in directory.nodes(db.session)},
+        previous=statements.neighbour(month, -1),
+        following=statements.neighbour(month, 1),
+    )
+
+
+@pages.post("/coordination/nodes/<node_id>/state")
+@allow("coordinator")
+def set_state(node_id: str) -> Any:
+    state = request.form.get("state", "")
+    if state not in ("connected", "suspended"):
+        raise Problem("malformed")
+    reason = request.form.get("reason", "").replace("\x00", "")[:300]
+    directory.set_state(
+        db.session, hub().clock.now(), node_id, state, f"account:{current().id}", reason
+    )
+    flash(
+        gettext("The node is suspended.")
+        if state == "suspended"
+        else gettext("The node takes part again."),
+        "success",
+    )
+    return redirect("/coordination")

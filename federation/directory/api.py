@@ -1,0 +1,273 @@
+"""JSON of the directory: enrolment, publications, the trust list, and the open data of spaces."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from typing import Any
+
+import orjson
+from flask import Response, request
+from flask_smorest import Blueprint
+from marshmallow import ValidationError, fields, validate
+
+from federation.context import hub
+from federation.db import db
+from federation.directory import presenter, service
+from federation.visits import service as visits
+from shared.schemas import JwkSchema, WireSchema, text
+from shared.web import allow, current
+from shared.web.application import limiter
+
+blp = Blueprint("directory", __name__, url_prefix="/api/v1", description="Nodes and spaces")
+
+LICENCE = "Licence Ouverte 2.0"
+
+
+class EnrolmentSchema(WireSchema):
+    invitation = text(200)
+    url = text(300)
+    jwk = fields.Nested(JwkSchema, required=True)
+    proof = text(4096, metadata={"description": "JWS by the key: aud, url, SHA-256 of invitation."})
+
+
+class EnrolledSchema(WireSchema):
+    node_id = fields.String(required=True)
+    hub = fields.String(required=True)
+    name = fields.String(required=True)
+
+
+class SignedSchema(WireSchema):
+    publication = text(900_000, metadata={"description": "The publication, a JWS by the node."})
+
+
+class PublishedSchema(WireSchema):
+    revision = fields.Integer(required=True)
+    sha256 = fields.String(required=True, allow_none=True)
+    published_at = fields.String(required=True, allow_none=True)
+
+
+class InviteSchema(WireSchema):
+    operator = text(120)
+
+
+class InvitationSchema(WireSchema):
+    token = fields.String(required=True, metadata={"description": "Shown once."})
+    node_id = fields.String(required=True)
+    expires_at = fields.AwareDateTime(required=True)
+
+
+class NodeSchema(WireSchema):
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    url = fields.String(required=True)
+    state = fields.String(required=True)
+    enrolled_at = fields.AwareDateTime(required=True)
+    last_seen_at = fields.AwareDateTime(required=True)
+    published_at = fields.AwareDateTime(required=True, allow_none=True)
+
+
+class NodesSchema(WireSchema):
+    items = fields.List(fields.Nested(NodeSchema), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class StateSchema(WireSchema):
+    state = fields.String(required=True, validate=validate.OneOf(["connected", "suspended"]))
+    reason = text(300)
+
+
+class SpacesQuerySchema(WireSchema):
+    bbox = fields.String(metadata={"description": "west,south,east,north in degrees"})
+    q = fields.String(load_default="", validate=validate.Length(max=100))
+    limit = fields.Integer(load_default=500, validate=validate.Range(1, 1000))
+    cursor = fields.String(load_default="", validate=validate.Length(max=64))
+
+
+class SpacesSchema(WireSchema):
+    items = fields.List(fields.Dict(), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+    licence = fields.String(required=True)
+
+
+def _box(text_: str | None) -> tuple[float, float, float, float] | None:
+    if not text_:
+        return None
+    try:
+        west, south, east, north = (float(part) for part in text_.split(","))
+    except ValueError:
+        raise ValidationError(
+            {"bbox": ["Four numbers are expected: west,south,east,north."]}
+        ) from None
+    if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
+        raise ValidationError(
+            {"bbox": ["These are not degrees in the order west,south,east,north."]}
+        )
+    return west, south, east, north
+
+
+def _page(query: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
+    found = service.spaces(
+        db.session,
+        box=_box(query.get("bbox")),
+        words=query["q"],
+        after=query["cursor"],
+        limit=query["limit"] + 1,
+    )
+    now, guests = hub().clock.now(), visits.guests_by_space(db.session)
+    more = len(found) > query["limit"]
+    shown = [
+        presenter.present(space, now, guests.get(space.id, 0), hub().url)
+        for space in found[: query["limit"]]
+    ]
+    return shown, (shown[-1]["id"] if more else None)
+
+
+def open_data(body: bytes, mimetype: str) -> Response:
+    """Return public data: open to every origin, its licence stated, 304 when unchanged."""
+    response = Response(body, mimetype=mimetype)
+    response.set_etag(hashlib.sha256(body).hexdigest()[:32], weak=True)
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Cache-Control"] = "public, max-age=5"
+    response.headers["Link"] = (
+        '<https://www.etalab.gouv.fr/licence-ouverte-open-licence>; rel="license"'
+    )
+    return response.make_conditional(request)
+
+
+@blp.route("/spaces")
+@blp.arguments(SpacesQuerySchema, location="query")
+@blp.response(200, SpacesSchema)
+@allow("public")
+def list_spaces(query: dict[str, Any]) -> Response:
+    """Every space of the network, by id."""
+    shown, cursor = _page(query)
+    page = {"items": shown, "next_cursor": cursor, "licence": LICENCE}
+    return open_data(orjson.dumps(page), "application/json")
+
+
+@blp.route("/spaces.geojson")
+@blp.arguments(SpacesQuerySchema, location="query")
+@blp.response(200, content_type="application/geo+json")
+@allow("public")
+def spaces_geojson(query: dict[str, Any]) -> Response:
+    """The spaces as a GeoJSON feature collection."""
+    shown, cursor = _page(query)
+    page = {
+        "type": "FeatureCollection",
+        "features": [presenter.feature(space) for space in shown],
+        "next_cursor": cursor,
+        "licence": LICENCE,
+    }
+    return open_data(orjson.dumps(page), "application/geo+json")
+
+
+@blp.route("/spaces.csv")
+@blp.arguments(SpacesQuerySchema, location="query")
+@blp.response(200, content_type="text/csv")
+@allow("public")
+def spaces_csv(query: dict[str, Any]) -> Response:
+    """The spaces as a table."""
+    shown, _ = _page(query)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(
+        ["id", "name", "town", "latitude", "longitude", "open", "guest_places_free", "as_of", "url"]
+    )
+    for space in shown:
+        free = space["availability"]["guest_places_free"]
+        row = [
+            space["id"],
+            space["name"],
+            space["town"],
+            space.get("latitude"),
+            space.get("longitude"),
+            {True: "true", False: "false", None: "unknown"}[space["open"]],
+            "unknown" if free is None else free,
+            space["availability"]["as_of"],
+            space["url"],
+        ]
+        writer.writerow([f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t\r" else v for v in row])
+    return open_data(out.getvalue().encode(), "text/csv")
+
+
+@blp.route("/spaces/<space_id>")
+@blp.response(
+    200, fields.Dict(), description="The space as it was published, and what is known now"
+)
+@allow("public")
+def one_space(space_id: str) -> Response:
+    """One space."""
+    space = service.space(db.session, space_id)
+    guests = visits.guests_by_space(db.session).get(space.id, 0)
+    shown = presenter.present(space, hub().clock.now(), guests, hub().url)
+    return open_data(orjson.dumps({**shown, "licence": LICENCE}), "application/json")
+
+
+@blp.route("/trust-list")
+@blp.response(200, content_type="application/jwt", description="A JWT signed by the hub")
+@allow("public")
+def trust_list() -> Response:
+    """Every node's id, state, keys and signed charter: what makes a door work alone."""
+    token = service.trust_list(db.session, hub().ring, hub().url)
+    return Response(token, mimetype="application/jwt", headers={"Cache-Control": "no-cache"})
+
+
+@blp.route("/enrolments", methods=["POST"])
+@limiter.limit("60 per minute")
+@blp.arguments(EnrolmentSchema)
+@blp.response(201, EnrolledSchema)
+@allow("public")
+def enrol(data: dict[str, Any]) -> dict[str, Any]:
+    """Admit the node that holds this invitation, key and URL; the hub calls it back."""
+    node = service.enrol(
+        db.session,
+        hub().clock.now(),
+        hub().peers,
+        hub().ring,
+        hub().url,
+        allow_private=hub().settings.allow_private_peers,
+        **data,
+    )
+    return {"node_id": node.id, "hub": hub().url, "name": node.name}
+
+
+@blp.route("/publications", methods=["POST"])
+@blp.arguments(SignedSchema)
+@blp.response(200, PublishedSchema)
+@allow("node")
+def publish(data: dict[str, Any]) -> dict[str, Any]:
+    """Take a node's publication; every field at fault is named."""
+    return service.publish(db.session, hub().clock.now(), current().id, data["publication"])
+
+
+@blp.route("/invitations", methods=["POST"])
+@blp.arguments(InviteSchema)
+@blp.response(201, InvitationSchema)
+@allow("coordinator")
+def invite(data: dict[str, Any]) -> dict[str, Any]:
+    """Invite an operator; the token works once."""
+    now = hub().clock.now()
+    token, row = service.invite(db.session, now, data["operator"], current().id)
+    return {"token": token, "node_id": row.node_id, "expires_at": row.expires_at}
+
+
+@blp.route("/nodes")
+@blp.response(200, NodesSchema)
+@allow("coordinator", "node")
+def list_nodes() -> dict[str, Any]:
+    """Every node and its state."""
+    return {"items": service.nodes(db.session), "next_cursor": None}
+
+
+@blp.route("/nodes/<node_id>/state", methods=["PUT"])
+@blp.arguments(StateSchema)
+@blp.response(200, NodeSchema)
+@allow("coordinator")
+def set_state(data: dict[str, Any], node_id: str) -> Any:
+    """Suspend a node, or take it back."""
+    who = f"account:{current().id}"
+    return service.set_state(
+        db.session, hub().clock.now(), node_id, data["state"], who, data["reason"]
+    )

@@ -1,0 +1,92 @@
+"""The network's nodes and spaces, and how nodes come in."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from federation.db import db
+
+STATES = ("connected", "late", "offline", "suspended", "left")
+
+
+class Node(db.Model):
+    """One operator's service. The hub gives the id; it is never given again."""
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(120))
+    url: Mapped[str] = mapped_column(String(300), unique=True)
+    state: Mapped[str] = mapped_column(String(12), default="connected")
+    plans: Mapped[dict[str, Any]]
+    publication_sha256: Mapped[str | None] = mapped_column(String(64))
+    publication_revision: Mapped[int] = mapped_column(default=0)
+    published_at: Mapped[datetime | None]
+    enrolled_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+
+    keys: Mapped[list[NodeKey]] = relationship(order_by="NodeKey.added_at", lazy="selectin")
+
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('connected', 'late', 'offline', 'suspended', 'left')", name="state"
+        ),
+    )
+
+
+class NodeKey(db.Model):
+    """A node's public key. A withdrawn one stays, so that what it signed can be explained."""
+
+    node_id: Mapped[str] = mapped_column(ForeignKey("node.id"), primary_key=True)
+    kid: Mapped[str] = mapped_column(String(64), primary_key=True)
+    jwk: Mapped[dict[str, Any]]
+    added_at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]
+
+
+class Invitation(db.Model):
+    """Lets one operator enrol one node, once."""
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    operator: Mapped[str] = mapped_column(String(120))
+    node_id: Mapped[str] = mapped_column(String(64), unique=True)
+    created_by: Mapped[int | None] = mapped_column(ForeignKey("account.id"))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class Space(db.Model):
+    """A place, as its node last published it. Who publishes an id first keeps it."""
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    node_id: Mapped[str] = mapped_column(ForeignKey("node.id"), index=True)
+    name: Mapped[str] = mapped_column(String(120))
+    town: Mapped[str] = mapped_column(String(120))
+    latitude: Mapped[float | None]
+    longitude: Mapped[float | None]
+    document: Mapped[dict[str, Any]]
+    published_at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]
+
+    node: Mapped[Node] = relationship(lazy="joined", innerjoin=True)
+
+    __table_args__ = (
+        CheckConstraint("latitude BETWEEN -90 AND 90", name="latitude"),
+        CheckConstraint("longitude BETWEEN -180 AND 180", name="longitude"),
+        Index("ix_space_place", "latitude", "longitude"),
+    )
+
+
+class AuditEntry(db.Model):
+    """Who did what to the network; only ever added to."""
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    actor: Mapped[str] = mapped_column(String(160))
+    action: Mapped[str] = mapped_column(String(60))
+    subject: Mapped[str] = mapped_column(String(160))
+    detail: Mapped[dict[str, Any]]

@@ -1,0 +1,84 @@
+"""A space as the public sees it: what ages carries its age, and unknown stays unknown."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from charter.hours import WEEKDAYS, read_schedule
+from federation.directory.models import Space
+
+# Presence older than this is not shown as known.
+AVAILABILITY_TTL = timedelta(minutes=15)
+
+
+def present(space: Space, now: datetime, guests: int, hub_url: str) -> dict[str, Any]:
+    """Return a space's public JSON. ``open`` and ``guest_places_free`` are null when unknown."""
+    document = space.document
+    schedule = read_schedule(document)
+    opening = schedule.opening_at(now)
+    next_opening = None if opening else schedule.next_opening(now)
+    last_seen = space.node.last_seen_at
+    known = now - last_seen <= AVAILABILITY_TTL and space.node.state == "connected"
+    free = None
+    if known and not document.get("paused"):
+        free = max(0, document["guest_cap"] - guests)
+    elif known:
+        free = 0
+    public = {name: value for name, value in document.items() if name not in ("paused",)}
+    return {
+        **public,
+        "node": {"id": space.node.id, "name": space.node.name, "state": space.node.state},
+        "town": space.town,
+        "url": f"{hub_url}/spaces/{space.id}",
+        "open": opening is not None if schedule.known else None,
+        "closes_at": opening[1].isoformat() if opening else None,
+        "opens_at": next_opening.isoformat() if next_opening else None,
+        "availability": {
+            "guest_places": document["guest_cap"],
+            "guest_places_free": free,
+            "paused": bool(document.get("paused")),
+            "state": "known" if known else "unknown",
+            "as_of": last_seen.isoformat(),
+            "ttl": int(AVAILABILITY_TTL.total_seconds()),
+        },
+        "published_at": space.published_at.isoformat(),
+    }
+
+
+def week(space: Space, now: datetime) -> list[dict[str, Any]]:
+    """Return the next seven days' hours: date, weekday code, pairs of HH:MM, and whether today."""
+    schedule = read_schedule(space.document)
+    today = now.astimezone(schedule.zone).date()
+    days = [today + timedelta(n) for n in range(7)]
+    return [
+        {
+            "date": day.isoformat(),
+            "weekday": WEEKDAYS[day.weekday()],
+            "hours": [[f"{a:%H:%M}", f"{b:%H:%M}"] for a, b in schedule.on(day)],
+            "today": day == today,
+        }
+        for day in days
+    ]
+
+
+def feature(shown: dict[str, Any]) -> dict[str, Any]:
+    """Return the GeoJSON feature of a presented space; no place, no geometry."""
+    placed = shown.get("latitude") is not None and shown.get("longitude") is not None
+    geometry = {"type": "Point", "coordinates": [shown["longitude"], shown["latitude"]]}
+    return {
+        "type": "Feature",
+        "id": shown["id"],
+        "geometry": geometry if placed else None,
+        "properties": {
+            "id": shown["id"],
+            "name": shown["name"],
+            "town": shown["town"],
+            "url": shown["url"],
+            "open": shown["open"],
+            "guest_places_free": shown["availability"]["guest_places_free"],
+            "as_of": shown["availability"]["as_of"],
+            "services": shown.get("services", []),
+            "values": shown.get("values", []),
+        },
+    }

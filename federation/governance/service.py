@@ -1,0 +1,116 @@
+"""The charter in force, its versions and signatures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from charter import Charter, read_charter
+from federation.directory.models import Node
+from federation.governance.models import CharterVersion, Signature
+from shared import jose
+from shared.db import begin_write
+from shared.problems import Problem
+
+SIGNATURE_TYP = "charter-signature+jwt"
+
+
+@lru_cache(maxsize=32)
+def _parsed(version: str, _sha256: str, sources: tuple[tuple[str, str], ...]) -> Charter:
+    return read_charter(version, dict(sources))
+
+
+def as_charter(row: CharterVersion) -> Charter:
+    return _parsed(row.version, row.sha256, tuple(sorted(row.sources.items())))
+
+
+def in_force(session: Session) -> Charter:
+    """Return the charter in force. Raises Problem when the hub has none yet."""
+    row = session.scalar(select(CharterVersion).where(CharterVersion.state == "in_force"))
+    if row is None:
+        raise Problem("unavailable", "no charter is in force: run passerelle hub init")
+    return as_charter(row)
+
+
+def adopt_first(session: Session, now: datetime, sources: Mapping[str, str]) -> Charter:
+    """Put the network's first charter in force. Nothing changes when there is one already."""
+    charter = read_charter("1", sources)
+    begin_write(session)
+    existing = session.scalar(select(CharterVersion).where(CharterVersion.state == "in_force"))
+    if existing is not None:
+        return as_charter(existing)
+    session.add(
+        CharterVersion(
+            version=charter.version,
+            sources=dict(charter.sources),
+            sha256=charter.sha256,
+            state="in_force",
+            adopted_at=now,
+        )
+    )
+    session.commit()
+    return charter
+
+
+def find(session: Session, version: str) -> CharterVersion:
+    """Return a version, ``current`` for the one in force. Raises Problem("not-found")."""
+    by = (
+        CharterVersion.state == "in_force"
+        if version == "current"
+        else CharterVersion.version == version
+    )
+    row = session.scalar(select(CharterVersion).where(by))
+    if row is None:
+        raise Problem("not-found")
+    return row
+
+
+def versions(session: Session) -> list[CharterVersion]:
+    return list(session.scalars(select(CharterVersion).order_by(CharterVersion.adopted_at)))
+
+
+def signatures(session: Session, version: str) -> list[Signature]:
+    query = select(Signature).where(Signature.version == version).order_by(Signature.signed_at)
+    return list(session.scalars(query))
+
+
+def signed_versions(session: Session, version: str) -> dict[str, str]:
+    """Return ``{node id: version}`` for the nodes that signed this version."""
+    query = select(Signature.node_id).where(Signature.version == version)
+    return dict.fromkeys(session.scalars(query), version)
+
+
+def sign(session: Session, now: datetime, node: Node, version: str, jws: str) -> Signature:
+    """Record a node's signature of a version; the same node signing again changes nothing.
+
+    Raises Problem("proof-invalid") unless it is a JWS by a current key of the node over the hash.
+    """
+    row = find(session, version)
+    keys = {key.kid: key.jwk for key in node.keys if key.withdrawn_at is None}
+
+    def find_key(header: Mapping[str, Any], _claims: Mapping[str, Any]) -> Any:
+        if header.get("kid") not in keys:
+            raise jose.TokenFault("key")
+        return jose.import_public(keys[header["kid"]])
+
+    try:
+        claims = jose.verify(jws, find_key, SIGNATURE_TYP).claims
+    except jose.TokenFault as fault:
+        raise Problem("proof-invalid", fault.detail) from None
+    wanted = {"iss": node.id, "version": row.version, "sha256": row.sha256}
+    if any(claims.get(name) != value for name, value in wanted.items()):
+        raise Problem("proof-invalid", "iss, version or sha256 differ from what is to be signed")
+    node_id, wanted_version = node.id, row.version
+    begin_write(session)
+    existing = session.get(Signature, (wanted_version, node_id))
+    if existing is not None:
+        return existing
+    signature = Signature(version=wanted_version, node_id=node_id, jws=jws, signed_at=now)
+    session.add(signature)
+    session.commit()
+    return signature

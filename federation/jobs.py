@@ -1,0 +1,50 @@
+"""What the hub does by itself."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+from flask import Flask
+
+from federation.context import hub
+from federation.db import db
+from federation.directory import service as directory
+from federation.identity import service as identity
+from shared.jobs import Job, run_jobs
+
+log = structlog.get_logger()
+
+LATE_AFTER = timedelta(minutes=5)
+OFFLINE_AFTER = timedelta(hours=1)
+
+
+def harvest() -> None:
+    wrong = directory.harvest(db.session(), hub().clock.now(), hub().peers)
+    for node_id, reason in wrong.items():
+        log.warning("harvest.failed", node=node_id, reason=reason)
+
+
+def mark_silent() -> None:
+    directory.mark_silent(db.session(), hub().clock.now(), LATE_AFTER, OFFLINE_AFTER)
+
+
+def tidy() -> None:
+    identity.forget_assertions(db.session(), hub().clock.now())
+
+
+JOBS = (
+    Job("harvest", 60, harvest),
+    Job("mark-silent", 30, mark_silent),
+    Job("tidy", 600, tidy),
+)
+
+
+def run(app: Flask) -> None:
+    with app.app_context():
+        engine = db.engine
+    run_jobs(app, engine, hub_lock(app), JOBS)
+
+
+def hub_lock(app: Flask):  # type: ignore[no-untyped-def]
+    return app.extensions["hub"].settings.data_dir / "jobs.lock"

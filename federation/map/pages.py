@@ -1,0 +1,79 @@
+"""The public face: map, list, a page for each space, and the charter to read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, render_template, request
+from flask_babel import get_locale
+
+from federation.context import hub
+from federation.db import db
+from federation.directory import presenter
+from federation.directory import service as directory
+from federation.governance import service as governance
+from federation.visits import service as visits
+from shared.web import allow
+from shared.web.prose import paragraphs, rule_of_article
+
+pages = Blueprint(
+    "map",
+    __name__,
+    template_folder="templates",
+    static_folder="static",
+    static_url_path="/static/network",
+)
+
+MAX_WORDS = 100
+
+
+@pages.get("/")
+@allow("public")
+def network_map() -> str:
+    words = request.args.get("q", "")[:MAX_WORDS].replace("\x00", "").strip()
+    now = hub().clock.now()
+    guests = visits.guests_by_space(db.session)
+    spaces = [
+        presenter.present(space, now, guests.get(space.id, 0), hub().url)
+        for space in directory.spaces(db.session, words=words)
+    ]
+    return render_template("map/map.html", spaces=spaces, words=words, settings=hub().settings)
+
+
+@pages.get("/spaces/<space_id>")
+@allow("public")
+def space_page(space_id: str) -> str:
+    space = directory.space(db.session, space_id)
+    now = hub().clock.now()
+    guests = visits.guests_by_space(db.session).get(space.id, 0)
+    return render_template(
+        "map/space.html",
+        space=presenter.present(space, now, guests, hub().url),
+        week=presenter.week(space, now),
+    )
+
+
+@pages.get("/charter")
+@pages.get("/charter/<version>")
+@allow("public")
+def charter_page(version: str = "current") -> str:
+    row = governance.find(db.session, version)
+    charter = governance.as_charter(row)
+    text = charter.texts[str(get_locale())]
+    articles: list[dict[str, Any]] = [
+        {
+            "number": article.number,
+            "title": article.title,
+            "blocks": paragraphs(article.body),
+            "rules": rule_of_article(row.sources["rules.toml"], article.number),
+        }
+        for article in text.articles
+    ]
+    return render_template(
+        "map/charter.html",
+        charter=row,
+        title=text.title,
+        preamble=paragraphs(text.preamble),
+        articles=articles,
+        signatures=governance.signatures(db.session, row.version),
+    )

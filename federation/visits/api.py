@@ -1,0 +1,285 @@
+"""JSON of visits: nodes report, ask and correct; the coordination reads."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from flask import Response, request
+from flask_babel import get_locale
+from flask_smorest import Blueprint
+from marshmallow import ValidationError, fields, validate
+
+from charter import PLAN_CLASSES, Fault, localise
+from federation.context import hub
+from federation.db import db
+from federation.directory import service as directory
+from federation.visits import rights, service
+from federation.visits.models import Member, Pass, Visit
+from shared.passes import examine
+from shared.problems import Problem, problem_response
+from shared.schemas import PASS_ID, DecisionSchema, VisitSchema, WireSchema, text
+from shared.web import allow, current
+
+blp = Blueprint("visits", __name__, url_prefix="/api/v1", description="Visits and rights")
+
+
+class ReportedSchema(WireSchema):
+    report = text(20_000, metadata={"description": "The visit, a JWS by the host node."})
+
+
+class RecordedVisitSchema(VisitSchema):
+    host = fields.String(required=True)
+    flags = fields.List(fields.String(), required=True)
+    charter = fields.String(required=True)
+    changed_at = fields.String(required=True)
+
+
+class RecordedSchema(WireSchema):
+    visit = fields.Nested(RecordedVisitSchema, required=True)
+    decision = fields.Nested(DecisionSchema, required=True)
+
+
+class DecidedSchema(WireSchema):
+    decision = fields.Nested(DecisionSchema, required=True)
+
+
+class MomentSchema(WireSchema):
+    at = fields.AwareDateTime(required=True)
+
+
+class VoidSchema(MomentSchema):
+    reason = text(300)
+
+
+class VisitsQuerySchema(WireSchema):
+    changed_since = fields.AwareDateTime()
+    side = fields.String(load_default="host", validate=validate.OneOf(["host", "home"]))
+    limit = fields.Integer(load_default=50, validate=validate.Range(1, 500))
+    cursor = fields.String(validate=validate.Length(max=100))
+
+
+class VisitsSchema(WireSchema):
+    items = fields.List(fields.Nested(RecordedVisitSchema), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class PassSchema(WireSchema):
+    member = text(64, metadata={"description": "The home's random reference for the person."})
+    member_since = fields.Date(required=True)
+    status = fields.String(
+        required=True, validate=validate.OneOf(["valid", "revoked", "suspended"])
+    )
+
+
+class RightsAskedSchema(WireSchema):
+    member = text(64)
+    plan = fields.String(required=True, validate=validate.OneOf(PLAN_CLASSES))
+    member_since = fields.Date(required=True)
+    space = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=64))
+    at = fields.AwareDateTime(load_default=None, allow_none=True)
+
+
+class RightsQuerySchema(WireSchema):
+    space = fields.String(load_default=None, validate=validate.Length(max=64))
+    at = fields.AwareDateTime(load_default=None)
+
+
+class RightSchema(WireSchema):
+    space = fields.String(required=True)
+    decision = fields.Nested(DecisionSchema, required=True)
+
+
+class RightsSchema(WireSchema):
+    items = fields.List(fields.Nested(RightSchema), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+def shown(visit: Visit) -> dict[str, Any]:
+    """Return a visit's public JSON."""
+    return {
+        "id": visit.id,
+        "space": visit.space_id,
+        "home": visit.home_id,
+        "host": visit.host_id,
+        "plan": visit.plan,
+        "started_at": visit.started_at.isoformat(),
+        "ended_at": visit.ended_at.isoformat() if visit.ended_at else None,
+        "state": visit.state,
+        "online": visit.online,
+        "flags": visit.flags,
+        "charter": visit.charter,
+        "changed_at": visit.changed_at.isoformat(),
+    }
+
+
+def _localised(decision: Any) -> dict[str, Any]:
+    return localise(decision, str(get_locale()))
+
+
+@blp.route("/visits", methods=["POST"])
+@blp.arguments(ReportedSchema)
+@blp.response(201, RecordedSchema)
+@blp.alt_response(200, schema=RecordedSchema, description="This visit was recorded before")
+@allow("node")
+def record(data: dict[str, Any]) -> Any:
+    """Authorise and record a visit. A visit admitted offline is never refused, only flagged."""
+    node_id = directory.active_node(db.session, current().id).id
+    report = service.read(db.session, node_id, hub().url, data["report"])
+    outcome = service.record(db.session, hub().clock, report, data["report"])
+    decision = _localised(outcome.decision)
+    if outcome.visit is None:
+        return problem_response("visit-refused", decision=decision)
+    status = 201 if outcome.kind == "recorded" else 200
+    return {"visit": shown(outcome.visit), "decision": decision}, status
+
+
+@blp.route("/visits/preview", methods=["POST"])
+@blp.arguments(ReportedSchema)
+@blp.response(200, DecidedSchema)
+@allow("node")
+def preview(data: dict[str, Any]) -> dict[str, Any]:
+    """The decision that recording would take; nothing is recorded."""
+    node_id = directory.active_node(db.session, current().id).id
+    report = service.read(db.session, node_id, hub().url, data["report"])
+    return {"decision": _localised(service.preview(db.session, hub().clock, report))}
+
+
+@blp.route("/visits/<visit_id>/check-out", methods=["POST"])
+@blp.arguments(MomentSchema)
+@blp.response(200, RecordedVisitSchema)
+@allow("node")
+def check_out(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
+    """Close a visit at the time its host gives; closing it twice changes nothing."""
+    visit = service.check_out(db.session, hub().clock, current().id, visit_id, data["at"])
+    return shown(visit)
+
+
+@blp.route("/visits/<visit_id>/void", methods=["POST"])
+@blp.arguments(VoidSchema)
+@blp.response(200, RecordedVisitSchema)
+@allow("node")
+def void(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
+    """Reverse a visit within the charter's delay."""
+    visit = service.void(
+        db.session, hub().clock, current().id, visit_id, data["reason"], data["at"]
+    )
+    return shown(visit)
+
+
+@blp.route("/visits")
+@blp.arguments(VisitsQuerySchema, location="query")
+@blp.response(200, VisitsSchema)
+@allow("node", "coordinator")
+def list_visits(query: dict[str, Any]) -> dict[str, Any]:
+    """Visits, the latest change first: a node's own, or the network's for a coordinator."""
+    principal = current()
+    found = service.visits(
+        db.session,
+        node_id=principal.id if principal.kind == "node" else None,
+        side=query["side"],
+        changed_since=query.get("changed_since"),
+        before=_before(query.get("cursor")),
+        limit=query["limit"] + 1,
+    )
+    page = found[: query["limit"]]
+    more = len(found) > query["limit"]
+    cursor = f"{page[-1].changed_at.isoformat()}/{page[-1].id}" if more else None
+    return {"items": [shown(visit) for visit in page], "next_cursor": cursor}
+
+
+def _before(cursor: str | None) -> tuple[datetime, str] | None:
+    if not cursor:
+        return None
+    instant, _, visit_id = cursor.replace(" ", "+").partition("/")
+    try:
+        parsed = datetime.fromisoformat(instant)
+    except ValueError:
+        raise ValidationError({"cursor": ["Not a cursor of this list."]}) from None
+    if parsed.tzinfo is None:
+        raise ValidationError({"cursor": ["Not a cursor of this list."]})
+    return parsed, visit_id
+
+
+@blp.route("/passes/<pass_id>", methods=["PUT"])
+@blp.arguments(PassSchema)
+@blp.response(204)
+@allow("node")
+def register_pass(data: dict[str, Any], pass_id: str) -> None:
+    """A home's word on one of its passes: whose it is, and whether it holds."""
+    node_id = directory.active_node(db.session, current().id).id
+    try:
+        PASS_ID(pass_id)
+    except ValidationError:
+        raise Problem("not-found") from None
+    service.register_pass(
+        db.session,
+        hub().clock.now(),
+        node_id,
+        pass_id,
+        data["member"],
+        data["member_since"],
+        data["status"],
+    )
+
+
+@blp.route("/rights", methods=["POST"])
+@blp.arguments(RightsAskedSchema)
+@blp.response(200, RightsSchema)
+@allow("node")
+def ask_rights(data: dict[str, Any]) -> dict[str, Any]:
+    """What one of the node's own members would be told at each partner space."""
+    node_id = directory.active_node(db.session, current().id).id
+    found = rights.rights(
+        db.session,
+        data["at"] or hub().clock.now(),
+        node_id,
+        data["member"],
+        data["plan"],
+        data["member_since"],
+        space_id=data["space"],
+    )
+    return _rights(found)
+
+
+def _rights(found: list[dict[str, Any]]) -> dict[str, Any]:
+    items = [{**item, "decision": _localised(item["decision"])} for item in found]
+    return {"items": items, "next_cursor": None}
+
+
+@blp.route("/me/rights")
+@blp.arguments(RightsQuerySchema, location="query")
+@blp.response(200, RightsSchema)
+@blp.doc(security=[{"pass": []}])
+@allow("public")
+def my_rights(query: dict[str, Any]) -> Any:
+    """The same for whoever shows a pass: ``Authorization: Bearer <text of the QR>``."""
+    scheme, _, shown_text = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not shown_text:
+        raise Problem("unauthenticated")
+
+    def key(issuer: str, kid: str) -> Any:
+        return directory.node_key(db.session, issuer, kid)
+
+    evidence = examine(shown_text, key, hub().clock)
+    if evidence.pass_id is None or any(f.code == "pass_malformed" for f in evidence.faults):
+        raise Problem("unauthenticated", "this is not a pass of the network")
+    if any(fault.code == "pass_stale" for fault in evidence.faults):
+        raise Problem("unauthenticated", "show a fresh code")
+    row = db.session.get(Pass, (evidence.issuer, evidence.pass_id))
+    member = db.session.get(Member, row.member_id) if row else None
+    faults = list(evidence.faults)
+    if row is not None and row.status != "valid":
+        faults.append(Fault(f"pass_{row.status}"))
+    found = rights.rights(
+        db.session,
+        query["at"] or hub().clock.now(),
+        str(evidence.issuer),
+        member.reference if member else "",
+        str(evidence.plan),
+        member.member_since if member else None,
+        faults,
+        query["space"],
+    )
+    response: dict[str, Any] | Response = _rights(found)
+    return response

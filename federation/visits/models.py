@@ -1,0 +1,123 @@
+"""Passes the hub was told of, the visits it recorded, and the half-days they count for."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from federation.db import db
+
+
+class Member(db.Model):
+    """A person at a home, by the random reference her home gave; the hub knows no name."""
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    node_id: Mapped[str] = mapped_column(ForeignKey("node.id"))
+    reference: Mapped[str] = mapped_column(String(64))
+    member_since: Mapped[date | None]
+
+    __table_args__ = (UniqueConstraint("node_id", "reference"),)
+
+
+class Pass(db.Model):
+    """A pass by its number. ``status`` is the home's last word on it."""
+
+    node_id: Mapped[str] = mapped_column(ForeignKey("node.id"), primary_key=True)
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    member_id: Mapped[int] = mapped_column(ForeignKey("member.id"), index=True)
+    status: Mapped[str] = mapped_column(String(10), default="valid")
+    changed_at: Mapped[datetime]
+
+    __table_args__ = (
+        CheckConstraint("status IN ('valid', 'revoked', 'suspended')", name="status"),
+    )
+
+
+class Visit(db.Model):
+    """One visit as its host reported it. ``facts`` and ``charter`` let it be decided again.
+
+    The id is made of the pass as shown and the space, so the same showing is one visit.
+    ``changed_at`` is for nodes that ask what they missed.
+    """
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    member_id: Mapped[int] = mapped_column(ForeignKey("member.id"))
+    home_id: Mapped[str] = mapped_column(ForeignKey("node.id"))
+    host_id: Mapped[str] = mapped_column(ForeignKey("node.id"))
+    space_id: Mapped[str] = mapped_column(String(64))
+    pass_id: Mapped[str] = mapped_column(String(64))
+    plan: Mapped[str] = mapped_column(String(12))
+    proof: Mapped[str] = mapped_column(String(32), index=True)
+    state: Mapped[str] = mapped_column(String(6))
+    online: Mapped[bool]
+    timezone: Mapped[str] = mapped_column(String(40))
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    charter: Mapped[str] = mapped_column(ForeignKey("charter_version.version"))
+    facts: Mapped[dict[str, Any]]
+    decision: Mapped[dict[str, Any]]
+    flags: Mapped[list[str]]
+    report: Mapped[str] = mapped_column(Text)
+    recorded_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+    void_reason: Mapped[str | None] = mapped_column(String(300))
+
+    __table_args__ = (
+        CheckConstraint("state IN ('open', 'closed', 'void')", name="state"),
+        CheckConstraint("state = 'open' OR ended_at IS NOT NULL", name="ended"),
+        CheckConstraint("ended_at IS NULL OR ended_at >= started_at", name="order"),
+        # One person is in one place.
+        Index(
+            "uq_visit_open_member",
+            "member_id",
+            unique=True,
+            sqlite_where=db.text("state = 'open'"),
+            postgresql_where=db.text("state = 'open'"),
+        ),
+        Index("ix_visit_host_changed", "host_id", "changed_at"),
+        Index("ix_visit_home_changed", "home_id", "changed_at"),
+        Index("ix_visit_started", "started_at"),
+    )
+
+
+class HalfDayLine(db.Model):
+    """One half-day counted (+1), or its reversal (-1); never changed.
+
+    A half-day of one person at one space counts once, however many visits touch it;
+    ``occurrence`` goes up when it is counted again after a reversal.
+    """
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    visit_id: Mapped[str] = mapped_column(ForeignKey("visit.id"), index=True)
+    member_id: Mapped[int] = mapped_column(ForeignKey("member.id"))
+    home_id: Mapped[str] = mapped_column(ForeignKey("node.id"))
+    host_id: Mapped[str] = mapped_column(ForeignKey("node.id"))
+    space_id: Mapped[str] = mapped_column(String(64))
+    month: Mapped[str] = mapped_column(String(7))
+    day: Mapped[date]
+    half: Mapped[str] = mapped_column(String(2))
+    quantity: Mapped[int]
+    occurrence: Mapped[int]
+    recorded_at: Mapped[datetime]
+
+    __table_args__ = (
+        UniqueConstraint("member_id", "space_id", "day", "half", "occurrence", "quantity"),
+        CheckConstraint("half IN ('am', 'pm')", name="half"),
+        CheckConstraint("quantity IN (1, -1)", name="quantity"),
+        Index("ix_half_day_line_member_month", "member_id", "month"),
+        Index("ix_half_day_line_month", "month"),
+    )
+
+
+class Refusal(db.Model):
+    """That a host refused somebody, and why; nothing about whom."""
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    host_id: Mapped[str] = mapped_column(ForeignKey("node.id"))
+    space_id: Mapped[str] = mapped_column(String(64))
+    home_id: Mapped[str | None] = mapped_column(String(64))
+    codes: Mapped[list[str]]

@@ -1,0 +1,114 @@
+"""What a member would be told at each door, asked from home: the same rules, nothing recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from charter import Facts, Fault, decide
+from charter.halfdays import half_day_at
+from charter.hours import read_schedule
+from federation.directory import service as directory
+from federation.directory.models import Node, Space
+from federation.governance import service as governance
+from federation.visits import service as visits
+from federation.visits.models import HalfDayLine, Member
+from shared.problems import Problem
+from shared.spaces import host_facts
+
+
+def rights(
+    session: Session,
+    at: datetime,
+    home_id: str,
+    reference: str,
+    plan: str,
+    member_since: date | None,
+    faults: Sequence[Fault] = (),
+    space_id: str | None = None,
+) -> list[dict[str, Any]]:
+    """Return ``{"space", "decision"}`` for every partner space, or for one.
+
+    Who is at a space now is what the hub was told; everything else is what the door would use.
+    Raises Problem("not-found").
+    """
+    charter = governance.in_force(session)
+    home = session.get(Node, home_id)
+    if home is None:
+        raise Problem("not-found")
+    signed = governance.signed_versions(session, charter.version)
+    used = _used(session, home_id, reference)
+    present = visits.guests_by_space(session)
+    wanted = [directory.space(session, space_id)] if space_id else directory.spaces(session)
+    person = Facts(
+        faults=tuple(faults),
+        plan=plan,
+        member_since=member_since,
+        home=home_id,
+        home_state=home.state,
+        home_signed=signed.get(home_id),
+        home_half_days=home.plans.get(plan) if isinstance(home.plans.get(plan), int) else None,
+    )
+    found = []
+    for space in wanted:
+        if space.node_id == home_id and space_id is None:
+            continue
+        facts = _at_space(person, space, at, signed.get(space.node_id), present.get(space.id, 0))
+        facts = _with_usage(facts, used, at, charter.rules.opening_hours.split)
+        found.append({"space": space.id, "decision": decide(charter, facts, at).to_json("fr")})
+    return found
+
+
+def _at_space(person: Facts, space: Space, at: datetime, signed: str | None, guests: int) -> Facts:
+    schedule = read_schedule(space.document)
+    return replace(
+        person,
+        host=space.node_id,
+        host_state=space.node.state,
+        host_signed=signed,
+        guests_present=guests,
+        people_present=guests,
+        **host_facts(space.document, schedule, at),
+    )
+
+
+Used = dict[tuple[str, str], dict[tuple[date, str], int]]
+
+
+def _used(session: Session, home_id: str, reference: str) -> Used:
+    """Return half-days by (month, space) and half-day."""
+    query = (
+        select(
+            HalfDayLine.month,
+            HalfDayLine.space_id,
+            HalfDayLine.day,
+            HalfDayLine.half,
+            func.sum(HalfDayLine.quantity),
+        )
+        .join(Member, Member.id == HalfDayLine.member_id)
+        .where(Member.node_id == home_id, Member.reference == reference)
+        .group_by(HalfDayLine.month, HalfDayLine.space_id, HalfDayLine.day, HalfDayLine.half)
+    )
+    used: Used = {}
+    for month, space_id, day, half, quantity in session.execute(query):
+        used.setdefault((month, space_id), {})[day, half] = quantity
+    return used
+
+
+def _with_usage(facts: Facts, used: Used, at: datetime, split: Any) -> Facts:
+    here = half_day_at(at, ZoneInfo(facts.timezone), split)
+    mine = used.get((here.month, facts.space), {})
+    return replace(
+        facts,
+        used_host=sum(mine.values()),
+        used_network=sum(
+            sum(counts.values()) for (month, _), counts in used.items() if month == here.month
+        ),
+        counted_already=mine.get((here.day, here.half), 0) > 0,
+    )

@@ -1,0 +1,1 @@
+"""A space's service: its publication, its members' home, and its desk."""

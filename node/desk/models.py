@@ -1,0 +1,71 @@
+"""Who is here, as the desk knows it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from node.db import db
+
+
+class Visit(db.Model):
+    """A visit at one of our spaces. ``held`` keeps a place while the hub is being asked.
+
+    ``local`` is one of our own members: counted for presence, never in the account.
+    """
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    space_id: Mapped[str] = mapped_column(ForeignKey("space.id"))
+    home_id: Mapped[str | None] = mapped_column(String(64))
+    pass_id: Mapped[str | None] = mapped_column(String(64))
+    given_name: Mapped[str] = mapped_column(String(60), default="")
+    plan: Mapped[str] = mapped_column(String(12), default="")
+    proof: Mapped[str] = mapped_column(String(32), index=True)
+    local: Mapped[bool] = mapped_column(default=False)
+    state: Mapped[str] = mapped_column(String(6))
+    online: Mapped[bool] = mapped_column(default=True)
+    delivered: Mapped[bool] = mapped_column(default=True)
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    closes_at: Mapped[datetime]
+    held_until: Mapped[datetime | None]
+    charter: Mapped[str] = mapped_column(String(20), default="")
+    decision: Mapped[dict[str, Any]]
+
+    __table_args__ = (
+        CheckConstraint("state IN ('held', 'open', 'closed', 'void')", name="state"),
+        Index("ix_visit_space_state", "space_id", "state"),
+        Index("ix_visit_pass", "pass_id", "started_at"),
+        # One pass is at one of our spaces once.
+        Index(
+            "uq_visit_open_pass",
+            "home_id",
+            "pass_id",
+            unique=True,
+            sqlite_where=db.text("state = 'open'"),
+            postgresql_where=db.text("state = 'open'"),
+        ),
+    )
+
+
+class IdempotencyKey(db.Model):
+    """The answer that a key and a body were given, by account."""
+
+    account_id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    body_sha256: Mapped[str] = mapped_column(String(64))
+    status: Mapped[int]
+    answer: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Refusal(db.Model):
+    """That somebody was refused, and why; nothing about whom."""
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    space_id: Mapped[str] = mapped_column(String(64))
+    codes: Mapped[list[str]]

@@ -1,0 +1,16 @@
+"""Who may use the node: its admins, its desk, its members."""
+
+from node.db import db
+from shared.identity import AccountColumns, ApiTokenColumns, LoginColumns
+
+
+class Account(AccountColumns, db.Model):
+    pass
+
+
+class Login(LoginColumns, db.Model):
+    pass
+
+
+class ApiToken(ApiTokenColumns, db.Model):
+    pass

@@ -1,0 +1,21 @@
+"""The node's accounts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from node.identity.models import Account, ApiToken, Login
+from shared.accounts import Accounts
+from shared.db import begin_write
+
+accounts = Accounts(Account, Login, ApiToken)
+
+
+def forget_logins(session: Session, now: datetime) -> None:
+    """Drop log-ins that have expired."""
+    begin_write(session)
+    session.execute(delete(Login).where(Login.expires_at < now))
+    session.commit()

@@ -1,0 +1,13 @@
+"""A node's settings: ``NODE_*`` variables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.config import Settings, setting, text, url
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeSettings(Settings):
+    hub_url: str = setting(url, "Public address of the network's hub")
+    name: str = setting(text, "The operator's name, as people read it")

@@ -1,0 +1,80 @@
+"""The operator's spaces, as the admin describes them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from node.db import db
+
+
+class Space(db.Model):
+    """What is unknown is null or empty, and is published as such."""
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(120))
+    description: Mapped[str] = mapped_column(String(4000), default="")
+    street: Mapped[str | None] = mapped_column(String(200))
+    postcode: Mapped[str | None] = mapped_column(String(12))
+    town: Mapped[str] = mapped_column(String(120))
+    latitude: Mapped[float | None]
+    longitude: Mapped[float | None]
+    timezone: Mapped[str] = mapped_column(String(40), default="Europe/Paris")
+    week: Mapped[dict[str, Any]]
+    closings: Mapped[dict[str, Any]]
+    closed_on_holidays: Mapped[bool] = mapped_column(default=True)
+    capacity: Mapped[int | None]
+    area_m2: Mapped[int | None]
+    legal_form: Mapped[str] = mapped_column(String(200), default="")
+    transport: Mapped[str] = mapped_column(String(500), default="")
+    website: Mapped[str] = mapped_column(String(300), default="")
+    email: Mapped[str] = mapped_column(String(254), default="")
+    project: Mapped[bool] = mapped_column(default=False)
+    guest_cap: Mapped[int] = mapped_column(default=1)
+    paused: Mapped[bool] = mapped_column(default=False)
+    services: Mapped[list[str]]
+    values: Mapped[list[str]]
+    revision: Mapped[int] = mapped_column(default=1)
+    updated_at: Mapped[datetime]
+
+    rooms: Mapped[list[Room]] = relationship(
+        order_by="Room.place", cascade="all, delete-orphan", lazy="selectin"
+    )
+    prices: Mapped[list[Price]] = relationship(
+        order_by="Price.place", cascade="all, delete-orphan", lazy="selectin"
+    )
+
+    __table_args__ = (
+        CheckConstraint("guest_cap >= 0", name="guest_cap"),
+        CheckConstraint("capacity IS NULL OR capacity >= 0", name="capacity"),
+        CheckConstraint("latitude BETWEEN -90 AND 90", name="latitude"),
+        CheckConstraint("longitude BETWEEN -180 AND 180", name="longitude"),
+    )
+
+
+class Room(db.Model):
+    id: Mapped[int] = mapped_column(primary_key=True)
+    space_id: Mapped[str] = mapped_column(ForeignKey("space.id", ondelete="CASCADE"), index=True)
+    place: Mapped[int]
+    name: Mapped[str] = mapped_column(String(120))
+    kind: Mapped[str] = mapped_column(String(20))
+    seats: Mapped[int | None]
+    area_m2: Mapped[int | None]
+
+
+class Price(db.Model):
+    """An amount for a number of units: 9000 cents for a pack of 10 half-days."""
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    space_id: Mapped[str] = mapped_column(ForeignKey("space.id", ondelete="CASCADE"), index=True)
+    place: Mapped[int]
+    label: Mapped[str] = mapped_column(String(120))
+    cents: Mapped[int]
+    currency: Mapped[str] = mapped_column(String(3), default="EUR")
+    unit: Mapped[str] = mapped_column(String(10))
+    quantity: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (CheckConstraint("cents >= 0", name="cents"),)

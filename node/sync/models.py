@@ -1,0 +1,43 @@
+"""What the node knows of the network, and what it has to tell it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from node.db import db
+from shared.outbox import OutboxColumns
+
+
+class Enrolment(db.Model):
+    """The one row that says which node of which network this is."""
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    node_id: Mapped[str] = mapped_column(String(64))
+    hub_url: Mapped[str] = mapped_column(String(300))
+    enrolled_at: Mapped[datetime]
+    # the publication: what was last changed here, and what the hub last took
+    revision: Mapped[int] = mapped_column(default=0)
+    accepted_revision: Mapped[int] = mapped_column(default=0)
+    accepted_at: Mapped[datetime | None]
+    publication_fault: Mapped[dict[str, Any] | None]
+    # up to when the hub's changes to our visits were taken
+    visits_seen_at: Mapped[datetime | None]
+
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+
+class Cached(db.Model):
+    """A signed document of the network, kept for when there is no network."""
+
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    body: Mapped[str] = mapped_column(Text)
+    sha256: Mapped[str] = mapped_column(String(64))
+    fetched_at: Mapped[datetime]
+
+
+class Outbox(OutboxColumns, db.Model):
+    pass

@@ -1,0 +1,379 @@
+"""Keeping up with the network: trust and status lists, the charter, the outbox, the publication."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+import structlog
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from charter import Charter, read_charter
+from charter.model import fingerprint
+from node.context import Node
+from node.sync.models import Cached, Enrolment, Outbox
+from shared import jose, outbox
+from shared.db import begin_write
+from shared.http import PeerError, Unreachable
+from shared.identity import hash_token
+from shared.problems import Problem
+from shared.status import StatusList, read_list
+from shared.trust import TrustList, read_trust_list
+
+log = structlog.get_logger()
+
+PROOF_TYP = "passerelle-enrolment+jwt"
+CHALLENGE_TYP = "passerelle-challenge+jwt"
+ANSWER_TYP = "passerelle-challenge-answer+jwt"
+SIGNATURE_TYP = "charter-signature+jwt"
+STATUS_FRESH = timedelta(seconds=60)
+
+
+def enrolment(session: Session) -> Enrolment | None:
+    return session.get(Enrolment, 1)
+
+
+def node_id(session: Session) -> str:
+    """Return the id the hub gave. Raises Problem before enrolment."""
+    row = enrolment(session)
+    if row is None:
+        raise Problem("unavailable", "this node is not enrolled yet: run passerelle node enrol")
+    return row.node_id
+
+
+# Coming in
+
+
+def enrol(session: Session, node: Node, invitation: str) -> str:
+    """Enrol with a one-time invitation; the hub calls this node back meanwhile. Returns the id.
+
+    Raises Problem with the hub's own words, or PeerError.
+    """
+    claims = {
+        "aud": node.hub.url,
+        "url": node.url,
+        "invitation": hash_token(invitation),
+        "iat": int(time.time()),
+    }
+    answer = node.peers.request(
+        "POST",
+        f"{node.hub.url}/api/v1/enrolments",
+        json={
+            "invitation": invitation,
+            "url": node.url,
+            "jwk": node.ring.public_jwks()[0],
+            "proof": node.ring.sign(claims, PROOF_TYP),
+        },
+        timeout=15,
+    )
+    document = answer.json()
+    if answer.status != 201:
+        raise Problem("conflict", document.get("detail") or document.get("title"))
+    begin_write(session)
+    if enrolment(session) is None:
+        session.add(
+            Enrolment(
+                id=1,
+                node_id=document["node_id"],
+                hub_url=node.hub.url,
+                enrolled_at=node.clock.now(),
+            )
+        )
+    session.commit()
+    return str(document["node_id"])
+
+
+def answer_challenge(session: Session, node: Node, challenge: str) -> str:
+    """Prove to the hub, and to nobody else, that this address holds our key. Raises Problem."""
+    try:
+        claims = jose.verify(challenge, _hub_keys(session, node), CHALLENGE_TYP).claims
+    except (jose.TokenFault, PeerError) as fault:
+        raise Problem("proof-invalid", str(fault)) from None
+    wanted = {"iss": node.hub.url, "aud": node.url}
+    expires, nonce = claims.get("exp"), claims.get("nonce")
+    fresh = isinstance(expires, int) and expires > time.time()
+    if any(claims.get(k) != v for k, v in wanted.items()) or not fresh or not nonce:
+        raise Problem("proof-invalid", "iss, aud or exp are not right")
+    return node.ring.sign({"iss": node.url, "aud": node.hub.url, "nonce": nonce}, ANSWER_TYP)
+
+
+def sign_charter(session: Session, node: Node) -> str:
+    """Sign the charter in force with this node's key. Returns the version. Raises Problem."""
+    charter = refresh_charter(session, node)
+    claims = {
+        "iss": node_id(session),
+        "version": charter.version,
+        "sha256": charter.sha256,
+        "iat": int(time.time()),
+    }
+    answer = node.hub.call(
+        "POST",
+        f"/api/v1/charters/{charter.version}/signatures",
+        json={"jws": node.ring.sign(claims, SIGNATURE_TYP)},
+        timeout=10,
+    )
+    if answer.status != 201:
+        raise Problem("conflict", answer.json().get("detail"))
+    return charter.version
+
+
+# What the network says
+
+
+def _keep(session: Session, now: datetime, name: str, body: str) -> None:
+    begin_write(session)
+    row = session.get(Cached, name)
+    if row is None:
+        row = Cached(name=name)
+        session.add(row)
+    row.body, row.fetched_at = body, now
+    row.sha256 = hashlib.sha256(body.encode()).hexdigest()
+    session.commit()
+
+
+def _hub_keys(session: Session, node: Node) -> jose.FindKey:
+    """Find the hub's key by ``kid``; one that is not known yet is asked for, at the hub's address."""
+
+    def find(header: Mapping[str, Any], _claims: Mapping[str, Any]) -> Any:
+        kid = header.get("kid")
+        row = session.get(Cached, "hub-jwks")
+        keys = orjson.loads(row.body)["keys"] if row else []
+        if kid not in [key.get("kid") for key in keys]:
+            body = node.hub.get("/.well-known/jwks.json").body.decode()
+            keys = orjson.loads(body)["keys"]
+            if kid in [key.get("kid") for key in keys]:
+                _keep(session, node.clock.real(), "hub-jwks", body)
+        for key in keys:
+            if key.get("kid") == kid:
+                return jose.import_public(key)
+        raise jose.TokenFault("key")
+
+    return find
+
+
+@dataclass(frozen=True)
+class Network:
+    """What the door knows without asking: ``fetched_at`` is in real time."""
+
+    trust: TrustList
+    charter: Charter
+    fetched_at: datetime
+
+
+_parsed: dict[tuple[str, str, str], Network] = {}
+
+
+def network(session: Session, node: Node) -> Network | None:
+    """Return the trust list and charter as last fetched, or None before the first time."""
+    query = select(Cached.name, Cached.sha256, Cached.fetched_at)
+    heads = {
+        row[0]: (row[1], row[2])
+        for row in session.execute(query.where(Cached.name.in_(("trust-list", "charter"))))
+    }
+    if len(heads) < 2:
+        return None
+    key = (node.url, heads["trust-list"][0], heads["charter"][0])
+    if key not in _parsed:
+        found = _read_network(session, node, heads["trust-list"][1])
+        if found is None:
+            return None
+        for old in [k for k in _parsed if k[0] == node.url]:
+            del _parsed[old]
+        _parsed[key] = found
+    return _parsed[key]
+
+
+def _read_network(session: Session, node: Node, fetched_at: datetime) -> Network | None:
+    bodies = {
+        row.name: row.body
+        for row in session.scalars(select(Cached).where(Cached.name.in_(("trust-list", "charter"))))
+    }
+    try:
+        trust = read_trust_list(bodies["trust-list"], _hub_keys(session, node), node.hub.url)
+        document = orjson.loads(bodies["charter"])
+        charter = read_charter(document["version"], document["sources"])
+    except (jose.TokenFault, PeerError, KeyError, TypeError, ValueError):
+        log.exception("network.unreadable")
+        return None
+    if charter.sha256 != trust.charter_sha256:
+        log.warning("network.charter-differs", version=charter.version)
+        return None
+    return Network(trust, charter, fetched_at)
+
+
+def refresh(session: Session, node: Node) -> Network | None:
+    """Fetch the trust list, and the charter when it names another. Raises PeerError."""
+    body = node.hub.get("/api/v1/trust-list").body.decode()
+    try:
+        trust = read_trust_list(body, _hub_keys(session, node), node.hub.url)
+    except (jose.TokenFault, KeyError, TypeError, ValueError) as error:
+        raise PeerError("trust-list-invalid", str(error)) from None
+    row = session.get(Cached, "charter")
+    if row is None or orjson.loads(row.body)["sha256"] != trust.charter_sha256:
+        refresh_charter(session, node)
+    _keep(session, node.clock.real(), "trust-list", body)
+    return network(session, node)
+
+
+def refresh_charter(session: Session, node: Node) -> Charter:
+    """Fetch the charter in force, and check its hash against its text. Raises PeerError."""
+    document = node.hub.get("/api/v1/charters/current").json()
+    sources = document["sources"]
+    if fingerprint(document["version"], sources) != document["sha256"]:
+        raise PeerError("charter-hash", "the text is not what the hash says")
+    charter = read_charter(document["version"], sources)
+    kept = {"version": charter.version, "sources": sources, "sha256": charter.sha256}
+    _keep(session, node.clock.real(), "charter", orjson.dumps(kept).decode())
+    return charter
+
+
+def status_list(
+    session: Session, node: Node, trust: TrustList, home: str, *, ask: bool
+) -> StatusList | None:
+    """Return a home's status list: fetched if ``ask`` and the kept one has aged, else as kept.
+
+    The address comes from the hub's trust list, never from a pass. None when there is none
+    that holds.
+    """
+    name = f"status:{home}"
+    uri = f"{trust.nodes[home]['url']}/status-lists/1"
+    row = session.get(Cached, name)
+    now = node.clock.real()
+    if ask and (row is None or now - row.fetched_at > STATUS_FRESH):
+        try:
+            answer = node.peers.request("GET", uri, timeout=1.0)
+            body = answer.body.decode("ascii")
+            found = read_list(body, trust.find_key_of(home), uri)
+            if answer.status == 200:
+                _keep(session, now, name, body)
+                return found
+        except (PeerError, jose.TokenFault, ValueError) as error:
+            log.info("status-list.not-fetched", node=home, reason=type(error).__name__)
+    row = session.get(Cached, name)
+    if row is None:
+        return None
+    try:
+        found = read_list(row.body, trust.find_key_of(home), uri)
+    except (jose.TokenFault, ValueError):
+        return None
+    return found if found.expires_at > now.timestamp() else None
+
+
+def refresh_status_lists(session: Session, node: Node) -> None:
+    """Fetch every partner's status list that has aged; one that does not answer holds no other up."""
+    known = network(session, node)
+    if known is None:
+        return
+    own = node_id(session)
+    for home, entry in known.trust.nodes.items():
+        if home != own and entry["state"] not in ("left",):
+            status_list(session, node, known.trust, home, ask=True)
+
+
+# What we have to say
+
+
+def queue(session: Session, now: datetime, topic: str, key: str, payload: dict[str, Any]) -> None:
+    """Add a message to the caller's transaction; the same key is queued once."""
+    if session.scalar(select(Outbox.id).where(Outbox.key == key)) is None:
+        session.add(
+            Outbox(
+                topic=topic,
+                key=key,
+                payload=payload,
+                state=outbox.PENDING,
+                attempts=0,
+                created_at=now,
+                next_attempt_at=now,
+            )
+        )
+        session.flush()
+
+
+Deliver = Callable[[Session, Node, Mapping[str, Any]], Any]
+# topic → how it is sent; each returns the hub's answer. Rooms add their own.
+DELIVERIES: dict[str, Deliver] = {}
+# topic → what is done here once the hub has taken it, in the transaction that marks it done.
+RECEIPTS: dict[str, Callable[[Session, Node, Mapping[str, Any], Any], None]] = {}
+
+
+def flush(session: Session, node: Node, limit: int = 100) -> int:
+    """Deliver what is due, in order. Stops when the hub is away; returns how many were taken.
+
+    A message that the hub will never take steps aside as ``dead``, with the reason.
+    """
+    delivered = 0
+    for _ in range(limit):
+        now = node.clock.real()
+        row = session.scalar(
+            select(Outbox).where(Outbox.state == outbox.PENDING).order_by(Outbox.id).limit(1)
+        )
+        if row is None or row.next_attempt_at > now:
+            break
+        row_id, topic, payload, attempts = row.id, row.topic, dict(row.payload), row.attempts
+        session.rollback()
+        try:
+            answer = DELIVERIES[topic](session, node, payload)
+        except PeerError as error:
+            _postpone(session, now, row_id, attempts, str(error))
+            break
+        _settle(session, node, row_id, topic, payload, answer)
+        delivered += 1
+    return delivered
+
+
+def _postpone(session: Session, now: datetime, row_id: int, attempts: int, why: str) -> None:
+    begin_write(session)
+    session.execute(
+        update(Outbox)
+        .where(Outbox.id == row_id)
+        .values(
+            attempts=attempts + 1,
+            next_attempt_at=outbox.next_attempt(now, attempts + 1),
+            error=why[:300],
+        )
+    )
+    session.commit()
+
+
+def _settle(
+    session: Session, node: Node, row_id: int, topic: str, payload: Mapping[str, Any], answer: Any
+) -> None:
+    begin_write(session)
+    row = session.get(Outbox, row_id)
+    if row is None or row.state != outbox.PENDING:
+        session.rollback()
+        return
+    taken = 200 <= answer.status < 300
+    row.state = outbox.DONE if taken else outbox.DEAD
+    row.attempts += 1
+    row.done_at = node.clock.real()
+    row.error = None if taken else answer.body.decode(errors="replace")[:300]
+    if not taken:
+        log.error("outbox.dead", topic=topic, status=answer.status)
+    if topic in RECEIPTS:
+        RECEIPTS[topic](session, node, payload, answer)
+    session.commit()
+
+
+def flush_soon(session: Session, node: Node) -> None:
+    """Try to deliver now, so that the hub knows at once; the jobs process does the rest."""
+    if node.hub.away:
+        return
+    try:
+        flush(session, node, limit=10)
+    except Unreachable:
+        session.rollback()
+
+
+def waiting(session: Session) -> dict[str, int]:
+    """Return how many messages wait, and how many the hub refused for good."""
+    query = select(Outbox.state, func.count()).where(Outbox.state != outbox.DONE)
+    counts = {row[0]: row[1] for row in session.execute(query.group_by(Outbox.state))}
+    return {state: counts.get(state, 0) for state in (outbox.PENDING, outbox.DEAD)}

@@ -1,0 +1,145 @@
+"""The signed report by which a host tells the hub of a visit, or asks what it would decide."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate
+
+from charter import Facts
+from shared.keys import KeyRing
+from shared.passes import MAX_BYTES
+from shared.schemas import WireSchema, text
+
+TYP = "passerelle-visit+jwt"
+
+
+def visit_id(proof: str, space: str) -> str:
+    """Return the id of the visit that this showing of a pass makes at this space.
+
+    Made of what was shown, so that a report sent again, by whatever path, is the same visit.
+    """
+    return hashlib.sha256(f"{proof}@{space}".encode()).hexdigest()[:26]
+
+
+class HostFactsSchema(WireSchema):
+    """What a host says of itself at the moment of a check-in."""
+
+    paused = fields.Boolean(required=True)
+    hours_known = fields.Boolean(load_default=True)
+    opening = fields.List(
+        fields.AwareDateTime(), required=True, allow_none=True, validate=validate.Length(equal=2)
+    )
+    next_opening = fields.AwareDateTime(required=True, allow_none=True)
+    timezone = text(40)
+    guest_cap = fields.Integer(required=True, validate=validate.Range(0, 10_000))
+    capacity = fields.Integer(required=True, allow_none=True, validate=validate.Range(0, 100_000))
+    guests_present = fields.Integer(required=True, validate=validate.Range(0, 100_000))
+    people_present = fields.Integer(required=True, validate=validate.Range(0, 100_000))
+    services = fields.List(text(120), required=True, validate=validate.Length(max=60))
+
+
+class ReportSchema(WireSchema):
+    iss = text(64)
+    aud = text(300)
+    space = text(64)
+    # ``pass`` cannot be a Python attribute name
+    at = fields.AwareDateTime(required=True)
+    online = fields.Boolean(required=True)
+    host = fields.Nested(HostFactsSchema, required=True)
+    ended_at = fields.AwareDateTime(load_default=None, allow_none=True)
+    trust_list_age = fields.Integer(load_default=None, allow_none=True)
+    offline_visits = fields.Integer(load_default=0)
+    decision = fields.Dict(load_default=None, allow_none=True)
+
+
+ReportSchema._declared_fields["pass"] = fields.String(  # noqa: SLF001
+    required=True, validate=validate.Length(min=1, max=MAX_BYTES)
+)
+_schema = ReportSchema()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """``at`` is when the pass was shown; ``online`` is false when the host decided alone."""
+
+    host: str
+    audience: str
+    space: str
+    shown: str
+    at: datetime
+    online: bool
+    facts: Facts
+    ended_at: datetime | None
+    decision: Mapping[str, Any] | None
+
+
+def sign_report(
+    ring: KeyRing,
+    hub_url: str,
+    shown: str,
+    at: datetime,
+    facts: Facts,
+    decision: Mapping[str, Any] | None = None,
+) -> str:
+    """Return the report that the hub decides on; with a decision, one taken without the hub."""
+    opening = [instant.isoformat() for instant in facts.opening] if facts.opening else None
+    next_opening = facts.next_opening.isoformat() if facts.next_opening else None
+    claims = {
+        "iss": facts.host,
+        "aud": hub_url,
+        "iat": int(at.timestamp()),
+        "space": facts.space,
+        "pass": shown,
+        "at": at.isoformat(),
+        "online": facts.online,
+        "host": {
+            "paused": facts.paused,
+            "hours_known": facts.hours_known,
+            "opening": opening,
+            "next_opening": next_opening,
+            "timezone": facts.timezone,
+            "guest_cap": facts.guest_cap,
+            "capacity": facts.capacity,
+            "guests_present": facts.guests_present,
+            "people_present": facts.people_present,
+            "services": list(facts.services),
+        },
+        "trust_list_age": facts.trust_list_age,
+        "offline_visits": facts.offline_visits,
+        "decision": decision,
+    }
+    return ring.sign(claims, TYP)
+
+
+def read_report(claims: Mapping[str, Any]) -> Report:
+    """Read a verified report. Raises ValidationError, naming every field at fault."""
+    data = _schema.load(claims)
+    host = data["host"]
+    opening = host.pop("opening")
+    facts = Facts(
+        host=data["iss"],
+        space=data["space"],
+        online=data["online"],
+        trust_list_age=data["trust_list_age"],
+        offline_visits=data["offline_visits"],
+        opening=(opening[0], opening[1]) if opening else None,
+        **{**host, "services": tuple(host["services"])},
+    )
+    if not data["online"] and data["decision"] is None:
+        raise ValidationError({"decision": ["A visit admitted offline comes with its decision."]})
+    return Report(
+        host=data["iss"],
+        audience=data["aud"],
+        space=data["space"],
+        shown=data["pass"],
+        at=data["at"],
+        online=data["online"],
+        facts=facts,
+        ended_at=data["ended_at"],
+        decision=data["decision"],
+    )

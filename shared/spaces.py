@@ -1,0 +1,127 @@
+"""A space's published document: its wire schema, and the facts that the door takes from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate, validates_schema
+
+from charter.hours import HoursError, Schedule, read_schedule
+from shared.schemas import SPACE_ID, WireSchema, text
+
+PRICE_UNITS = ("hour", "half_day", "day", "month", "quarter", "year", "pack")
+ROOM_KINDS = ("open_space", "office", "meeting", "kitchen", "event", "other")
+
+
+class AddressSchema(WireSchema):
+    street = fields.String(allow_none=True, validate=validate.Length(max=200))
+    postcode = fields.String(allow_none=True, validate=validate.Length(max=12))
+    town = text(120)
+    country = fields.String(load_default="FR", validate=validate.Length(equal=2))
+
+
+class RoomSchema(WireSchema):
+    name = text(120)
+    kind = fields.String(required=True, validate=validate.OneOf(ROOM_KINDS))
+    seats = fields.Integer(allow_none=True, validate=validate.Range(0, 10_000))
+    area_m2 = fields.Integer(allow_none=True, validate=validate.Range(0, 1_000_000))
+
+
+class PriceSchema(WireSchema):
+    label = text(120)
+    cents = fields.Integer(required=True, validate=validate.Range(0, 100_000_000))
+    currency = fields.String(load_default="EUR", validate=validate.Length(equal=3))
+    unit = fields.String(required=True, validate=validate.OneOf(PRICE_UNITS))
+    quantity = fields.Integer(load_default=1, validate=validate.Range(1, 1000))
+
+
+def _strings(longest: int) -> fields.List:
+    return fields.List(text(longest), load_default=list, validate=validate.Length(max=60))
+
+
+class SpaceSchema(WireSchema):
+    """Identity, hours, rooms, prices, services, values and roaming terms of one space."""
+
+    id = text(64, metadata={"description": "Given once, unique in the network."})
+    name = text(120)
+    description = fields.String(load_default="", validate=validate.Length(max=4000))
+    address = fields.Nested(AddressSchema, required=True)
+    latitude = fields.Float(allow_none=True, validate=validate.Range(-90, 90))
+    longitude = fields.Float(allow_none=True, validate=validate.Range(-180, 180))
+    timezone = fields.String(load_default="Europe/Paris", validate=validate.Length(max=40))
+    week = fields.Dict(load_default=dict, metadata={"description": "mo…su: pairs of times."})
+    exceptions = fields.Dict(
+        load_default=dict, metadata={"description": "Dates that differ; an empty list is closed."}
+    )
+    capacity = fields.Integer(allow_none=True, validate=validate.Range(0, 10_000))
+    area_m2 = fields.Integer(allow_none=True, validate=validate.Range(0, 1_000_000))
+    legal_form = fields.String(load_default="", validate=validate.Length(max=200))
+    transport = fields.String(load_default="", validate=validate.Length(max=500))
+    website = fields.String(load_default="", validate=validate.Length(max=300))
+    email = fields.String(load_default="", validate=validate.Length(max=254))
+    guest_cap = fields.Integer(load_default=1, validate=validate.Range(0, 1000))
+    paused = fields.Boolean(load_default=False)
+    project = fields.Boolean(load_default=False, metadata={"description": "In project."})
+    rooms = fields.List(
+        fields.Nested(RoomSchema), load_default=list, validate=validate.Length(max=60)
+    )
+    prices = fields.List(
+        fields.Nested(PriceSchema), load_default=list, validate=validate.Length(max=60)
+    )
+    services = _strings(120)
+    values = _strings(120)
+    page = fields.String(load_default="", validate=validate.Length(max=300))
+
+    @validates_schema
+    def _check(self, data: dict[str, Any], **_kwargs: Any) -> None:
+        faults: dict[str, list[str]] = {}
+        if isinstance(data.get("id"), str):
+            try:
+                SPACE_ID(data["id"])
+            except ValidationError as error:
+                faults["id"] = [str(error.messages[0])]
+        for name in ("website", "page"):
+            if data.get(name) and not data[name].startswith(("https://", "http://")):
+                faults[name] = ["A web address starting with https:// is expected."]
+        try:
+            read_schedule(data)
+        except HoursError as error:
+            name, _, message = str(error).partition(": ")
+            faults[name.split(".")[0]] = [message]
+        if faults:
+            raise ValidationError(faults)
+
+
+class PublicationSchema(WireSchema):
+    """What ``/.well-known/passerelle`` carries, signed by the node."""
+
+    iss = text(64)
+    iat = fields.Integer(required=True)
+    revision = fields.Integer(required=True, validate=validate.Range(0))
+    name = text(120)
+    plans = fields.Dict(
+        load_default=dict,
+        metadata={"description": "Half-days a month by plan class; null: no limit at home."},
+    )
+    spaces = fields.List(fields.Dict(), required=True, validate=validate.Length(max=200))
+
+
+PUBLICATION_TYP = "passerelle-publication+jwt"
+
+
+def host_facts(document: Mapping[str, Any], schedule: Schedule, now: datetime) -> dict[str, Any]:
+    """Return the part of ``Facts`` that a space says of itself; presence is added by the caller."""
+    opening = schedule.opening_at(now)
+    return {
+        "space": document["id"],
+        "paused": bool(document.get("paused")),
+        "hours_known": schedule.known,
+        "opening": opening,
+        "next_opening": None if opening else schedule.next_opening(now),
+        "timezone": str(schedule.zone),
+        "guest_cap": document["guest_cap"],
+        "capacity": document.get("capacity"),
+        "services": tuple(document.get("services", ())),
+    }
