@@ -1,13 +1,13 @@
 """The hub's database."""
 
 from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy.orm import DeclarativeBase
 
-from shared.db import Base, new_metadata
+from shared.db import new_registry
 
 
-class HubBase(Base):
-    __abstract__ = True
-    metadata = new_metadata()
+class HubBase(DeclarativeBase):
+    registry = new_registry()
 
 
 db = SQLAlchemy(model_class=HubBase)

@@ -43,8 +43,5 @@ JOBS = (
 def run(app: Flask) -> None:
     with app.app_context():
         engine = db.engine
-    run_jobs(app, engine, hub_lock(app), JOBS)
-
-
-def hub_lock(app: Flask):  # type: ignore[no-untyped-def]
-    return app.extensions["hub"].settings.data_dir / "jobs.lock"
+        lock_file = hub().settings.data_dir / "jobs.lock"
+    run_jobs(app, engine, lock_file, JOBS)

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Flask
 from sqlalchemy import DateTime, Engine, MetaData, event
-from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.orm import Session, registry
 from sqlalchemy.types import JSON, TypeDecorator
 
 NAMING = {
@@ -40,20 +40,17 @@ class UTCDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class Base(DeclarativeBase):
-    """Each service derives its own base, so that the two databases never mix."""
-
-    __abstract__ = True
-    type_annotation_map = {  # noqa: RUF012 - read by SQLAlchemy as a class attribute
-        datetime: UTCDateTime(),
-        dict[str, Any]: JSON(),
-        list[str]: JSON(),
-        list[Any]: JSON(),
-    }
-
-
-def new_metadata() -> MetaData:
-    return MetaData(naming_convention=NAMING)
+def new_registry() -> registry:
+    """Return what a service's declarative base is made with: its own, so that two never mix."""
+    return registry(
+        metadata=MetaData(naming_convention=NAMING),
+        type_annotation_map={
+            datetime: UTCDateTime(),
+            dict[str, Any]: JSON(),
+            list[str]: JSON(),
+            list[Any]: JSON(),
+        },
+    )
 
 
 def engine_options(database_url: str) -> dict[str, Any]:

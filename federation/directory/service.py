@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,6 +21,7 @@ from shared.db import begin_write
 from shared.http import PeerError, PeerSession, check_url
 from shared.identity import hash_token, new_token
 from shared.keys import KeyRing, key_id
+from shared.names import slug
 from shared.problems import Problem
 from shared.spaces import PUBLICATION_TYP, PublicationSchema, SpaceSchema
 
@@ -43,11 +42,6 @@ def audit(
 ) -> None:
     """Add a line to the audit log, within the caller's transaction."""
     session.add(AuditEntry(at=now, actor=actor, action=action, subject=subject, detail=detail))
-
-
-def slug(name: str) -> str:
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:48] or "node"
 
 
 def invite(

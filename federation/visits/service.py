@@ -188,7 +188,7 @@ def _gather(session: Session, clock: Clock, report: Report, evidence: Evidence) 
     )
     _add_status(case, row)
     _add_visits(session, case, report, evidence)
-    _add_usage(session, case)
+    _add_usage(session, case, now)
     return case
 
 
@@ -237,11 +237,11 @@ def _add_visits(session: Session, case: _Case, report: Report, evidence: Evidenc
         case.facts = replace(case.facts, faults=(*case.facts.faults, Fault("pass_replayed")))
 
 
-def _add_usage(session: Session, case: _Case) -> None:
+def _add_usage(session: Session, case: _Case, now: datetime) -> None:
     """Count the month's half-days; what an open visit elsewhere has used so far is included."""
     assert case.member is not None  # noqa: S101
     if case.elsewhere is not None and case.elsewhere.started_at <= case.at:
-        _close(session, case.charter, case.elsewhere, case.at)
+        _close(session, case.charter, case.elsewhere, case.at, now)
     zone = ZoneInfo(case.facts.timezone)
     here = half_day_at(case.at, zone, case.charter.rules.opening_hours.split)
     rows = session.execute(
@@ -357,10 +357,10 @@ def _line(visit: Visit, day: date, half: str, quantity: int, occurrence: int) ->
     )
 
 
-def _close(session: Session, charter: Charter, visit: Visit, at: datetime) -> None:
+def _close(session: Session, charter: Charter, visit: Visit, at: datetime, now: datetime) -> None:
     visit.state = "closed"
     visit.ended_at = max(at, visit.started_at)
-    visit.changed_at = at
+    visit.changed_at = now
     session.flush()
     _count(session, charter, visit, visit.ended_at)
 
@@ -381,8 +381,8 @@ def check_out(session: Session, clock: Clock, host_id: str, visit_id_: str, at: 
     begin_write(session)
     visit = _locked_visit(session, host_id, visit_id_)
     if visit.state == "open":
-        _close(session, governance.in_force(session), visit, min(at, clock.now()))
-        visit.changed_at = clock.now()
+        now = clock.now()
+        _close(session, governance.in_force(session), visit, min(at, now), now)
     session.commit()
     return visit
 

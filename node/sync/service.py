@@ -55,6 +55,9 @@ def enrol(session: Session, node: Node, invitation: str) -> str:
 
     Raises Problem with the hub's own words, or PeerError.
     """
+    _keep(
+        session, node.clock.real(), "hub-jwks", node.hub.get("/.well-known/jwks.json").body.decode()
+    )
     claims = {
         "aud": node.hub.url,
         "url": node.url,

@@ -1,0 +1,1 @@
+"""Running Passerelle: the command, the demonstration, settings, benchmarks."""

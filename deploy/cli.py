@@ -1,0 +1,38 @@
+"""The ``passerelle`` command. Each part is imported only when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+_PARTS = {
+    "hub": ("federation.cli", "hub"),
+    "node": ("node.cli", "node"),
+    "demo": ("deploy.demo.command", "demo"),
+}
+
+
+class LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(_PARTS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in _PARTS:
+            return None
+        module, name = _PARTS[cmd_name]
+        found: click.Command = getattr(importlib.import_module(module), name)
+        return found
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="passerelle")
+def main(**_kwargs: Any) -> None:
+    """Passerelle: the open network of coworking spaces."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The demonstration: a hub, one node for each operator, and the founding visit."""

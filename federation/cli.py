@@ -1,0 +1,136 @@
+"""``passerelle hub …``"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+from flask import Flask
+
+from federation.settings import HubSettings
+from shared import command
+
+
+@click.group()
+def hub() -> None:
+    """The network's hub: map, charter, visits, account."""
+
+
+def _app() -> Flask:
+    settings = command.settings_or_exit(HubSettings, "HUB")
+    from federation.app import create_app  # noqa: PLC0415 - slow to import
+    from shared.web.observe import configure_logging  # noqa: PLC0415
+
+    configure_logging(settings.log_level, "hub")
+    return create_app(settings)
+
+
+@hub.command()
+@click.option("--url", required=True, help="Public address, like https://hub.example.org")
+@click.option("--data-dir", type=click.Path(path_type=Path), required=True)
+@click.option("--email", required=True, help="The first coordinator's e-mail address")
+@click.option("--name", default="Coordination", show_default=True)
+@click.password_option(help="The first coordinator's password (asked for when not given)")
+@click.option("--rules", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--private", is_flag=True, help="Allow http and private addresses (trial only)")
+def init(
+    url: str,
+    data_dir: Path,
+    email: str,
+    name: str,
+    password: str,
+    rules: Path | None,
+    private: bool,
+) -> None:
+    """Make a hub: settings file, keys, tables, first charter, first coordinator."""
+    import os  # noqa: PLC0415
+
+    env_file = data_dir / "hub.env"
+    values = {"HUB_URL": url, "HUB_SECRET_KEY": command.new_secret(), "HUB_DATA_DIR": str(data_dir)}
+    if private:
+        values |= {"HUB_DEMO": "yes", "HUB_ALLOW_PRIVATE_PEERS": "yes"}
+    command.write_env_file(env_file, values)
+    os.environ["HUB_ENV_FILE"] = str(env_file)
+    app = _app()
+    command.migrate(app)
+    found(app, email, name, password, rules)
+    click.echo(f"The hub is ready. Start it with:\n  HUB_ENV_FILE={env_file} passerelle hub serve")
+    click.echo(f"  HUB_ENV_FILE={env_file} passerelle hub jobs")
+
+
+def found(app: Flask, email: str, name: str, password: str, rules: Path | None) -> int:
+    """Adopt the first charter and make the first coordinator; returns the account's id."""
+    from charter import RulesError, model_sources  # noqa: PLC0415
+    from federation.context import hub as context  # noqa: PLC0415
+    from federation.db import db  # noqa: PLC0415
+    from federation.governance import service as governance  # noqa: PLC0415
+    from federation.identity.service import accounts  # noqa: PLC0415
+    from shared.db import begin_write  # noqa: PLC0415
+
+    sources = model_sources()
+    if rules is not None:
+        sources["rules.toml"] = rules.read_text(encoding="utf-8")
+    with app.app_context():
+        try:
+            governance.adopt_first(db.session(), context().clock.now(), sources)
+        except RulesError as error:
+            for fault in error.faults:
+                click.echo(fault, err=True)
+            click.echo("These rules cannot be used.", err=True)
+            sys.exit(2)
+        begin_write(db.session())
+        account = accounts.create(
+            db.session(),
+            context().clock.now(),
+            email=email,
+            name=name,
+            password=password,
+            roles=["coordinator"],
+        )
+        db.session.commit()
+        account_id: int = account.id
+        return account_id
+
+
+@hub.command()
+def serve() -> None:
+    """Run the server."""
+    from federation.app import create_app  # noqa: PLC0415
+
+    command.serve(HubSettings, "HUB", "hub", create_app)
+
+
+@hub.command()
+def jobs() -> None:
+    """Run the scheduler: one process of its own."""
+    app = _app()
+    from federation.jobs import run  # noqa: PLC0415
+
+    run(app)
+
+
+@hub.command()
+def migrate() -> None:
+    """Bring the database to this version's tables."""
+    command.migrate(_app())
+
+
+@hub.command()
+@click.argument("operator")
+def invite(operator: str) -> None:
+    """Print a one-time invitation for an operator's node."""
+    app = _app()
+    from federation.context import hub as context  # noqa: PLC0415
+    from federation.db import db  # noqa: PLC0415
+    from federation.directory import service  # noqa: PLC0415
+
+    with app.app_context():
+        token, row = service.invite(db.session(), context().clock.now(), operator, None)
+        click.echo(f"{token}\nfor {row.node_id}, until {row.expires_at:%Y-%m-%d}")
+
+
+@hub.command()
+def settings() -> None:
+    """List every setting, with its default."""
+    command.show_settings(HubSettings, "HUB")

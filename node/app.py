@@ -1,0 +1,112 @@
+"""A node's application, made of its rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from flask import Blueprint, Flask
+from flask_babel import gettext
+from flask_migrate import Migrate
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from node.context import Node, node
+from node.db import db
+from node.desk import api as desk_api
+from node.desk import pages as desk_pages
+from node.identity.service import accounts
+from node.passes import api as passes_api
+from node.passes import pages as passes_pages
+from node.settings import NodeSettings
+from node.spaces import pages as spaces_pages
+from node.sync import api as sync_api
+from node.sync import service as sync
+from node.sync.hub import HubClient
+from shared.db import configure, missing_tables, prepare_engine
+from shared.http import PeerSession
+from shared.keys import load_key_ring
+from shared.web import Principal, Service, new_app
+from shared.web.account_pages import blueprint as account_pages
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def create_app(settings: NodeSettings) -> Flask:
+    """Return a node. Its database must be migrated and its data folder there."""
+    service = Service(
+        kind="node",
+        title="Passerelle node",
+        name=lambda: settings.name,
+        nav=_nav,
+        find_principal=_find_principal,
+        ready=_faults,
+    )
+    app, api = new_app("node", settings, service)
+    configure(app, settings.database)
+    db.init_app(app)
+    Migrate(app, db, directory=str(MIGRATIONS), render_as_batch=True)
+    ring = load_key_ring(settings.data_dir / "node-keys.json")
+    peers = PeerSession(allow_private=settings.allow_private_peers)
+
+    def node_id() -> str | None:
+        row = sync.enrolment(db.session())
+        return row.node_id if row else None
+
+    app.extensions["node"] = Node(
+        settings, ring, peers, HubClient(settings.hub_url, ring, peers, node_id)
+    )
+    with app.app_context():
+        prepare_engine(db.engine, settings.sqlite_synchronous)
+    for blueprint in (desk_api.blp, passes_api.blp, sync_api.blp):
+        api.register_blueprint(blueprint)
+    for pages in (
+        sync_api.well_known,
+        spaces_pages.pages,
+        passes_pages.pages,
+        desk_pages.pages,
+        _accounts(),
+    ):
+        app.register_blueprint(pages)
+    return app
+
+
+def _accounts() -> Blueprint:
+    return account_pages(
+        accounts, lambda: db.session(), lambda: node().clock, _home_for, lambda: None
+    )
+
+
+def _home_for(principal: Principal) -> str:
+    for role, path in (("admin", "/console"), ("desk", "/desk"), ("member", "/pass")):
+        if role in principal.roles:
+            return path
+    return "/"
+
+
+def _nav(principal: Principal | None) -> Sequence[tuple[str, str]]:
+    links = [("/", gettext("Spaces"))]
+    if principal is not None:
+        for role, path, label in (
+            ("member", "/pass", gettext("My pass")),
+            ("desk", "/desk", gettext("Desk")),
+            ("admin", "/console", gettext("Console")),
+        ):
+            if role in principal.roles:
+                links.append((path, label))
+    return links
+
+
+def _find_principal(bearer: str | None) -> Principal | None:
+    return accounts.find(db.session(), node().clock.now(), bearer)
+
+
+def _faults() -> list[str]:
+    try:
+        db.session.execute(text("SELECT 1"))
+        missing = missing_tables(db.engine, db.metadata)
+    except SQLAlchemyError:
+        return ["the database does not answer"]
+    if missing:
+        return [f"tables are missing: {', '.join(missing)}; run: passerelle node migrate"]
+    return []

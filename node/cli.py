@@ -1,0 +1,176 @@
+"""``passerelle node …``"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+from flask import Flask
+
+from node.settings import NodeSettings
+from shared import command
+
+
+@click.group()
+def node() -> None:
+    """A space's node: publication, members, desk."""
+
+
+def _app() -> Flask:
+    settings = command.settings_or_exit(NodeSettings, "NODE")
+    from node.app import create_app  # noqa: PLC0415 - slow to import
+    from shared.web.observe import configure_logging  # noqa: PLC0415
+
+    configure_logging(settings.log_level, "node")
+    return create_app(settings)
+
+
+@node.command()
+@click.option("--url", required=True, help="Public address, like https://node.example.org")
+@click.option("--hub", "hub_url", required=True, help="The hub's public address")
+@click.option("--name", required=True, help="The operator's name")
+@click.option("--space", "space_name", required=True, help="The first space's name")
+@click.option("--town", required=True, help="The first space's town")
+@click.option("--data-dir", type=click.Path(path_type=Path), required=True)
+@click.option("--email", required=True, help="The first admin's e-mail address")
+@click.password_option(help="The first admin's password (asked for when not given)")
+@click.option("--private", is_flag=True, help="Allow http and private addresses (trial only)")
+def init(
+    url: str,
+    hub_url: str,
+    name: str,
+    space_name: str,
+    town: str,
+    data_dir: Path,
+    email: str,
+    password: str,
+    private: bool,
+) -> None:
+    """Make a node: settings file, keys, tables, first space, first admin."""
+    env_file = data_dir / "node.env"
+    values = {
+        "NODE_URL": url,
+        "NODE_HUB_URL": hub_url,
+        "NODE_NAME": name,
+        "NODE_SECRET_KEY": command.new_secret(),
+        "NODE_DATA_DIR": str(data_dir),
+        "NODE_THREADS": "4",
+    }
+    if private:
+        values |= {"NODE_DEMO": "yes", "NODE_ALLOW_PRIVATE_PEERS": "yes"}
+    command.write_env_file(env_file, values)
+    os.environ["NODE_ENV_FILE"] = str(env_file)
+    app = _app()
+    command.migrate(app)
+    _found(app, name, email, password, space_name, town)
+    run = f"NODE_ENV_FILE={env_file} passerelle node"
+    click.echo(f"The node is ready. Start it with:\n  {run} serve\n  {run} jobs")
+    click.echo(f"Then join the network:\n  {run} enrol --invitation TOKEN --sign-charter")
+
+
+def _found(app: Flask, name: str, email: str, password: str, space_name: str, town: str) -> None:
+    from node.context import node as context  # noqa: PLC0415
+    from node.db import db  # noqa: PLC0415
+    from node.identity.service import accounts  # noqa: PLC0415
+    from node.spaces import service as spaces  # noqa: PLC0415
+    from shared.db import begin_write  # noqa: PLC0415
+
+    with app.app_context():
+        now = context().clock.now()
+        begin_write(db.session())
+        accounts.create(
+            db.session(), now, email=email, name=name, password=password, roles=["admin", "desk"]
+        )
+        spaces.add(db.session(), now, space_name, town)
+        db.session.commit()
+
+
+@node.command()
+@click.option("--invitation", required=True, help="The coordinator's one-time invitation")
+@click.option("--sign-charter", is_flag=True, help="Also sign the charter in force")
+def enrol(invitation: str, sign_charter: bool) -> None:
+    """Join the network. The node's server must be running: the hub calls it back."""
+    app = _app()
+    from node.context import node as context  # noqa: PLC0415
+    from node.db import db  # noqa: PLC0415
+    from node.spaces import service as spaces  # noqa: PLC0415
+    from node.sync import service  # noqa: PLC0415
+    from shared.http import PeerError  # noqa: PLC0415
+    from shared.problems import Problem  # noqa: PLC0415
+
+    with app.app_context():
+        try:
+            node_id = service.enrol(db.session(), context(), invitation)
+            click.echo(f"Enrolled as {node_id}.")
+            if sign_charter:
+                version = service.sign_charter(db.session(), context())
+                click.echo(f"Signed the charter, version {version}.")
+            spaces.publish_now(db.session(), context())
+        except (Problem, PeerError) as error:
+            raise click.ClickException(str(error)) from None
+
+
+@node.command("sign-charter")
+def sign_charter_command() -> None:
+    """Sign the charter in force with this node's key."""
+    app = _app()
+    from node.context import node as context  # noqa: PLC0415
+    from node.db import db  # noqa: PLC0415
+    from node.sync import service  # noqa: PLC0415
+    from shared.http import PeerError  # noqa: PLC0415
+    from shared.problems import Problem  # noqa: PLC0415
+
+    with app.app_context():
+        try:
+            version = service.sign_charter(db.session(), context())
+        except (Problem, PeerError) as error:
+            raise click.ClickException(str(error)) from None
+    click.echo(f"Signed the charter, version {version}.")
+
+
+@node.command()
+def sync() -> None:
+    """Deliver what waits and fetch what the network says, now."""
+    app = _app()
+    from node import jobs as tasks  # noqa: PLC0415
+    from node.db import db  # noqa: PLC0415
+    from node.sync import service  # noqa: PLC0415
+
+    with app.app_context():
+        tasks.deliver()
+        tasks.refresh()
+        tasks.refresh_status_lists()
+        left = service.waiting(db.session())
+    click.echo(f"{left['pending']} message(s) waiting, {left['dead']} refused.")
+    sys.exit(1 if left["pending"] else 0)
+
+
+@node.command()
+def serve() -> None:
+    """Run the server."""
+    from node.app import create_app  # noqa: PLC0415
+
+    command.serve(NodeSettings, "NODE", "node", create_app)
+
+
+@node.command()
+def jobs() -> None:
+    """Run the scheduler: one process of its own."""
+    app = _app()
+    from node.jobs import run  # noqa: PLC0415
+
+    run(app)
+
+
+@node.command()
+def migrate() -> None:
+    """Bring the database to this version's tables."""
+    command.migrate(_app())
+
+
+@node.command()
+def settings() -> None:
+    """List every setting, with its default."""
+    command.show_settings(NodeSettings, "NODE")

@@ -1,0 +1,176 @@
+"""JSON of the desk: check-in, preview, check-out, void, presence (contract, section 3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+from flask_babel import get_locale
+from flask_smorest import Blueprint
+from marshmallow import fields, validate
+
+from charter import localise
+from node.context import node
+from node.db import db
+from node.desk import idempotency, service
+from node.desk.models import Visit
+from node.sync import service as sync
+from shared.problems import problem_response
+from shared.schemas import DecisionSchema, VisitSchema, WireSchema, text
+from shared.web import allow, current
+
+blp = Blueprint("desk", __name__, url_prefix="/api/v1", description="The door")
+
+
+class ScanSchema(WireSchema):
+    space = text(64)
+
+
+# ``pass`` cannot be a Python attribute name. Longer than any pass, so that a wrong code is
+# answered as a refused pass rather than as a malformed request.
+ScanSchema._declared_fields["pass"] = fields.String(  # noqa: SLF001
+    required=True,
+    validate=validate.Length(min=1, max=100_000),
+    metadata={"description": "The text of the QR."},
+)
+
+
+class KeySchema(WireSchema):
+    key = fields.String(
+        data_key="Idempotency-Key",
+        load_default=None,
+        metadata={"description": "Repeats of one request carry the same key."},
+    )
+
+
+class DeskVisitSchema(VisitSchema):
+    given_name = fields.String(required=True)
+    local = fields.Boolean(required=True, metadata={"description": "A member of this house."})
+    delivered = fields.Boolean(required=True, metadata={"description": "The hub has it."})
+
+
+class AdmittedSchema(WireSchema):
+    visit = fields.Nested(DeskVisitSchema, required=True)
+    decision = fields.Nested(DecisionSchema, required=True)
+
+
+class DecidedSchema(WireSchema):
+    decision = fields.Nested(DecisionSchema, required=True)
+
+
+class VoidSchema(WireSchema):
+    reason = text(300)
+
+
+class PresenceQuerySchema(WireSchema):
+    space = text(64)
+
+
+class PresenceSchema(WireSchema):
+    items = fields.List(fields.Nested(DeskVisitSchema), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+def shown(visit: Visit) -> dict[str, Any]:
+    """Return a visit's JSON, as the desk sees it."""
+    return {
+        "id": visit.id,
+        "space": visit.space_id,
+        "home": visit.home_id or "",
+        "plan": visit.plan,
+        "given_name": visit.given_name,
+        "started_at": visit.started_at.isoformat(),
+        "ended_at": visit.ended_at.isoformat() if visit.ended_at else None,
+        "state": visit.state,
+        "online": visit.online,
+        "local": visit.local,
+        "delivered": visit.delivered,
+    }
+
+
+def scan(space_id: str, shown_pass: str, key: str | None) -> tuple[int, dict[str, Any]]:
+    """Check in, and return status and body; a key that was used before gets the same body."""
+    session, clock, account_id = db.session(), node().clock, current().id
+    body_sha256 = idempotency.fingerprint({"space": space_id, "pass": shown_pass})
+    if key is not None:
+        before = idempotency.answered(session, account_id, key, body_sha256)
+        if before is not None:
+            status, body = before
+            return (200 if status == 201 else status), body
+    outcome = service.check_in(session, node(), space_id, shown_pass)
+    body = {"decision": dict(outcome.decision)}
+    status = 403
+    if outcome.visit is not None:
+        status = 201 if outcome.kind == "admitted" else 200
+        body = {"visit": shown(outcome.visit), **body}
+    if key is not None:
+        return idempotency.remember(
+            session, clock.now(), account_id, key, body_sha256, status, body
+        )
+    return status, body
+
+
+def _localised(body: dict[str, Any]) -> dict[str, Any]:
+    decision = body["decision"]
+    if not decision:
+        return body
+    return {**body, "decision": localise(decision, str(get_locale()))}
+
+
+@blp.route("/check-ins", methods=["POST"])
+@blp.arguments(ScanSchema)
+@blp.arguments(KeySchema, location="headers")
+@blp.response(201, AdmittedSchema)
+@blp.alt_response(200, schema=AdmittedSchema, description="Here already, or answered before")
+@allow("desk")
+def check_in(data: dict[str, Any], header: dict[str, Any]) -> Any:
+    """Decide on a scanned pass and record the visit."""
+    key = idempotency.check_key(header["key"])
+    status, body = scan(data["space"], data["pass"], key)
+    body = _localised(body)
+    if status == 403:
+        return problem_response("visit-refused", decision=body["decision"])
+    return body, status
+
+
+@blp.route("/check-ins/preview", methods=["POST"])
+@blp.arguments(ScanSchema)
+@blp.response(200, DecidedSchema)
+@allow("desk")
+def preview(data: dict[str, Any]) -> dict[str, Any]:
+    """The decision that the door would take; nothing is recorded."""
+    decision = service.preview(db.session(), node(), data["space"], data["pass"])
+    return {"decision": localise(decision, str(get_locale()))}
+
+
+@blp.route("/check-ins/<visit_id>/check-out", methods=["POST"])
+@blp.response(200, DeskVisitSchema)
+@allow("desk")
+def check_out(visit_id: str) -> dict[str, Any]:
+    """End a visit."""
+    visit = service.check_out(db.session(), node(), visit_id)
+    document = shown(visit)
+    sync.flush_soon(db.session(), node())
+    return document
+
+
+@blp.route("/check-ins/<visit_id>/void", methods=["POST"])
+@blp.arguments(VoidSchema)
+@blp.response(200, DeskVisitSchema)
+@allow("desk")
+def void(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
+    """Undo a check-in that was a mistake, while the charter allows it."""
+    visit = service.void(db.session(), node(), visit_id, data["reason"])
+    document = shown(visit)
+    sync.flush_soon(db.session(), node())
+    return document
+
+
+@blp.route("/presence")
+@blp.arguments(PresenceQuerySchema, location="query")
+@blp.response(200, PresenceSchema)
+@allow("desk")
+def presence(query: dict[str, Any]) -> dict[str, Any] | Response:
+    """Who is here."""
+    found = service.presence(db.session(), query["space"])
+    return {"items": [shown(visit) for visit in found], "next_cursor": None}

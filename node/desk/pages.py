@@ -1,0 +1,98 @@
+"""The desk page: scan, answer in large letters, who is here, check out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request
+from flask_babel import get_locale, gettext
+from marshmallow import ValidationError
+
+from charter import localise
+from node.context import node
+from node.db import db
+from node.desk import api, service
+from node.spaces import service as spaces
+from node.sync import service as sync
+from shared.problems import Problem
+from shared.web import allow
+
+pages = Blueprint(
+    "desk_pages",
+    __name__,
+    template_folder="templates",
+    static_folder="static",
+    static_url_path="/static/desk",
+)
+
+
+def _space_id() -> str:
+    """Return the space whose desk this is: the one asked for, or the first."""
+    wanted = request.values.get("space", "")
+    ids = [space.id for space in spaces.spaces(db.session())]
+    if not ids:
+        raise Problem("not-found")
+    return wanted if wanted in ids else ids[0]
+
+
+def _page(space_id: str, answer: dict[str, Any] | None = None) -> str:
+    session = db.session()
+    known = sync.network(session, node())
+    names = {k: entry["name"] for k, entry in known.trust.nodes.items()} if known else {}
+    return render_template(
+        "desk/desk.html",
+        space=spaces.space(session, space_id),
+        spaces=spaces.spaces(session),
+        present=service.presence(session, space_id),
+        names=names,
+        answer=answer,
+        hub_away=node().hub.away,
+        waiting=sync.waiting(session)["pending"],
+        zone=spaces.space(session, space_id).timezone,
+    )
+
+
+@pages.get("/desk")
+@allow("desk")
+def desk() -> str:
+    return _page(_space_id())
+
+
+@pages.post("/desk")
+@allow("desk")
+def scan() -> Any:
+    """Answer a scan on the page itself, for scanners that type and for pages without script."""
+    space_id = _space_id()
+    shown = request.form.get("pass", "").strip()
+    if not shown:
+        flash(gettext("Scan or paste the code of a pass."), "error")
+        return redirect(f"/desk?space={space_id}")
+    try:
+        status, body = api.scan(space_id, shown.replace("\x00", "")[:100_000], None)
+    except (ValidationError, UnicodeError):
+        raise Problem("malformed") from None
+    decision = body["decision"]
+    if decision:
+        decision = localise(decision, str(get_locale()))
+    answer = {"status": status, "visit": body.get("visit"), "decision": decision}
+    return _page(space_id, answer)
+
+
+@pages.post("/desk/visits/<visit_id>/check-out")
+@allow("desk")
+def check_out(visit_id: str) -> Any:
+    visit = service.check_out(db.session(), node(), visit_id)
+    space_id, name = visit.space_id, visit.given_name
+    sync.flush_soon(db.session(), node())
+    flash(gettext("%(name)s has left.", name=name or gettext("The visitor")), "success")
+    return redirect(f"/desk?space={space_id}")
+
+
+@pages.post("/desk/visits/<visit_id>/void")
+@allow("desk")
+def void(visit_id: str) -> Any:
+    visit = service.void(db.session(), node(), visit_id, gettext("undone at the desk"))
+    space_id = visit.space_id
+    sync.flush_soon(db.session(), node())
+    flash(gettext("The check-in is undone; it does not count."), "success")
+    return redirect(f"/desk?space={space_id}")

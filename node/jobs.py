@@ -1,0 +1,64 @@
+"""What a node does by itself."""
+
+from __future__ import annotations
+
+import structlog
+from flask import Flask
+
+from node.context import node
+from node.db import db
+from node.desk import idempotency
+from node.desk import service as desk
+from node.identity import service as identity
+from node.sync import service as sync
+from shared.http import PeerError
+from shared.jobs import Job, run_jobs
+
+log = structlog.get_logger()
+
+
+def deliver() -> None:
+    """Deliver the outbox, if the hub answers."""
+    if sync.enrolment(db.session()) is not None:
+        sync.flush(db.session(), node())
+
+
+def refresh() -> None:
+    if sync.enrolment(db.session()) is None:
+        return
+    try:
+        sync.refresh(db.session(), node())
+        desk.reconcile(db.session(), node())
+    except PeerError as error:
+        log.info("network.not-refreshed", reason=error.reason)
+
+
+def refresh_status_lists() -> None:
+    if sync.enrolment(db.session()) is not None:
+        sync.refresh_status_lists(db.session(), node())
+
+
+def close_forgotten() -> None:
+    desk.close_forgotten(db.session(), node())
+
+
+def tidy() -> None:
+    now = node().clock.now()
+    idempotency.forget(db.session(), now)
+    identity.forget_logins(db.session(), now)
+
+
+JOBS = (
+    Job("deliver", 1, deliver),
+    Job("refresh", 10, refresh),
+    Job("status-lists", 60, refresh_status_lists),
+    Job("close-forgotten", 30, close_forgotten),
+    Job("tidy", 600, tidy),
+)
+
+
+def run(app: Flask) -> None:
+    with app.app_context():
+        engine = db.engine
+        lock_file = node().settings.data_dir / "jobs.lock"
+    run_jobs(app, engine, lock_file, JOBS)

@@ -1,0 +1,5 @@
+"""Alembic's entry point; the work is the same for both services."""
+
+from shared.migrations import run
+
+run()

@@ -1,0 +1,111 @@
+"""JSON for members: their passes, and what they may do where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+from flask_babel import get_locale
+from flask_smorest import Blueprint
+from marshmallow import ValidationError, fields, validate
+
+from node.context import node
+from node.db import db
+from node.members import service as members
+from node.members.models import Member
+from node.passes import rights, service
+from node.sync import service as sync
+from shared import jose
+from shared.schemas import DecisionSchema, JwkSchema, WireSchema
+from shared.web import allow, current
+
+blp = Blueprint("passes", __name__, url_prefix="/api/v1", description="Passes and rights")
+
+
+class NewPassSchema(WireSchema):
+    jwk = fields.Nested(
+        JwkSchema, required=True, metadata={"description": "The phone's public key."}
+    )
+
+
+class IssuedSchema(WireSchema):
+    pass_id = fields.String(required=True)
+    credential = fields.String(
+        required=True, metadata={"description": "Append ~ and a key binding to show it."}
+    )
+    expires_at = fields.AwareDateTime(required=True)
+
+
+class PassSchema(WireSchema):
+    pass_id = fields.String(required=True, attribute="id")
+    status = fields.String(required=True)
+    issued_at = fields.AwareDateTime(required=True)
+    expires_at = fields.AwareDateTime(required=True)
+
+
+class PassesSchema(WireSchema):
+    items = fields.List(fields.Nested(PassSchema), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class RightsQuerySchema(WireSchema):
+    space = fields.String(load_default=None, validate=validate.Length(max=64))
+    at = fields.AwareDateTime(load_default=None)
+
+
+class RightSchema(WireSchema):
+    space = fields.String(required=True)
+    decision = fields.Nested(DecisionSchema, required=True)
+
+
+class RightsSchema(WireSchema):
+    items = fields.List(fields.Nested(RightSchema), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+def me() -> Member:
+    """Return the member who is asking."""
+    return members.member_of(db.session(), current().id, node().clock.now().date())
+
+
+@blp.route("/me/passes", methods=["POST"])
+@blp.arguments(NewPassSchema)
+@blp.response(201, IssuedSchema)
+@allow("member")
+def issue(data: dict[str, Any]) -> dict[str, Any]:
+    """Make this phone a pass: the credential is bound to its key."""
+    try:
+        jose.import_public(data["jwk"])
+    except ValueError as error:
+        raise ValidationError({"jwk": [str(error)]}) from None
+    credential, row = service.issue(db.session(), node(), me(), data["jwk"])
+    issued = {"pass_id": row.id, "credential": credential, "expires_at": row.expires_at}
+    sync.flush_soon(db.session(), node())
+    return issued
+
+
+@blp.route("/me/passes")
+@blp.response(200, PassesSchema)
+@allow("member")
+def list_passes() -> dict[str, Any]:
+    """My passes, the latest first."""
+    return {"items": service.passes_of(db.session(), me().id), "next_cursor": None}
+
+
+@blp.route("/me/passes/<pass_id>", methods=["DELETE"])
+@blp.response(204)
+@allow("member")
+def revoke(pass_id: str) -> None:
+    """End one of my passes: a lost phone, a new one."""
+    service.revoke(db.session(), node(), pass_id, me().id)
+    sync.flush_soon(db.session(), node())
+
+
+@blp.route("/me/rights")
+@blp.arguments(RightsQuerySchema, location="query")
+@blp.response(200, RightsSchema)
+@allow("member")
+def my_rights(query: dict[str, Any]) -> dict[str, Any] | Response:
+    """What each partner space's door would tell me, and why."""
+    found = rights.rights(node(), me(), str(get_locale()), query["space"], query["at"])
+    return {"items": found, "next_cursor": None}

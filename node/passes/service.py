@@ -1,0 +1,148 @@
+"""Issuing passes to members' phones, and ending them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from node.context import Node
+from node.members.models import Member
+from node.passes.models import Pass
+from node.sync import service as sync
+from node.sync.models import Enrolment
+from shared import passes, status
+from shared.db import begin_write
+from shared.http import Answer
+from shared.problems import Problem
+
+TOPIC = "pass"
+VALID_DAYS = 30
+MAX_DEVICES = 5
+_LIST_STEP = 4096  # the list grows by whole steps, so that its length says little
+_ZONE = ZoneInfo("Europe/Paris")
+
+
+def issue(session: Session, node: Node, member: Member, jwk: Mapping[str, Any]) -> tuple[str, Pass]:
+    """Return a new credential for a phone's key, and its row. Raises Problem or ValueError."""
+    home = sync.node_id(session)
+    known = sync.network(session, node)
+    seniority = known.charter.rules.seniority if known else None
+    now = node.clock.real()
+    member_id = member.id
+    begin_write(session)
+    # The enrolment row is the lock under which numbers in the status list are given.
+    session.scalars(select(Enrolment).with_for_update()).one()
+    member = session.get_one(Member, member_id)
+    active = session.scalar(
+        select(func.count())
+        .select_from(Pass)
+        .where(Pass.member_id == member_id, Pass.status == "valid", Pass.expires_at > now)
+    )
+    if active is not None and active >= MAX_DEVICES:
+        session.rollback()
+        raise Problem("conflict", f"at most {MAX_DEVICES} devices: revoke one first")
+    number = (session.scalar(select(func.max(Pass.number))) or 0) + 1
+    expires = now + timedelta(days=VALID_DAYS)
+    if member.ended_on is not None:
+        last = datetime.combine(member.ended_on, time.max, _ZONE)
+        expires = min(expires, last)
+    row = Pass(
+        id=passes.new_pass_id(),
+        number=number,
+        member_id=member_id,
+        status="valid",
+        issued_at=now,
+        expires_at=expires,
+    )
+    usable_from = None
+    if seniority is not None:
+        day = member.joined_on + timedelta(days=seniority.days)
+        usable_from = datetime.combine(day, time(), _ZONE)
+    credential = passes.issue(
+        node.ring,
+        issuer=home,
+        pass_id=row.id,
+        jwk=jwk,
+        plan=member.plan.plan_class,
+        given_name=member.given_name,
+        status_index=number,
+        status_uri=f"{node.url}/status-lists/1",
+        issued_at=now,
+        expires_at=expires,
+        usable_from=usable_from if usable_from and usable_from > node.clock.now() else None,
+    )
+    session.add(row)
+    session.flush()
+    _announce(session, node, row, member)
+    session.commit()
+    return credential, row
+
+
+def _announce(session: Session, node: Node, row: Pass, member: Member) -> None:
+    payload = {
+        "pass_id": row.id,
+        "member": member.reference,
+        "member_since": member.joined_on.isoformat(),
+        "status": row.status,
+    }
+    sync.queue(session, node.clock.real(), TOPIC, f"{TOPIC}:{row.id}:{row.status}", payload)
+
+
+def passes_of(session: Session, member_id: int) -> list[Pass]:
+    """Return a member's passes, the latest first."""
+    query = select(Pass).where(Pass.member_id == member_id).order_by(Pass.number.desc())
+    return list(session.scalars(query))
+
+
+def revoke(session: Session, node: Node, pass_id: str, member_id: int | None = None) -> Pass:
+    """End a pass for good; ``member_id`` keeps a member to her own. Raises Problem.
+
+    Revoking it again changes nothing.
+    """
+    begin_write(session)
+    row = session.get(Pass, pass_id)
+    if row is None or member_id not in (None, row.member_id):
+        session.rollback()
+        raise Problem("not-found")
+    if row.status != "revoked":
+        row.status, row.ended_at = "revoked", node.clock.real()
+        session.flush()
+        _announce(session, node, row, row.member)
+    session.commit()
+    return row
+
+
+def signed_status_list(session: Session, node: Node) -> str:
+    """Return the signed list of every pass's status, as of now. Raises Problem."""
+    home = sync.node_id(session)
+    last = session.scalar(select(func.max(Pass.number))) or 0
+    ended = session.execute(select(Pass.number, Pass.status).where(Pass.status != "valid"))
+    codes = {"revoked": status.INVALID, "suspended": status.SUSPENDED}
+    return status.sign_list(
+        node.ring,
+        issuer=home,
+        uri=f"{node.url}/status-lists/1",
+        statuses={number: codes[state] for number, state in ended},
+        size=(last // _LIST_STEP + 1) * _LIST_STEP,
+        now=node.clock.real(),
+    )
+
+
+def own_status(session: Session, pass_id: str) -> str:
+    """Return the status of one of our own passes; one that we never issued is revoked."""
+    row = session.get(Pass, pass_id)
+    return row.status if row else "revoked"
+
+
+def _deliver(session: Session, node: Node, payload: Mapping[str, Any]) -> Answer:
+    del session
+    body = {name: payload[name] for name in ("member", "member_since", "status")}
+    return node.hub.call("PUT", f"/api/v1/passes/{payload['pass_id']}", json=body)
+
+
+sync.DELIVERIES[TOPIC] = _deliver

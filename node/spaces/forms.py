@@ -1,0 +1,350 @@
+"""The console's form of one space: what an admin types, and what the columns hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import date, time
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from flask_babel import gettext, lazy_gettext
+from flask_wtf import FlaskForm
+from wtforms import (
+    BooleanField,
+    EmailField,
+    FieldList,
+    Form,
+    FormField,
+    IntegerField,
+    SelectField,
+    StringField,
+    TextAreaField,
+    ValidationError,
+)
+from wtforms.validators import DataRequired, Length, NumberRange, Optional
+
+from charter.hours import WEEKDAYS
+from node.spaces.models import Space
+from shared.spaces import PRICE_UNITS, ROOM_KINDS
+
+EMPTY_ROWS = 1
+MAX_ROWS = 60
+
+_UNIT_NAMES = {
+    "hour": lazy_gettext("an hour"),
+    "half_day": lazy_gettext("a half-day"),
+    "day": lazy_gettext("a day"),
+    "month": lazy_gettext("a month"),
+    "quarter": lazy_gettext("a quarter"),
+    "year": lazy_gettext("a year"),
+    "pack": lazy_gettext("a pack of half-day tickets"),
+}
+_ROOM_NAMES = {
+    "open_space": lazy_gettext("open space"),
+    "office": lazy_gettext("office"),
+    "meeting": lazy_gettext("meeting room"),
+    "kitchen": lazy_gettext("kitchen"),
+    "event": lazy_gettext("event room"),
+    "other": lazy_gettext("other"),
+}
+_SPAN = re.compile(r"(\d{1,2})[h:.](\d{2})?\s*[-–àa]\s*(\d{1,2})[h:.](\d{2})?", re.IGNORECASE)
+
+
+def parse_hours(text: str) -> list[list[str]]:
+    """Read ``9:00-12:00, 14h-19h`` as pairs of HH:MM. Raises ValueError."""
+    spans = []
+    for part in filter(None, (piece.strip() for piece in re.split(r"[,;]|\bet\b", text))):
+        match = _SPAN.fullmatch(part)
+        if not match:
+            raise ValueError(part)
+        start = time(int(match[1]), int(match[2] or 0))
+        end = time(int(match[3]), int(match[4] or 0))
+        if start == end:
+            raise ValueError(part)
+        spans.append([f"{start:%H:%M}", f"{end:%H:%M}"])
+    return spans
+
+
+def show_hours(spans: Sequence[Sequence[str]]) -> str:
+    return ", ".join(f"{start}–{end}" for start, end in spans)
+
+
+def parse_money(text: str) -> int:
+    """Read ``179``, ``8,50`` or ``1 200.00`` as cents. Raises ValueError."""
+    plain = re.sub(r"[\s\u00a0\u202f€]", "", text).replace(",", ".")
+    try:
+        amount = Decimal(plain)
+    except InvalidOperation:
+        raise ValueError(text) from None
+    cents = amount * 100
+    if not amount.is_finite() or cents != cents.to_integral_value() or not 0 <= cents <= 10**8:
+        raise ValueError(text)
+    return int(cents)
+
+
+def _storable(_form: Any, field: Any) -> None:
+    if isinstance(field.data, str) and "\x00" in field.data:
+        raise ValidationError(gettext("This contains characters that cannot be stored."))
+
+
+def _text(label: Any, longest: int, *, required: bool = False, area: bool = False) -> Any:
+    kind = TextAreaField if area else StringField
+    first = DataRequired(lazy_gettext("This is needed.")) if required else Optional()
+    return kind(
+        label,
+        validators=[
+            first,
+            Length(max=longest, message=lazy_gettext("At most %(max)d characters.")),
+            _storable,
+        ],
+    )
+
+
+def _whole(label: Any, most: int, *, required: bool = False) -> Any:
+    first = DataRequired() if required else Optional()
+    message = lazy_gettext("A whole number from %(min)s to %(max)s.")
+    return IntegerField(label, validators=[first, NumberRange(0, most, message=message)])
+
+
+class HoursField(StringField):
+    def process_data(self, value: Any) -> None:
+        self.data = show_hours(value or [])
+
+    def pre_validate(self, form: Any) -> None:
+        del form
+        try:
+            parse_hours(self.data or "")
+        except ValueError:
+            raise ValidationError(gettext("Write hours like 9:00–12:30, 14:00–19:00.")) from None
+
+
+class LinesField(TextAreaField):
+    """One entry a line."""
+
+    def process_data(self, value: Any) -> None:
+        self.data = "\n".join(value or [])
+
+    @property
+    def entries(self) -> list[str]:
+        return [line.strip() for line in (self.data or "").splitlines() if line.strip()]
+
+    def pre_validate(self, form: Any) -> None:
+        del form
+        if len(self.entries) > MAX_ROWS or any(len(entry) > 120 for entry in self.entries):
+            raise ValidationError(gettext("At most 60 lines of 120 characters."))
+
+
+class DegreesField(StringField):
+    def __init__(self, label: Any, most: int, **kwargs: Any) -> None:
+        super().__init__(label, **kwargs)
+        self.most = most
+        self.value: float | None = None
+
+    def process_data(self, value: Any) -> None:
+        self.data = "" if value is None else f"{value:.6g}"
+
+    def pre_validate(self, form: Any) -> None:
+        del form
+        text = (self.data or "").strip().replace(",", ".")
+        self.value = None
+        if not text:
+            return
+        try:
+            number = float(text)
+        except ValueError:
+            number = float("nan")
+        if not -self.most <= number <= self.most:
+            raise ValidationError(gettext("Degrees are expected, like 45.5866."))
+        self.value = number
+
+
+class RoomForm(Form):
+    name = _text(lazy_gettext("Name"), 120)
+    kind = SelectField(lazy_gettext("Kind"), choices=[(k, _ROOM_NAMES[k]) for k in ROOM_KINDS])
+    seats = _whole(lazy_gettext("Seats"), 10_000)
+    area_m2 = _whole(lazy_gettext("Area, m²"), 1_000_000)
+
+    def validate_name(self, field: Any) -> None:
+        if not field.data and (self.seats.data is not None or self.area_m2.data is not None):
+            raise ValidationError(gettext("Name this room, or empty the whole row."))
+
+
+class PriceForm(Form):
+    label = _text(lazy_gettext("What for"), 120)
+    amount = StringField(lazy_gettext("Price, €"))
+    unit = SelectField(lazy_gettext("For"), choices=[(u, _UNIT_NAMES[u]) for u in PRICE_UNITS])
+    quantity = IntegerField(
+        lazy_gettext("Number"), default=1, validators=[Optional(), NumberRange(1, 1000)]
+    )
+
+    def validate_label(self, field: Any) -> None:
+        if not field.data and self.amount.data:
+            raise ValidationError(gettext("Say what this price is for, or empty the whole row."))
+
+    def validate_amount(self, field: Any) -> None:
+        if not field.data and not self.label.data:
+            return
+        try:
+            parse_money(field.data or "")
+        except ValueError:
+            raise ValidationError(gettext("Write an amount like 179 or 8.50.")) from None
+
+
+class SpaceForm(FlaskForm):
+    """One space's sheet. ``values()``, ``room_rows()`` and ``price_rows()`` are for the service."""
+
+    name = _text(lazy_gettext("Name of the space"), 120, required=True)
+    description = _text(lazy_gettext("In a few words"), 4000, area=True)
+    street = _text(lazy_gettext("Street"), 200)
+    postcode = _text(lazy_gettext("Postcode"), 12)
+    town = _text(lazy_gettext("Town"), 120, required=True)
+    latitude = DegreesField(lazy_gettext("Latitude"), 90)
+    longitude = DegreesField(lazy_gettext("Longitude"), 180)
+    transport = _text(lazy_gettext("How to get there"), 500)
+    email = EmailField(lazy_gettext("Contact e-mail"), validators=[Length(max=254), _storable])
+    website = _text(lazy_gettext("Web site"), 300)
+    legal_form = _text(lazy_gettext("Legal form"), 200)
+    capacity = _whole(lazy_gettext("Capacity, people"), 10_000)
+    area_m2 = _whole(lazy_gettext("Area, m²"), 1_000_000)
+    mo = HoursField(lazy_gettext("Monday"))
+    tu = HoursField(lazy_gettext("Tuesday"))
+    we = HoursField(lazy_gettext("Wednesday"))
+    th = HoursField(lazy_gettext("Thursday"))
+    fr = HoursField(lazy_gettext("Friday"))
+    sa = HoursField(lazy_gettext("Saturday"))
+    su = HoursField(lazy_gettext("Sunday"))
+    closings = LinesField(lazy_gettext("Exceptional closings, one date a line (2026-12-24)"))
+    closed_on_holidays = BooleanField(lazy_gettext("Closed on public holidays"))
+    guest_cap = IntegerField(
+        lazy_gettext("Desks open to roaming members at once"),
+        validators=[
+            NumberRange(0, 1000, message=lazy_gettext("A whole number from %(min)s to %(max)s."))
+        ],
+    )
+    paused = BooleanField(lazy_gettext("Pause: welcome no roaming member for now"))
+    services = LinesField(lazy_gettext("Services, one a line"))
+    values_ = LinesField(lazy_gettext("Values, one a line"), name="values")
+    rooms = FieldList(FormField(RoomForm), max_entries=MAX_ROWS)
+    prices = FieldList(FormField(PriceForm), max_entries=MAX_ROWS)
+
+    def validate_website(self, field: Any) -> None:
+        if field.data and not field.data.startswith(("https://", "http://")):
+            raise ValidationError(gettext("A web address starting with https:// is expected."))
+
+    def validate_email(self, field: Any) -> None:
+        if field.data and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", field.data):
+            raise ValidationError(gettext("An address like contact@space.org is expected."))
+
+    def validate_closings(self, field: Any) -> None:
+        for line in field.entries:
+            try:
+                date.fromisoformat(line)
+            except ValueError:
+                raise ValidationError(
+                    gettext("“%(line)s” is not a date like 2026-12-24.", line=line[:40])
+                ) from None
+
+    def days(self) -> list[Any]:
+        return [self[name] for name in WEEKDAYS]
+
+    def values(self) -> dict[str, Any]:
+        """Return the columns of a valid form."""
+        return {
+            "name": self.name.data,
+            "description": self.description.data or "",
+            "street": self.street.data or None,
+            "postcode": self.postcode.data or None,
+            "town": self.town.data,
+            "latitude": self.latitude.value,
+            "longitude": self.longitude.value,
+            "transport": self.transport.data or "",
+            "email": self.email.data or "",
+            "website": self.website.data or "",
+            "legal_form": self.legal_form.data or "",
+            "capacity": self.capacity.data,
+            "area_m2": self.area_m2.data,
+            "week": {
+                name: spans for name in WEEKDAYS if (spans := parse_hours(self[name].data or ""))
+            },
+            "closings": {line: [] for line in self.closings.entries},
+            "closed_on_holidays": bool(self.closed_on_holidays.data),
+            "guest_cap": self.guest_cap.data,
+            "paused": bool(self.paused.data),
+            "services": self.services.entries,
+            "values": self.values_.entries,
+        }
+
+    def room_rows(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": row.form.name.data,
+                "kind": row.form.kind.data,
+                "seats": row.form.seats.data,
+                "area_m2": row.form.area_m2.data,
+            }
+            for row in self.rooms
+            if row.form.name.data
+        ]
+
+    def price_rows(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "label": row.form.label.data,
+                "cents": parse_money(row.form.amount.data or ""),
+                "unit": row.form.unit.data,
+                "quantity": row.form.quantity.data or 1,
+            }
+            for row in self.prices
+            if row.form.label.data
+        ]
+
+
+def form_for(space: Space) -> SpaceForm:
+    """Return the form filled from a space, with an empty row at the end of each table."""
+    plain = {
+        column: getattr(space, column)
+        for column in (
+            "name",
+            "description",
+            "street",
+            "postcode",
+            "town",
+            "latitude",
+            "longitude",
+            "transport",
+            "email",
+            "website",
+            "legal_form",
+            "capacity",
+            "area_m2",
+            "closed_on_holidays",
+            "guest_cap",
+            "paused",
+            "services",
+        )
+    }
+    rooms: list[Any] = [
+        {"name": r.name, "kind": r.kind, "seats": r.seats, "area_m2": r.area_m2}
+        for r in space.rooms
+    ]
+    prices: list[Any] = [
+        {
+            "label": p.label,
+            "amount": f"{p.cents / 100:.2f}".removesuffix(".00"),
+            "unit": p.unit,
+            "quantity": p.quantity,
+        }
+        for p in space.prices
+    ]
+    hours = {name: space.week.get(name, []) for name in WEEKDAYS}
+    return SpaceForm(
+        data={
+            **plain,
+            **hours,
+            "values_": space.values,
+            "closings": sorted(space.closings),
+            "rooms": rooms + [{}] * EMPTY_ROWS,
+            "prices": prices + [{"quantity": 1}] * EMPTY_ROWS,
+        }
+    )

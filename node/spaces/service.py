@@ -1,0 +1,246 @@
+"""Describing the spaces, and publishing what was described."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import holidays
+import orjson
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from charter.hours import Schedule, read_schedule
+from node.context import Node
+from node.members.models import Plan
+from node.spaces.models import Price, Room, Space
+from node.sync import service as sync
+from node.sync.models import Enrolment
+from shared.db import begin_write
+from shared.http import Answer, PeerError
+from shared.names import slug
+from shared.problems import Problem
+from shared.spaces import PUBLICATION_TYP
+
+TOPIC = "publication"
+
+# The fields of the sheet that an admin edits as they are.
+PLAIN_FIELDS = (
+    "name",
+    "description",
+    "street",
+    "postcode",
+    "town",
+    "latitude",
+    "longitude",
+    "week",
+    "closings",
+    "closed_on_holidays",
+    "capacity",
+    "area_m2",
+    "legal_form",
+    "transport",
+    "website",
+    "email",
+    "project",
+    "guest_cap",
+    "paused",
+    "services",
+    "values",
+)
+
+
+def spaces(session: Session) -> list[Space]:
+    return list(session.scalars(select(Space).order_by(Space.name)))
+
+
+def space(session: Session, space_id: str) -> Space:
+    """Return one space. Raises Problem("not-found")."""
+    row = session.get(Space, space_id)
+    if row is None:
+        raise Problem("not-found")
+    return row
+
+
+def document(row: Space, today: date, node_url: str) -> dict[str, Any]:
+    """Return a space's published document; this year's and next year's holidays are spelled out."""
+    return {
+        "id": row.id,
+        "name": row.name,
+        "description": row.description,
+        "address": {
+            "street": row.street,
+            "postcode": row.postcode,
+            "town": row.town,
+            "country": "FR",
+        },
+        "latitude": row.latitude,
+        "longitude": row.longitude,
+        "timezone": row.timezone,
+        "week": row.week,
+        "exceptions": {**_holidays(row, today), **row.closings},
+        "capacity": row.capacity,
+        "area_m2": row.area_m2,
+        "legal_form": row.legal_form,
+        "transport": row.transport,
+        "website": row.website,
+        "email": row.email,
+        "project": row.project,
+        "guest_cap": row.guest_cap,
+        "paused": row.paused,
+        "rooms": [
+            {"name": r.name, "kind": r.kind, "seats": r.seats, "area_m2": r.area_m2}
+            for r in row.rooms
+        ],
+        "prices": [
+            {
+                "label": p.label,
+                "cents": p.cents,
+                "currency": p.currency,
+                "unit": p.unit,
+                "quantity": p.quantity,
+            }
+            for p in row.prices
+        ],
+        "services": row.services,
+        "values": row.values,
+        "page": f"{node_url}/spaces/{row.id}",
+    }
+
+
+def _holidays(row: Space, today: date) -> dict[str, list[Any]]:
+    if not row.closed_on_holidays or not any(row.week.values()):
+        return {}
+    days = holidays.country_holidays("FR", years=(today.year, today.year + 1))
+    return {day.isoformat(): [] for day in sorted(days)}
+
+
+def schedule(row: Space, today: date) -> Schedule:
+    return read_schedule(
+        {
+            "timezone": row.timezone,
+            "week": row.week,
+            "exceptions": {**_holidays(row, today), **row.closings},
+        }
+    )
+
+
+def save(
+    session: Session,
+    node: Node,
+    space_id: str,
+    values: Mapping[str, Any],
+    rooms: Sequence[Mapping[str, Any]],
+    prices: Sequence[Mapping[str, Any]],
+) -> None:
+    """Save an admin's changes and queue the publication, in one transaction. Raises Problem."""
+    begin_write(session)
+    row = session.get(Space, space_id)
+    if row is None:
+        session.rollback()
+        raise Problem("not-found")
+    for name in PLAIN_FIELDS:
+        if name in values:
+            setattr(row, name, values[name])
+    row.rooms = [Room(place=n, **room) for n, room in enumerate(rooms)]
+    row.prices = [Price(place=n, **price) for n, price in enumerate(prices)]
+    row.revision += 1
+    row.updated_at = node.clock.now()
+    queue_publication(session, node)
+    session.commit()
+
+
+def add(session: Session, now: datetime, name: str, town: str, **values: Any) -> Space:
+    """Add a space to the caller's transaction; its id is made of its name, once."""
+    space_id = values.pop("id", None) or slug(name)
+    row = Space(
+        id=space_id,
+        name=name,
+        town=town,
+        updated_at=now,
+        **{"week": {}, "closings": {}, "services": [], "values": [], **values},
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def publish_now(session: Session, node: Node) -> None:
+    """Queue the publication and try to deliver it."""
+    begin_write(session)
+    queue_publication(session, node)
+    session.commit()
+    sync.flush_soon(session, node)
+
+
+def set_paused(session: Session, node: Node, space_id: str, paused: bool) -> None:
+    """Stop or resume welcoming roaming members. Raises Problem."""
+    begin_write(session)
+    row = session.get(Space, space_id)
+    if row is None:
+        session.rollback()
+        raise Problem("not-found")
+    row.paused, row.updated_at = paused, node.clock.now()
+    queue_publication(session, node)
+    session.commit()
+
+
+def queue_publication(session: Session, node: Node) -> None:
+    """Queue the publication as a new revision, within the caller's transaction."""
+    row = sync.enrolment(session)
+    if row is None:
+        return
+    row.revision += 1
+    key = f"{TOPIC}:{row.revision}"
+    sync.queue(session, node.clock.real(), TOPIC, key, {"revision": row.revision})
+
+
+def publication(session: Session, node: Node) -> tuple[str, str]:
+    """Return the signed publication and its content's hash, which is its ETag. Raises Problem."""
+    row = sync.enrolment(session)
+    if row is None:
+        raise Problem("unavailable", "this node is not enrolled yet")
+    today = node.clock.now().date()
+    plans: dict[str, int | None] = {}
+    for plan in session.scalars(select(Plan).order_by(Plan.id)):
+        plans[plan.plan_class] = plan.half_days_per_month
+    content = {
+        "iss": row.node_id,
+        "name": node.settings.name,
+        "plans": plans,
+        "spaces": [document(space, today, node.url) for space in spaces(session)],
+    }
+    sha256 = hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    issued = int(node.clock.real().timestamp())
+    claims = {**content, "iat": issued, "revision": row.revision}
+    return node.ring.sign(claims, PUBLICATION_TYP), sha256
+
+
+def _deliver(session: Session, node: Node, payload: Mapping[str, Any]) -> Answer:
+    """Send the publication as it is now: a later revision makes an earlier message harmless."""
+    del payload
+    token, _ = publication(session, node)
+    session.rollback()
+    return node.hub.call("POST", "/api/v1/publications", json={"publication": token}, timeout=5)
+
+
+def _receipt(session: Session, node: Node, payload: Mapping[str, Any], answer: Answer) -> None:
+    row = session.get(Enrolment, 1)
+    if row is None:
+        return
+    if answer.status == 200:
+        taken = answer.json()
+        row.accepted_revision = max(row.accepted_revision, taken["revision"])
+        row.accepted_at = datetime.fromisoformat(taken["published_at"])
+        row.publication_fault = None
+    else:
+        try:
+            row.publication_fault = answer.json()
+        except PeerError:
+            row.publication_fault = {"title": f"status {answer.status}"}
+
+
+sync.DELIVERIES[TOPIC] = _deliver
+sync.RECEIPTS[TOPIC] = _receipt

@@ -1,0 +1,70 @@
+"""What the network reads of a node: keys, publication, status list; and the hub's call back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint as Pages
+from flask import Response, jsonify, request
+from flask_smorest import Blueprint
+from marshmallow import fields
+
+from node.context import node
+from node.db import db
+from node.passes import service as passes
+from node.spaces import service as spaces
+from node.sync import service
+from shared.schemas import WireSchema, text
+from shared.web import allow
+from shared.web.application import limiter
+
+blp = Blueprint("enrolment", __name__, url_prefix="/api/v1", description="Joining the network")
+well_known = Pages("well_known", __name__)
+
+
+class ChallengeSchema(WireSchema):
+    challenge = text(4096, metadata={"description": "A JWS by the hub, meant for this address."})
+
+
+class AnswerSchema(WireSchema):
+    answer = fields.String(required=True)
+
+
+@blp.route("/enrolment/challenge", methods=["POST"])
+@limiter.limit("60 per minute")
+@blp.arguments(ChallengeSchema)
+@blp.response(200, AnswerSchema)
+@allow("public")
+def challenge(data: dict[str, Any]) -> dict[str, str]:
+    """Prove to the hub that this address holds the node's key."""
+    return {"answer": service.answer_challenge(db.session(), node(), data["challenge"])}
+
+
+@well_known.get("/.well-known/jwks.json")
+@allow("public")
+def jwks() -> Response:
+    response = jsonify(keys=node().ring.public_jwks())
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    return response
+
+
+@well_known.get("/.well-known/passerelle")
+@allow("public")
+def publication() -> Response:
+    """The signed publication (a JWT); its ETag is the hash of what it says."""
+    token, sha256 = spaces.publication(db.session(), node())
+    response = Response(token, mimetype="application/jwt")
+    response.set_etag(sha256)
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Cache-Control"] = "no-cache"
+    return response.make_conditional(request)
+
+
+@well_known.get("/status-lists/1")
+@allow("public")
+def status_list() -> Response:
+    token = passes.signed_status_list(db.session(), node())
+    response = Response(token, mimetype="application/statuslist+jwt")
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Cache-Control"] = "public, max-age=10"
+    return response

@@ -1,0 +1,70 @@
+"""What the command lines of hub and node share."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import click
+from flask import Flask
+
+from shared.config import Settings, SettingsError, describe, read_settings
+
+S = TypeVar("S", bound=Settings)
+
+
+def settings_or_exit(kind: type[S], prefix: str) -> S:
+    """Read the settings; with a fault, name them all and stop with status 2."""
+    try:
+        settings = read_settings(kind, prefix, os.environ)
+    except SettingsError as error:
+        for fault in error.faults:
+            click.echo(fault, err=True)
+        click.echo(f"Not started: {len(error.faults)} setting(s) to correct.", err=True)
+        sys.exit(2)
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return settings
+
+
+def show_settings(kind: type[Settings], prefix: str) -> None:
+    for name, default, text in describe(kind, prefix):
+        click.echo(f"{name}\n    {text}. Default: {default or 'empty'}")
+
+
+def write_env_file(path: Path, values: Mapping[str, str]) -> None:
+    """Write a settings file that only its owner can read. An existing one is left as it is."""
+    if path.exists():
+        raise click.ClickException(f"{path} is there already; nothing was changed")
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lines = [f'{name}="{value}"\n' for name, value in values.items()]
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.writelines(lines)
+
+
+def new_secret() -> str:
+    return secrets.token_hex(32)
+
+
+def migrate(app: Flask) -> None:
+    """Bring the database to this version's tables."""
+    from flask_migrate import upgrade  # noqa: PLC0415 - slow to import
+
+    with app.app_context():
+        upgrade()
+
+
+def serve(kind: type[S], prefix: str, service: str, create_app: Callable[[S], Flask]) -> None:
+    """Run the production server in the foreground."""
+    settings = settings_or_exit(kind, prefix)
+    from shared.server import Server, prepare_metrics  # noqa: PLC0415
+
+    prepare_metrics(settings)
+    from shared.web.observe import configure_logging  # noqa: PLC0415 - after the metrics folder
+
+    configure_logging(settings.log_level, service)
+    Server(lambda: create_app(settings), settings).run()
