@@ -9,13 +9,17 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from joserfc import jws
-from joserfc.errors import JoseError
+from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import OKPKey
+
+# Phones' libraries still say EdDSA, and the contract takes both names (RFC 9864).
+warnings.filterwarnings("ignore", message="EdDSA is deprecated", category=SecurityWarning)
 
 ALGORITHMS = ("Ed25519", "EdDSA")
 SIGN_WITH = "Ed25519"
