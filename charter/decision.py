@@ -54,7 +54,8 @@ class Terms:
     """What the member may use, as if subscribed there. Half-days left count this visit as used.
 
     ``half_days_left_network`` is None where the door could not ask; a limit the charter
-    does not set is None too.
+    does not set is None too, and so is any limit at the member's own home. ``until`` is None
+    where the hours are not known.
     """
 
     until: datetime | None
@@ -101,7 +102,7 @@ class Decision:
 def localise(decision: Mapping[str, Any], language: str) -> dict[str, Any]:
     """Return a decision's JSON with its messages in another language."""
     reasons = [
-        {**reason, "message": message(reason["code"], reason["params"], language)}
+        {**reason, "message": message(reason["code"], reason.get("params") or {}, language)}
         for reason in decision["reasons"]
     ]
     return {**decision, "reasons": reasons}

@@ -24,7 +24,7 @@ def decide(charter: Charter, facts: Facts, now: datetime) -> Decision:
     """Decide whether this pass is admitted at this host now (aware), and on what terms.
 
     All reasons that apply are given, in the order of ``CODES``. At her own home a member
-    is no visitor: only the pass, the hours and the room left are looked at.
+    is no visitor: only the pass, the hours and the room left are looked at, and nothing counts.
     """
     reasons = list(_pass_reasons(charter.rules, facts, now))
     unverified: list[str] = []
@@ -41,7 +41,7 @@ def decide(charter: Charter, facts: Facts, now: datetime) -> Decision:
         charter=charter.version,
         online=facts.online,
         reasons=tuple(sorted(reasons, key=lambda reason: _ORDER[reason.code])),
-        terms=_terms(charter.rules, facts, now),
+        terms=_terms(charter.rules, facts, now, at_home),
         unverified=tuple(unverified),
     )
 
@@ -51,6 +51,8 @@ def _pass_reasons(rules: Rules, facts: Facts, now: datetime) -> Iterator[Reason]
     for fault in sorted(set(facts.faults), key=lambda f: (_ORDER[f.code], f.detail)):
         article = articles.membership if fault.code.startswith("home_") else articles.pass_
         yield Reason(fault.code, article, _detail(fault))
+    if facts.home is None and not facts.faults:  # nobody answers for her
+        yield Reason("home_unknown", articles.membership, {"node": None})
 
 
 def _detail(fault: Fault) -> dict[str, str]:
@@ -97,7 +99,8 @@ def _seniority(article: int, days: int, facts: Facts, now: datetime) -> Iterator
         if member_for < days:
             yield Reason("seniority", article, {"days": max(member_for, 0), "limit": days})
     elif facts.usable_from is not None and now < facts.usable_from:
-        yield Reason("seniority", article, {"from": facts.usable_from.isoformat(), "limit": days})
+        first = facts.usable_from.astimezone(ZoneInfo(facts.timezone))
+        yield Reason("seniority", article, {"from": first.isoformat(), "limit": days})
 
 
 def _unverified(rules: Rules, facts: Facts) -> Iterator[str]:
@@ -150,26 +153,37 @@ def _offline_reasons(rules: Rules, facts: Facts) -> Iterator[Reason]:
         )
 
 
-def _terms(rules: Rules, facts: Facts, now: datetime) -> Terms:
-    adds = 0 if facts.counted_already else 1
-    host = network = None
-    if rules.half_days:
-        host = _left(rules.half_days.per_host, facts.used_host, adds)
-        network = _left(rules.half_days.network, facts.used_network, adds)
-        if rules.reciprocity_floor and facts.home_half_days is not None and network is not None:
-            network = min(network, _left(facts.home_half_days, facts.used_network, adds) or 0)
+def _terms(rules: Rules, facts: Facts, now: datetime, at_home: bool) -> Terms:
+    host, network = (None, None) if at_home else _half_days_left(rules, facts)
     until = facts.opening[1] if facts.opening else None
-    if until is not None and 0 in (host, network):
+    if 0 in (host, network) and (facts.opening or not facts.hours_known):
         until = _end_of_half_day(now, until, rules.opening_hours.split, facts.timezone)
     return Terms(until, facts.services, host, network)
 
 
-def _left(limit: int, used: int | None, adds: int) -> int | None:
-    return None if used is None else max(0, limit - used - adds)
+def _half_days_left(rules: Rules, facts: Facts) -> tuple[int | None, int | None]:
+    """Return what is left at this host, and in the network, once this visit is counted."""
+    adds = 0 if facts.counted_already else 1
+    limits = rules.half_days
+    caps = [limits.network] if limits else []
+    if rules.reciprocity_floor and facts.home_half_days is not None:
+        caps.append(facts.home_half_days)
+    return (
+        _left(limits.per_host if limits else None, facts.used_host, adds),
+        _left(min(caps, default=None), facts.used_network, adds),
+    )
 
 
-def _end_of_half_day(now: datetime, closing: datetime, split: time, timezone: str) -> datetime:
+def _left(limit: int | None, used: int | None, adds: int) -> int | None:
+    return None if limit is None or used is None else max(0, limit - used - adds)
+
+
+def _end_of_half_day(
+    now: datetime, closing: datetime | None, split: time, timezone: str
+) -> datetime | None:
     """With no further half-day left, a morning visit ends at the split."""
     local = now.astimezone(ZoneInfo(timezone))
     ends = datetime.combine(local.date(), split, local.tzinfo)
-    return min(ends, closing) if local < ends else closing
+    if local >= ends:
+        return closing
+    return min(ends, closing) if closing else ends

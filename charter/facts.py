@@ -20,6 +20,9 @@ class Fault:
 class Facts:
     """None means unknown: a rule that needs an unknown fact is left out, and said to be.
 
+    Three exceptions. Without a home, or without a plan where the charter names plans, nobody
+    is admitted; and ``home_half_days`` None is a plan without limit.
+
     Counts of half-days are of the calendar month of the visit, in the space's zone, without
     the visit being decided; ``counted_already`` says that this very half-day at this host
     is among them. Ages are in seconds. A space whose hours are not known is not called closed:

@@ -50,7 +50,7 @@ class Schedule:
         return None
 
     def closing_after(self, instant: datetime) -> datetime:
-        """Return when a visit begun at this instant ends if nobody ends it: closing, or midnight."""
+        """Return when a visit begun now ends if nobody ends it: at closing, or at midnight."""
         opening = self.opening_at(instant)
         if opening:
             return opening[1]
@@ -70,12 +70,26 @@ class Schedule:
         return None
 
 
+def _local_time(text: str) -> time:
+    moment = time.fromisoformat(text)
+    if moment.tzinfo is not None:
+        raise ValueError("the zone is the schedule's")
+    return moment
+
+
 def _intervals(where: str, value: Any) -> tuple[Interval, ...]:
     try:
-        pairs = [(time.fromisoformat(start), time.fromisoformat(end)) for start, end in value]
+        pairs = [(_local_time(start), _local_time(end)) for start, end in value]
     except (TypeError, ValueError):
         raise HoursError(f'{where}: pairs of times like ["09:00", "19:00"] are expected') from None
     return tuple(sorted(pairs))
+
+
+def _table(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    table = document.get(name) or {}
+    if not isinstance(table, Mapping):
+        raise HoursError(f"{name}: a table is expected")
+    return table
 
 
 def read_schedule(document: Mapping[str, Any]) -> Schedule:
@@ -87,12 +101,12 @@ def read_schedule(document: Mapping[str, Any]) -> Schedule:
         zone = ZoneInfo(document["timezone"])
     except (KeyError, TypeError, ValueError, OSError):
         raise HoursError("timezone: a name like Europe/Paris is expected") from None
-    week = document.get("week") or {}
+    week, dates = (_table(document, name) for name in ("week", "exceptions"))
     unknown = sorted(set(week) - set(WEEKDAYS))
     if unknown:
         raise HoursError(f"week: unknown day {unknown[0]}")
     exceptions = {}
-    for day, value in (document.get("exceptions") or {}).items():
+    for day, value in dates.items():
         try:
             parsed = date.fromisoformat(day)
         except (TypeError, ValueError):

@@ -113,7 +113,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Without a network for more than {limit} hours, the door can no longer check passes.",
     ),
 }
-_PLANS = {
+_PLANS: dict[str, dict[str, str]] = {
     "fr": {"resident": "résident", "nomad": "nomade", "ticket": "ticket"},
     "en": {"resident": "resident", "nomad": "nomad", "ticket": "ticket"},
 }
@@ -134,21 +134,39 @@ def _variant(code: str, params: Mapping[str, Any]) -> str:
     return code
 
 
-def _shown(value: Any, language: str) -> Any:
-    if value is None:
-        return "–"
-    if isinstance(value, str) and value in _PLANS["fr"]:
+_UNKNOWN = "–"
+
+
+class _Shown(dict[str, str]):
+    def __missing__(self, _name: str) -> str:
+        return _UNKNOWN
+
+
+def _shown(name: str, value: Any, language: str) -> str:
+    if name == "plan" and isinstance(value, str) and value in _PLANS[language]:
         return _PLANS[language][value]
-    if isinstance(value, str) and len(value) >= 19 and value[10] == "T":
+    if name in ("from", "next_opening"):
+        return _shown_instant(value, language)
+    return str(value) if isinstance(value, (str, int)) else _UNKNOWN
+
+
+def _shown_instant(value: Any, language: str) -> str:
+    try:
         instant = datetime.fromisoformat(value)
-        if language == "fr":
-            return f"{instant:%d/%m/%Y à %H:%M}"
-        return f"{instant:%d/%m/%Y at %H:%M}"
-    return value
+    except (TypeError, ValueError):
+        return _UNKNOWN
+    return f"{instant:%d/%m/%Y à %H:%M}" if language == "fr" else f"{instant:%d/%m/%Y at %H:%M}"
 
 
 def message(code: str, params: Mapping[str, Any], language: str) -> str:
-    """Return the sentence for a reason code; ``language`` other than ``en`` means French."""
+    """Return the sentence for a reason code; ``language`` other than ``en`` means French.
+
+    Never fails: a decision may come from a peer of another version. A param that is missing or
+    odd is shown as a dash, and a code without a sentence as itself.
+    """
     language = language if language == "en" else "fr"
-    text = _TEXTS[_variant(code, params)][1 if language == "en" else 0]
-    return text.format_map({name: _shown(value, language) for name, value in params.items()})
+    texts = _TEXTS.get(_variant(code, params))
+    if texts is None:
+        return code
+    shown = {name: _shown(name, value, language) for name, value in params.items()}
+    return texts[1 if language == "en" else 0].format_map(_Shown(shown))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from charter.rules import Rules, RulesError, parse_rules
@@ -77,6 +77,8 @@ def model_sources() -> dict[str, str]:
 
 
 def with_rules(charter: Charter, toml: str) -> Charter:
-    """Return the charter with other rules, as a simulation or a trial network needs."""
-    sources = {**charter.sources, "rules.toml": toml}
-    return replace(charter, sources=sources, rules=parse_rules(toml))
+    """Return the charter with other rules, as a simulation or a trial network needs.
+
+    Raises RulesError.
+    """
+    return read_charter(charter.version, {**charter.sources, "rules.toml": toml})

@@ -7,6 +7,7 @@ keys. To add a kind: write its class, add it to ``Rules``, and let ``engine`` or
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -181,12 +182,15 @@ def _local_time(value: Any) -> time:
     return parsed
 
 
+# Rules come from other nodes too, and Fraction("1e999999999") would never end.
+_SHARE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}|/[1-9][0-9]{0,8})?")
+
+
 def _share(value: Any) -> Fraction:
-    try:
-        share = Fraction(value)
-    except (TypeError, ValueError, ZeroDivisionError):
-        raise ValueError('a share like "2/3" is expected') from None
-    if not isinstance(value, str) or not 0 < share <= 1:
+    if not isinstance(value, str) or not _SHARE.fullmatch(value):
+        raise ValueError('a share like "2/3" is expected')
+    share = Fraction(value)
+    if not 0 < share <= 1:
         raise ValueError('a share above 0 and up to 1, like "2/3", is expected')
     return share
 
@@ -198,7 +202,7 @@ def _mode(value: Any) -> str:
 
 
 def _currency(value: Any) -> str:
-    if not isinstance(value, str) or len(value) != 3 or not value.isascii() or not value.isupper():
+    if not isinstance(value, str) or not re.fullmatch("[A-Z]{3}", value):
         raise ValueError('an ISO 4217 code like "EUR" is expected')
     return value
 
@@ -229,8 +233,9 @@ def _read_table(name: str, table: Any, faults: list[str]) -> Any:
         if key not in table:
             faults.append(f"{name}.{key}: missing")
             continue
+        read: Callable[[Any], Any] = READERS.get(attribute, _count)
         try:
-            values[attribute] = READERS.get(attribute, _count)(table[key])
+            values[attribute] = read(table[key])
         except ValueError as error:
             faults.append(f"{name}.{key}: {error}")
     return kind(**values) if len(values) == len(wanted) else None

@@ -64,7 +64,7 @@ def create_app(settings: HubSettings) -> Flask:
 def _accounts() -> Blueprint:
     return account_pages(
         accounts,
-        lambda: db.session(),
+        db.session,
         lambda: hub().clock,
         lambda _principal: "/coordination",
         lambda: None,

@@ -72,9 +72,7 @@ def create_app(settings: NodeSettings) -> Flask:
 
 
 def _accounts() -> Blueprint:
-    return account_pages(
-        accounts, lambda: db.session(), lambda: node().clock, _home_for, lambda: None
-    )
+    return account_pages(accounts, db.session, lambda: node().clock, _home_for, lambda: None)
 
 
 def _home_for(principal: Principal) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from alembic import context
 from flask import current_app
@@ -11,7 +11,7 @@ from sqlalchemy.types import TypeEngine
 from shared.db import UTCDateTime
 
 
-def _render(kind: str, item: Any, _autogen: Any) -> str | bool:
+def _render(kind: str, item: Any, _autogen: Any) -> str | Literal[False]:
     """Migrations stand alone: they name SQLAlchemy's own types, not ours."""
     if kind == "type" and isinstance(item, UTCDateTime):
         return "sa.DateTime(timezone=True)"

@@ -37,7 +37,7 @@ class PriceSchema(WireSchema):
     quantity = fields.Integer(load_default=1, validate=validate.Range(1, 1000))
 
 
-def _strings(longest: int) -> fields.List:
+def _strings(longest: int) -> fields.List[Any]:
     return fields.List(text(longest), load_default=list, validate=validate.Length(max=60))
 
 

@@ -78,6 +78,11 @@ class _Stopped(Exception):
     pass
 
 
+def _go_on(stop: threading.Event) -> None:
+    if stop.is_set():
+        raise _Stopped
+
+
 def _run(
     folder: Path,
     port_base: int,
@@ -104,22 +109,18 @@ def _run(
     clock = clock_setting(network.founding_schedule(), datetime.now(UTC), day)
     click.echo("Passerelle: making the network…")
 
-    def go_on() -> None:
-        if stop.is_set():
-            raise _Stopped
-
     hub = network.make_hub(folder / "hub", port_base, clock, secrets.token_hex(32), rules)
     processes.start("hub", ["hub", "serve"], hub.environ)
     nodes = []
     for n, sheet in enumerate(network.NODES):
-        go_on()
+        _go_on(stop)
         node = network.make_node(
             sheet, folder / sheet["id"], port_base + 1 + n, clock, secrets.token_hex(32), hub.url
         )
         processes.start(node.id, ["node", "serve"], node.environ)
         nodes.append(node)
     processes.wait_ready({part.id: part.url for part in [hub, *nodes]})
-    go_on()
+    _go_on(stop)
     join(hub, nodes)
     processes.start("hub-jobs", ["hub", "jobs"], hub.environ)
     for node in nodes:
@@ -133,7 +134,7 @@ def _run(
             told = play(info, f"{now:%Y-%m}")
         except StoryError as error:
             raise ProcessError(f"the founding visit failed: {error}") from None
-    go_on()
+    _go_on(stop)
     processes.check()
     if info_file is not None:
         temporary = info_file.with_suffix(".tmp")

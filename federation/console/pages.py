@@ -44,11 +44,13 @@ def overview() -> Any:
         form = InviteForm(formdata=None)
     charter = governance.in_force(db.session)
     month = f"{now:%Y-%m}"
+    nodes = directory.nodes(db.session)
     return render_template(
         "console/overview.html",
         form=form,
         invitation=invitation,
-        nodes=directory.nodes(db.session),
+        nodes=nodes,
+        node_names={node.id: node.name for node in nodes},
         signed=governance.signed_versions(db.session, charter.version),
         charter=charter,
         visits=visits.visits(db.session, limit=25),

@@ -75,5 +75,6 @@ def charter_page(version: str = "current") -> str:
         title=text.title,
         preamble=paragraphs(text.preamble),
         articles=articles,
+        names={node.id: node.name for node in directory.nodes(db.session)},
         signatures=governance.signatures(db.session, row.version),
     )

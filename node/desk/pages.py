@@ -17,13 +17,7 @@ from node.sync import service as sync
 from shared.problems import Problem
 from shared.web import allow
 
-pages = Blueprint(
-    "desk_pages",
-    __name__,
-    template_folder="templates",
-    static_folder="static",
-    static_url_path="/static/desk",
-)
+pages = Blueprint("desk_pages", __name__, template_folder="templates")
 
 
 def _space_id() -> str:

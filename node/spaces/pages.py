@@ -18,13 +18,7 @@ from node.sync import service as sync
 from shared.web import allow
 from shared.web.formats import clock_time
 
-pages = Blueprint(
-    "spaces_pages",
-    __name__,
-    template_folder="templates",
-    static_folder="static",
-    static_url_path="/static/spaces",
-)
+pages = Blueprint("spaces_pages", __name__, template_folder="templates")
 
 
 @pages.get("/")

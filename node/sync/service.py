@@ -141,7 +141,7 @@ def _keep(session: Session, now: datetime, name: str, body: str) -> None:
 
 
 def _hub_keys(session: Session, node: Node) -> jose.FindKey:
-    """Find the hub's key by ``kid``; one that is not known yet is asked for, at the hub's address."""
+    """Find the hub's key by ``kid``; one not known yet is asked for, at the hub's address."""
 
     def find(header: Mapping[str, Any], _claims: Mapping[str, Any]) -> Any:
         kid = header.get("kid")
@@ -269,7 +269,7 @@ def status_list(
 
 
 def refresh_status_lists(session: Session, node: Node) -> None:
-    """Fetch every partner's status list that has aged; one that does not answer holds no other up."""
+    """Fetch every partner's aged status list; one that does not answer holds no other up."""
     known = network(session, node)
     if known is None:
         return

@@ -86,9 +86,7 @@ def blueprint(
             if account is not None:
                 principal = Principal("account", account.id, frozenset(account.roles), "login")
                 return redirect(safe_next(request.args.get("next")) or home_for(principal))
-            form.password.errors = [  # type: ignore[assignment]
-                gettext("This address and password do not go together.")
-            ]
+            form.password.errors = [gettext("This address and password do not go together.")]
         status = 422 if request.method == "POST" else 200
         return render_template("login.html", form=form, demo_hint=demo_hint()), status
 
@@ -103,7 +101,7 @@ def blueprint(
     def account() -> Any:
         principal = current()
         form = TokenForm()
-        form.scopes.choices = [  # type: ignore[assignment]
+        form.scopes.choices = [
             (role, ROLE_NAMES.get(role, role)) for role in sorted(principal.roles)
         ]
         secret = None
@@ -116,7 +114,7 @@ def blueprint(
                 form.scopes.data or [],
             )
             form = TokenForm(formdata=None)
-            form.scopes.choices = [(r, ROLE_NAMES.get(r, r)) for r in sorted(principal.roles)]  # type: ignore[assignment]
+            form.scopes.choices = [(r, ROLE_NAMES.get(r, r)) for r in sorted(principal.roles)]
         return render_template(
             "account.html",
             form=form,

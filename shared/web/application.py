@@ -95,14 +95,23 @@ def new_app(import_name: str, settings: Settings, service: Service) -> tuple[Fla
     limiter.init_app(app)
     guards.install(app, service.find_principal, csrf)
     api = PasserelleApi(app)
-    document = app.view_functions[_API_DOCS]
-    app.view_functions[_API_DOCS] = allow("public")(lambda: document())  # a method takes no mark
+    _guard_api_document(app)
     problems.register(app)
     formats.install(app)
     _install_context(app, service)
     _install_headers(app, settings)
     _install_pages(app, api)
     return app, api
+
+
+def _guard_api_document(app: Flask) -> None:
+    document = app.view_functions[_API_DOCS]  # a method, which takes no mark of its own
+
+    @allow("public")
+    def openapi_json() -> Any:
+        return document()
+
+    app.view_functions[_API_DOCS] = openapi_json
 
 
 def _remember_language(app: Flask) -> None:
@@ -118,7 +127,7 @@ def _install_context(app: Flask, service: Service) -> None:
         principal: Principal | None = g.get("principal")
         account = None
         if principal is not None and principal.kind == "account":
-            account = {"name": principal.name, "email": principal.email}
+            account = {"name": principal.name, "email": principal.email, "url": "/account"}
         path = request.path
         return {
             "site": {"name": service.name(), "kind": service.kind},

@@ -112,5 +112,5 @@ def install(app: Flask, service: str, ready: Callable[[], list[str]]) -> None:
         if values.ValueClass is values.MutexValue:
             return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)
         registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        multiprocess.MultiProcessCollector(registry)
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,79 @@
+# Each target makes what it needs. Nothing is installed twice: a stamp in .venv says what is there.
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+RUN := $(VENV)/bin/python
+UV ?= uv
+LOCKS := deploy/requirements
+
+CATALOGUES := $(wildcard shared/translations/*/LC_MESSAGES/*.po)
+COMPILED := $(CATALOGUES:.po=.mo)
+
+# Where Linux can do it, the demonstration also ends when make is killed outright.
+TETHER := $(if $(shell command -v setpriv),setpriv --pdeathsig TERM)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench requirements clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/bin/passerelle $(COMPILED) ## Run a whole network here until Ctrl-C (ARGS="--port-base 9000 …")
+	@exec $(TETHER) $(RUN) -m deploy.cli demo $(ARGS)
+
+test: lint $(COMPILED) ## Check the code, then run every test that this machine can run
+	@exec $(RUN) -m pytest -n 2 --dist loadscope $(ARGS)
+
+lint: $(VENV)/dev.stamp ## Check style, types and the layers
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+	@$(VENV)/bin/lint-imports --no-logo
+
+bench: $(VENV)/dev.stamp $(COMPILED) ## Measure, beside the limits of this machine (ARGS=…)
+	@exec $(RUN) -m deploy.bench $(ARGS)
+
+requirements: ## Lock the requirement files again (needs uv; UPGRADE=1 takes newer versions)
+	@command -v $(UV) >/dev/null || { echo "uv is needed: pip install uv" >&2; exit 1; }
+	@cd $(LOCKS) && for name in run dev; do \
+		$(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
+			--no-header --python-version 3.11 --universal $(if $(UPGRADE),--upgrade) \
+			$$name.in -o $$name.txt || exit 1; \
+	done
+
+clean: ## Remove what these targets made
+	@rm -rf $(VENV) build .mypy_cache .ruff_cache .import_linter_cache .hypothesis $(COMPILED)
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+%.mo: %.po | $(VENV)/run.stamp
+	@$(RUN) -m babel.messages.frontend --quiet compile --input-file $< --output-file $@
+
+NO_PYTHON = Passerelle needs Python 3.11 or later, and $(PYTHON) is not: install it, or name it with PYTHON=
+NO_VENV = Passerelle needs venv and ensurepip, which $(PYTHON) lacks: apt-get install python3-venv
+
+$(VENV)/made.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "$(NO_PYTHON)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(NO_VENV)" >&2; exit 1; }
+	@echo "Making $(VENV)…"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/run.stamp: $(LOCKS)/run.txt | $(VENV)/made.stamp
+	@echo "Installing what $< pins…"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# dev.txt pins all of run.txt, so that run.stamp holds too; a test compares the two.
+$(VENV)/dev.stamp: $(LOCKS)/dev.txt $(LOCKS)/run.txt | $(VENV)/made.stamp
+	@echo "Installing what $< pins…"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $(VENV)/run.stamp $@
+
+# The project itself runs from this folder: a path for imports, and the command.
+$(VENV)/bin/passerelle: Makefile | $(VENV)/run.stamp
+	@echo ../../../.. > "$$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/passerelle.pth"
+	@printf '%s\n' '#!/bin/sh' 'export PYTHONSAFEPATH=1  # not the folder where it is called' \
+		'here=$$(dirname "$$(readlink -f "$$0")")' \
+		'exec "$$here/python" -c "from deploy.cli import main; main(prog_name=\"passerelle\")" "$$@"' > $@
+	@chmod +x $@

@@ -1,0 +1,174 @@
+"""A network made directly in a hub's database, and what its phones and doors would send."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask import Flask
+from joserfc.jwk import OKPKey
+from sqlalchemy import insert, select
+
+from charter import Facts, model_sources
+from federation.db import db
+from federation.directory.models import Node, NodeKey, Space
+from federation.governance import service as governance
+from federation.governance.models import Signature
+from federation.identity.service import access_token
+from federation.visits.models import Member, Pass
+from shared.db import begin_write
+from shared.keys import KeyRing, new_key_ring
+from shared.passes import bind, issue, new_pass_id
+from shared.reports import sign_report
+
+MEMBER_FOR = timedelta(days=200)
+
+
+@dataclass(frozen=True)
+class Home:
+    """An operator that is home to some and host to others; it has one space, of its own id."""
+
+    id: str
+    url: str
+    ring: KeyRing
+
+
+@dataclass(frozen=True)
+class Phone:
+    home: Home
+    pass_id: str
+    credential: str
+    key: OKPKey
+
+    def show(self) -> str:
+        """Return the text of a fresh code."""
+        return bind(self.credential, self.key, time.time())
+
+
+def found(app: Flask, homes: int, url: str = "http://127.0.0.1:1") -> list[Home]:
+    """Put the model charter in force, with operators that have signed it and published."""
+    now = datetime.now(UTC)
+    made = [Home(f"home-{n}", f"{url}/{n}", new_key_ring()) for n in range(homes)]
+    with app.app_context():
+        session = db.session()
+        charter = governance.adopt_first(session, now, model_sources())
+        begin_write(session)
+        for home in made:
+            session.add(
+                Node(
+                    id=home.id,
+                    name=home.id,
+                    url=home.url,
+                    state="connected",
+                    plans={"resident": 30},
+                    enrolled_at=now,
+                    last_seen_at=now,
+                )
+            )
+            session.flush()
+            session.add(
+                NodeKey(
+                    node_id=home.id,
+                    kid=home.ring.kid,
+                    jwk=home.ring.public_jwks()[0],
+                    added_at=now,
+                )
+            )
+            session.add(
+                Signature(version=charter.version, node_id=home.id, jws="-", signed_at=now)
+            )
+            session.add(
+                Space(
+                    id=home.id,
+                    node_id=home.id,
+                    name=home.id,
+                    town="Lyon",
+                    document={},
+                    published_at=now,
+                )
+            )
+        session.commit()
+        db.engine.dispose()
+    return made
+
+
+def add_phones(app: Flask, homes: list[Home], count: int) -> list[Phone]:
+    """Register that many members, each with one pass, spread over the homes."""
+    now = datetime.now(UTC)
+    phones = [_phone(homes[n % len(homes)], n, now) for n in range(count)]
+    references = {phone.pass_id: f"m-{phone.pass_id}" for phone in phones}
+    since = (now - MEMBER_FOR).date()
+    with app.app_context():
+        session = db.session()
+        begin_write(session)
+        session.execute(
+            insert(Member),
+            [
+                {
+                    "node_id": phone.home.id,
+                    "reference": references[phone.pass_id],
+                    "member_since": since,
+                }
+                for phone in phones
+            ],
+        )
+        ids: dict[str, int] = {
+            row[0]: row[1] for row in session.execute(select(Member.reference, Member.id))
+        }
+        session.execute(
+            insert(Pass),
+            [
+                {
+                    "node_id": phone.home.id,
+                    "id": phone.pass_id,
+                    "member_id": ids[references[phone.pass_id]],
+                    "status": "valid",
+                    "changed_at": now,
+                }
+                for phone in phones
+            ],
+        )
+        session.commit()
+        db.engine.dispose()
+    return phones
+
+
+def _phone(home: Home, number: int, now: datetime) -> Phone:
+    key, pass_id = OKPKey.generate_key("Ed25519"), new_pass_id()
+    credential = issue(
+        home.ring,
+        issuer=home.id,
+        pass_id=pass_id,
+        jwk=key.as_dict(private=False),
+        plan="resident",
+        given_name="Ada",
+        status_index=number,
+        status_uri=f"{home.url}/status-lists/1",
+        issued_at=now,
+        expires_at=now + timedelta(days=30),
+    )
+    return Phone(home, pass_id, credential, key)
+
+
+def tokens(app: Flask, url: str, homes: list[Home]) -> dict[str, str]:
+    """Return each operator's access token, as the hub gives it."""
+    ring = app.extensions["hub"].ring
+    return {home.id: access_token(ring, url, home.id) for home in homes}
+
+
+def report_of(phone: Phone, host: Home, hub_url: str) -> bytes:
+    """Return the body by which a host asks the hub to authorise and record a visit, now."""
+    now = datetime.now(UTC)
+    facts: dict[str, Any] = {
+        "host": host.id,
+        "space": host.id,
+        "opening": (now - timedelta(hours=3), now + timedelta(hours=5)),
+        "guest_cap": 5,
+        "capacity": 25,
+        "services": ("fibre", "café", "imprimante"),
+    }
+    report = sign_report(host.ring, hub_url, phone.show(), now, Facts(**facts))
+    return json.dumps({"report": report}).encode()

