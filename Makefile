@@ -21,7 +21,7 @@ help: ## Show this list
 demo: $(VENV)/bin/passerelle $(COMPILED) ## Run a whole network here until Ctrl-C (ARGS="--port-base 9000 …")
 	@exec $(TETHER) $(RUN) -m deploy.cli demo $(ARGS)
 
-test: lint $(COMPILED) ## Check the code, then run every test that this machine can run
+test: lint $(VENV)/bin/passerelle $(COMPILED) ## Check the code, then run every test that this machine can run
 	@exec $(RUN) -m pytest -n 2 --dist loadscope $(ARGS)
 
 lint: $(VENV)/dev.stamp ## Check style, types and the layers
@@ -70,9 +70,24 @@ $(VENV)/dev.stamp: $(LOCKS)/dev.txt $(LOCKS)/run.txt | $(VENV)/made.stamp
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $(VENV)/run.stamp $@
 
-# The project itself runs from this folder: a path for imports, and the command.
-$(VENV)/bin/passerelle: Makefile | $(VENV)/run.stamp
-	@echo ../../../.. > "$$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/passerelle.pth"
+# The project itself runs from this folder. This is what an editable installation would write,
+# without having to fetch a build tool.
+define LINK
+import shutil, sysconfig, tomllib
+from pathlib import Path
+site = Path(sysconfig.get_path("purelib"))
+version = tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"]
+for old in site.glob("passerelle-*.dist-info"):
+    shutil.rmtree(old)
+about = site / f"passerelle-{version}.dist-info"
+about.mkdir()
+(about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: passerelle\nVersion: {version}\n")
+(site / "passerelle.pth").write_text("../../../..\n")
+endef
+export LINK
+
+$(VENV)/bin/passerelle: Makefile pyproject.toml | $(VENV)/run.stamp
+	@$(RUN) -c "$$LINK"
 	@printf '%s\n' '#!/bin/sh' 'export PYTHONSAFEPATH=1  # not the folder where it is called' \
 		'here=$$(dirname "$$(readlink -f "$$0")")' \
 		'exec "$$here/python" -c "from deploy.cli import main; main(prog_name=\"passerelle\")" "$$@"' > $@

@@ -13,11 +13,13 @@ from typing import Any
 import orjson
 import structlog
 from flask import Flask, Response, current_app, g, has_request_context, render_template, request
-from flask_babel import gettext, lazy_gettext
+from flask_babel import lazy_gettext
 from flask_wtf.csrf import CSRFError
 from marshmallow import ValidationError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from shared.messages import translate
 
 log = structlog.get_logger()
 
@@ -184,13 +186,16 @@ def problem_response(
     """Return a problem as JSON to programs, and as a page to people."""
     kind = KINDS[slug]
     status = status or kind.status
+    detail = translate(detail) if detail else None
+    if "errors" in extra:
+        extra["errors"] = translate(extra["errors"])
     request_id = getattr(g, "request_id", None)
     if wants_json():
         document = {
             "type": f"{current_app.config['PUBLIC_URL']}/problems/{slug}",
             "title": str(kind.title),
             "status": status,
-            **({"detail": str(detail)} if detail else {}),
+            **({"detail": detail} if detail else {}),
             "instance": f"urn:request:{request_id}",
             **extra,
         }
@@ -222,7 +227,7 @@ def _on_problem(problem: Problem) -> Response:
 
 
 def _on_validation(error: ValidationError) -> Response:
-    return problem_response("validation", errors=translate(error.normalized_messages()))
+    return problem_response("validation", errors=error.normalized_messages())
 
 
 def _on_http(error: HTTPException) -> Response | HTTPException:
@@ -236,7 +241,7 @@ def _on_http(error: HTTPException) -> Response | HTTPException:
     }
     data = getattr(error, "data", None)  # where the request parser leaves its findings
     if isinstance(data, dict) and "messages" in data:
-        return problem_response("validation", errors=translate(_by_field(data["messages"])))
+        return problem_response("validation", errors=_by_field(data["messages"]))
     return problem_response(slug, None, headers, error.code if error.code < 500 else None)
 
 
@@ -273,15 +278,6 @@ def _log(error: Exception) -> None:
     where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
     log.error("unexpected", error=type(error).__name__, where=where)
     log.debug("unexpected.trace", exc_info=error)
-
-
-def translate(messages: Any) -> Any:
-    """Translate validation messages, at whatever depth they are."""
-    if isinstance(messages, dict):
-        return {str(key): translate(value) for key, value in messages.items()}
-    if isinstance(messages, list):
-        return [translate(value) for value in messages]
-    return gettext(str(messages).replace("%", "%%"))
 
 
 def register(app: Flask) -> None:

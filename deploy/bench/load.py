@@ -7,13 +7,15 @@ counts from before the connection is made, where the server closes it after each
 from __future__ import annotations
 
 import gc
+import os
 import re
 import select
 import socket
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 ANSWER_SECONDS = 30
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
@@ -153,5 +155,12 @@ def _next(caller: _Connection, left: Iterator[bytes], waiting: dict[int, _Connec
         waiting[caller.send(request)] = caller
 
 
-def statuses(measured: Sequence[int]) -> Counter[int]:
-    return Counter(measured)
+def cpu_seconds(group: int) -> float:
+    """Return the processor time that a process group's living processes have used (Linux)."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[2]) == group:
+                ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")

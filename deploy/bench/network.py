@@ -77,9 +77,7 @@ def found(app: Flask, homes: int, url: str = "http://127.0.0.1:1") -> list[Home]
                     added_at=now,
                 )
             )
-            session.add(
-                Signature(version=charter.version, node_id=home.id, jws="-", signed_at=now)
-            )
+            session.add(Signature(version=charter.version, node_id=home.id, jws="-", signed_at=now))
             session.add(
                 Space(
                     id=home.id,

@@ -27,7 +27,11 @@ def clock_setting(schedule: Schedule, now: datetime, wanted: date | None) -> str
             ),
             now.date(),
         )
-    start = datetime.combine(wanted, STORY_TIME, schedule.zone)
+    return clock_from(datetime.combine(wanted, STORY_TIME, schedule.zone))
+
+
+def clock_from(start: datetime) -> str:
+    """Return a setting by which it is ``start`` now, for every process that reads it."""
     return f"{start.isoformat()}@{datetime.now(UTC).timestamp():.0f}"
 
 

@@ -38,7 +38,7 @@ def ports_in_use(ports: range) -> list[int]:
 
 
 def _die_with_parent() -> None:
-    """Ask the kernel to end this process when the demonstration is killed outright (Linux)."""
+    """Ask the kernel to end this process with the thread that started it (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 

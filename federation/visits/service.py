@@ -225,10 +225,11 @@ def _add_visits(session: Session, case: _Case, report: Report, evidence: Evidenc
     case.existing = session.get(Visit, visit_id(evidence.proof, report.space))
     query = select(Visit).where(Visit.member_id == case.member.id, Visit.state == "open")
     open_visit = session.scalar(query)
-    if open_visit is not None and open_visit.space_id == report.space:
+    if open_visit is not None and open_visit.space_id == report.space and report.online:
         if case.existing is None and not case.facts.faults:
             case.existing = open_visit
-    else:
+    elif open_visit is not case.existing:
+        # Also a visit at this very space that its host, cut off, did not know to be open.
         case.elsewhere = open_visit
     shown_elsewhere = session.scalar(
         select(Visit.id).where(Visit.proof == evidence.proof, Visit.space_id != report.space)

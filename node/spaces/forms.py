@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date, time
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -14,7 +15,6 @@ from wtforms import (
     BooleanField,
     EmailField,
     FieldList,
-    Form,
     FormField,
     IntegerField,
     SelectField,
@@ -101,10 +101,16 @@ def _text(label: Any, longest: int, *, required: bool = False, area: bool = Fals
     )
 
 
-def _whole(label: Any, most: int, *, required: bool = False) -> Any:
-    first = DataRequired() if required else Optional()
+class WholeField(IntegerField):
+    def process_formdata(self, valuelist: Any) -> None:
+        with suppress(ValueError):  # the range says what is expected
+            super().process_formdata(valuelist)
+
+
+def _whole(label: Any, least: int, most: int, *, optional: bool = True, **kwargs: Any) -> Any:
     message = lazy_gettext("A whole number from %(min)s to %(max)s.")
-    return IntegerField(label, validators=[first, NumberRange(0, most, message=message)])
+    bounds = NumberRange(least, most, message=message)
+    return WholeField(label, validators=[Optional(), bounds] if optional else [bounds], **kwargs)
 
 
 class HoursField(StringField):
@@ -159,24 +165,27 @@ class DegreesField(StringField):
         self.value = number
 
 
-class RoomForm(Form):
+class RowForm(FlaskForm):
+    class Meta:
+        csrf = False  # the sheet's own token covers its rows
+
+
+class RoomForm(RowForm):
     name = _text(lazy_gettext("Name"), 120)
     kind = SelectField(lazy_gettext("Kind"), choices=[(k, _ROOM_NAMES[k]) for k in ROOM_KINDS])
-    seats = _whole(lazy_gettext("Seats"), 10_000)
-    area_m2 = _whole(lazy_gettext("Area, m²"), 1_000_000)
+    seats = _whole(lazy_gettext("Seats"), 0, 10_000)
+    area_m2 = _whole(lazy_gettext("Area, m²"), 0, 1_000_000)
 
     def validate_name(self, field: Any) -> None:
         if not field.data and (self.seats.data is not None or self.area_m2.data is not None):
             raise ValidationError(gettext("Name this room, or empty the whole row."))
 
 
-class PriceForm(Form):
+class PriceForm(RowForm):
     label = _text(lazy_gettext("What for"), 120)
     amount = StringField(lazy_gettext("Price, €"))
     unit = SelectField(lazy_gettext("For"), choices=[(u, _UNIT_NAMES[u]) for u in PRICE_UNITS])
-    quantity = IntegerField(
-        lazy_gettext("Number"), default=1, validators=[Optional(), NumberRange(1, 1000)]
-    )
+    quantity = _whole(lazy_gettext("Number"), 1, 1000, default=1)
 
     def validate_label(self, field: Any) -> None:
         if not field.data and self.amount.data:
@@ -205,8 +214,8 @@ class SpaceForm(FlaskForm):
     email = EmailField(lazy_gettext("Contact e-mail"), validators=[Length(max=254), _storable])
     website = _text(lazy_gettext("Web site"), 300)
     legal_form = _text(lazy_gettext("Legal form"), 200)
-    capacity = _whole(lazy_gettext("Capacity, people"), 10_000)
-    area_m2 = _whole(lazy_gettext("Area, m²"), 1_000_000)
+    capacity = _whole(lazy_gettext("Capacity, people"), 0, 10_000)
+    area_m2 = _whole(lazy_gettext("Area, m²"), 0, 1_000_000)
     mo = HoursField(lazy_gettext("Monday"))
     tu = HoursField(lazy_gettext("Tuesday"))
     we = HoursField(lazy_gettext("Wednesday"))
@@ -216,11 +225,8 @@ class SpaceForm(FlaskForm):
     su = HoursField(lazy_gettext("Sunday"))
     closings = LinesField(lazy_gettext("Exceptional closings, one date a line (2026-12-24)"))
     closed_on_holidays = BooleanField(lazy_gettext("Closed on public holidays"))
-    guest_cap = IntegerField(
-        lazy_gettext("Desks open to roaming members at once"),
-        validators=[
-            NumberRange(0, 1000, message=lazy_gettext("A whole number from %(min)s to %(max)s."))
-        ],
+    guest_cap = _whole(
+        lazy_gettext("Desks open to roaming members at once"), 0, 1000, optional=False
     )
     paused = BooleanField(lazy_gettext("Pause: welcome no roaming member for now"))
     services = LinesField(lazy_gettext("Services, one a line"))

@@ -15,6 +15,7 @@ from node.desk import service as desk
 from node.spaces import service
 from node.spaces.forms import SpaceForm, form_for
 from node.sync import service as sync
+from shared.messages import translate
 from shared.web import allow
 from shared.web.formats import clock_time
 
@@ -96,14 +97,15 @@ def _sync_state() -> dict[str, Any]:
     session = db.session()
     row = sync.enrolment(session)
     waiting = sync.waiting(session)
+    fault = row.publication_fault if row else None
     return {
         "enrolled": row is not None,
         "published": row is not None
         and row.accepted_at is not None
         and row.accepted_revision >= row.revision
-        and not row.publication_fault,
+        and not fault,
         "accepted_at": row.accepted_at if row else None,
-        "fault": row.publication_fault if row else None,
+        "fault": translate(fault) if fault else None,
         "hub_away": node().hub.away,
         "hub_url": node().hub.url,
         "waiting": waiting["pending"],

@@ -91,7 +91,8 @@ class HubClient:
         return answer
 
     def _send(self, method: str, path: str, json: Any, timeout: float, token: str) -> Answer:
-        headers: dict[str, str] = {"Authorization": f"Bearer {token}"}
+        # Its words are kept in English, and translated for whoever reads them.
+        headers = {"Authorization": f"Bearer {token}", "Accept-Language": "en"}
         headers.update(_correlation())
         return self._peers.request(
             method, self.url + path, json=json, headers=headers, timeout=timeout

@@ -1,0 +1,129 @@
+"""Sentences that people read although no page and no gettext call holds them.
+
+Libraries and this code raise them in English; ``translate`` says them in the reader's language.
+``{name}`` stands for what varies.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from flask_babel import gettext
+
+
+def _(sentence: str) -> str:
+    """Mark a sentence for the catalogue."""
+    return sentence
+
+
+# Where one sentence begins as another does, the longer one comes first.
+SENTENCES = (
+    # what the libraries say of a value
+    _("Missing data for required field."),
+    _("Field may not be null."),
+    _("Invalid value."),
+    _("Invalid input."),
+    _("Invalid input type."),
+    _("Invalid type."),
+    _("Unknown field."),
+    _("Invalid JSON body."),
+    _("Not a valid string."),
+    _("Not a valid utf-8 string."),
+    _("Not a valid integer."),
+    _("Not a valid number."),
+    _("Number too large."),
+    _("Special numeric values (nan or infinity) are not permitted."),
+    _("Not a valid boolean."),
+    _("Not a valid date."),
+    _("Not a valid datetime."),
+    _("Not a valid naive datetime."),
+    _("Not a valid aware datetime."),
+    _("Not a valid time."),
+    _("Not a valid list."),
+    _("Not a valid mapping type."),
+    _("Not a valid UUID."),
+    _("Not a valid URL."),
+    _("Not a valid email address."),
+    _("String does not match expected pattern."),
+    _("Shorter than minimum length {min}."),
+    _("Longer than maximum length {max}."),
+    _("Length must be between {min} and {max}."),
+    _("Length must be {equal}."),
+    _("Must be greater than or equal to {min} and less than or equal to {max}."),
+    _("Must be greater than or equal to {min}."),
+    _("Must be less than or equal to {max}."),
+    _("Must be equal to {other}."),
+    _("Must be one of: {choices}."),
+    # what this code says of a value
+    _("Lower-case letters, digits and single dashes."),
+    _("Not a pass number."),
+    _("This contains characters that cannot be stored."),
+    _("A web address starting with https:// is expected."),
+    _('pairs of times like ["09:00", "19:00"] are expected'),
+    _("a table is expected"),
+    _("a name like Europe/Paris is expected"),
+    _("a date like 2026-12-24 is expected"),
+    _("unknown day {day}"),
+    _("A visit admitted offline comes with its decision."),
+    _("Not an address a node can have ({reason})."),
+    _("a JWK is an object"),
+    _("an Ed25519 key is expected (kty OKP, crv Ed25519)"),
+    _("this is a private key: send the public part alone"),
+    _("x must be 32 bytes in base64url"),
+    _("not an Ed25519 public key"),
+    _("Four numbers are expected: west,south,east,north."),
+    _("These are not degrees in the order west,south,east,north."),
+    _("This node has no such space."),
+    _("Not a cursor of this list."),
+    _("1 to 200 printable ASCII characters."),
+    # why this code cannot grant a request
+    _("this e-mail address already has an account"),
+    _("a token cannot do more than its owner"),
+    _("at most {number} devices: revoke one first"),
+    _("this account has no subscription in force"),
+    _("this is not a pass of the network"),
+    _("show a fresh code"),
+    _("a month is written 2026-11"),
+    _("no charter is in force: run passerelle hub init"),
+    _("only the version in force can be signed"),
+    _("the network's trust list was never fetched"),
+    _("this node is not enrolled yet: run passerelle node enrol"),
+    _("this node is not enrolled yet"),
+    _("this node has left the network"),
+    _("the node's clock is more than five minutes off"),
+    _("the node at that address does not hold the key"),
+    _("the node answered another challenge"),
+    _("iss is another node"),
+    _("iss or aud is another"),
+    _("iss, aud or exp are not right"),
+    _("aud, url or invitation differ"),
+    _("iss, version or sha256 differ from what is to be signed"),
+)
+
+
+def _pattern(sentence: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)\}", sentence)
+    return re.compile(
+        "".join(f"(?P<{part}>.*)" if n % 2 else re.escape(part) for n, part in enumerate(parts)),
+        re.DOTALL,
+    )
+
+
+_PATTERNS = tuple((sentence, _pattern(sentence)) for sentence in SENTENCES if "{" in sentence)
+
+
+def translate(messages: Any) -> Any:
+    """Translate what was found wrong, at whatever depth the sentences are."""
+    if isinstance(messages, dict):
+        return {str(key): translate(value) for key, value in messages.items()}
+    if isinstance(messages, list):
+        return [translate(value) for value in messages]
+    return _translate(str(messages))
+
+
+def _translate(text: str) -> str:
+    for sentence, pattern in _PATTERNS:
+        if found := pattern.fullmatch(text):
+            return str(gettext(sentence)).format(**found.groupdict())
+    return str(gettext(text)) if text else ""

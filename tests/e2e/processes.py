@@ -1,0 +1,85 @@
+"""Real processes for end-to-end tests: the whole demonstration, or services to be killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 120
+
+
+def free_port_base(count: int) -> int:
+    """Return the first of ``count`` neighbouring ports that are free."""
+    for base in range(21000 + os.getpid() % 5000, 60000, count + 1):
+        sockets = []
+        try:
+            for port in range(base, base + count):
+                probe = socket.socket()
+                sockets.append(probe)
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        finally:
+            for probe in sockets:
+                probe.close()
+        return base
+    raise RuntimeError("no free ports")
+
+
+@contextmanager
+def running_demo(folder: Path, *arguments: str) -> Iterator[dict[str, Any]]:
+    """Run ``passerelle demo`` until the block ends, and check that nothing is left of it."""
+    info_file = folder / "info.json"
+    base = free_port_base(8)
+    command = [
+        sys.executable,
+        "-m",
+        "deploy.cli",
+        "demo",
+        "--info",
+        str(info_file),
+        "--port-base",
+        str(base),
+        "--data-dir",
+        str(folder / "data"),
+        *arguments,
+    ]
+    with (folder / "demo.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not info_file.exists():
+            said = (folder / "demo.log").read_text()
+            assert process.poll() is None, f"the demonstration ended: {said}"
+            assert time.monotonic() < deadline, f"not ready after {START_SECONDS} s: {said}"
+            time.sleep(0.1)
+        yield {**json.loads(info_file.read_text()), "folder": str(folder / "data")}
+    finally:
+        process.send_signal(signal.SIGINT)
+        status = process.wait(30)
+    assert status == 0, (folder / "demo.log").read_text()
+    assert processes_of(folder) == [], "processes were left behind"
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Return the command lines of live processes whose data is in this folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                environ = (entry / "environ").read_bytes().decode(errors="replace")
+                if f"DATA_DIR={folder}" in environ:
+                    found.append((entry / "cmdline").read_bytes().decode().replace("\0", " "))
+            except OSError:
+                continue
+    return found

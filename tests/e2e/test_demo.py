@@ -1,0 +1,141 @@
+"""The demonstration as a command: what goes wrong is one clear line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.e2e.processes import ROOT, free_port_base, processes_of, running_demo
+
+pytestmark = pytest.mark.processes
+
+
+def run(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "deploy.cli", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def test_the_founding_visit_is_in_the_statement(demo: dict[str, Any]) -> None:
+    hub = demo["hub"]
+    answer = requests.get(
+        f"{hub['url']}/api/v1/statements/2026-11",
+        headers={"Authorization": f"Bearer {hub['coordinator']['token']}"},
+        timeout=10,
+    )
+    lines = [(line["home"], line["host"]) for line in answer.json()["visits"]]
+    assert ("la-cordee", "troquet-numerique") in lines
+
+
+def test_every_node_has_members_of_every_plan_class(demo: dict[str, Any]) -> None:
+    for node in demo["nodes"].values():
+        classes = [member["plan_class"] for member in node["members"]]
+        assert classes.count("resident") >= 2
+        assert {"nomad", "ticket"} <= set(classes)
+
+
+def test_a_port_in_use_is_said_in_one_line() -> None:
+    base = free_port_base(8)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", base + 3))
+        taken.listen()
+        ended = run("demo", "--port-base", str(base))
+    assert ended.returncode == 1
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert str(base + 3) in ended.stderr
+
+
+def test_rules_that_cannot_be_used_are_named_and_nothing_is_left(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[half_days]\narticle = 5\nper_host = "six"\n')
+    ended = run(
+        "demo",
+        "--rules",
+        str(rules),
+        "--port-base",
+        str(free_port_base(8)),
+        "--data-dir",
+        str(tmp_path / "data"),
+    )
+    assert ended.returncode != 0
+    assert "half_days.per_host" in ended.stderr
+    assert "half_days.network" in ended.stderr
+    assert processes_of(tmp_path) == []
+
+
+def test_other_rules_are_what_the_doors_execute(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    model = (ROOT / "charter" / "rules.toml").read_text()
+    rules.write_text(model.replace('classes = ["resident", "nomad"]', 'classes = ["ticket"]'))
+    with running_demo(tmp_path, "--no-story", "--rules", str(rules)) as info:
+        member = info["nodes"]["la-cordee"]["members"][0]
+        answer = requests.get(
+            f"{info['nodes']['la-cordee']['url']}/api/v1/me/rights?space=troquet-numerique",
+            headers={"Authorization": f"Bearer {member['token']}"},
+            timeout=10,
+        )
+        reasons = answer.json()["items"][0]["decision"]["reasons"]
+        assert [reason["code"] for reason in reasons] == ["plan_not_eligible"]
+
+
+def test_a_dead_child_ends_the_demonstration_with_its_name(tmp_path: Path) -> None:
+    base = free_port_base(8)
+    data = tmp_path / "data"
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "deploy.cli",
+            "demo",
+            "--no-story",
+            "--port-base",
+            str(base),
+            "--data-dir",
+            str(data),
+            "--info",
+            str(tmp_path / "info.json"),
+        ],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "Ctrl-C" in line:
+            break
+    victim = next(pid for pid, command in _children(process.pid) if "node serve" in command)
+    os.kill(victim, signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert len(said.strip().splitlines()) == 1
+    assert "stopped by itself" in said
+    assert processes_of(tmp_path) == []
+
+
+def _children(parent: int) -> list[tuple[int, str]]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            stat = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            if int(stat[1]) == parent:
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                found.append((int(entry.name), command))
+        except OSError:
+            continue
+    return found
