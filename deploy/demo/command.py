@@ -137,13 +137,18 @@ def _run(
     _go_on(stop)
     processes.check()
     if info_file is not None:
-        temporary = info_file.with_suffix(".tmp")
-        temporary.write_text(json.dumps(info, indent=1, ensure_ascii=False), encoding="utf-8")
-        temporary.replace(info_file)
+        _write_info(info_file, info)
     _tell(info, clock, told)
     while not stop.wait(0.5):
         processes.check()
     click.echo("\nPasserelle: stopping…")
+
+
+def _write_info(path: Path, info: dict[str, Any]) -> None:
+    """Write the file whole: who waits for it must not read half of it."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(info, indent=1, ensure_ascii=False), encoding="utf-8")
+    temporary.replace(path)
 
 
 def _tell(info: dict[str, Any], clock: str | None, told: str | None) -> None:
