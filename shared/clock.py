@@ -25,7 +25,10 @@ class Clock:
 
     def fresh(self, issued_at: float, tolerance: int) -> bool:
         """Tell whether a Unix time is within ``tolerance`` seconds of now, by either clock."""
-        age = time.time() - issued_at
+        try:
+            age = time.time() - issued_at
+        except OverflowError:  # an integer that no float can hold
+            return False
         return abs(age) <= tolerance or abs(age + self.offset.total_seconds()) <= tolerance
 
 

@@ -144,7 +144,8 @@ def read_settings(kind: type[S], prefix: str, environ: Mapping[str, str]) -> S:
 
     ``PREFIX_ENV_FILE`` names a file of them; what is set in the environment itself wins.
     """
-    values = {**_read_file(environ.get(f"{prefix}_ENV_FILE")), **environ}
+    from_file = _read_file(environ.get(f"{prefix}_ENV_FILE"))
+    values = {**from_file, **environ}
     found: dict[str, Any] = {}
     faults: list[str] = []
     known: dict[str, Field[Any]] = {f"{prefix}_{f.name.upper()}": f for f in fields(kind)}
@@ -158,11 +159,8 @@ def read_settings(kind: type[S], prefix: str, environ: Mapping[str, str]) -> S:
             found[spec.name] = spec.metadata["parse"](raw)
         except ValueError as error:
             faults.append(f"{name} is wrong: {error}")
-    faults += [
-        f"{name} is not a setting"
-        for name in sorted(values)
-        if name.startswith(f"{prefix}_") and name not in known and name != f"{prefix}_ENV_FILE"
-    ]
+    # In the environment itself others have names like ours: NODE_OPTIONS is Node.js's.
+    faults += [f"{name} is not a setting" for name in sorted(from_file) if name not in known]
     if "clock" in found and not found.get("demo"):
         faults.append(f"{prefix}_CLOCK is refused outside a demonstration ({prefix}_DEMO)")
     if "url" in found and not found["url"].startswith("https://") and not found.get("demo"):
@@ -180,10 +178,17 @@ def _read_file(path: str | None) -> dict[str, str]:
     return {name: value or "" for name, value in dotenv_values(path, interpolate=False).items()}
 
 
+def _as_set(value: Any) -> str:
+    """Return a default as it would be written in a settings file."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value == Clock() else str(value)
+
+
 def describe(kind: type[Settings], prefix: str) -> list[tuple[str, str, str]]:
     """Return (name, default or "required", help) of every setting, for the settings page."""
     rows = []
     for spec in fields(kind):
-        default = "required" if spec.default is MISSING else str(spec.default)
+        default = "required" if spec.default is MISSING else _as_set(spec.default)
         rows.append((f"{prefix}_{spec.name.upper()}", default, spec.metadata["help"]))
     return rows

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 from flask import Flask
-from sqlalchemy import DateTime, Engine, MetaData, event
+from sqlalchemy import Connection, DateTime, Engine, MetaData, event
 from sqlalchemy.orm import Session, registry
 from sqlalchemy.types import JSON, TypeDecorator
 
@@ -55,9 +57,24 @@ def new_registry() -> registry:
 
 def engine_options(database_url: str) -> dict[str, Any]:
     """Return options for the engine of either kind of database."""
+    common = {"json_serializer": _to_json}
     if database_url.startswith("sqlite"):
-        return {"connect_args": {"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}}
-    return {"pool_pre_ping": True, "pool_size": 5, "max_overflow": 10, "pool_timeout": 5}
+        arguments = {"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
+        return {**common, "connect_args": arguments}
+    return {
+        **common,
+        "pool_pre_ping": True,
+        "pool_size": 5,
+        "max_overflow": 10,
+        "pool_timeout": 5,
+    }
+
+
+def _to_json(value: Any) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # a whole number beyond 64 bits, which JSON allows
+        return json.dumps(value)
 
 
 def prepare_engine(engine: Engine, sqlite_synchronous: str) -> None:
@@ -81,15 +98,34 @@ def prepare_engine(engine: Engine, sqlite_synchronous: str) -> None:
             connection.execute(f"PRAGMA {pragma}").close()
 
     @event.listens_for(engine, "begin")
-    def _begin(connection: Any) -> None:
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    def _begin(connection: Connection) -> None:
+        if connection.get_execution_options().get("writes"):
+            connection.exec_driver_sql(_BEGIN_WRITE)
+        else:  # cannot fail, so that SQLAlchemy need not be asked
+            driver: Any = connection.connection.driver_connection
+            driver.execute("BEGIN")
+
+
+_BEGIN_WRITE = "BEGIN IMMEDIATE"
 
 
 def begin_write(session: Session) -> None:
-    """Start the transaction of a service that will write. What was read before is read again."""
-    session.rollback()
-    session.connection(execution_options={"writes": True})
+    """Start the transaction of a service that will write. What was read before is read again.
+
+    A connection that was only read with is kept: giving it back to the pool and asking for it
+    again, checked, costs more than the reading did.
+    """
+    clean = session.in_transaction() and not (session.new or session.dirty or session.deleted)
+    connection = session.connection() if clean and session.is_active else None
+    if connection is None or connection.get_execution_options().get("writes"):
+        session.rollback()
+        session.connection(execution_options={"writes": True})
+        return
+    session.expire_all()
+    connection.exec_driver_sql("ROLLBACK")
+    connection.execution_options(writes=True)
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(_BEGIN_WRITE)
 
 
 def configure(app: Flask, database_url: str) -> None:

@@ -116,6 +116,8 @@ def _guarded(app: Flask, job: Job) -> Callable[[], None]:
         with app.app_context():
             try:
                 job.run()
+            except SQLAlchemyError as error:  # its message holds values, which may be personal
+                log.error("job.failed", error=type(error).__name__)
             except Exception as error:  # noqa: BLE001 - one failing run must not end the others
                 log.error("job.failed", error=type(error).__name__, detail=str(error)[:200])
         log.debug("job.done", ms=round((time.perf_counter() - started) * 1000))

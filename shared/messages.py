@@ -18,8 +18,7 @@ def _(sentence: str) -> str:
 
 
 # Where one sentence begins as another does, the longer one comes first.
-SENTENCES = (
-    # what the libraries say of a value
+LIBRARIES = (  # what they say of a value
     _("Missing data for required field."),
     _("Field may not be null."),
     _("Invalid value."),
@@ -37,7 +36,6 @@ SENTENCES = (
     _("Not a valid boolean."),
     _("Not a valid date."),
     _("Not a valid datetime."),
-    _("Not a valid naive datetime."),
     _("Not a valid aware datetime."),
     _("Not a valid time."),
     _("Not a valid list."),
@@ -55,7 +53,9 @@ SENTENCES = (
     _("Must be less than or equal to {max}."),
     _("Must be equal to {other}."),
     _("Must be one of: {choices}."),
-    # what this code says of a value
+)
+OURS = (
+    # of a value
     _("Lower-case letters, digits and single dashes."),
     _("Not a pass number."),
     _("This contains characters that cannot be stored."),
@@ -77,10 +77,10 @@ SENTENCES = (
     _("This node has no such space."),
     _("Not a cursor of this list."),
     _("1 to 200 printable ASCII characters."),
-    # why this code cannot grant a request
+    # of a request that cannot be granted
     _("this e-mail address already has an account"),
     _("a token cannot do more than its owner"),
-    _("at most {number} devices: revoke one first"),
+    _("at most {number} passes at once: revoke one first"),
     _("this account has no subscription in force"),
     _("this is not a pass of the network"),
     _("show a fresh code"),
@@ -91,6 +91,7 @@ SENTENCES = (
     _("this node is not enrolled yet: run passerelle node enrol"),
     _("this node is not enrolled yet"),
     _("this node has left the network"),
+    _("many are being invited under this name"),
     _("the node's clock is more than five minutes off"),
     _("the node at that address does not hold the key"),
     _("the node answered another challenge"),
@@ -110,7 +111,9 @@ def _pattern(sentence: str) -> re.Pattern[str]:
     )
 
 
-_PATTERNS = tuple((sentence, _pattern(sentence)) for sentence in SENTENCES if "{" in sentence)
+_PATTERNS = tuple(
+    (sentence, _pattern(sentence)) for sentence in LIBRARIES + OURS if "{" in sentence
+)
 
 
 def translate(messages: Any) -> Any:

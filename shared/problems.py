@@ -127,7 +127,9 @@ KINDS: dict[str, Kind] = {
     "too-many-requests": Kind(
         429,
         lazy_gettext("Too many requests"),
-        lazy_gettext("Wait for the time in the Retry-After header."),
+        lazy_gettext(
+            "Wait a little, then try again. Programs find how long in the Retry-After header."
+        ),
     ),
     "unsupported-media-type": Kind(
         415,

@@ -23,6 +23,7 @@ from tests.databases import Databases, PostgresServer
 from tests.network import Network, new_network
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -82,16 +83,29 @@ def postgres_server() -> Iterator[PostgresServer]:
     except (ImportError, OSError, RuntimeError, subprocess.SubprocessError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         pytest.skip(f"PostgreSQL does not start: {error}")
+    # Nothing here outlives the machine: without this, ending it takes a minute of fsync.
+    for name in ("fsync", "synchronous_commit", "full_page_writes"):
+        server.psql(f"ALTER SYSTEM SET {name} = off")
+    server.psql("SELECT pg_reload_conf()")
     yield PostgresServer(server.get_uri())
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Databases:
-    """Databases of either kind: a test that asks for this runs twice."""
+EITHER = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+
+
+def _databases(request: pytest.FixtureRequest, folder: Path) -> Databases:
     server = request.getfixturevalue("postgres_server") if request.param == "postgres" else None
-    return Databases(tmp_path, server)
+    return Databases(folder, server)
+
+
+@pytest.fixture(params=EITHER)
+def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databases]:
+    """Databases of either kind: a test that asks for this runs twice."""
+    found = _databases(request, tmp_path)
+    yield found
+    found.drop()
 
 
 @pytest.fixture
@@ -122,6 +136,26 @@ def network(make_network: Callable[..., Network]) -> Network:
     found.add_node("cordee")
     found.add_node("troquet")
     return found
+
+
+@pytest.fixture(scope="module", params=EITHER)
+def lasting_network(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Network]:
+    """One network for a whole module, with room for everybody at ``troquet`` and ``filature``.
+
+    Its tests bring members of their own, and leave the clock, the sheets and the nodes' states
+    as they were.
+    """
+    folder = tmp_path_factory.mktemp("network")
+    databases = _databases(request, folder)
+    found = new_network(folder, databases)
+    found.add_node("cordee")
+    for name in ("troquet", "filature"):
+        found.add_node(name, guest_cap=1000)
+    yield found
+    found.close()
+    databases.drop()
 
 
 @pytest.fixture(scope="session")

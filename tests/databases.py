@@ -27,6 +27,13 @@ class PostgresServer:
             return f"postgresql+psycopg://{user}@/{name}?host={host}"
         return f"postgresql+psycopg://{user}@{host}:{parts.get('port', 5432)}/{name}"
 
+    def drop(self, url: str) -> None:
+        """Drop a database of ours, and whatever is still connected to it."""
+        name = url.partition("?")[0].rpartition("/")[2]
+        with psycopg.connect(self.uri, autocommit=True) as connection:
+            drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+            connection.execute(drop)
+
 
 class Databases:
     """Gives each service of a test its own database, of the kind the test runs on."""
@@ -34,6 +41,7 @@ class Databases:
     def __init__(self, folder: Path, server: PostgresServer | None) -> None:
         self._folder = folder
         self._server = server
+        self._made: list[str] = []
 
     @property
     def kind(self) -> str:
@@ -43,7 +51,13 @@ class Databases:
         """Return the URL of an empty database."""
         if self._server is None:
             return f"sqlite:///{self._folder / uuid.uuid4().hex}.sqlite"
-        return self._server.new_database()
+        self._made.append(self._server.new_database())
+        return self._made[-1]
+
+    def drop(self) -> None:
+        """Drop what was made on a server: left to the end, hundreds take a minute to remove."""
+        while self._server is not None and self._made:
+            self._server.drop(self._made.pop())
 
 
 def create_tables(app: Flask) -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
+from argon2 import PasswordHasher
 from flask import Flask
 from joserfc.jwk import OKPKey
+from sqlalchemy import select, update
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from charter import model_sources
@@ -25,16 +29,21 @@ from federation.directory import service as directory
 from federation.governance import service as governance
 from federation.identity.service import accounts as hub_accounts
 from federation.settings import HubSettings
+from node import jobs
 from node.app import create_app as create_node
 from node.context import node as node_context
 from node.db import db as node_db
 from node.identity.service import accounts as node_accounts
 from node.members import service as members
+from node.members.models import Plan
 from node.settings import NodeSettings
 from node.spaces import service as spaces
 from node.sync import service as sync
+from node.sync.models import Cached, Outbox
+from shared import identity
 from shared.clock import Clock
 from shared.db import begin_write
+from shared.http import Answer, Circuit, PeerSession, Unreachable
 from shared.passes import bind
 from tests.databases import Databases, create_tables
 
@@ -43,14 +52,66 @@ PASSWORD = "correct horse battery"
 TUESDAY = "2026-11-24T10:00:00+01:00"
 WEEK = {day: [["09:00", "19:00"]] for day in ("mo", "tu", "we", "th", "fr")}
 
+# Passwords of tests need not withstand anybody; hashing them well is a third of a test's time.
+identity._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+identity._NOBODY = identity._hasher.hash("nobody")
+
+# All services share this process: that one is slow on a busy machine is not its absence.
+PATIENCE_SECONDS = 10.0
+
+T = TypeVar("T")
+
+
+def _be_patient(peers: PeerSession) -> None:
+    ask = peers.request
+
+    def request(method: str, url: str, *, timeout: float = 5.0, **kwargs: Any) -> Answer:
+        return ask(method, url, timeout=max(timeout, PATIENCE_SECONDS), **kwargs)
+
+    peers.request = request  # type: ignore[method-assign]
+
+
+def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
+    """Make all the calls at the same moment, each in a thread, and return their results."""
+    barrier = threading.Barrier(len(calls))
+
+    def wait_and(call: Callable[[], T]) -> T:
+        barrier.wait(30)
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(wait_and, calls))
+
+
+def rules(**changes: object) -> str:
+    """Return the model charter's rules (TOML), each named value changed wherever it stands."""
+    toml = model_sources()["rules.toml"]
+    for name, value in changes.items():
+        toml, times = re.subn(rf"(?m)^{name} = \S+", f"{name} = {value}", toml)
+        assert times, f"no rule has a value named {name}"
+    return toml
+
+
+def codes(answer: requests.Response) -> list[str]:
+    """Return the codes of a refusal, in the order in which they were given."""
+    return [reason["code"] for reason in answer.json()["decision"]["reasons"]]
+
 
 class LocalServer:
-    """Serves one application on a port of its own; can be stopped and started again."""
+    """Serves one application on a port of its own; can be stopped and started again.
+
+    The port stays ours while it is stopped: a socket that was shut down is bound, and refuses.
+    """
 
     def __init__(self) -> None:
-        self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
-        self.port: int = self._socket.getsockname()[1]
+        self._socket, chosen = socket.socket(), socket.socket()
+        for one in (chosen, self._socket):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        chosen.bind(("127.0.0.1", 0))
+        self.port: int = chosen.getsockname()[1]
+        # Only a port that was named at binding outlives a shutdown.
+        self._socket.bind(("127.0.0.1", self.port))
+        chosen.close()
         self.url = f"http://127.0.0.1:{self.port}"
         self._server: BaseWSGIServer | None = None
         self._thread: threading.Thread | None = None
@@ -58,10 +119,6 @@ class LocalServer:
 
     def start(self) -> None:
         assert self.app is not None
-        if self._socket.fileno() == -1:
-            self._socket = socket.socket()
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind(("127.0.0.1", self.port))
         self._socket.listen(128)
         self._server = make_server(
             "127.0.0.1", self.port, self.app, threaded=True, fd=self._socket.fileno()
@@ -76,6 +133,10 @@ class LocalServer:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self.stop()
         self._socket.close()
 
 
@@ -99,6 +160,10 @@ class Person:
         assert answer.status_code == 201, answer.text
         self.credential, self.pass_id = answer.json()["credential"], answer.json()["pass_id"]
         return self
+
+    def other_phone(self) -> Person:
+        """Return the same member with a second device, a pass of its own."""
+        return Person(self.node, self.account_id, self.email, self.token, self.plan_class)
 
     def show(self, issued_at: float | None = None) -> str:
         """Return the text of a fresh QR."""
@@ -129,6 +194,10 @@ class LocalService:
             self.url + path, json=body, headers=self._headers(token, headers), timeout=20
         )
 
+    def put(self, path: str, body: Any, token: str | None = None) -> requests.Response:
+        headers = self._headers(token, {})
+        return requests.put(self.url + path, json=body, headers=headers, timeout=20)
+
     def delete(self, path: str, token: str) -> requests.Response:
         return requests.delete(self.url + path, headers=self._headers(token, {}), timeout=20)
 
@@ -136,6 +205,12 @@ class LocalService:
 @dataclass
 class LocalHub(LocalService):
     token: str = ""
+
+    def lines(self, visit_id: str, month: str = "2026-11") -> list[int]:
+        """Return what a visit counts in the account, corrections after, in half-days."""
+        document = self.statement(month)
+        every = [*document["visits"], *document["corrections"]]
+        return [line["half_days"] for line in every if line["id"] == visit_id]
 
     def statement(self, month: str = "2026-11") -> dict[str, Any]:
         answer = self.get(f"/api/v1/statements/{month}", self.token)
@@ -151,6 +226,48 @@ class LocalNode(LocalService):
     admin: str = ""
     people: int = 0
 
+    @property
+    def circuit(self) -> Circuit:
+        found: Circuit = self.app.extensions["node"].hub._circuit
+        return found
+
+    def await_hub(self) -> None:
+        """Wait until this node has noticed that the hub is back."""
+        assert self.circuit._closed.wait(10), "the hub is still away"
+
+    @contextmanager
+    def cut_off(self) -> Iterator[None]:
+        """Keep this node alone from reaching the hub."""
+        peers, hub_url = self.app.extensions["node"].peers, self.app.extensions["node"].hub.url
+        ask = peers.request
+
+        def refuse(method: str, url: str, **kwargs: Any) -> Answer:
+            if url.startswith(hub_url):
+                raise Unreachable("cut off")
+            answer: Answer = ask(method, url, **kwargs)
+            return answer
+
+        peers.request = refuse
+        yield
+        peers.request = ask
+        self.await_hub()
+
+    @contextmanager
+    def calls(self) -> Iterator[list[str]]:
+        """Note which addresses this node asks, but for whether the hub is back."""
+        peers, asked = self.app.extensions["node"].peers, list[str]()
+        ask = peers.request
+
+        def note(method: str, url: str, **kwargs: Any) -> Answer:
+            if not url.endswith("/readyz"):
+                asked.append(url)
+            answer: Answer = ask(method, url, **kwargs)
+            return answer
+
+        peers.request = note
+        yield asked
+        peers.request = ask
+
     @contextmanager
     def context(self) -> Iterator[Any]:
         """Give the node's session and context, as a job has them."""
@@ -164,7 +281,7 @@ class LocalNode(LocalService):
         email = f"p{self.people}@{self.id}.example"
         with self.context() as (session, node):
             now = node.clock.now()
-            plans = {p.plan_class: p.id for p in session.scalars(_all_plans())}
+            plans = {p.plan_class: p.id for p in session.scalars(select(Plan))}
             member = members.add_member(
                 session,
                 now,
@@ -188,20 +305,49 @@ class LocalNode(LocalService):
         body = {"space": space or self.id, "pass": shown}
         return self.post("/api/v1/check-ins", body, self.desk, **headers)
 
+    def preview(self, shown: str, space: str | None = None) -> requests.Response:
+        body = {"space": space or self.id, "pass": shown}
+        return self.post("/api/v1/check-ins/preview", body, self.desk)
+
+    def check_out(self, visit_id: str) -> requests.Response:
+        return self.post(f"/api/v1/check-ins/{visit_id}/check-out", None, self.desk)
+
+    def void(self, visit_id: str, reason: str = "a mistake") -> requests.Response:
+        return self.post(f"/api/v1/check-ins/{visit_id}/void", {"reason": reason}, self.desk)
+
+    def presence(self) -> list[dict[str, Any]]:
+        answer = self.get(f"/api/v1/presence?space={self.id}", self.desk)
+        assert answer.status_code == 200, answer.text
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
+
+    def waiting(self) -> dict[str, int]:
+        """Return how many messages are ``pending`` and ``dead`` in the outbox."""
+        with self.context() as (session, _):
+            return sync.waiting(session)
+
+    def deliver(self) -> None:
+        """Deliver what waits, without the pause between attempts."""
+        with self.context() as (session, node):
+            begin_write(session)
+            session.execute(update(Outbox).values(next_attempt_at=node.clock.real()))
+            session.commit()
+            sync.flush(session, node)
+
+    def age(self, name: str, **delta: float) -> None:
+        """Make what was kept of the network older: ``trust-list``, ``status:cordee``."""
+        with self.context() as (session, _):
+            begin_write(session)
+            kept = session.get_one(Cached, name)
+            kept.fetched_at -= timedelta(**delta)
+            session.commit()
+
     def refresh(self) -> None:
         """Do what the jobs process does: deliver, and learn what the network says."""
-        with self.context() as (session, node):
-            sync.flush(session, node)
-            sync.refresh(session, node)
-            sync.refresh_status_lists(session, node)
-
-
-def _all_plans() -> Any:
-    from sqlalchemy import select
-
-    from node.members.models import Plan
-
-    return select(Plan)
+        with self.app.app_context():
+            jobs.deliver()
+            jobs.refresh()
+            jobs.refresh_status_lists()
 
 
 @dataclass
@@ -216,6 +362,15 @@ class Network:
         self, name: str, *, guest_cap: int = 5, week: Any = None, **sheet: Any
     ) -> LocalNode:
         """Make a node with one space of its own id, enrol it, and let all learn of it."""
+        node = self.add_stranger(name, guest_cap=guest_cap, week=week, **sheet)
+        self._enrol(node)
+        self.refresh()
+        return node
+
+    def add_stranger(
+        self, name: str, *, guest_cap: int = 5, week: Any = None, **sheet: Any
+    ) -> LocalNode:
+        """Make a node with one space that runs, and is not enrolled."""
         server = LocalServer()
         folder = self.folder / name
         folder.mkdir()
@@ -259,9 +414,9 @@ class Network:
             node.desk = node_accounts.add_token(session, now, ids["desk"], "t", ["desk"])
         server.app = app
         server.start()
-        self._enrol(node)
+        node.circuit._pause = 0.02
+        _be_patient(app.extensions["node"].peers)
         self.nodes[name] = node
-        self.refresh()
         return node
 
     def _enrol(self, node: LocalNode) -> None:
@@ -273,6 +428,7 @@ class Network:
             spaces.publish_now(session, context)
 
     def refresh(self) -> None:
+        """Do what every node's jobs process does."""
         for node in self.nodes.values():
             node.refresh()
 
@@ -288,9 +444,26 @@ class Network:
     def pass_time(self, **delta: float) -> None:
         object.__setattr__(self.clock, "offset", self.clock.offset + timedelta(**delta))
 
+    def set_state(self, node_id: str, state: str) -> None:
+        """Suspend a node, or take it back, as the coordinator does."""
+        path = f"/api/v1/nodes/{node_id}/state"
+        answer = self.hub.put(path, {"state": state, "reason": "a test"}, self.hub.token)
+        assert answer.status_code == 200, answer.text
+
+    def hub_goes(self) -> None:
+        self.hub.server.stop()
+
+    def hub_returns(self) -> None:
+        """Start the hub again, and let every node notice it."""
+        self.hub.server.start()
+        for node in self.nodes.values():
+            node.await_hub()
+
     def close(self) -> None:
+        for node in self.nodes.values():
+            node.circuit._closed.set()  # nobody need look out for the hub any more
         for service in [*self.nodes.values(), self.hub]:
-            service.server.stop()
+            service.server.close()
             with service.app.app_context():
                 service.app.extensions["sqlalchemy"].engine.dispose()
 
@@ -317,6 +490,7 @@ def new_network(
         )
     )
     create_tables(app)
+    _be_patient(app.extensions["hub"].peers)
     hub = LocalHub(app, server)
     sources = model_sources()
     if rules is not None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import orjson
 from flask import Response, request
-from flask_smorest import Blueprint
 from marshmallow import ValidationError, fields, validate
 
 from federation.context import hub
@@ -18,6 +17,7 @@ from federation.directory import presenter, service
 from federation.visits import service as visits
 from shared.schemas import JwkSchema, WireSchema, text
 from shared.web import allow, current
+from shared.web.api import Blueprint
 from shared.web.application import limiter
 
 blp = Blueprint("directory", __name__, url_prefix="/api/v1", description="Nodes and spaces")

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
+from joserfc.jwk import OKPKey
 from marshmallow import ValidationError
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -22,10 +23,12 @@ from shared.http import PeerError, PeerSession, check_url
 from shared.identity import hash_token, new_token
 from shared.keys import KeyRing, key_id
 from shared.names import slug
+from shared.passes import UnknownIssuer
 from shared.problems import Problem
 from shared.spaces import PUBLICATION_TYP, PublicationSchema, SpaceSchema
 
 INVITATION_DAYS = 14
+INVITATION_TRIES = 20
 PROOF_TYP = "passerelle-enrolment+jwt"
 CHALLENGE_TYP = "passerelle-challenge+jwt"
 ANSWER_TYP = "passerelle-challenge-answer+jwt"
@@ -49,7 +52,29 @@ def invite(
 ) -> tuple[str, Invitation]:
     """Return a one-time token for an operator, and its invitation. The id is settled here."""
     token = new_token("inv_")
-    begin_write(session)
+    for _ in range(INVITATION_TRIES):
+        begin_write(session)
+        invitation = Invitation(
+            token_hash=hash_token(token),
+            operator=operator,
+            node_id=_free_id(session, operator),
+            created_by=account_id,
+            created_at=now,
+            expires_at=now + timedelta(days=INVITATION_DAYS),
+        )
+        session.add(invitation)
+        actor = f"account:{account_id}"
+        audit(session, now, actor, "invite", invitation.node_id, operator=operator)
+        try:
+            session.commit()
+        except IntegrityError:  # somebody else took this id at the same moment
+            session.rollback()
+        else:
+            return token, invitation
+    raise Problem("conflict", "many are being invited under this name")
+
+
+def _free_id(session: Session, operator: str) -> str:
     base = slug(operator)
     taken = set(
         session.scalars(select(Invitation.node_id).where(Invitation.node_id.startswith(base)))
@@ -57,18 +82,7 @@ def invite(
     node_id, n = base, 2
     while node_id in taken:
         node_id, n = f"{base}-{n}", n + 1
-    invitation = Invitation(
-        token_hash=hash_token(token),
-        operator=operator,
-        node_id=node_id,
-        created_by=account_id,
-        created_at=now,
-        expires_at=now + timedelta(days=INVITATION_DAYS),
-    )
-    session.add(invitation)
-    audit(session, now, f"account:{account_id}", "invite", node_id, operator=operator)
-    session.commit()
-    return token, invitation
+    return node_id
 
 
 def enrol(
@@ -90,15 +104,7 @@ def enrol(
     invitation is taken in the last step, so a failed attempt does not use it up.
     """
     row = _valid_invitation(session, now, invitation)
-    try:
-        url = check_url(url, allow_private=allow_private)
-        key = jose.import_public(jwk)
-    except PeerError as error:
-        raise ValidationError(
-            {"url": [f"Not an address a node can have ({error.reason})."]}
-        ) from None
-    except ValueError as error:
-        raise ValidationError({"jwk": [str(error)]}) from None
+    url, key = _read_candidate(url, jwk, allow_private=allow_private)
     _check_proof(proof, key, hub_url, url, invitation)
     if session.scalar(select(Node.id).where(Node.url == url)):
         raise Problem("url-taken")
@@ -135,6 +141,17 @@ def enrol(
         session.rollback()
         raise Problem("url-taken") from None
     return node
+
+
+def _read_candidate(url: str, jwk: Mapping[str, Any], *, allow_private: bool) -> tuple[str, OKPKey]:
+    try:
+        return check_url(url, allow_private=allow_private), jose.import_public(jwk)
+    except PeerError as error:
+        raise ValidationError(
+            {"url": [f"Not an address a node can have ({error.reason})."]}
+        ) from None
+    except ValueError as error:
+        raise ValidationError({"jwk": [str(error)]}) from None
 
 
 def _valid_invitation(session: Session, now: datetime, token: str) -> Invitation:
@@ -203,16 +220,59 @@ def seen(session: Session, now: datetime, node_id: str) -> None:
     session.commit()
 
 
-def node_key(session: Session, node_id: str, kid: str) -> Any:
-    """Return a node's key for a pass or a report. Raises ``passes.UnknownIssuer``."""
-    from shared.passes import UnknownIssuer  # noqa: PLC0415
+# Made once: a statement made again is hashed again, at every visit.
+_KEYS = (
+    select(Node.id, Node.state, NodeKey.kid, NodeKey.jwk, NodeKey.withdrawn_at)
+    .outerjoin(NodeKey)
+    .where(Node.id.in_((bindparam("first"), bindparam("second"))))
+)
 
-    row = session.get(NodeKey, (node_id, kid))
-    if row is None:
-        raise UnknownIssuer("key" if session.get(Node, node_id) else "issuer")
-    if row.withdrawn_at is not None:
-        raise UnknownIssuer("withdrawn")
-    return _imported(row.jwk["x"])
+
+class Keys:
+    """States and keys of one node or two, as they are now. Not kept beyond a request."""
+
+    def __init__(self, session: Session, node_id: str, other: str | None = None) -> None:
+        wanted = [
+            name if name and name.isascii() and name.isprintable() else ""
+            for name in (node_id, other)
+        ]
+        rows = session.connection().execute(_KEYS, {"first": wanted[0], "second": wanted[1]})
+        self._states: dict[str, str] = {}
+        self._keys: dict[tuple[str, str], Any] = {}
+        for found, state, kid, jwk, withdrawn_at in rows:
+            self._states[found] = state
+            if kid is not None:
+                self._keys[found, kid] = None if withdrawn_at else _imported(jwk["x"])
+
+    def check_active(self, node_id: str) -> None:
+        """Raise Problem unless the node may act."""
+        if self._states.get(node_id, "left") in ("suspended", "left"):
+            raise Problem("node-suspended")
+
+    def issuer_key(self, issuer: str, kid: str) -> Any:
+        """Return a node's key. Raises ``passes.UnknownIssuer``."""
+        if (issuer, kid) not in self._keys:
+            raise UnknownIssuer("key" if issuer in self._states else "issuer")
+        key = self._keys[issuer, kid]
+        if key is None:
+            raise UnknownIssuer("withdrawn")
+        return key
+
+    def find_key_of(self, node_id: str) -> jose.FindKey:
+        """Return a finder of this node's keys alone, for ``jose.verify``."""
+
+        def find(header: Mapping[str, Any], _claims: Mapping[str, Any]) -> Any:
+            try:
+                return self.issuer_key(node_id, str(header.get("kid")))
+            except UnknownIssuer:
+                raise jose.TokenFault("key") from None
+
+        return find
+
+
+def node_key(session: Session, node_id: str, kid: str) -> Any:
+    """Return a node's key for a pass. Raises ``passes.UnknownIssuer``."""
+    return Keys(session, node_id).issuer_key(node_id, kid)
 
 
 _imported_keys: dict[str, Any] = {}
@@ -227,15 +287,7 @@ def _imported(x: str) -> Any:
 
 def find_key_of(session: Session, node_id: str) -> jose.FindKey:
     """Return a finder of this node's keys alone, for ``jose.verify``."""
-    from shared.passes import UnknownIssuer  # noqa: PLC0415
-
-    def find(header: Mapping[str, Any], _claims: Mapping[str, Any]) -> Any:
-        try:
-            return node_key(session, node_id, str(header.get("kid")))
-        except UnknownIssuer:
-            raise jose.TokenFault("key") from None
-
-    return find
+    return Keys(session, node_id).find_key_of(node_id)
 
 
 def publish(session: Session, now: datetime, node_id: str, token: str) -> dict[str, Any]:

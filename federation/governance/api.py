@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from typing import Any
 
-from flask_smorest import Blueprint
 from marshmallow import fields
 
 from federation.context import hub
@@ -16,6 +15,7 @@ from federation.governance.models import CharterVersion
 from shared.problems import Problem
 from shared.schemas import WireSchema, text
 from shared.web import allow, current
+from shared.web.api import Blueprint
 
 blp = Blueprint("charters", __name__, url_prefix="/api/v1", description="The charter")
 

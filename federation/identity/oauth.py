@@ -122,6 +122,21 @@ def token() -> Any:
     return server.create_token_response()
 
 
+@pages.get("/.well-known/oauth-authorization-server")
+@allow("public")
+def metadata() -> dict[str, Any]:
+    """How nodes get an access token (RFC 8414)."""
+    return {
+        "issuer": hub().url,
+        "token_endpoint": f"{hub().url}/oauth/token",
+        "jwks_uri": f"{hub().url}/.well-known/jwks.json",
+        "grant_types_supported": ["client_credentials"],
+        "response_types_supported": [],
+        "token_endpoint_auth_methods_supported": [METHOD],
+        "token_endpoint_auth_signing_alg_values_supported": list(jose.ALGORITHMS),
+    }
+
+
 def install(app: Flask) -> None:
     app.config["OAUTH2_ACCESS_TOKEN_GENERATOR"] = _generate
     app.config["OAUTH2_TOKEN_EXPIRES_IN"] = {"client_credentials": service.ACCESS_TOKEN_SECONDS}

@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 from flask import Response, request
-from flask_smorest import Blueprint
 from marshmallow import fields
 
 from federation.db import db
@@ -15,6 +14,7 @@ from federation.statements import service
 from shared.problems import Problem
 from shared.schemas import WireSchema
 from shared.web import allow, current
+from shared.web.api import Blueprint
 
 blp = Blueprint("statements", __name__, url_prefix="/api/v1", description="The account")
 

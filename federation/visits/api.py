@@ -7,7 +7,6 @@ from typing import Any
 
 from flask import Response, request
 from flask_babel import get_locale
-from flask_smorest import Blueprint
 from marshmallow import ValidationError, fields, validate
 
 from charter import PLAN_CLASSES, Fault, localise
@@ -15,17 +14,21 @@ from federation.context import hub
 from federation.db import db
 from federation.directory import service as directory
 from federation.visits import rights, service
-from federation.visits.models import Member, Pass, Visit
+from federation.visits.models import Member, Pass
 from shared.passes import examine
 from shared.problems import Problem, problem_response
 from shared.schemas import PASS_ID, DecisionSchema, VisitSchema, WireSchema, text
 from shared.web import allow, current
+from shared.web.api import Blueprint
 
 blp = Blueprint("visits", __name__, url_prefix="/api/v1", description="Visits and rights")
 
 
 class ReportedSchema(WireSchema):
     report = text(20_000, metadata={"description": "The visit, a JWS by the host node."})
+
+
+_reported = ReportedSchema()  # one for all: given the class, it would be made at every visit
 
 
 class RecordedVisitSchema(VisitSchema):
@@ -92,10 +95,13 @@ class RightSchema(WireSchema):
 
 class RightsSchema(WireSchema):
     items = fields.List(fields.Nested(RightSchema), required=True)
+    decision = fields.Nested(
+        DecisionSchema, metadata={"description": "The one decision, when one space was asked for."}
+    )
     next_cursor = fields.String(required=True, allow_none=True)
 
 
-def shown(visit: Visit) -> dict[str, Any]:
+def shown(visit: Any) -> dict[str, Any]:
     """Return a visit's public JSON."""
     return {
         "id": visit.id,
@@ -114,19 +120,19 @@ def shown(visit: Visit) -> dict[str, Any]:
 
 
 def _localised(decision: Any) -> dict[str, Any]:
-    return localise(decision, str(get_locale()))
+    return localise(decision, str(get_locale())) if decision["reasons"] else dict(decision)
 
 
 @blp.route("/visits", methods=["POST"])
-@blp.arguments(ReportedSchema)
+@blp.arguments(_reported)
 @blp.response(201, RecordedSchema)
 @blp.alt_response(200, schema=RecordedSchema, description="This visit was recorded before")
 @allow("node")
 def record(data: dict[str, Any]) -> Any:
     """Authorise and record a visit. A visit admitted offline is never refused, only flagged."""
-    node_id = directory.active_node(db.session, current().id).id
-    report = service.read(db.session, node_id, hub().url, data["report"])
-    outcome = service.record(db.session, hub().clock, report, data["report"])
+    session, clock, token = db.session(), hub().clock, data["report"]
+    report, evidence = service.read(session, clock, current().id, hub().url, token)
+    outcome = service.record(session, clock, report, evidence, token)
     decision = _localised(outcome.decision)
     if outcome.visit is None:
         return problem_response("visit-refused", decision=decision)
@@ -135,14 +141,14 @@ def record(data: dict[str, Any]) -> Any:
 
 
 @blp.route("/visits/preview", methods=["POST"])
-@blp.arguments(ReportedSchema)
+@blp.arguments(_reported)
 @blp.response(200, DecidedSchema)
 @allow("node")
 def preview(data: dict[str, Any]) -> dict[str, Any]:
     """The decision that recording would take; nothing is recorded."""
-    node_id = directory.active_node(db.session, current().id).id
-    report = service.read(db.session, node_id, hub().url, data["report"])
-    return {"decision": _localised(service.preview(db.session, hub().clock, report))}
+    session, clock = db.session(), hub().clock
+    report, evidence = service.read(session, clock, current().id, hub().url, data["report"])
+    return {"decision": _localised(service.preview(session, clock, report, evidence))}
 
 
 @blp.route("/visits/<visit_id>/check-out", methods=["POST"])
@@ -174,6 +180,8 @@ def void(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
 def list_visits(query: dict[str, Any]) -> dict[str, Any]:
     """Visits, the latest change first: a node's own, or the network's for a coordinator."""
     principal = current()
+    if principal.kind == "node":
+        directory.seen(db.session, hub().clock.now(), principal.id)
     found = service.visits(
         db.session,
         node_id=principal.id if principal.kind == "node" else None,
@@ -239,12 +247,13 @@ def ask_rights(data: dict[str, Any]) -> dict[str, Any]:
         data["member_since"],
         space_id=data["space"],
     )
-    return _rights(found)
+    return _rights(found, data["space"])
 
 
-def _rights(found: list[dict[str, Any]]) -> dict[str, Any]:
+def _rights(found: list[dict[str, Any]], space_id: str | None) -> dict[str, Any]:
     items = [{**item, "decision": _localised(item["decision"])} for item in found]
-    return {"items": items, "next_cursor": None}
+    one = {"decision": items[0]["decision"]} if space_id and items else {}
+    return {"items": items, "next_cursor": None, **one}
 
 
 @blp.route("/me/rights")
@@ -281,5 +290,5 @@ def my_rights(query: dict[str, Any]) -> Any:
         faults,
         query["space"],
     )
-    response: dict[str, Any] | Response = _rights(found)
+    response: dict[str, Any] | Response = _rights(found, query["space"])
     return response

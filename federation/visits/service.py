@@ -7,61 +7,126 @@ last half-day is given once however many doors ask at the same time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, and_, bindparam, func, insert, literal_column, or_, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from charter import Charter, Facts, Fault, decide, facts_to_json
 from charter.halfdays import HalfDay, half_day_at, half_days
 from federation.directory import service as directory
 from federation.directory.models import Node, Space
 from federation.governance import service as governance
-from federation.governance.models import Signature
+from federation.governance.models import CharterVersion, Signature
 from federation.visits.models import HalfDayLine, Member, Pass, Refusal, Visit
 from shared import jose
 from shared.clock import Clock
 from shared.db import begin_write
-from shared.passes import Evidence, examine
+from shared.passes import Evidence, examine, issuer_of
 from shared.problems import Problem
 from shared.reports import TYP, Report, read_report, visit_id
 
 # A host's clock further off than this is not believed; the hub's own time is used.
 CLOCK_TOLERANCE = timedelta(seconds=90)
 
+# The statements of every visit, made once: made anew, each would be hashed anew. States are
+# written out in them, because an index that holds open visits alone is not used for a parameter.
+_OPEN: ColumnElement[bool] = Visit.state == literal_column("'open'")
+_Host, _Home = aliased(Node), aliased(Node)
+_HostSigned, _HomeSigned = aliased(Signature), aliased(Signature)
+_STANDING = (
+    select(
+        CharterVersion.version,
+        CharterVersion.sha256,
+        Space.id.label("space"),
+        _Host.state.label("host_state"),
+        _HostSigned.version.label("host_signed"),
+        _Home.state.label("home_state"),
+        _Home.plans.label("home_plans"),
+        _HomeSigned.version.label("home_signed"),
+    )
+    .select_from(CharterVersion)
+    .outerjoin(_Host, _Host.id == bindparam("host"))
+    .outerjoin(Space, and_(Space.id == bindparam("space"), Space.node_id == _Host.id))
+    .outerjoin(_Home, _Home.id == bindparam("home"))
+    .outerjoin(
+        _HostSigned,
+        and_(_HostSigned.node_id == _Host.id, _HostSigned.version == CharterVersion.version),
+    )
+    .outerjoin(
+        _HomeSigned,
+        and_(_HomeSigned.node_id == _Home.id, _HomeSigned.version == CharterVersion.version),
+    )
+    .where(CharterVersion.state == literal_column("'in_force'"))
+)
+_PERSON = (
+    select(Member.id, Member.member_since, Pass.status)
+    .join(Pass, Pass.member_id == Member.id)
+    .where(Pass.node_id == bindparam("home"), Pass.id == bindparam("pass_id"))
+    .with_for_update(of=Member)
+)
+_VISITS = select(
+    Visit.id, Visit.member_id, Visit.proof, Visit.space_id, Visit.state, Visit.started_at
+).where(or_(Visit.proof == bindparam("proof"), and_(Visit.member_id == bindparam("member"), _OPEN)))
+_USED = (
+    select(
+        HalfDayLine.space_id,
+        HalfDayLine.day,
+        HalfDayLine.half,
+        func.sum(HalfDayLine.quantity),
+        func.max(HalfDayLine.occurrence),
+    )
+    .where(HalfDayLine.member_id == bindparam("member"), HalfDayLine.month == bindparam("month"))
+    .group_by(HalfDayLine.space_id, HalfDayLine.day, HalfDayLine.half)
+)
+_ADD_VISIT, _ADD_LINE = insert(Visit.__table__), insert(HalfDayLine.__table__)
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``kind`` is recorded, already or refused; a refused one has no visit."""
+    """``kind`` is recorded, already or refused; a refused one has no visit.
+
+    ``visit`` has a visit's columns as attributes.
+    """
 
     kind: str
     decision: Mapping[str, Any]
-    visit: Visit | None = None
+    visit: Any = None
 
 
-def read(session: Session, node_id: str, hub_url: str, token: str) -> Report:
-    """Verify a report's signature and owner. Raises Problem or ValidationError."""
+def read(
+    session: Session, clock: Clock, node_id: str, hub_url: str, token: str
+) -> tuple[Report, Evidence]:
+    """Verify a node's report and the pass in it. Raises Problem or ValidationError.
+
+    What is wrong with the pass is no error: it is among the evidence. Nothing is locked meanwhile.
+    """
     try:
-        claims = jose.verify(token, directory.find_key_of(session, node_id), TYP).claims
+        found = jose.read_unverified(token)
+        keys = directory.Keys(session, node_id, issuer_of(found.claims.get("pass")))
+        keys.check_active(node_id)
+        claims = jose.verify(found, keys.find_key_of(node_id), TYP).claims
     except jose.TokenFault as fault:
         raise Problem("proof-invalid", fault.detail) from None
     report = read_report(claims)
     if report.host != node_id or report.audience != hub_url:
         raise Problem("proof-invalid", "iss or aud is another")
-    return report
+    return report, examine(report.shown, keys.issuer_key, clock)
 
 
-def record(session: Session, clock: Clock, report: Report, token: str) -> Outcome:
+def record(
+    session: Session, clock: Clock, report: Report, evidence: Evidence, token: str
+) -> Outcome:
     """Decide and record one visit. Safe to repeat: the same showing is the same visit.
 
     A visit admitted offline is never refused: it counts, with flags for what the hub would
     have said.
     """
-    evidence = _examine(session, clock, report)
     try:
         return _record(session, clock, report, evidence, token)
     except IntegrityError:  # somebody else recorded this person at the same moment
@@ -69,9 +134,10 @@ def record(session: Session, clock: Clock, report: Report, token: str) -> Outcom
         return _record(session, clock, report, evidence, token)
 
 
-def preview(session: Session, clock: Clock, report: Report) -> Mapping[str, Any]:
+def preview(
+    session: Session, clock: Clock, report: Report, evidence: Evidence
+) -> Mapping[str, Any]:
     """Return the decision that ``record`` would take; nothing is recorded."""
-    evidence = _examine(session, clock, report)
     begin_write(session)
     try:
         case = _gather(session, clock, report, evidence)
@@ -80,23 +146,23 @@ def preview(session: Session, clock: Clock, report: Report) -> Mapping[str, Any]
         session.rollback()
 
 
-def _examine(session: Session, clock: Clock, report: Report) -> Evidence:
-    def key(issuer: str, kid: str) -> Any:
-        return directory.node_key(session, issuer, kid)
-
-    return examine(report.shown, key, clock)
-
-
 @dataclass(slots=True)
 class _Case:
-    """Everything known about one report, under the member's lock."""
+    """Everything known about one report, under the member's lock.
+
+    ``counted`` holds this month's half-days: (space, day, half) → (quantity, last occurrence).
+    """
 
     charter: Charter
     facts: Facts
     at: datetime
-    member: Member | None = None
+    member_id: int | None = None
     existing: Visit | None = None
     elsewhere: Visit | None = None
+    counted: Counted = field(default_factory=dict)
+
+
+Counted = dict[tuple[str, date, str], tuple[int, int]]
 
 
 def _record(
@@ -109,7 +175,7 @@ def _record(
         outcome = Outcome("already", case.existing.decision, case.existing)
         session.commit()
         return outcome
-    if case.member is None or (report.online and not decision.allowed):
+    if case.member_id is None or (report.online and not decision.allowed):
         return _refuse(session, clock, case, decision.to_json("fr"))
     flags: list[str] = []
     stored = decision.to_json("fr")
@@ -149,122 +215,120 @@ def _gather(session: Session, clock: Clock, report: Report, evidence: Evidence) 
     at = now if report.online and abs(report.at - now) > CLOCK_TOLERANCE else report.at
     if not report.online:
         at = min(at, now)
-    charter = governance.in_force(session)
-    facts = replace(report.facts, faults=evidence.faults, used_host=None, used_network=None)
-    host = session.get(Node, report.host)
-    space = session.get(Space, report.space)
-    if host is None or space is None or space.node_id != host.id:
+    row = (
+        session.connection()
+        .execute(_STANDING, {"host": report.host, "space": report.space, "home": evidence.issuer})
+        .first()
+    )
+    charter = _charter(session, row)
+    if row is None or row.space is None:
         raise Problem("validation", errors={"space": ["This node has no such space."]})
-    signed = set(
-        session.scalars(
-            select(Signature.node_id).where(
-                Signature.version == charter.version,
-                Signature.node_id.in_((host.id, evidence.issuer or "")),
-            )
-        )
-    )
-    facts = replace(
-        facts,
-        host_state=host.state,
-        host_signed=charter.version if host.id in signed else None,
-    )
-    case = _Case(charter, facts, at)
-    if evidence.issuer is None or evidence.pass_id is None:
-        return case
-    home = session.get(Node, evidence.issuer)
-    if home is None:
-        return case
-    row, member = _lock_member(session, now, home.id, evidence.pass_id)
-    case.member = member
-    case.facts = replace(
-        case.facts,
-        plan=evidence.plan,
-        usable_from=evidence.usable_from,
-        member_since=member.member_since,
-        home=home.id,
-        home_state=home.state,
-        home_signed=charter.version if home.id in signed else None,
-        home_half_days=_plan_half_days(home, evidence.plan),
-    )
-    _add_status(case, row)
-    _add_visits(session, case, report, evidence)
-    _add_usage(session, case, now)
+    known: dict[str, Any] = {
+        "faults": evidence.faults,
+        "used_host": None,
+        "used_network": None,
+        "host_state": row.host_state,
+        "host_signed": row.host_signed,
+    }
+    case = _Case(charter, report.facts, at)
+    if evidence.issuer is not None and evidence.pass_id is not None and row.home_state is not None:
+        person = _lock_member(session, now, evidence.issuer, evidence.pass_id)
+        case.member_id = person.id
+        if person.status != "valid":
+            known["faults"] += (Fault(f"pass_{person.status}"),)
+        plan_half_days = row.home_plans.get(evidence.plan)
+        known |= {
+            "plan": evidence.plan,
+            "usable_from": evidence.usable_from,
+            "member_since": person.member_since,
+            "home": evidence.issuer,
+            "home_state": row.home_state,
+            "home_signed": row.home_signed,
+            "home_half_days": plan_half_days if isinstance(plan_half_days, int) else None,
+        }
+        known["faults"] += _find_visits(session, case, report, evidence, known["faults"])
+        known |= _usage(session, case, now)
+    case.facts = replace(report.facts, **known)
     return case
 
 
-def _plan_half_days(home: Node, plan: str | None) -> int | None:
-    value = home.plans.get(plan) if plan else None
-    return value if isinstance(value, int) else None
+_charters: dict[tuple[str, str], Charter] = {}
 
 
-def _lock_member(
-    session: Session, now: datetime, home_id: str, pass_id: str
-) -> tuple[Pass, Member]:
-    """Return the pass and its member, locked; a pass not announced yet stands for its owner."""
-    row = session.get(Pass, (home_id, pass_id))
-    if row is None:
+def _charter(session: Session, head: Any) -> Charter:
+    """Return the charter in force, read once for each hash. Raises Problem when there is none."""
+    if head is None:
+        return governance.in_force(session)
+    key = (head.version, head.sha256)
+    if key not in _charters:
+        _charters[key] = governance.in_force(session)
+    return _charters[key]
+
+
+def _lock_member(session: Session, now: datetime, home_id: str, pass_id: str) -> Any:
+    """Return a member's id, first day and pass status, with her row locked.
+
+    A pass that was not announced yet stands for its owner.
+    """
+    wanted = {"home": home_id, "pass_id": pass_id}
+    found = session.connection().execute(_PERSON, wanted).first()
+    if found is None:
         member = Member(node_id=home_id, reference=f"pass:{pass_id}", member_since=None)
         session.add(member)
         session.flush()
         row = Pass(node_id=home_id, id=pass_id, member_id=member.id, status="valid", changed_at=now)
         session.add(row)
         session.flush()
-    query = select(Member).where(Member.id == row.member_id).with_for_update()
-    return row, session.scalars(query).one()
+        found = session.connection().execute(_PERSON, wanted).one()
+    return found
 
 
-def _add_status(case: _Case, row: Pass) -> None:
-    if row.status != "valid":
-        fault = Fault("pass_revoked" if row.status == "revoked" else "pass_suspended")
-        case.facts = replace(case.facts, faults=(*case.facts.faults, fault))
+def _find_visits(
+    session: Session,
+    case: _Case,
+    report: Report,
+    evidence: Evidence,
+    faults: tuple[Fault, ...],
+) -> tuple[Fault, ...]:
+    """Find this visit if it is known, and where else the person is; tell if the code was used."""
+    wanted = {"proof": evidence.proof, "member": case.member_id}
+    rows = session.connection().execute(_VISITS, wanted).all()
+    if not rows:
+        return ()
+    this = visit_id(evidence.proof, report.space)
+    existing = this if any(row.id == this for row in rows) else None
+    elsewhere = None
+    for row in rows:
+        if row.member_id == case.member_id and row.state == "open":
+            if row.space_id != report.space:
+                elsewhere = row.id
+            elif existing is None and not faults:
+                existing = row.id
+    case.existing = session.get(Visit, existing) if existing else None
+    case.elsewhere = session.get(Visit, elsewhere) if elsewhere else None
+    used = any(row.proof == evidence.proof and row.space_id != report.space for row in rows)
+    return (Fault("pass_replayed"),) if used or _shown_again(case, report) else ()
 
 
-def _add_visits(session: Session, case: _Case, report: Report, evidence: Evidence) -> None:
-    """Find this visit if it is known, and where else the person is or this code was shown."""
-    assert case.member is not None  # noqa: S101 - said by the caller
-    case.existing = session.get(Visit, visit_id(evidence.proof, report.space))
-    query = select(Visit).where(Visit.member_id == case.member.id, Visit.state == "open")
-    open_visit = session.scalar(query)
-    if open_visit is not None and open_visit.space_id == report.space and report.online:
-        if case.existing is None and not case.facts.faults:
-            case.existing = open_visit
-    elif open_visit is not case.existing:
-        # Also a visit at this very space that its host, cut off, did not know to be open.
-        case.elsewhere = open_visit
-    shown_elsewhere = session.scalar(
-        select(Visit.id).where(Visit.proof == evidence.proof, Visit.space_id != report.space)
-    )
-    if shown_elsewhere or _shown_again(case, report):
-        case.facts = replace(case.facts, faults=(*case.facts.faults, Fault("pass_replayed")))
-
-
-def _add_usage(session: Session, case: _Case, now: datetime) -> None:
+def _usage(session: Session, case: _Case, now: datetime) -> dict[str, Any]:
     """Count the month's half-days; what an open visit elsewhere has used so far is included."""
-    assert case.member is not None  # noqa: S101
     if case.elsewhere is not None and case.elsewhere.started_at <= case.at:
         _close(session, case.charter, case.elsewhere, case.at, now)
     zone = ZoneInfo(case.facts.timezone)
     here = half_day_at(case.at, zone, case.charter.rules.opening_hours.split)
-    rows = session.execute(
-        select(
-            HalfDayLine.space_id,
-            HalfDayLine.day,
-            HalfDayLine.half,
-            func.sum(HalfDayLine.quantity),
-        )
-        .where(HalfDayLine.member_id == case.member.id, HalfDayLine.month == here.month)
-        .group_by(HalfDayLine.space_id, HalfDayLine.day, HalfDayLine.half)
-    ).all()
+    wanted = {"member": case.member_id, "month": here.month}
+    case.counted = {
+        (space, day, half): (quantity, occurrence)
+        for space, day, half, quantity, occurrence in session.connection().execute(_USED, wanted)
+    }
     space_id = case.facts.space
-    case.facts = replace(
-        case.facts,
-        used_network=sum(row[3] for row in rows),
-        used_host=sum(row[3] for row in rows if row[0] == space_id),
-        counted_already=any(
-            row[0] == space_id and (row[1], row[2]) == (here.day, here.half) and row[3] > 0
-            for row in rows
+    return {
+        "used_network": sum(quantity for quantity, _ in case.counted.values()),
+        "used_host": sum(
+            quantity for (space, _, _), (quantity, _) in case.counted.items() if space == space_id
         ),
-    )
+        "counted_already": case.counted.get((space_id, here.day, here.half), (0, 0))[0] > 0,
+    }
 
 
 def _add_visit(
@@ -276,17 +340,16 @@ def _add_visit(
     token: str,
     decision: dict[str, Any],
     flags: list[str],
-) -> Visit:
-    assert case.member is not None  # noqa: S101
+) -> Any:
     now = clock.now()
     started = case.at
     ended = max(started, report.ended_at) if report.ended_at else None
     later = case.elsewhere if case.elsewhere and case.elsewhere.started_at > started else None
     if later is not None and ended is None:
         ended = later.started_at
-    visit = Visit(
+    visit = SimpleNamespace(
         id=visit_id(evidence.proof, report.space),
-        member_id=case.member.id,
+        member_id=case.member_id,
         home_id=evidence.issuer,
         host_id=report.host,
         space_id=report.space,
@@ -306,22 +369,39 @@ def _add_visit(
         recorded_at=now,
         changed_at=now,
     )
-    session.add(visit)
-    session.flush()
-    _count(session, case.charter, visit, ended or started)
+    session.connection().execute(_ADD_VISIT, vars(visit))
+    # A visit that goes on touches the half-day it began in, and no other month's.
+    _count(session, case.charter, visit, ended or started, None if ended else case.counted)
     return visit
 
 
-def _touched(charter: Charter, visit: Visit, until: datetime) -> list[HalfDay]:
+def _touched(charter: Charter, visit: Any, until: datetime) -> list[HalfDay]:
     split = charter.rules.opening_hours.split
     return half_days(visit.started_at, until, ZoneInfo(visit.timezone), split)
 
 
-def _count(session: Session, charter: Charter, visit: Visit, until: datetime) -> None:
+def _count(
+    session: Session, charter: Charter, visit: Any, until: datetime, counted: Counted | None = None
+) -> None:
     """Add a line for each half-day that the visit touches and that is not counted yet."""
     touched = _touched(charter, visit, until)
+    if counted is None:
+        counted = _counted_on(session, visit, {half_day.day for half_day in touched})
+    lines = []
+    for half_day in touched:
+        key = (visit.space_id, half_day.day, half_day.half)
+        quantity, occurrence = counted.get(key, (0, -1))
+        if quantity <= 0:
+            lines.append(_line(visit, half_day.day, half_day.half, 1, occurrence + 1))
+    if lines:
+        session.connection().execute(_ADD_LINE, lines)
+
+
+def _counted_on(session: Session, visit: Any, days: set[date]) -> Counted:
+    """Return what is counted of the visit's person at its space on these days."""
     rows = session.execute(
         select(
+            HalfDayLine.space_id,
             HalfDayLine.day,
             HalfDayLine.half,
             func.sum(HalfDayLine.quantity),
@@ -330,32 +410,27 @@ def _count(session: Session, charter: Charter, visit: Visit, until: datetime) ->
         .where(
             HalfDayLine.member_id == visit.member_id,
             HalfDayLine.space_id == visit.space_id,
-            HalfDayLine.day.in_({half_day.day for half_day in touched}),
+            HalfDayLine.day.in_(days),
         )
-        .group_by(HalfDayLine.day, HalfDayLine.half)
-    ).all()
-    counted = {(row[0], row[1]): (row[2], row[3]) for row in rows}
-    for half_day in touched:
-        quantity, occurrence = counted.get((half_day.day, half_day.half), (0, -1))
-        if quantity <= 0:
-            session.add(_line(visit, half_day.day, half_day.half, 1, occurrence + 1))
-    session.flush()
-
-
-def _line(visit: Visit, day: date, half: str, quantity: int, occurrence: int) -> HalfDayLine:
-    return HalfDayLine(
-        visit_id=visit.id,
-        member_id=visit.member_id,
-        home_id=visit.home_id,
-        host_id=visit.host_id,
-        space_id=visit.space_id,
-        month=f"{day:%Y-%m}",
-        day=day,
-        half=half,
-        quantity=quantity,
-        occurrence=occurrence,
-        recorded_at=visit.changed_at,
+        .group_by(HalfDayLine.space_id, HalfDayLine.day, HalfDayLine.half)
     )
+    return {(row[0], row[1], row[2]): (row[3], row[4]) for row in rows}
+
+
+def _line(visit: Any, day: date, half: str, quantity: int, occurrence: int) -> dict[str, Any]:
+    return {
+        "visit_id": visit.id,
+        "member_id": visit.member_id,
+        "home_id": visit.home_id,
+        "host_id": visit.host_id,
+        "space_id": visit.space_id,
+        "month": f"{day:%Y-%m}",
+        "day": day,
+        "half": half,
+        "quantity": quantity,
+        "occurrence": occurrence,
+        "recorded_at": visit.changed_at,
+    }
 
 
 def _close(session: Session, charter: Charter, visit: Visit, at: datetime, now: datetime) -> None:
@@ -413,7 +488,7 @@ def void(
     days = set()
     for line in lines:
         if line.quantity > 0 and (line.day, line.half, line.occurrence) not in reversed_lines:
-            session.add(_line(visit, line.day, line.half, -1, line.occurrence))
+            session.execute(_ADD_LINE, _line(visit, line.day, line.half, -1, line.occurrence))
             days.add(line.day)
     session.flush()
     _count_again(session, charter, visit, days)

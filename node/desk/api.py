@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Response
 from flask_babel import get_locale
-from flask_smorest import Blueprint
 from marshmallow import fields, validate
 
 from charter import localise
@@ -18,6 +17,7 @@ from node.sync import service as sync
 from shared.problems import problem_response
 from shared.schemas import DecisionSchema, VisitSchema, WireSchema, text
 from shared.web import allow, current
+from shared.web.api import Blueprint
 
 blp = Blueprint("desk", __name__, url_prefix="/api/v1", description="The door")
 
@@ -95,8 +95,7 @@ def scan(space_id: str, shown_pass: str, key: str | None) -> tuple[int, dict[str
     if key is not None:
         before = idempotency.answered(session, account_id, key, body_sha256)
         if before is not None:
-            status, body = before
-            return (200 if status == 201 else status), body
+            return before
     outcome = service.check_in(session, node(), space_id, shown_pass)
     body = {"decision": dict(outcome.decision)}
     status = 403
@@ -104,9 +103,7 @@ def scan(space_id: str, shown_pass: str, key: str | None) -> tuple[int, dict[str
         status = 201 if outcome.kind == "admitted" else 200
         body = {"visit": shown(outcome.visit), **body}
     if key is not None:
-        return idempotency.remember(
-            session, clock.now(), account_id, key, body_sha256, status, body
-        )
+        idempotency.remember(session, clock.now(), account_id, key, body_sha256, status, body)
     return status, body
 
 

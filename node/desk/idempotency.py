@@ -36,13 +36,16 @@ def fingerprint(body: Mapping[str, Any]) -> str:
 def answered(
     session: Session, account_id: int, key: str, body_sha256: str
 ) -> tuple[int, dict[str, Any]] | None:
-    """Return the status and body given before. Raises Problem("idempotency-conflict")."""
+    """Return what a repeat is answered: 200 where the first was 201, and the same body.
+
+    Raises Problem("idempotency-conflict").
+    """
     row = session.get(IdempotencyKey, (account_id, key))
     if row is None:
         return None
     if row.body_sha256 != body_sha256:
         raise Problem("idempotency-conflict")
-    return row.status, dict(row.answer)
+    return (200 if row.status == 201 else row.status), dict(row.answer)
 
 
 def remember(
@@ -54,7 +57,10 @@ def remember(
     status: int,
     answer: dict[str, Any],
 ) -> tuple[int, dict[str, Any]]:
-    """Keep an answer; when the same request was answered at the same moment, that one holds."""
+    """Keep an answer; when the same request was answered at the same moment, that one holds.
+
+    Whichever of the two was kept, it is the one that admitted that says 201.
+    """
     begin_write(session)
     session.add(
         IdempotencyKey(
@@ -71,7 +77,9 @@ def remember(
     except IntegrityError:
         session.rollback()
         found = answered(session, account_id, key, body_sha256)
-        return found or (status, answer)
+        if found is None:
+            return status, answer
+        return (201 if status == 201 and found[0] == 200 else found[0]), found[1]
     return status, answer
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Response
 from flask_babel import get_locale
-from flask_smorest import Blueprint
 from marshmallow import ValidationError, fields, validate
 
 from node.context import node
@@ -18,6 +17,7 @@ from node.sync import service as sync
 from shared import jose
 from shared.schemas import DecisionSchema, JwkSchema, WireSchema
 from shared.web import allow, current
+from shared.web.api import Blueprint
 
 blp = Blueprint("passes", __name__, url_prefix="/api/v1", description="Passes and rights")
 
@@ -60,6 +60,9 @@ class RightSchema(WireSchema):
 
 class RightsSchema(WireSchema):
     items = fields.List(fields.Nested(RightSchema), required=True)
+    decision = fields.Nested(
+        DecisionSchema, metadata={"description": "The one decision, when one space was asked for."}
+    )
     next_cursor = fields.String(required=True, allow_none=True)
 
 
@@ -108,4 +111,5 @@ def revoke(pass_id: str) -> None:
 def my_rights(query: dict[str, Any]) -> dict[str, Any] | Response:
     """What each partner space's door would tell me, and why."""
     found = rights.rights(node(), me(), str(get_locale()), query["space"], query["at"])
-    return {"items": found, "next_cursor": None}
+    one = {"decision": found[0]["decision"]} if query["space"] and found else {}
+    return {"items": found, "next_cursor": None, **one}

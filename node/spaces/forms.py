@@ -17,6 +17,7 @@ from wtforms import (
     FieldList,
     FormField,
     IntegerField,
+    SelectChoice,
     SelectField,
     StringField,
     TextAreaField,
@@ -172,7 +173,9 @@ class RowForm(FlaskForm):
 
 class RoomForm(RowForm):
     name = _text(lazy_gettext("Name"), 120)
-    kind = SelectField(lazy_gettext("Kind"), choices=[(k, _ROOM_NAMES[k]) for k in ROOM_KINDS])
+    kind = SelectField(
+        lazy_gettext("Kind"), choices=[SelectChoice(k, _ROOM_NAMES[k]) for k in ROOM_KINDS]
+    )
     seats = _whole(lazy_gettext("Seats"), 0, 10_000)
     area_m2 = _whole(lazy_gettext("Area, m²"), 0, 1_000_000)
 
@@ -184,7 +187,9 @@ class RoomForm(RowForm):
 class PriceForm(RowForm):
     label = _text(lazy_gettext("What for"), 120)
     amount = StringField(lazy_gettext("Price, €"))
-    unit = SelectField(lazy_gettext("For"), choices=[(u, _UNIT_NAMES[u]) for u in PRICE_UNITS])
+    unit = SelectField(
+        lazy_gettext("For"), choices=[SelectChoice(u, _UNIT_NAMES[u]) for u in PRICE_UNITS]
+    )
     quantity = _whole(lazy_gettext("Number"), 1, 1000, default=1)
 
     def validate_label(self, field: Any) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Blueprint as Pages
 from flask import Response, jsonify, request
-from flask_smorest import Blueprint
 from marshmallow import fields
 
 from node.context import node
@@ -16,6 +15,7 @@ from node.spaces import service as spaces
 from node.sync import service
 from shared.schemas import WireSchema, text
 from shared.web import allow
+from shared.web.api import Blueprint
 from shared.web.application import limiter
 
 blp = Blueprint("enrolment", __name__, url_prefix="/api/v1", description="Joining the network")

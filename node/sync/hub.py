@@ -88,6 +88,9 @@ class HubClient:
         if answer.status in _DOWN:
             self._circuit.trip()
             raise Unreachable("status", str(answer.status))
+        if answer.body and "json" not in answer.headers.get("Content-Type", ""):
+            self._circuit.trip()
+            raise Unreachable("not-json")  # something else answers at the hub's address
         return answer
 
     def _send(self, method: str, path: str, json: Any, timeout: float, token: str) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,7 +20,7 @@ from node.context import Node
 from node.sync.models import Cached, Enrolment, Outbox
 from shared import jose, outbox
 from shared.db import begin_write
-from shared.http import PeerError, Unreachable
+from shared.http import Answer, PeerError, Unreachable
 from shared.identity import hash_token
 from shared.problems import Problem
 from shared.status import StatusList, read_list
@@ -33,6 +33,9 @@ CHALLENGE_TYP = "passerelle-challenge+jwt"
 ANSWER_TYP = "passerelle-challenge-answer+jwt"
 SIGNATURE_TYP = "charter-signature+jwt"
 STATUS_FRESH = timedelta(seconds=60)
+STATUS_ASK_AGAIN_SECONDS = 30
+# What the hub may answer to a message that it will take another time.
+LATER = (401, 408, 425, 429)
 
 
 def enrolment(session: Session) -> Enrolment | None:
@@ -73,6 +76,7 @@ def enrol(session: Session, node: Node, invitation: str) -> str:
             "jwk": node.ring.public_jwks()[0],
             "proof": node.ring.sign(claims, PROOF_TYP),
         },
+        headers={"Accept-Language": "en"},
         timeout=15,
     )
     document = answer.json()
@@ -189,7 +193,7 @@ def network(session: Session, node: Node) -> Network | None:
         for old in [k for k in _parsed if k[0] == node.url]:
             del _parsed[old]
         _parsed[key] = found
-    return _parsed[key]
+    return replace(_parsed[key], fetched_at=heads["trust-list"][1])
 
 
 def _read_network(session: Session, node: Node, fetched_at: datetime) -> Network | None:
@@ -236,6 +240,10 @@ def refresh_charter(session: Session, node: Node) -> Charter:
     return charter
 
 
+# (our address, home) → when its list could last not be had: not every scan is to wait for it.
+_unanswered: dict[tuple[str, str], float] = {}
+
+
 def status_list(
     session: Session, node: Node, trust: TrustList, home: str, *, ask: bool
 ) -> StatusList | None:
@@ -248,15 +256,16 @@ def status_list(
     uri = f"{trust.nodes[home]['url']}/status-lists/1"
     row = session.get(Cached, name)
     now = node.clock.real()
-    if ask and (row is None or now - row.fetched_at > STATUS_FRESH):
+    unanswered = time.monotonic() - _unanswered.get((node.url, home), float("-inf"))
+    aged = row is None or now - row.fetched_at > STATUS_FRESH
+    if ask and aged and unanswered > STATUS_ASK_AGAIN_SECONDS:
         try:
             answer = node.peers.request("GET", uri, timeout=1.0)
             body = answer.body.decode("ascii")
-            found = read_list(body, trust.find_key_of(home), uri)
-            if answer.status == 200:
-                _keep(session, now, name, body)
-                return found
+            read_list(body, trust.find_key_of(home), uri)
+            _keep(session, now, name, body)
         except (PeerError, jose.TokenFault, ValueError) as error:
+            _unanswered[node.url, home] = time.monotonic()
             log.info("status-list.not-fetched", node=home, reason=type(error).__name__)
     row = session.get(Cached, name)
     if row is None:
@@ -299,25 +308,25 @@ def queue(session: Session, now: datetime, topic: str, key: str, payload: dict[s
         session.flush()
 
 
-Deliver = Callable[[Session, Node, Mapping[str, Any]], Any]
+Deliver = Callable[[Session, Node, Mapping[str, Any]], Answer]
 # topic → how it is sent; each returns the hub's answer. Rooms add their own.
 DELIVERIES: dict[str, Deliver] = {}
 # topic → what is done here once the hub has taken it, in the transaction that marks it done.
 RECEIPTS: dict[str, Callable[[Session, Node, Mapping[str, Any], Any], None]] = {}
 
 
-def flush(session: Session, node: Node, limit: int = 100) -> int:
-    """Deliver what is due, in order. Stops when the hub is away; returns how many were taken.
+def flush(session: Session, node: Node, limit: int = 100, *, due: bool = True) -> int:
+    """Deliver what is due, or all, in order. Stops when the hub is away; returns how many it took.
 
     A message that the hub will never take steps aside as ``dead``, with the reason.
     """
     delivered = 0
-    for _ in range(limit):
+    for _ in range(0 if node.hub.away else limit):
         now = node.clock.real()
         row = session.scalar(
             select(Outbox).where(Outbox.state == outbox.PENDING).order_by(Outbox.id).limit(1)
         )
-        if row is None or row.next_attempt_at > now:
+        if row is None or (due and row.next_attempt_at > now):
             break
         row_id, topic, payload, attempts = row.id, row.topic, dict(row.payload), row.attempts
         session.rollback()
@@ -326,9 +335,17 @@ def flush(session: Session, node: Node, limit: int = 100) -> int:
         except PeerError as error:
             _postpone(session, now, row_id, attempts, str(error))
             break
+        if answer.status in LATER or _suspended(answer):
+            _postpone(session, now, row_id, attempts, f"status {answer.status}")
+            break
         _settle(session, node, row_id, topic, payload, answer)
         delivered += 1
     return delivered
+
+
+def _suspended(answer: Answer) -> bool:
+    """Tell whether the hub takes nothing from us now: what is queued waits for better days."""
+    return answer.status == 403 and b"/problems/node-suspended" in answer.body
 
 
 def _postpone(session: Session, now: datetime, row_id: int, attempts: int, why: str) -> None:
@@ -367,10 +384,8 @@ def _settle(
 
 def flush_soon(session: Session, node: Node) -> None:
     """Try to deliver now, so that the hub knows at once; the jobs process does the rest."""
-    if node.hub.away:
-        return
     try:
-        flush(session, node, limit=10)
+        flush(session, node, limit=10, due=False)
     except Unreachable:
         session.rollback()
 

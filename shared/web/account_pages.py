@@ -10,7 +10,7 @@ from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext, lazy_gettext
 from flask_wtf import FlaskForm
 from sqlalchemy.orm import Session
-from wtforms import EmailField, PasswordField, SelectMultipleField, StringField
+from wtforms import EmailField, PasswordField, SelectChoice, SelectMultipleField, StringField
 from wtforms.validators import DataRequired, Length
 from wtforms.widgets import CheckboxInput, ListWidget
 
@@ -101,9 +101,8 @@ def blueprint(
     def account() -> Any:
         principal = current()
         form = TokenForm()
-        form.scopes.choices = [
-            (role, ROLE_NAMES.get(role, role)) for role in sorted(principal.roles)
-        ]
+        roles = [SelectChoice(role, ROLE_NAMES.get(role, role)) for role in sorted(principal.roles)]
+        form.scopes.choices = roles
         secret = None
         if form.validate_on_submit():
             secret = accounts.add_token(
@@ -114,7 +113,7 @@ def blueprint(
                 form.scopes.data or [],
             )
             form = TokenForm(formdata=None)
-            form.scopes.choices = [(r, ROLE_NAMES.get(r, r)) for r in sorted(principal.roles)]
+            form.scopes.choices = roles
         return render_template(
             "account.html",
             form=form,

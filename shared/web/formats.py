@@ -32,7 +32,7 @@ def moment(value: datetime | str | None, zone: str = DEFAULT_ZONE) -> str:
     """Return a short date and time in the given zone, or a dash."""
     if value is None:
         return "–"
-    return format_datetime(_instant(value), "d MMM y, HH:mm", ZoneInfo(zone), _locale())
+    return format_datetime(_instant(value), "d\u00a0MMM\u00a0y, HH:mm", ZoneInfo(zone), _locale())
 
 
 def clock_time(value: datetime | str | None, zone: str = DEFAULT_ZONE) -> str:

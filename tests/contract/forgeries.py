@@ -237,6 +237,9 @@ ODDITIES: dict[str, Make] = {
         f"header {text[:8]}": _raw_header(text)
         for text in ["", "{", "[]", "null", "5", '"text"', "[" * 1200, '{"alg":[],"typ":{}}']
     },
+    "header just too deep to read twice": _raw_header(
+        '{"alg":"EdDSA","typ":"kb+jwt","x":' + "[" * 960 + "]" * 960 + ',"crit":[]}'
+    ),
     "credential claims nested": lambda s: s.bound(
         jws_bytes(compact_json({"alg": "EdDSA", "typ": "dc+sd-jwt"}), b"[" * 1500, unsigned)
     ),

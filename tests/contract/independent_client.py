@@ -46,7 +46,11 @@ def b64(data: bytes) -> str:
 
 
 def unb64(text: str) -> bytes:
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    """Read base64url without padding, in its one proper spelling."""
+    data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    if b64(data) != text:
+        raise ValueError("not base64url")
+    return data
 
 
 def compact_json(value: object) -> bytes:
@@ -342,10 +346,17 @@ def flip_signature(token: str) -> str:
     return f"{rest}.{b64(bytes(octets))}"
 
 
-def respell_signature(token: str) -> str:
-    """Another text for the same signature: the unused bits of its last character set."""
+def respelled(token: str) -> list[str]:
+    """Other texts that a lenient reader takes for the same token."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    return token[:-1] + alphabet[alphabet.index(token[-1]) | 1]
+    rest, _, signature = token.rpartition(".")
+    return [
+        token[:-1] + alphabet[alphabet.index(token[-1]) | 1],  # bits that stand for nothing
+        f"{rest}.{signature.replace('-', '+').replace('_', '/')}",
+        f"{token}==",
+        f"{token} ",
+        f"\n{token}",
+    ]
 
 
 def replace_claims(token: str, **changed: object) -> str:

@@ -1,0 +1,85 @@
+"""Who may import whom, who commits, and who may look at the clock."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.sources import ROOT, called_methods, imports, modules, name
+
+# What else commits, and why it is not a ``service.py``.
+OTHER_COMMITTERS = {
+    "shared/accounts.py": "the verbs of accounts, over either service's tables",
+    "shared/jobs.py": "ends the transaction that holds the leader's lock",
+    "node/desk/idempotency.py": "the verbs of remembered answers",
+    "federation/cli.py": "makes the first coordinator",
+    "node/cli.py": "makes the first admin and the first space",
+}
+CLOCK_MODULES = {"time", "random", "secrets", "uuid"}
+OUTSIDE_MODULES = {"socket", "subprocess", "urllib", "http", "sqlite3", "threading", "os"}
+CLOCK_CALLS = {"now", "utcnow", "today", "monotonic", "perf_counter", "time_ns"}
+
+
+def test_the_contracts_of_import_linter_hold() -> None:
+    linter = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run(
+        [linter, "--no-logo", "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_charter_imports_the_standard_library_and_itself_only() -> None:
+    wrong = {
+        f"{name(path)} imports {module}"
+        for path in modules("charter")
+        for module in imports(path)
+        if module.partition(".")[0] not in sys.stdlib_module_names | {"charter"}
+    }
+    assert not wrong
+
+
+def test_the_charter_reads_no_clock_and_reaches_nothing_outside() -> None:
+    wrong = set()
+    for path in modules("charter"):
+        for module in imports(path):
+            if module.partition(".")[0] in CLOCK_MODULES | OUTSIDE_MODULES:
+                wrong.add(f"{name(path)} imports {module}")
+        for method, line in called_methods(path):
+            if method in CLOCK_CALLS:
+                wrong.add(f"{name(path)}:{line} calls {method}()")
+    assert not wrong
+
+
+@pytest.mark.parametrize(("one", "other"), [("federation", "node"), ("node", "federation")])
+def test_hub_and_node_know_each_other_by_the_wire_alone(one: str, other: str) -> None:
+    wrong = {
+        f"{name(path)} imports {module}"
+        for path in modules(one)
+        for module in imports(path)
+        if module.partition(".")[0] == other
+    }
+    assert not wrong
+
+
+def test_only_services_commit() -> None:
+    committers = {
+        name(path)
+        for path in modules("charter", "shared", "federation", "node")
+        if any(method == "commit" for method, _ in called_methods(path))
+    }
+    others = {path for path in committers if Path(path).name != "service.py"}
+    assert others == set(OTHER_COMMITTERS)
+
+
+def test_routes_and_tables_leave_the_transaction_to_services() -> None:
+    wrong = {
+        f"{name(path)}:{line} calls {method}()"
+        for path in modules("shared", "federation", "node")
+        if path.name in ("api.py", "pages.py", "models.py", "account_pages.py")
+        for method, line in called_methods(path)
+        if method in ("commit", "flush")
+    }
+    assert not wrong

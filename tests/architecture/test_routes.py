@@ -1,0 +1,297 @@
+"""Every route and who may call it. A new route is added here too, knowingly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from federation.context import hub as hub_context
+from federation.identity.service import access_token
+from shared.problems import API_PREFIXES
+from shared.web.guards import PUBLIC, SAFE_METHODS, guard_of
+from tests.databases import Databases
+from tests.network import PASSWORD, new_network
+
+HUB_ROUTES = """
+"""
+
+NODE_ROUTES = """
+"""
+
+EXPECTED = {"hub": HUB_ROUTES, "node": NODE_ROUTES}
+# An address of its own: limits count requests by address, across all tests of a process.
+CALLER = {"REMOTE_ADDR": "192.0.2.15"}
+CHANGING = re.compile(
+    r"(?:^|[_/-])(?:add|approve|book|cancel|check[-_](?:in|out)|close|create|delete|enrol|erase|"
+    r"issue|invite|logout|log_out|publish|record|register|remove|revoke|save|set|sign|suspend|"
+    r"update|void|vote|withdraw)(?:$|[_/-])"
+)
+
+
+@dataclass(frozen=True)
+class Route:
+    method: str
+    path: str
+    endpoint: str
+    roles: frozenset[str] | None
+
+    @property
+    def is_api(self) -> bool:
+        return self.path.startswith(API_PREFIXES)
+
+    def address(self, values: Mapping[str, str]) -> str:
+        """Return a path to call: with these values, or with ids of things that are not there."""
+
+        def value(found: re.Match[str]) -> str:
+            missing = "999999" if found["kind"] == "int" else "none-such"
+            return values.get(found["name"], missing)
+
+        return re.sub(r"<(?:(?P<kind>\w+):)?(?P<name>\w+)>", value, self.path)
+
+
+def routes(app: Flask) -> Iterator[Route]:
+    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            yield Route(method, rule.rule, rule.endpoint, guard_of(app, rule.endpoint))
+
+
+@dataclass
+class Caller:
+    """Somebody who calls: by a token, or with a browser that has logged in."""
+
+    role: str
+    client: FlaskClient
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def call(self, route: Route, values: Mapping[str, str] | None = None) -> TestResponse:
+        body: dict[str, Any] = {}
+        if route.method not in SAFE_METHODS:
+            body = {"json": {}} if route.is_api else {"data": {}}
+        address = route.address(values or {})
+        return self.client.open(
+            address,
+            method=route.method,
+            headers=self.headers,
+            environ_base=CALLER,
+            buffered=True,
+            **body,
+        )
+
+
+def _form_token(client: FlaskClient, page: str) -> dict[str, str]:
+    answer = client.get(page, environ_base=CALLER)
+    found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', answer.text)
+    assert found, f"{page} has no form: {answer.status}"
+    return {"X-CSRFToken": found[1]}
+
+
+def _logged_in(app: Flask, role: str, email: str) -> Caller:
+    client = app.test_client()
+    headers = _form_token(client, "/login")
+    form = {"email": email, "password": PASSWORD}
+    answer = client.post("/login", data=form, headers=headers, environ_base=CALLER)
+    assert answer.status_code == 302, answer.text
+    return Caller(role, client, _form_token(client, "/account"))
+
+
+@dataclass
+class Service:
+    """One of the two applications, and somebody of each role."""
+
+    kind: str
+    app: Flask
+    by_token: list[Caller]
+    by_browser: list[Caller]
+
+    @property
+    def nobody(self) -> list[Caller]:
+        """Give those who have not said who they are, or say it wrongly."""
+        browser = self.app.test_client()
+        wrong = {"Authorization": "Bearer psr_" + "0" * 43}
+        return [
+            Caller("", browser, _form_token(browser, "/login")),
+            Caller("", self.app.test_client(), wrong),
+        ]
+
+
+def _service(
+    kind: str, app: Flask, tokens: Mapping[str, str], emails: Mapping[str, str]
+) -> Service:
+    by_token = [
+        Caller(role, app.test_client(), {"Authorization": f"Bearer {token}"})
+        for role, token in tokens.items()
+    ]
+    return Service(kind, app, by_token, [_logged_in(app, *one) for one in emails.items()])
+
+
+@dataclass
+class Walk:
+    """A network with one visit in it, to walk through."""
+
+    services: dict[str, Service]
+    values: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+    folder = tmp_path_factory.mktemp("walk")
+    network = new_network(folder, Databases(folder, None))
+    troquet, cordee = network.add_node("troquet"), network.add_node("cordee")
+    member, visitor = troquet.add_person().get_pass(), cordee.add_person()
+    answer = troquet.scan(visitor.show())
+    assert answer.status_code == 201, answer.text
+    with network.hub.app.app_context():
+        node_token = access_token(hub_context().ring, hub_context().url, "troquet")
+    tokens = {"admin": troquet.admin, "desk": troquet.desk, "member": member.token}
+    yield Walk(
+        {
+            "hub": _service(
+                "hub",
+                network.hub.app,
+                {"coordinator": network.hub.token, "node": node_token},
+                {"coordinator": "coord@hub.example"},
+            ),
+            "node": _service(
+                "node",
+                troquet.app,
+                tokens,
+                {
+                    "admin": "admin@troquet.example",
+                    "desk": "desk@troquet.example",
+                    "member": member.email,
+                },
+            ),
+        },
+        {
+            "space_id": "troquet",
+            "node_id": "troquet",
+            "version": "1",
+            "month": "2026-11",
+            "visit_id": answer.json()["visit"]["id"],
+            "pass_id": member.pass_id,
+            "slug": "validation",
+            "filename": "passerelle.css",
+        },
+    )
+    network.close()
+
+
+@pytest.fixture(params=EXPECTED)
+def service(request: pytest.FixtureRequest, walk: Walk) -> Service:
+    return walk.services[request.param]
+
+
+def _is_log_in(answer: TestResponse) -> bool:
+    return answer.status_code == 302 and answer.headers["Location"].startswith("/login")
+
+
+def test_the_routes_are_these(service: Service) -> None:
+    found = [
+        f"{route.method:7}{route.path:46} {' '.join(sorted(route.roles or ('NOBODY',)))}"
+        for route in routes(service.app)
+    ]
+    expected = EXPECTED[service.kind].strip().splitlines()
+    assert found == expected, "the table in this file should be:\n" + "\n".join(found)
+
+
+def test_every_route_has_a_guard(service: Service) -> None:
+    unguarded = [route.path for route in routes(service.app) if not route.roles]
+    assert unguarded == []
+
+
+def test_roles_are_those_that_somebody_can_have(service: Service) -> None:
+    named = frozenset().union(*(route.roles or () for route in routes(service.app)))
+    # The account pages are the same on both services.
+    assert named <= {PUBLIC, "coordinator", "node", "admin", "desk", "member"}
+
+
+def test_who_is_not_known_is_sent_away_from_every_route(service: Service) -> None:
+    wrong = []
+    for caller in service.nobody:
+        for route in routes(service.app):
+            if PUBLIC in (route.roles or ()):
+                continue
+            answer = caller.call(route)
+            page = route.method in SAFE_METHODS and not route.is_api
+            if not (_is_log_in(answer) if page else answer.status_code == 401):
+                wrong.append(f"{route.method} {route.path}: {answer.status}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("way", ["by_token", "by_browser"])
+def test_every_route_is_closed_to_every_other_role(service: Service, walk: Walk, way: str) -> None:
+    wrong = []
+    for caller in getattr(service, way):
+        for route in routes(service.app):
+            roles = route.roles or frozenset()
+            if PUBLIC in roles:
+                continue
+            # Only what is read is asked about something that is there.
+            answer = caller.call(route, walk.values if route.method == "GET" else None)
+            closed = answer.status_code == 403
+            unknown = answer.status_code == 401 or _is_log_in(answer)
+            ours = caller.role in roles
+            if unknown or answer.status_code >= 500 or closed == ours:
+                wrong.append(f"{caller.role} {route.method} {route.path}: {answer.status}")
+    assert wrong == []
+
+
+def test_a_browser_changes_nothing_without_the_pages_own_form(service: Service) -> None:
+    wrong = []
+    for caller in service.by_browser:
+        other = Caller(caller.role, caller.client, {"X-CSRFToken": "of another session"})
+        for headless in (Caller(caller.role, caller.client), other):
+            for route in routes(service.app):
+                if route.method in SAFE_METHODS:
+                    continue
+                answer = headless.call(route)
+                if answer.status_code != 400:
+                    wrong.append(f"{caller.role} {route.method} {route.path}: {answer.status}")
+    assert wrong == []
+
+
+def test_nothing_that_is_read_is_named_like_a_change(service: Service) -> None:
+    wrong = [
+        f"{route.method} {route.path} ({route.endpoint})"
+        for route in routes(service.app)
+        if route.method in SAFE_METHODS
+        and (CHANGING.search(route.path) or CHANGING.search(route.endpoint.rpartition(".")[2]))
+    ]
+    assert wrong == []
+
+
+def _rows(app: Flask) -> dict[str, list[str]]:
+    """Return what the whole database says."""
+    database = app.extensions["sqlalchemy"]
+    with app.app_context():
+        rows = {
+            table.name: sorted(str(tuple(row)) for row in database.session.execute(select(table)))
+            for table in database.metadata.tables.values()
+        }
+        database.session.rollback()
+        return rows
+
+
+def test_reading_changes_nothing(service: Service, walk: Walk) -> None:
+    for caller in service.by_token:
+        caller.client.get("/account", headers=caller.headers)  # notes that the token is used
+    before = _rows(service.app)
+    wrong = []
+    for caller in service.by_token:
+        for route in routes(service.app):
+            if route.method != "GET" or not {PUBLIC, caller.role} & (route.roles or set()):
+                continue
+            answer = caller.call(route, walk.values)
+            after = _rows(service.app)
+            if answer.status_code >= 500 or after != before:
+                wrong.append(f"{caller.role} {route.path}: {answer.status}")
+            before = after
+    assert wrong == []
