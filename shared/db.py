@@ -94,6 +94,7 @@ def prepare_engine(engine: Engine, sqlite_synchronous: str) -> None:
             "journal_mode=WAL",
             f"synchronous={sqlite_synchronous}",
             "foreign_keys=ON",
+            "wal_autocheckpoint=4000",
         ):
             connection.execute(f"PRAGMA {pragma}").close()
 

@@ -359,11 +359,11 @@ class Network:
     nodes: dict[str, LocalNode] = field(default_factory=dict)
 
     def add_node(
-        self, name: str, *, guest_cap: int = 5, week: Any = None, **sheet: Any
+        self, name: str, *, signs: bool = True, guest_cap: int = 5, week: Any = None, **sheet: Any
     ) -> LocalNode:
         """Make a node with one space of its own id, enrol it, and let all learn of it."""
         node = self.add_stranger(name, guest_cap=guest_cap, week=week, **sheet)
-        self._enrol(node)
+        self._enrol(node, signs)
         self.refresh()
         return node
 
@@ -419,12 +419,13 @@ class Network:
         self.nodes[name] = node
         return node
 
-    def _enrol(self, node: LocalNode) -> None:
+    def _enrol(self, node: LocalNode, signs: bool) -> None:
         with self.hub.app.app_context():
             token, _ = directory.invite(hub_db.session(), hub_context().clock.now(), node.id, None)
         with node.context() as (session, context):
             assert sync.enrol(session, context, token) == node.id
-            sync.sign_charter(session, context)
+            if signs:
+                sync.sign_charter(session, context)
             spaces.publish_now(session, context)
 
     def refresh(self) -> None:

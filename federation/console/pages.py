@@ -39,23 +39,23 @@ def overview() -> Any:
     invitation = None
     now = hub().clock.now()
     if form.validate_on_submit():
-        token, row = directory.invite(db.session, now, form.operator.data or "", current().id)
+        token, row = directory.invite(db.session(), now, form.operator.data or "", current().id)
         invitation = {"token": token, "node_id": row.node_id, "expires_at": row.expires_at}
         form = InviteForm(formdata=None)
-    charter = governance.in_force(db.session)
+    charter = governance.in_force(db.session())
     month = f"{now:%Y-%m}"
-    nodes = directory.nodes(db.session)
+    nodes = directory.nodes(db.session())
     return render_template(
         "console/overview.html",
         form=form,
         invitation=invitation,
         nodes=nodes,
         node_names={node.id: node.name for node in nodes},
-        signed=governance.signed_versions(db.session, charter.version),
+        signed=governance.signed_versions(db.session(), charter.version),
         charter=charter,
-        visits=visits.visits(db.session, limit=25),
-        names={space.id: space.name for space in directory.spaces(db.session)},
-        statement=statements.statement(db.session, month),
+        visits=visits.visits(db.session(), limit=25),
+        names={space.id: space.name for space in directory.spaces(db.session())},
+        statement=statements.statement(db.session(), month),
         now=now,
     ), (422 if form.errors else 200)
 
@@ -65,12 +65,12 @@ def overview() -> Any:
 def statement(month: str) -> str:
     if not statements.is_month(month):
         raise Problem("not-found")
-    document = statements.statement(db.session, month)
+    document = statements.statement(db.session(), month)
     return render_template(
         "console/statement.html",
         statement=document,
         matrix=statements.matrix(document),
-        names={node.id: node.name for node in directory.nodes(db.session)},
+        names={node.id: node.name for node in directory.nodes(db.session())},
         previous=statements.neighbour(month, -1),
         following=statements.neighbour(month, 1),
     )
@@ -84,7 +84,7 @@ def set_state(node_id: str) -> Any:
         raise Problem("malformed")
     reason = request.form.get("reason", "").replace("\x00", "")[:300]
     directory.set_state(
-        db.session, hub().clock.now(), node_id, state, f"account:{current().id}", reason
+        db.session(), hub().clock.now(), node_id, state, f"account:{current().id}", reason
     )
     flash(
         gettext("The node is suspended.")

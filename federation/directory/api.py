@@ -109,13 +109,13 @@ def _box(text_: str | None) -> tuple[float, float, float, float] | None:
 
 def _page(query: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
     found = service.spaces(
-        db.session,
+        db.session(),
         box=_box(query.get("bbox")),
         words=query["q"],
         after=query["cursor"],
         limit=query["limit"] + 1,
     )
-    now, guests = hub().clock.now(), visits.guests_by_space(db.session)
+    now, guests = hub().clock.now(), visits.guests_by_space(db.session())
     more = len(found) > query["limit"]
     shown = [
         presenter.present(space, now, guests.get(space.id, 0), hub().url)
@@ -199,8 +199,8 @@ def spaces_csv(query: dict[str, Any]) -> Response:
 @allow("public")
 def one_space(space_id: str) -> Response:
     """One space."""
-    space = service.space(db.session, space_id)
-    guests = visits.guests_by_space(db.session).get(space.id, 0)
+    space = service.space(db.session(), space_id)
+    guests = visits.guests_by_space(db.session()).get(space.id, 0)
     shown = presenter.present(space, hub().clock.now(), guests, hub().url)
     return open_data(orjson.dumps({**shown, "licence": LICENCE}), "application/json")
 
@@ -210,7 +210,7 @@ def one_space(space_id: str) -> Response:
 @allow("public")
 def trust_list() -> Response:
     """Every node's id, state, keys and signed charter: what makes a door work alone."""
-    token = service.trust_list(db.session, hub().ring, hub().url)
+    token = service.trust_list(db.session(), hub().ring, hub().url)
     return Response(token, mimetype="application/jwt", headers={"Cache-Control": "no-cache"})
 
 
@@ -222,7 +222,7 @@ def trust_list() -> Response:
 def enrol(data: dict[str, Any]) -> dict[str, Any]:
     """Admit the node that holds this invitation, key and URL; the hub calls it back."""
     node = service.enrol(
-        db.session,
+        db.session(),
         hub().clock.now(),
         hub().peers,
         hub().ring,
@@ -239,7 +239,7 @@ def enrol(data: dict[str, Any]) -> dict[str, Any]:
 @allow("node")
 def publish(data: dict[str, Any]) -> dict[str, Any]:
     """Take a node's publication; every field at fault is named."""
-    return service.publish(db.session, hub().clock.now(), current().id, data["publication"])
+    return service.publish(db.session(), hub().clock.now(), current().id, data["publication"])
 
 
 @blp.route("/invitations", methods=["POST"])
@@ -249,7 +249,7 @@ def publish(data: dict[str, Any]) -> dict[str, Any]:
 def invite(data: dict[str, Any]) -> dict[str, Any]:
     """Invite an operator; the token works once."""
     now = hub().clock.now()
-    token, row = service.invite(db.session, now, data["operator"], current().id)
+    token, row = service.invite(db.session(), now, data["operator"], current().id)
     return {"token": token, "node_id": row.node_id, "expires_at": row.expires_at}
 
 
@@ -258,7 +258,7 @@ def invite(data: dict[str, Any]) -> dict[str, Any]:
 @allow("coordinator", "node")
 def list_nodes() -> dict[str, Any]:
     """Every node and its state."""
-    return {"items": service.nodes(db.session), "next_cursor": None}
+    return {"items": service.nodes(db.session()), "next_cursor": None}
 
 
 @blp.route("/nodes/<node_id>/state", methods=["PUT"])
@@ -269,5 +269,5 @@ def set_state(data: dict[str, Any], node_id: str) -> Any:
     """Suspend a node, or take it back."""
     who = f"account:{current().id}"
     return service.set_state(
-        db.session, hub().clock.now(), node_id, data["state"], who, data["reason"]
+        db.session(), hub().clock.now(), node_id, data["state"], who, data["reason"]
     )

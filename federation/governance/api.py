@@ -73,7 +73,7 @@ def _shown(row: CharterVersion) -> dict[str, Any]:
             for language, found in charter.texts.items()
         },
         "votes": [],
-        "signatures": service.signatures(db.session, row.version),
+        "signatures": service.signatures(db.session(), row.version),
     }
 
 
@@ -82,7 +82,7 @@ def _shown(row: CharterVersion) -> dict[str, Any]:
 @allow("public")
 def list_charters() -> dict[str, Any]:
     """Every version that was ever in force."""
-    return {"items": service.versions(db.session), "next_cursor": None}
+    return {"items": service.versions(db.session()), "next_cursor": None}
 
 
 @blp.route("/charters/<version>")
@@ -90,7 +90,7 @@ def list_charters() -> dict[str, Any]:
 @allow("public")
 def one_charter(version: str) -> dict[str, Any]:
     """One version, or ``current``: text, rules, hash and signatures."""
-    return _shown(service.find(db.session, version))
+    return _shown(service.find(db.session(), version))
 
 
 @blp.route("/charters/<version>/signatures", methods=["POST"])
@@ -99,7 +99,7 @@ def one_charter(version: str) -> dict[str, Any]:
 @allow("node")
 def sign(data: dict[str, Any], version: str) -> Any:
     """Sign a version with the node's own key."""
-    node = directory.active_node(db.session, current().id)
-    if service.find(db.session, version).state != "in_force":
+    node = directory.active_node(db.session(), current().id)
+    if service.find(db.session(), version).state != "in_force":
         raise Problem("conflict", "only the version in force can be signed")
-    return service.sign(db.session, hub().clock.now(), node, version, data["jws"])
+    return service.sign(db.session(), hub().clock.now(), node, version, data["jws"])

@@ -67,7 +67,7 @@ class NodeAssertion(JWTBearerClientAssertion):  # type: ignore[misc]
     def process_assertion_claims(self, assertion: str, _key: Any) -> Any:
         node_id = str(jose.read_unverified(assertion).claims.get("sub"))
         try:
-            token = jose.verify(assertion, directory.find_key_of(db.session, node_id), "JWT", None)
+            token = jose.verify(assertion, directory.find_key_of(db.session(), node_id), "JWT", None)
         except jose.TokenFault as fault:
             raise InvalidClientError(description=f"assertion: {fault.detail}") from None
         claims = dict(token.claims)
@@ -93,7 +93,7 @@ class NodeAssertion(JWTBearerClientAssertion):  # type: ignore[misc]
         if not isinstance(jti, str) or not 8 <= len(jti) <= 128 or "\x00" in jti:
             return False
         expires = claims["exp"] + LEEWAY_SECONDS + 1
-        return service.use_assertion(db.session, claims["sub"], jti, expires)
+        return service.use_assertion(db.session(), claims["sub"], jti, expires)
 
 
 class NodeGrant(ClientCredentialsGrant):  # type: ignore[misc]

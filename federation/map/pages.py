@@ -32,10 +32,10 @@ MAX_WORDS = 100
 def network_map() -> str:
     words = request.args.get("q", "")[:MAX_WORDS].replace("\x00", "").strip()
     now = hub().clock.now()
-    guests = visits.guests_by_space(db.session)
+    guests = visits.guests_by_space(db.session())
     spaces = [
         presenter.present(space, now, guests.get(space.id, 0), hub().url)
-        for space in directory.spaces(db.session, words=words)
+        for space in directory.spaces(db.session(), words=words)
     ]
     return render_template("map/map.html", spaces=spaces, words=words, settings=hub().settings)
 
@@ -43,9 +43,9 @@ def network_map() -> str:
 @pages.get("/spaces/<space_id>")
 @allow("public")
 def space_page(space_id: str) -> str:
-    space = directory.space(db.session, space_id)
+    space = directory.space(db.session(), space_id)
     now = hub().clock.now()
-    guests = visits.guests_by_space(db.session).get(space.id, 0)
+    guests = visits.guests_by_space(db.session()).get(space.id, 0)
     return render_template(
         "map/space.html",
         space=presenter.present(space, now, guests, hub().url),
@@ -57,7 +57,7 @@ def space_page(space_id: str) -> str:
 @pages.get("/charter/<version>")
 @allow("public")
 def charter_page(version: str = "current") -> str:
-    row = governance.find(db.session, version)
+    row = governance.find(db.session(), version)
     charter = governance.as_charter(row)
     text = charter.texts[str(get_locale())]
     articles: list[dict[str, Any]] = [
@@ -75,6 +75,6 @@ def charter_page(version: str = "current") -> str:
         title=text.title,
         preamble=paragraphs(text.preamble),
         articles=articles,
-        names={node.id: node.name for node in directory.nodes(db.session)},
-        signatures=governance.signatures(db.session, row.version),
+        names={node.id: node.name for node in directory.nodes(db.session())},
+        signatures=governance.signatures(db.session(), row.version),
     )

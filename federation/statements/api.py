@@ -74,7 +74,7 @@ def _answer(month: str, node_id: str | None, wanted: str | None) -> Response:
         raise Problem("not-found", "a month is written 2026-11")
     if node_id is not None and db.session.get(Node, node_id) is None:
         raise Problem("not-found")
-    document = service.statement(db.session, month, node_id)
+    document = service.statement(db.session(), month, node_id)
     accepted = request.accept_mimetypes.best_match(("application/json", "text/csv"))
     if wanted == "csv" or (wanted is None and accepted == "text/csv"):
         name = "-".join(part for part in ("passerelle", month, node_id) if part)

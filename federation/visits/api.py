@@ -157,7 +157,7 @@ def preview(data: dict[str, Any]) -> dict[str, Any]:
 @allow("node")
 def check_out(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
     """Close a visit at the time its host gives; closing it twice changes nothing."""
-    visit = service.check_out(db.session, hub().clock, current().id, visit_id, data["at"])
+    visit = service.check_out(db.session(), hub().clock, current().id, visit_id, data["at"])
     return shown(visit)
 
 
@@ -168,7 +168,7 @@ def check_out(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
 def void(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
     """Reverse a visit within the charter's delay."""
     visit = service.void(
-        db.session, hub().clock, current().id, visit_id, data["reason"], data["at"]
+        db.session(), hub().clock, current().id, visit_id, data["reason"], data["at"]
     )
     return shown(visit)
 
@@ -181,9 +181,9 @@ def list_visits(query: dict[str, Any]) -> dict[str, Any]:
     """Visits, the latest change first: a node's own, or the network's for a coordinator."""
     principal = current()
     if principal.kind == "node":
-        directory.seen(db.session, hub().clock.now(), principal.id)
+        directory.seen(db.session(), hub().clock.now(), principal.id)
     found = service.visits(
-        db.session,
+        db.session(),
         node_id=principal.id if principal.kind == "node" else None,
         side=query["side"],
         changed_since=query.get("changed_since"),
@@ -215,13 +215,13 @@ def _before(cursor: str | None) -> tuple[datetime, str] | None:
 @allow("node")
 def register_pass(data: dict[str, Any], pass_id: str) -> None:
     """A home's word on one of its passes: whose it is, and whether it holds."""
-    node_id = directory.active_node(db.session, current().id).id
+    node_id = directory.active_node(db.session(), current().id).id
     try:
         PASS_ID(pass_id)
     except ValidationError:
         raise Problem("not-found") from None
     service.register_pass(
-        db.session,
+        db.session(),
         hub().clock.now(),
         node_id,
         pass_id,
@@ -237,9 +237,9 @@ def register_pass(data: dict[str, Any], pass_id: str) -> None:
 @allow("node")
 def ask_rights(data: dict[str, Any]) -> dict[str, Any]:
     """What one of the node's own members would be told at each partner space."""
-    node_id = directory.active_node(db.session, current().id).id
+    node_id = directory.active_node(db.session(), current().id).id
     found = rights.rights(
-        db.session,
+        db.session(),
         data["at"] or hub().clock.now(),
         node_id,
         data["member"],
@@ -268,7 +268,7 @@ def my_rights(query: dict[str, Any]) -> Any:
         raise Problem("unauthenticated")
 
     def key(issuer: str, kid: str) -> Any:
-        return directory.node_key(db.session, issuer, kid)
+        return directory.node_key(db.session(), issuer, kid)
 
     evidence = examine(shown_text, key, hub().clock)
     if evidence.pass_id is None or any(f.code == "pass_malformed" for f in evidence.faults):
@@ -281,7 +281,7 @@ def my_rights(query: dict[str, Any]) -> Any:
     if row is not None and row.status != "valid":
         faults.append(Fault(f"pass_{row.status}"))
     found = rights.rights(
-        db.session,
+        db.session(),
         query["at"] or hub().clock.now(),
         str(evidence.issuer),
         member.reference if member else "",

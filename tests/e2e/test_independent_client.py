@@ -160,24 +160,25 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         "--info", str(info), "--port-base", str(base), "--day", DAY,
     ]  # fmt: skip
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, cwd=ROOT, stdout=output, stderr=output, start_new_session=True
-        )
-    children: set[int] = set()
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
     try:
         _until(lambda: info.exists() or process.poll() is not None, 120)
         assert info.exists(), f"the demo did not start:\n{log.read_text()}"
         yield Demo(json.loads(info.read_text(encoding="utf-8")))
-        children = _descendants(process.pid)
-        assert len(children) >= 2 * SERVICES, "the hub and every node serve, and have their jobs"
-        process.send_signal(signal.SIGINT)
-        process.wait(60)
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        children = _descendants(process.pid)
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(60)
+        _until(lambda: not any(map(_is_alive, children)), 5)
+        left = [pid for pid in {process.pid, *children} if _is_alive(pid)]
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
+    assert len(children) >= 2 * SERVICES, "the hub and every node serve, and have their jobs"
+    assert not left, "processes were left behind"
     assert process.returncode == 0, log.read_text()
-    assert _until(lambda: not any(map(_is_alive, children)), 10), "a process was left behind"
     assert all(_is_free(port) for port in range(base, base + SERVICES))
 
 
