@@ -10,8 +10,10 @@ import importlib
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,6 +45,12 @@ def _left_out(config: pytest.Config) -> str:
         reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
         counts[marks[0] if marks else f"({reason.removeprefix('Skipped: ')})"] += 1
     return ", ".join(f"{number} {what}" for what, number in counts.items())
+
+
+def pytest_configure() -> None:
+    if threading.current_thread() is threading.main_thread():
+        # Being told to end is like Ctrl-C: what was started for tests is ended too.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

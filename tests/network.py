@@ -38,6 +38,7 @@ from node.members import service as members
 from node.members.models import Plan
 from node.settings import NodeSettings
 from node.spaces import service as spaces
+from node.sync import hub as hub_calls
 from node.sync import service as sync
 from node.sync.models import Cached, Outbox
 from shared import identity
@@ -58,6 +59,7 @@ identity._NOBODY = identity._hasher.hash("nobody")
 
 # All services share this process: that one is slow on a busy machine is not its absence.
 PATIENCE_SECONDS = 10.0
+hub_calls.TIMEOUT_SECONDS = PATIENCE_SECONDS
 
 T = TypeVar("T")
 

@@ -67,7 +67,8 @@ class NodeAssertion(JWTBearerClientAssertion):  # type: ignore[misc]
     def process_assertion_claims(self, assertion: str, _key: Any) -> Any:
         node_id = str(jose.read_unverified(assertion).claims.get("sub"))
         try:
-            token = jose.verify(assertion, directory.find_key_of(db.session(), node_id), "JWT", None)
+            find_key = directory.find_key_of(db.session(), node_id)
+            token = jose.verify(assertion, find_key, "JWT", None)
         except jose.TokenFault as fault:
             raise InvalidClientError(description=f"assertion: {fault.detail}") from None
         claims = dict(token.claims)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,13 +12,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from charter import Facts, Fault, decide
-from charter.halfdays import half_day_at
+from charter.halfdays import half_day_at, half_days
 from charter.hours import read_schedule
 from federation.directory import service as directory
 from federation.directory.models import Node, Space
 from federation.governance import service as governance
 from federation.visits import service as visits
-from federation.visits.models import HalfDayLine, Member
+from federation.visits.models import HalfDayLine, Member, Visit
 from shared.problems import Problem
 from shared.spaces import host_facts
 
@@ -43,8 +43,13 @@ def rights(
     if home is None:
         raise Problem("not-found")
     signed = governance.signed_versions(session, charter.version)
+    split = charter.rules.opening_hours.split
     used = _used(session, home_id, reference)
     present = visits.guests_by_space(session)
+    here = _open_visit(session, at, home_id, reference)
+    if here is not None:
+        present[here.space_id] -= 1  # herself
+        _add_open_visit(used, here, at, split)
     wanted = [directory.space(session, space_id)] if space_id else directory.spaces(session)
     person = Facts(
         faults=tuple(faults),
@@ -60,9 +65,35 @@ def rights(
         if space.node_id == home_id and space_id is None:
             continue
         facts = _at_space(person, space, at, signed.get(space.node_id), present.get(space.id, 0))
-        facts = _with_usage(facts, used, at, charter.rules.opening_hours.split)
-        found.append({"space": space.id, "decision": decide(charter, facts, at).to_json("fr")})
+        facts = _with_usage(facts, used, at, split)
+        decision = decide(charter, facts, at).to_json("fr")
+        if here is not None and here.space_id == space.id and not faults:
+            decision = dict(here.decision)  # the door says again what it said
+        found.append({"space": space.id, "decision": decision})
     return found
+
+
+def _open_visit(session: Session, at: datetime, home_id: str, reference: str) -> Visit | None:
+    """Return the visit that the member is on, if she may still be on it at that time."""
+    query = (
+        select(Visit)
+        .join(Member, Member.id == Visit.member_id)
+        .where(Member.node_id == home_id, Member.reference == reference, Visit.state == "open")
+    )
+    visit = session.scalar(query)
+    if visit is None or at < visit.started_at:
+        return None
+    zone = ZoneInfo(visit.timezone)
+    same_day = at.astimezone(zone).date() == visit.started_at.astimezone(zone).date()
+    return visit if same_day else None
+
+
+def _add_open_visit(used: Used, visit: Visit, at: datetime, split: time) -> None:
+    """Add what the visit has used so far: a door elsewhere would close it first."""
+    for half_day in half_days(visit.started_at, at, ZoneInfo(visit.timezone), split):
+        counts = used.setdefault((half_day.month, visit.space_id), {})
+        key = half_day.day, half_day.half
+        counts[key] = max(counts.get(key, 0), 1)
 
 
 def _at_space(person: Facts, space: Space, at: datetime, signed: str | None, guests: int) -> Facts:

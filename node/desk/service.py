@@ -96,22 +96,27 @@ def check_in(session: Session, node: Node, space_id: str, shown: str) -> Outcome
 def preview(session: Session, node: Node, space_id: str, shown: str) -> Mapping[str, Any]:
     """Return the decision that ``check_in`` would take; nothing is recorded. Raises Problem."""
     scan = _read_fresh(session, node, space_id, shown)
-    own = scan.evidence.issuer == scan.facts.host
-    if own or (scan.evidence.pass_id is None and _unreadable(scan.evidence)):
-        return decide(
-            scan.charter, _own_facts(session, scan) if own else scan.facts, scan.now
-        ).to_json("fr")
+    if scan.evidence.pass_id is None and _unreadable(scan.evidence):
+        return decide(scan.charter, scan.facts, scan.now).to_json("fr")
+    if scan.evidence.issuer == scan.facts.host:
+        scan.facts = _own_facts(session, scan)
+        return _would_say(session, scan)
     _count_present(session, scan)
     session.rollback()
+    report = {"report": _report(node, scan)}
     try:
-        report = {"report": _report(node, scan)}
         answer = node.hub.call("POST", "/api/v1/visits/preview", json=report)
-        if answer.status == 200:
-            found: Mapping[str, Any] = answer.json()["decision"]
-            return found
-    except PeerError:
-        pass
-    return decide(scan.charter, _alone(session, node, scan), scan.now).to_json("fr")
+    except Unreachable:
+        scan.facts = _alone(session, node, scan)
+        return _would_say(session, scan)
+    except PeerError as error:
+        raise Problem("hub-unreachable", error.detail) from None
+    return _told(session, node, scan, answer)
+
+
+def _would_say(session: Session, scan: _Scan) -> Mapping[str, Any]:
+    known, decision = _weigh(session, scan)
+    return known.decision if known is not None and known.decision else decision.to_json("fr")
 
 
 def _unreadable(evidence: Evidence) -> bool:
@@ -279,13 +284,18 @@ def _follow(session: Session, node: Node, scan: _Scan, answer: Answer) -> Outcom
         kind = "admitted" if answer.status == 201 else "already"
         return Outcome(kind, visit.decision, visit)
     _release(session, scan)
-    if answer.status == 403 and "decision" in document:
-        return _note_refusal(session, node, scan, document["decision"])
-    if answer.status == 403 and document.get("type", "").endswith("/node-suspended"):
-        scan.facts = replace(scan.facts, host_state="suspended")
-        return _note_refusal(
-            session, node, scan, decide(scan.charter, scan.facts, scan.now).to_json("fr")
-        )
+    return _note_refusal(session, node, scan, _told(session, node, scan, answer))
+
+
+def _told(session: Session, node: Node, scan: _Scan, answer: Answer) -> Mapping[str, Any]:
+    """Return the decision in an answer of the hub. Raises Problem when there is none."""
+    document = answer.json()
+    if "decision" in document:
+        found: Mapping[str, Any] = document["decision"]
+        return found
+    if document.get("type", "").endswith("/node-suspended"):
+        facts = replace(_with_home(session, node, scan, scan.facts), host_state="suspended")
+        return decide(scan.charter, facts, scan.now).to_json("fr")
     raise Problem("hub-unreachable", document.get("detail") or document.get("title"))
 
 
@@ -378,15 +388,10 @@ def _admit_own(session: Session, node: Node, scan: _Scan) -> Outcome:
     begin_write(session)
     scan.space = session.scalars(select(Space).where(Space.id == space_id).with_for_update()).one()
     scan.facts = _own_facts(session, scan)
-    _count_present(session, scan)
-    known = session.get(Visit, scan.id) or _open_visit(session, scan)
-    decision = decide(scan.charter, scan.facts, scan.now)
-    if known is not None and known.state == "open" and decision_is_pass_sound(decision):
+    known, decision = _weigh(session, scan)
+    if known is not None:
         session.commit()
         return Outcome("already", known.decision, known)
-    if known is not None:
-        scan.facts = replace(scan.facts, faults=(*scan.facts.faults, Fault("pass_replayed")))
-        decision = decide(scan.charter, scan.facts, scan.now)
     if not decision.allowed:
         session.rollback()
         return _refuse(session, node, scan, decision)
@@ -397,27 +402,43 @@ def _admit_own(session: Session, node: Node, scan: _Scan) -> Outcome:
     return Outcome("admitted", visit.decision, visit)
 
 
-def decision_is_pass_sound(decision: Decision) -> bool:
-    return not any(reason.code.startswith("pass_") for reason in decision.reasons)
+def _weigh(session: Session, scan: _Scan) -> tuple[Visit | None, Decision]:
+    """Decide without the hub. A scan of somebody who is here already returns her visit too."""
+    _count_present(session, scan)
+    decision = decide(scan.charter, scan.facts, scan.now)
+    sound = not any(reason.code.startswith("pass_") for reason in decision.reasons)
+    known = session.get(Visit, scan.id) or _open_visit(session, scan)
+    if known is not None and known.state == "open" and sound:
+        return known, decision
+    used = select(Visit.id).where(Visit.proof == scan.evidence.proof, Visit.state != "held")
+    if session.scalar(used) is not None:
+        scan.facts = replace(scan.facts, faults=(*scan.facts.faults, Fault("pass_replayed")))
+        decision = decide(scan.charter, scan.facts, scan.now)
+    return None, decision
 
 
 def _alone(session: Session, node: Node, scan: _Scan) -> Facts:
     """Return the facts a door has without the hub; what it cannot know is None."""
-    known = sync.network(session, node)
-    assert known is not None  # noqa: S101 - _read refuses before
     facts = replace(scan.facts, online=False, used_network=None)
-    home, pass_id = scan.evidence.issuer, scan.evidence.pass_id
-    if home is None or pass_id is None:
+    if scan.evidence.issuer is None or scan.evidence.pass_id is None:
         return facts
-    entry = known.trust.nodes[home]
+    facts = _with_home(session, node, scan, facts)
+    return _with_local_usage(session, scan, _with_status(session, node, scan, facts))
+
+
+def _with_home(session: Session, node: Node, scan: _Scan, facts: Facts) -> Facts:
+    """Add what the trust list says of the home."""
+    known = sync.network(session, node)
+    entry = known.trust.nodes.get(scan.evidence.issuer or "") if known else None
+    if entry is None:
+        return facts
     plan_half_days = entry.get("plans", {}).get(scan.evidence.plan)
-    facts = replace(
+    return replace(
         facts,
         home_state=entry["state"],
         home_signed=entry.get("charter"),
         home_half_days=plan_half_days if isinstance(plan_half_days, int) else None,
     )
-    return _with_local_usage(session, scan, _with_status(session, node, scan, facts))
 
 
 def _with_status(session: Session, node: Node, scan: _Scan, facts: Facts) -> Facts:
@@ -480,21 +501,11 @@ def _decide_alone(session: Session, node: Node, scan: _Scan) -> Outcome:
     if held is not None and held.state == "held":
         session.delete(held)
         session.flush()
-        held = None
     scan.facts = facts
-    _count_present(session, scan)
-    scan.facts = replace(
-        facts, guests_present=scan.facts.guests_present, people_present=scan.facts.people_present
-    )
-    known = held or _open_visit(session, scan)
-    decision = decide(scan.charter, scan.facts, scan.now)
-    if known is not None and known.state == "open" and decision_is_pass_sound(decision):
+    known, decision = _weigh(session, scan)
+    if known is not None:
         session.commit()
-        return Outcome("already", known.decision, known)
-    used = select(Visit.id).where(Visit.proof == scan.evidence.proof, Visit.state != "held")
-    if session.scalar(used) is not None:
-        scan.facts = replace(scan.facts, faults=(*scan.facts.faults, Fault("pass_replayed")))
-        decision = decide(scan.charter, scan.facts, scan.now)
+        return Outcome("already", known.decision or decision.to_json("fr"), known)
     if not decision.allowed:
         session.commit()
         return _refuse(session, node, scan, decision)

@@ -21,9 +21,97 @@ from tests.databases import Databases
 from tests.network import PASSWORD, new_network
 
 HUB_ROUTES = """
+GET    /                                              public
+GET    /.well-known/jwks.json                         public
+GET    /.well-known/oauth-authorization-server        public
+GET    /account                                       admin coordinator desk member
+POST   /account                                       admin coordinator desk member
+POST   /account/tokens/<int:token_id>/revoke          admin coordinator desk member
+GET    /api/docs                                      public
+GET    /api/v1/charters                               public
+GET    /api/v1/charters/<version>                     public
+POST   /api/v1/charters/<version>/signatures          node
+GET    /api/v1/docs                                   public
+POST   /api/v1/enrolments                             public
+POST   /api/v1/invitations                            coordinator
+GET    /api/v1/me/rights                              public
+GET    /api/v1/nodes                                  coordinator node
+PUT    /api/v1/nodes/<node_id>/state                  coordinator
+GET    /api/v1/openapi.json                           public
+PUT    /api/v1/passes/<pass_id>                       node
+POST   /api/v1/publications                           node
+POST   /api/v1/rights                                 node
+GET    /api/v1/spaces                                 public
+GET    /api/v1/spaces.csv                             public
+GET    /api/v1/spaces.geojson                         public
+GET    /api/v1/spaces/<space_id>                      public
+GET    /api/v1/statements/<month>                     coordinator node
+GET    /api/v1/statements/<month>/<node_id>           coordinator node
+GET    /api/v1/trust-list                             public
+POST   /api/v1/visits                                 node
+GET    /api/v1/visits                                 coordinator node
+POST   /api/v1/visits/<visit_id>/check-out            node
+POST   /api/v1/visits/<visit_id>/void                 node
+POST   /api/v1/visits/preview                         node
+GET    /charter                                       public
+GET    /charter/<version>                             public
+GET    /coordination                                  coordinator
+POST   /coordination                                  coordinator
+POST   /coordination/nodes/<node_id>/state            coordinator
+GET    /coordination/statements/<month>               coordinator
+GET    /healthz                                       public
+GET    /login                                         public
+POST   /login                                         public
+POST   /logout                                        public
+GET    /metrics                                       public
+POST   /oauth/token                                   public
+GET    /problems/<slug>                               public
+GET    /readyz                                        public
+GET    /spaces/<space_id>                             public
+GET    /static/<path:filename>                        public
+GET    /static/network/<path:filename>                public
 """
 
 NODE_ROUTES = """
+GET    /                                              public
+GET    /.well-known/jwks.json                         public
+GET    /.well-known/passerelle                        public
+GET    /account                                       admin coordinator desk member
+POST   /account                                       admin coordinator desk member
+POST   /account/tokens/<int:token_id>/revoke          admin coordinator desk member
+GET    /api/docs                                      public
+POST   /api/v1/check-ins                              desk
+POST   /api/v1/check-ins/<visit_id>/check-out         desk
+POST   /api/v1/check-ins/<visit_id>/void              desk
+POST   /api/v1/check-ins/preview                      desk
+GET    /api/v1/docs                                   public
+POST   /api/v1/enrolment/challenge                    public
+POST   /api/v1/me/passes                              member
+GET    /api/v1/me/passes                              member
+DELETE /api/v1/me/passes/<pass_id>                    member
+GET    /api/v1/me/rights                              member
+GET    /api/v1/openapi.json                           public
+GET    /api/v1/presence                               desk
+GET    /console                                       admin
+GET    /console/spaces/<space_id>                     admin
+POST   /console/spaces/<space_id>                     admin
+GET    /desk                                          desk
+POST   /desk                                          desk
+POST   /desk/visits/<visit_id>/check-out              desk
+POST   /desk/visits/<visit_id>/void                   desk
+GET    /healthz                                       public
+GET    /login                                         public
+POST   /login                                         public
+POST   /logout                                        public
+GET    /metrics                                       public
+GET    /pass                                          member
+POST   /pass/<pass_id>/revoke                         member
+GET    /problems/<slug>                               public
+GET    /readyz                                        public
+GET    /spaces/<space_id>                             public
+GET    /static/<path:filename>                        public
+GET    /static/pass/<path:filename>                   public
+GET    /status-lists/1                                public
 """
 
 EXPECTED = {"hub": HUB_ROUTES, "node": NODE_ROUTES}

@@ -298,6 +298,8 @@ def test_a_suspended_host_admits_nobody_from_elsewhere(network: Network) -> None
     refused = troquet.scan(member.show())
     assert (refused.status_code, codes(refused)) == (403, ["paused"])
     assert _params(refused) == {"by": "network"}
+    preview = troquet.preview(member.show())
+    assert preview.json()["decision"] == refused.json()["decision"]
     assert network.hub.statement()["visits"] == []
 
 
@@ -488,6 +490,29 @@ def test_the_preview_is_what_the_door_says_and_records_nothing(
         for asked in (previews[name], again[name]):
             assert asked.status_code == 200
             assert asked.json()["decision"] == door.json()["decision"], name
+
+
+def test_the_preview_for_an_own_member_is_what_the_door_says(make_network: MakeNetwork) -> None:
+    network = make_network()
+    cordee, troquet = network.add_node("cordee"), network.add_node("troquet", capacity=2)
+    people = {name: troquet.add_person().get_pass() for name in ("fine", "here", "gone", "lost")}
+    _admit(troquet, people["here"])
+    texts = {name: person.show() for name, person in people.items()}
+    troquet.check_out(troquet.scan(texts["gone"]).json()["visit"]["id"])
+    troquet.delete(f"/api/v1/me/passes/{people['lost'].pass_id}", people["lost"].token)
+
+    def compare() -> dict[str, list[str]]:
+        previews = {name: troquet.preview(text).json()["decision"] for name, text in texts.items()}
+        doors = {name: troquet.scan(text).json()["decision"] for name, text in texts.items()}
+        assert previews == doors
+        return {name: [r["code"] for r in decision["reasons"]] for name, decision in doors.items()}
+
+    expected = {"fine": [], "here": [], "gone": ["pass_replayed"], "lost": ["pass_revoked"]}
+    assert compare() == expected
+    texts["late"] = troquet.add_person().show()
+    assert compare()["late"] == ["space_full"]
+    guest = cordee.add_person().show()
+    assert troquet.preview(guest).json()["decision"] == troquet.scan(guest).json()["decision"]
 
 
 def _rights(service: Any, token: str, space: str = "troquet", at: str = "") -> Any:

@@ -184,6 +184,30 @@ def test_with_the_home_away_too_its_kept_list_serves(
     assert troquet.scan(kept.show()).status_code == 201
 
 
+def test_the_preview_is_what_the_door_says_without_the_hub_too(
+    network: Network, troquet: LocalNode
+) -> None:
+    cordee = network.nodes["cordee"]
+    people = {name: cordee.add_person().get_pass() for name in ("fine", "here", "gone", "lost")}
+    people["ticket"] = cordee.add_person("ticket").get_pass()
+    texts = {name: person.show() for name, person in people.items()}
+    troquet.scan(people["here"].show())
+    cordee.delete(f"/api/v1/me/passes/{people['lost'].pass_id}", people["lost"].token)
+    troquet.age("status:cordee", seconds=61)
+    network.hub_goes()
+    troquet.check_out(troquet.scan(texts["gone"]).json()["visit"]["id"])
+    previews = {name: troquet.preview(text).json()["decision"] for name, text in texts.items()}
+    doors = {name: troquet.scan(text).json()["decision"] for name, text in texts.items()}
+    assert previews == doors
+    assert {name: _codes_of(decision) for name, decision in doors.items()} == {
+        "fine": [],
+        "here": [],
+        "gone": ["pass_replayed"],
+        "lost": ["pass_revoked"],
+        "ticket": ["plan_not_eligible"],
+    }
+
+
 # Nobody waits twice
 
 
