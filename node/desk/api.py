@@ -92,8 +92,9 @@ def scan(space_id: str, shown_pass: str, key: str | None) -> tuple[int, dict[str
     """Check in, and return status and body; a key that was used before gets the same body."""
     session, clock, account_id = db.session(), node().clock, current().id
     body_sha256 = idempotency.fingerprint({"space": space_id, "pass": shown_pass})
+    service.find_space(session, space_id)
     if key is not None:
-        before = idempotency.answered(session, account_id, key, body_sha256)
+        before = idempotency.claim(session, clock.now(), account_id, key, body_sha256)
         if before is not None:
             return before
     outcome = service.check_in(session, node(), space_id, shown_pass)
@@ -103,7 +104,7 @@ def scan(space_id: str, shown_pass: str, key: str | None) -> tuple[int, dict[str
         status = 201 if outcome.kind == "admitted" else 200
         body = {"visit": shown(outcome.visit), **body}
     if key is not None:
-        idempotency.remember(session, clock.now(), account_id, key, body_sha256, status, body)
+        idempotency.keep(session, account_id, key, status, body)
     return status, body
 
 

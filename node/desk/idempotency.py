@@ -18,6 +18,7 @@ from shared.db import begin_write
 from shared.problems import Problem
 
 KEPT = timedelta(days=2)
+UNANSWERED = 0
 
 
 def check_key(key: str | None) -> str | None:
@@ -33,54 +34,46 @@ def fingerprint(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def answered(
-    session: Session, account_id: int, key: str, body_sha256: str
+def claim(
+    session: Session, now: datetime, account_id: int, key: str, body_sha256: str
 ) -> tuple[int, dict[str, Any]] | None:
-    """Return what a repeat is answered: 200 where the first was 201, and the same body.
+    """Take a key for a body before anything is done; return the answer if there was one.
 
+    A repeat is answered 200 where the first was 201, with the same body. A key that is taken
+    and not answered yet, by a request under way or one that died, may be tried again.
     Raises Problem("idempotency-conflict").
     """
+    begin_write(session)
     row = session.get(IdempotencyKey, (account_id, key))
     if row is None:
-        return None
-    if row.body_sha256 != body_sha256:
-        raise Problem("idempotency-conflict")
-    return (200 if row.status == 201 else row.status), dict(row.answer)
-
-
-def remember(
-    session: Session,
-    now: datetime,
-    account_id: int,
-    key: str,
-    body_sha256: str,
-    status: int,
-    answer: dict[str, Any],
-) -> tuple[int, dict[str, Any]]:
-    """Keep an answer; when the same request was answered at the same moment, that one holds.
-
-    Whichever of the two was kept, it is the one that admitted that says 201.
-    """
-    begin_write(session)
-    session.add(
-        IdempotencyKey(
+        row = IdempotencyKey(
             account_id=account_id,
             key=key,
             body_sha256=body_sha256,
-            status=status,
-            answer=answer,
+            status=UNANSWERED,
+            answer={},
             created_at=now,
         )
-    )
+        session.add(row)
     try:
         session.commit()
-    except IntegrityError:
+    except IntegrityError:  # taken at the same moment
         session.rollback()
-        found = answered(session, account_id, key, body_sha256)
-        if found is None:
-            return status, answer
-        return (201 if status == 201 and found[0] == 200 else found[0]), found[1]
-    return status, answer
+        row = session.get_one(IdempotencyKey, (account_id, key))
+    if row.body_sha256 != body_sha256:
+        raise Problem("idempotency-conflict")
+    if row.status == UNANSWERED:
+        return None
+    return (200 if row.status == 201 else row.status), dict(row.answer)
+
+
+def keep(session: Session, account_id: int, key: str, status: int, answer: dict[str, Any]) -> None:
+    """Keep the answer to a claimed key. Of two at the same moment, an admission stays."""
+    begin_write(session)
+    row = session.get(IdempotencyKey, (account_id, key))
+    if row is not None and row.status != 201:
+        row.status, row.answer = status, answer
+    session.commit()
 
 
 def forget(session: Session, now: datetime) -> None:

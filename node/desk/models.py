@@ -52,7 +52,7 @@ class Visit(db.Model):
 
 
 class IdempotencyKey(db.Model):
-    """The answer that a key and a body were given, by account."""
+    """The answer that a key and a body were given, by account; status 0 until there is one."""
 
     account_id: Mapped[int] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(String(200), primary_key=True)

@@ -119,6 +119,14 @@ def _would_say(session: Session, scan: _Scan) -> Mapping[str, Any]:
     return known.decision if known is not None and known.decision else decision.to_json("fr")
 
 
+def find_space(session: Session, space_id: str) -> Space:
+    """Return the space a request names. Raises ValidationError."""
+    space = session.get(Space, space_id)
+    if space is None:
+        raise ValidationError({"space": ["This node has no such space."]})
+    return space
+
+
 def _unreadable(evidence: Evidence) -> bool:
     return any(fault.code == UNREADABLE for fault in evidence.faults)
 
@@ -139,9 +147,7 @@ def _read_fresh(session: Session, node: Node, space_id: str, shown: str) -> _Sca
 
 def _read(session: Session, node: Node, space_id: str, shown: str) -> _Scan:
     host = sync.node_id(session)
-    space = session.get(Space, space_id)
-    if space is None:
-        raise ValidationError({"space": ["This node has no such space."]})
+    space = find_space(session, space_id)
     known = sync.network(session, node)
     if known is None:
         raise Problem("unavailable", "the network's trust list was never fetched")
