@@ -19,7 +19,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "The phone did not prove that this pass is its own. Ask to open the pass page.",
     ),
     "pass_malformed.signature": (
-        "Ce pass a été modifié : sa signature n’est pas celle de l’espace d’origine.",
+        "Ce pass a été modifié : sa signature n’est pas celle de l’espace d’origine.",
         "This pass was altered: its signature is not the home space’s.",
     ),
     "pass_expired": (
@@ -37,8 +37,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "This code was already used. Ask for a fresh code.",
     ),
     "pass_revoked": (
-        "Ce pass a été annulé par son espace d’origine ou sa propriétaire.",
-        "This pass was revoked by its home space or its owner.",
+        "Ce pass a été révoqué par son espace d’origine ou par la personne à qui il appartient.",
+        "This pass was revoked by its home space or by its owner.",
     ),
     "pass_suspended": (
         "Ce pass est suspendu par son espace d’origine.",
@@ -57,15 +57,15 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "{node} has not signed the charter in force.",
     ),
     "plan_not_eligible": (
-        "La formule « {plan} » n’ouvre pas droit à la réciprocité.",
+        "La formule « {plan} » n’ouvre pas droit à la réciprocité.",
         "The “{plan}” plan does not open the right to reciprocity.",
     ),
     "seniority": (
-        "Il faut être membre de son espace depuis {limit} jours (aujourd’hui : {days}).",
+        "Il faut être membre de son espace depuis {limit} jours (aujourd’hui : {days}).",
         "One must have been a member at home for {limit} days (today: {days}).",
     ),
     "seniority.from": (
-        "Il faut être membre de son espace depuis {limit} jours : à partir du {from}.",
+        "Il faut être membre de son espace depuis {limit} jours : à partir du {from}.",
         "One must have been a member at home for {limit} days: from {from}.",
     ),
     "quota_host": (
@@ -97,7 +97,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "The space is closed. It opens on {next_opening}.",
     ),
     "space_full": (
-        "L’espace est complet : {present} personnes pour {capacity} places.",
+        "L’espace est complet : {present} personnes pour {capacity} places.",
         "The space is full: {present} people for {capacity} places.",
     ),
     "guest_cap": (

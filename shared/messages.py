@@ -63,6 +63,7 @@ OURS = (
     _('pairs of times like ["09:00", "19:00"] are expected'),
     _("a table is expected"),
     _("a name like Europe/Paris is expected"),
+    _("A time zone like Europe/Paris is expected."),
     _("a date like 2026-12-24 is expected"),
     _("unknown day {day}"),
     _("A visit admitted offline comes with its decision."),

@@ -40,7 +40,7 @@ def log_in(page: Page, url: str, email: str, path: str) -> None:
 def test_the_admin_saves_a_change_and_sees_it_published(page: Page, demo: dict[str, Any]) -> None:
     node, hub = demo["nodes"]["troquet-numerique"], demo["hub"]["url"]
     log_in(page, node["url"], node["admin"]["email"], "/console/spaces/troquet-numerique")
-    page.fill("#capacity", "vingt-cinq")
+    page.fill("#capacity", "20000")
     page.get_by_role("button", name="Enregistrer").click()
     expect(page.locator("#capacity-error")).to_be_visible()
     expect(page.locator("#capacity")).to_have_attribute("aria-invalid", "true")
