@@ -123,10 +123,10 @@ def invite(operator: str) -> None:
     app = _app()
     from federation.context import hub as context  # noqa: PLC0415
     from federation.db import db  # noqa: PLC0415
-    from federation.directory import service  # noqa: PLC0415
+    from federation.directory import enrolment  # noqa: PLC0415
 
     with app.app_context():
-        token, row = service.invite(db.session(), context().clock.now(), operator, None)
+        token, row = enrolment.invite(db.session(), context().clock.now(), operator, None)
         click.echo(f"{token}\nfor {row.node_id}, until {row.expires_at:%Y-%m-%d}")
 
 

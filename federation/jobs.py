@@ -9,6 +9,7 @@ from flask import Flask
 
 from federation.context import hub
 from federation.db import db
+from federation.directory import publications
 from federation.directory import service as directory
 from federation.identity import service as identity
 from shared.jobs import Job, run_jobs
@@ -20,7 +21,7 @@ OFFLINE_AFTER = timedelta(hours=1)
 
 
 def harvest() -> None:
-    wrong = directory.harvest(db.session(), hub().clock.now(), hub().peers)
+    wrong = publications.harvest(db.session(), hub().clock.now(), hub().peers)
     for node_id, reason in wrong.items():
         log.warning("harvest.failed", node=node_id, reason=reason)
 

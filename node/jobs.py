@@ -7,8 +7,7 @@ from flask import Flask
 
 from node.context import node
 from node.db import db
-from node.desk import idempotency
-from node.desk import service as desk
+from node.desk import idempotency, outgoing, presence
 from node.identity import service as identity
 from node.sync import service as sync
 from shared.http import PeerError
@@ -28,7 +27,7 @@ def refresh() -> None:
         return
     try:
         sync.refresh(db.session(), node())
-        desk.reconcile(db.session(), node())
+        outgoing.reconcile(db.session(), node())
     except PeerError as error:
         log.info("network.not-refreshed", reason=error.reason)
 
@@ -39,7 +38,7 @@ def refresh_status_lists() -> None:
 
 
 def close_forgotten() -> None:
-    desk.close_forgotten(db.session(), node())
+    presence.close_forgotten(db.session(), node())
 
 
 def tidy() -> None:

@@ -123,9 +123,9 @@ def begin_write(session: Session) -> None:
         session.connection(execution_options={"writes": True})
         return
     session.expire_all()
-    connection.exec_driver_sql("ROLLBACK")
     connection.execution_options(writes=True)
-    if connection.dialect.name == "sqlite":
+    if connection.dialect.name == "sqlite":  # elsewhere each statement sees what was committed
+        connection.exec_driver_sql("ROLLBACK")
         connection.exec_driver_sql(_BEGIN_WRITE)
 
 

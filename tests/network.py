@@ -25,7 +25,7 @@ from charter import model_sources
 from federation.app import create_app as create_hub
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory import service as directory
+from federation.directory import enrolment
 from federation.governance import service as governance
 from federation.identity.service import accounts as hub_accounts
 from federation.settings import HubSettings
@@ -423,7 +423,7 @@ class Network:
 
     def _enrol(self, node: LocalNode, signs: bool) -> None:
         with self.hub.app.app_context():
-            token, _ = directory.invite(hub_db.session(), hub_context().clock.now(), node.id, None)
+            token, _ = enrolment.invite(hub_db.session(), hub_context().clock.now(), node.id, None)
         with node.context() as (session, context):
             assert sync.enrol(session, context, token) == node.id
             if signs:

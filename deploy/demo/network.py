@@ -16,7 +16,7 @@ from federation.app import create_app as create_hub
 from federation.cli import found as found_hub
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory import service as directory
+from federation.directory import enrolment
 from federation.identity.service import accounts as hub_accounts
 from federation.settings import HubSettings
 from node.app import create_app as create_node
@@ -209,5 +209,5 @@ def _add_space(session: Any, now: Any, sheet: Mapping[str, Any]) -> None:
 def invitation(hub: Part, operator: str) -> str:
     """Return a one-time invitation, as a coordinator would make it."""
     with hub.app.app_context():
-        token, _ = directory.invite(hub_db.session(), hub_context().clock.now(), operator, None)
+        token, _ = enrolment.invite(hub_db.session(), hub_context().clock.now(), operator, None)
         return token

@@ -12,6 +12,7 @@ from wtforms.validators import DataRequired, Length
 
 from federation.context import hub
 from federation.db import db
+from federation.directory import enrolment
 from federation.directory import service as directory
 from federation.governance import service as governance
 from federation.statements import service as statements
@@ -39,7 +40,7 @@ def overview() -> Any:
     invitation = None
     now = hub().clock.now()
     if form.validate_on_submit():
-        token, row = directory.invite(db.session(), now, form.operator.data or "", current().id)
+        token, row = enrolment.invite(db.session(), now, form.operator.data or "", current().id)
         invitation = {"token": token, "node_id": row.node_id, "expires_at": row.expires_at}
         form = InviteForm(formdata=None)
     charter = governance.in_force(db.session())

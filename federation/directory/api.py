@@ -13,7 +13,7 @@ from marshmallow import ValidationError, fields, validate
 
 from federation.context import hub
 from federation.db import db
-from federation.directory import presenter, service
+from federation.directory import enrolment, presenter, publications, service
 from federation.visits import service as visits
 from shared.schemas import JwkSchema, WireSchema, text
 from shared.web import allow, current
@@ -221,7 +221,7 @@ def trust_list() -> Response:
 @allow("public")
 def enrol(data: dict[str, Any]) -> dict[str, Any]:
     """Admit the node that holds this invitation, key and URL; the hub calls it back."""
-    node = service.enrol(
+    node = enrolment.enrol(
         db.session(),
         hub().clock.now(),
         hub().peers,
@@ -239,7 +239,7 @@ def enrol(data: dict[str, Any]) -> dict[str, Any]:
 @allow("node")
 def publish(data: dict[str, Any]) -> dict[str, Any]:
     """Take a node's publication; every field at fault is named."""
-    return service.publish(db.session(), hub().clock.now(), current().id, data["publication"])
+    return publications.publish(db.session(), hub().clock.now(), current().id, data["publication"])
 
 
 @blp.route("/invitations", methods=["POST"])
@@ -249,7 +249,7 @@ def publish(data: dict[str, Any]) -> dict[str, Any]:
 def invite(data: dict[str, Any]) -> dict[str, Any]:
     """Invite an operator; the token works once."""
     now = hub().clock.now()
-    token, row = service.invite(db.session(), now, data["operator"], current().id)
+    token, row = enrolment.invite(db.session(), now, data["operator"], current().id)
     return {"token": token, "node_id": row.node_id, "expires_at": row.expires_at}
 
 

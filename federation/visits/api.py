@@ -13,7 +13,7 @@ from charter import PLAN_CLASSES, Fault, localise
 from federation.context import hub
 from federation.db import db
 from federation.directory import service as directory
-from federation.visits import rights, service
+from federation.visits import passes, rights, service
 from federation.visits.models import Member, Pass
 from shared.passes import examine
 from shared.problems import Problem, problem_response
@@ -220,7 +220,7 @@ def register_pass(data: dict[str, Any], pass_id: str) -> None:
         PASS_ID(pass_id)
     except ValidationError:
         raise Problem("not-found") from None
-    service.register_pass(
+    passes.register_pass(
         db.session(),
         hub().clock.now(),
         node_id,

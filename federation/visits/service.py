@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,11 +18,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from charter import Charter, Facts, Fault, decide, facts_to_json
-from charter.halfdays import HalfDay, half_day_at, half_days
+from charter.halfdays import half_day_at
 from federation.directory import service as directory
 from federation.directory.models import Node, Space
 from federation.governance import service as governance
 from federation.governance.models import CharterVersion, Signature
+from federation.visits import ledger
 from federation.visits.models import HalfDayLine, Member, Pass, Refusal, Visit
 from shared import jose
 from shared.clock import Clock
@@ -64,10 +65,11 @@ _STANDING = (
     )
     .where(CharterVersion.state == literal_column("'in_force'"))
 )
-_PERSON = (
-    select(Member.id, Member.member_since, Pass.status)
-    .join(Pass, Pass.member_id == Member.id)
-    .where(Pass.node_id == bindparam("home"), Pass.id == bindparam("pass_id"))
+# The same for a pass that is known, with its member's row locked.
+_CASE = (
+    _STANDING.add_columns(Pass.status, Member.id.label("member_id"), Member.member_since)
+    .join(Pass, and_(Pass.node_id == _Home.id, Pass.id == bindparam("pass_id")))
+    .join(Member, Member.id == Pass.member_id)
     .with_for_update(of=Member)
 )
 _VISITS = select(
@@ -84,7 +86,7 @@ _USED = (
     .where(HalfDayLine.member_id == bindparam("member"), HalfDayLine.month == bindparam("month"))
     .group_by(HalfDayLine.space_id, HalfDayLine.day, HalfDayLine.half)
 )
-_ADD_VISIT, _ADD_LINE = insert(Visit.__table__), insert(HalfDayLine.__table__)
+_ADD_VISIT = insert(Visit.__table__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +161,7 @@ class _Case:
     member_id: int | None = None
     existing: Visit | None = None
     elsewhere: Visit | None = None
-    counted: Counted = field(default_factory=dict)
-
-
-Counted = dict[tuple[str, date, str], tuple[int, int]]
+    counted: ledger.Counted = field(default_factory=dict)
 
 
 def _record(
@@ -215,11 +214,7 @@ def _gather(session: Session, clock: Clock, report: Report, evidence: Evidence) 
     at = now if report.online and abs(report.at - now) > CLOCK_TOLERANCE else report.at
     if not report.online:
         at = min(at, now)
-    row = (
-        session.connection()
-        .execute(_STANDING, {"host": report.host, "space": report.space, "home": evidence.issuer})
-        .first()
-    )
+    row = _read_case(session, now, report, evidence)
     charter = _charter(session, row)
     if row is None or row.space is None:
         raise Problem("validation", errors={"space": ["This node has no such space."]})
@@ -231,16 +226,15 @@ def _gather(session: Session, clock: Clock, report: Report, evidence: Evidence) 
         "host_signed": row.host_signed,
     }
     case = _Case(charter, report.facts, at)
-    if evidence.issuer is not None and evidence.pass_id is not None and row.home_state is not None:
-        person = _lock_member(session, now, evidence.issuer, evidence.pass_id)
-        case.member_id = person.id
-        if person.status != "valid":
-            known["faults"] += (Fault(f"pass_{person.status}"),)
+    if hasattr(row, "member_id"):
+        case.member_id = row.member_id
+        if row.status != "valid":
+            known["faults"] += (Fault(f"pass_{row.status}"),)
         plan_half_days = row.home_plans.get(evidence.plan)
         known |= {
             "plan": evidence.plan,
             "usable_from": evidence.usable_from,
-            "member_since": person.member_since,
+            "member_since": row.member_since,
             "home": evidence.issuer,
             "home_state": row.home_state,
             "home_signed": row.home_signed,
@@ -250,6 +244,35 @@ def _gather(session: Session, clock: Clock, report: Report, evidence: Evidence) 
         known |= _usage(session, case, now)
     case.facts = replace(report.facts, **known)
     return case
+
+
+def _read_case(session: Session, now: datetime, report: Report, evidence: Evidence) -> Any:
+    """Return what is on record: charter, host and space; with the member, when there is a pass.
+
+    Her row is then locked. A pass that was not announced yet stands for its owner.
+    """
+    connection = session.connection()
+    wanted = {"host": report.host, "space": report.space, "home": evidence.issuer}
+    if evidence.issuer is None or evidence.pass_id is None:
+        return connection.execute(_STANDING, wanted).first()
+    of_pass = {**wanted, "pass_id": evidence.pass_id}
+    found = connection.execute(_CASE, of_pass).first()
+    if found is None:
+        found = connection.execute(_STANDING, wanted).first()
+        if found is not None and found.home_state is not None:
+            _add_stand_in(session, now, evidence.issuer, evidence.pass_id)
+            found = connection.execute(_CASE, of_pass).first()
+    return found
+
+
+def _add_stand_in(session: Session, now: datetime, home_id: str, pass_id: str) -> None:
+    member = Member(node_id=home_id, reference=f"pass:{pass_id}", member_since=None)
+    session.add(member)
+    session.flush()
+    session.add(
+        Pass(node_id=home_id, id=pass_id, member_id=member.id, status="valid", changed_at=now)
+    )
+    session.flush()
 
 
 _charters: dict[tuple[str, str], Charter] = {}
@@ -263,24 +286,6 @@ def _charter(session: Session, head: Any) -> Charter:
     if key not in _charters:
         _charters[key] = governance.in_force(session)
     return _charters[key]
-
-
-def _lock_member(session: Session, now: datetime, home_id: str, pass_id: str) -> Any:
-    """Return a member's id, first day and pass status, with her row locked.
-
-    A pass that was not announced yet stands for its owner.
-    """
-    wanted = {"home": home_id, "pass_id": pass_id}
-    found = session.connection().execute(_PERSON, wanted).first()
-    if found is None:
-        member = Member(node_id=home_id, reference=f"pass:{pass_id}", member_since=None)
-        session.add(member)
-        session.flush()
-        row = Pass(node_id=home_id, id=pass_id, member_id=member.id, status="valid", changed_at=now)
-        session.add(row)
-        session.flush()
-        found = session.connection().execute(_PERSON, wanted).one()
-    return found
 
 
 def _find_visits(
@@ -371,66 +376,8 @@ def _add_visit(
     )
     session.connection().execute(_ADD_VISIT, vars(visit))
     # A visit that goes on touches the half-day it began in, and no other month's.
-    _count(session, case.charter, visit, ended or started, None if ended else case.counted)
+    ledger.count(session, case.charter, visit, ended or started, None if ended else case.counted)
     return visit
-
-
-def _touched(charter: Charter, visit: Any, until: datetime) -> list[HalfDay]:
-    split = charter.rules.opening_hours.split
-    return half_days(visit.started_at, until, ZoneInfo(visit.timezone), split)
-
-
-def _count(
-    session: Session, charter: Charter, visit: Any, until: datetime, counted: Counted | None = None
-) -> None:
-    """Add a line for each half-day that the visit touches and that is not counted yet."""
-    touched = _touched(charter, visit, until)
-    if counted is None:
-        counted = _counted_on(session, visit, {half_day.day for half_day in touched})
-    lines = []
-    for half_day in touched:
-        key = (visit.space_id, half_day.day, half_day.half)
-        quantity, occurrence = counted.get(key, (0, -1))
-        if quantity <= 0:
-            lines.append(_line(visit, half_day.day, half_day.half, 1, occurrence + 1))
-    if lines:
-        session.connection().execute(_ADD_LINE, lines)
-
-
-def _counted_on(session: Session, visit: Any, days: set[date]) -> Counted:
-    """Return what is counted of the visit's person at its space on these days."""
-    rows = session.execute(
-        select(
-            HalfDayLine.space_id,
-            HalfDayLine.day,
-            HalfDayLine.half,
-            func.sum(HalfDayLine.quantity),
-            func.max(HalfDayLine.occurrence),
-        )
-        .where(
-            HalfDayLine.member_id == visit.member_id,
-            HalfDayLine.space_id == visit.space_id,
-            HalfDayLine.day.in_(days),
-        )
-        .group_by(HalfDayLine.space_id, HalfDayLine.day, HalfDayLine.half)
-    )
-    return {(row[0], row[1], row[2]): (row[3], row[4]) for row in rows}
-
-
-def _line(visit: Any, day: date, half: str, quantity: int, occurrence: int) -> dict[str, Any]:
-    return {
-        "visit_id": visit.id,
-        "member_id": visit.member_id,
-        "home_id": visit.home_id,
-        "host_id": visit.host_id,
-        "space_id": visit.space_id,
-        "month": f"{day:%Y-%m}",
-        "day": day,
-        "half": half,
-        "quantity": quantity,
-        "occurrence": occurrence,
-        "recorded_at": visit.changed_at,
-    }
 
 
 def _close(session: Session, charter: Charter, visit: Visit, at: datetime, now: datetime) -> None:
@@ -438,7 +385,7 @@ def _close(session: Session, charter: Charter, visit: Visit, at: datetime, now: 
     visit.ended_at = max(at, visit.started_at)
     visit.changed_at = now
     session.flush()
-    _count(session, charter, visit, visit.ended_at)
+    ledger.count(session, charter, visit, visit.ended_at)
 
 
 def _locked_visit(session: Session, host_id: str, visit_id_: str) -> Visit:
@@ -483,66 +430,10 @@ def void(
     now = clock.now()
     visit.state, visit.void_reason, visit.changed_at = "void", reason, now
     visit.ended_at = visit.ended_at or max(min(at, now), visit.started_at)
-    lines = session.scalars(select(HalfDayLine).where(HalfDayLine.visit_id == visit.id)).all()
-    reversed_lines = {(line.day, line.half, line.occurrence) for line in lines if line.quantity < 0}
-    days = set()
-    for line in lines:
-        if line.quantity > 0 and (line.day, line.half, line.occurrence) not in reversed_lines:
-            session.execute(_ADD_LINE, _line(visit, line.day, line.half, -1, line.occurrence))
-            days.add(line.day)
-    session.flush()
-    _count_again(session, charter, visit, days)
+    days = ledger.reverse(session, visit)
+    ledger.count_again(session, charter, visit, days)
     session.commit()
     return visit
-
-
-def _count_again(session: Session, charter: Charter, voided: Visit, days: set[date]) -> None:
-    if not days:
-        return
-    earliest = datetime.combine(min(days), datetime.min.time(), ZoneInfo(voided.timezone))
-    others = session.scalars(
-        select(Visit).where(
-            Visit.member_id == voided.member_id,
-            Visit.space_id == voided.space_id,
-            Visit.state != "void",
-            Visit.started_at >= earliest - timedelta(days=1),
-            Visit.started_at < earliest + timedelta(days=len(days) + 2),
-        )
-    )
-    for other in others:
-        _count(session, charter, other, other.ended_at or other.started_at)
-
-
-def register_pass(
-    session: Session,
-    now: datetime,
-    node_id: str,
-    pass_id: str,
-    reference: str,
-    member_since: date,
-    status: str,
-) -> None:
-    """Take a home's word on a pass: whose it is, and whether it holds. Repeating it is harmless."""
-    begin_write(session)
-    query = select(Member).where(Member.node_id == node_id, Member.reference == reference)
-    member = session.scalar(query.with_for_update())
-    row = session.get(Pass, (node_id, pass_id))
-    if member is None:
-        # A door may have been shown the pass before its home could announce it.
-        stand_in = session.get(Member, row.member_id) if row else None
-        if stand_in is not None and stand_in.reference == f"pass:{pass_id}":
-            member = stand_in
-            member.reference = reference
-        else:
-            member = Member(node_id=node_id, reference=reference)
-            session.add(member)
-    member.member_since = member_since
-    session.flush()
-    if row is None:
-        row = Pass(node_id=node_id, id=pass_id, member_id=member.id, changed_at=now)
-        session.add(row)
-    row.member_id, row.status, row.changed_at = member.id, status, now
-    session.commit()
 
 
 def visits(

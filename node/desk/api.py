@@ -11,8 +11,9 @@ from marshmallow import fields, validate
 from charter import localise
 from node.context import node
 from node.db import db
-from node.desk import idempotency, service
+from node.desk import idempotency, presence, service
 from node.desk.models import Visit
+from node.desk.scan import find_space
 from node.sync import service as sync
 from shared.problems import problem_response
 from shared.schemas import DecisionSchema, VisitSchema, WireSchema, text
@@ -92,7 +93,7 @@ def scan(space_id: str, shown_pass: str, key: str | None) -> tuple[int, dict[str
     """Check in, and return status and body; a key that was used before gets the same body."""
     session, clock, account_id = db.session(), node().clock, current().id
     body_sha256 = idempotency.fingerprint({"space": space_id, "pass": shown_pass})
-    service.find_space(session, space_id)
+    find_space(session, space_id)
     if key is not None:
         before = idempotency.claim(session, clock.now(), account_id, key, body_sha256)
         if before is not None:
@@ -146,7 +147,7 @@ def preview(data: dict[str, Any]) -> dict[str, Any]:
 @allow("desk")
 def check_out(visit_id: str) -> dict[str, Any]:
     """End a visit."""
-    visit = service.check_out(db.session(), node(), visit_id)
+    visit = presence.check_out(db.session(), node(), visit_id)
     document = shown(visit)
     sync.flush_soon(db.session(), node())
     return document
@@ -158,7 +159,7 @@ def check_out(visit_id: str) -> dict[str, Any]:
 @allow("desk")
 def void(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
     """Undo a check-in that was a mistake, while the charter allows it."""
-    visit = service.void(db.session(), node(), visit_id, data["reason"])
+    visit = presence.void(db.session(), node(), visit_id, data["reason"])
     document = shown(visit)
     sync.flush_soon(db.session(), node())
     return document
@@ -168,7 +169,7 @@ def void(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
 @blp.arguments(PresenceQuerySchema, location="query")
 @blp.response(200, PresenceSchema)
 @allow("desk")
-def presence(query: dict[str, Any]) -> dict[str, Any] | Response:
+def who_is_here(query: dict[str, Any]) -> dict[str, Any] | Response:
     """Who is here."""
-    found = service.presence(db.session(), query["space"])
+    found = presence.presence(db.session(), query["space"])
     return {"items": [shown(visit) for visit in found], "next_cursor": None}

@@ -11,7 +11,7 @@ from marshmallow import ValidationError
 from charter import localise
 from node.context import node
 from node.db import db
-from node.desk import api, service
+from node.desk import api, presence
 from node.spaces import service as spaces
 from node.sync import service as sync
 from shared.problems import Problem
@@ -37,7 +37,7 @@ def _page(space_id: str, answer: dict[str, Any] | None = None) -> str:
         "desk/desk.html",
         space=spaces.space(session, space_id),
         spaces=spaces.spaces(session),
-        present=service.presence(session, space_id),
+        present=presence.presence(session, space_id),
         names=names,
         answer=answer,
         hub_away=node().hub.away,
@@ -75,7 +75,7 @@ def scan() -> Any:
 @pages.post("/desk/visits/<visit_id>/check-out")
 @allow("desk")
 def check_out(visit_id: str) -> Any:
-    visit = service.check_out(db.session(), node(), visit_id)
+    visit = presence.check_out(db.session(), node(), visit_id)
     space_id, name = visit.space_id, visit.given_name
     sync.flush_soon(db.session(), node())
     flash(gettext("%(name)s has left.", name=name or gettext("The visitor")), "success")
@@ -85,7 +85,7 @@ def check_out(visit_id: str) -> Any:
 @pages.post("/desk/visits/<visit_id>/void")
 @allow("desk")
 def void(visit_id: str) -> Any:
-    visit = service.void(db.session(), node(), visit_id, gettext("undone at the desk"))
+    visit = presence.void(db.session(), node(), visit_id, gettext("undone at the desk"))
     space_id = visit.space_id
     sync.flush_soon(db.session(), node())
     flash(gettext("The check-in is undone; it does not count."), "success")

@@ -11,7 +11,7 @@ from flask_babel import gettext
 from charter.hours import WEEKDAYS
 from node.context import node
 from node.db import db
-from node.desk import service as desk
+from node.desk import presence
 from node.spaces import service
 from node.spaces.forms import SpaceForm, form_for
 from node.sync import service as sync
@@ -64,7 +64,7 @@ def console() -> Any:
     return render_template(
         "spaces/console.html",
         spaces=found,
-        present={space.id: len(desk.presence(session, space.id)) for space in found},
+        present={space.id: len(presence.presence(session, space.id)) for space in found},
         **_sync_state(),
     )
 

@@ -14,7 +14,13 @@ from tests.architecture.sources import ROOT, called_methods, imports, modules, n
 OTHER_COMMITTERS = {
     "shared/accounts.py": "the verbs of accounts, over either service's tables",
     "shared/jobs.py": "ends the transaction that holds the leader's lock",
+    "federation/directory/enrolment.py": "the verbs by which a node comes in",
+    "federation/directory/publications.py": "the verbs by which spaces are published",
+    "federation/visits/passes.py": "a home's word on its passes",
     "node/desk/idempotency.py": "the verbs of remembered answers",
+    "node/desk/outgoing.py": "what is taken over from the hub",
+    "node/desk/places.py": "holding a place",
+    "node/desk/presence.py": "the verbs that end a visit",
     "federation/cli.py": "makes the first coordinator",
     "node/cli.py": "makes the first admin and the first space",
 }

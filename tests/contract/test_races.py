@@ -10,7 +10,7 @@ import requests
 
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory import service as directory
+from federation.directory import enrolment
 from node.sync import service as sync
 from shared.problems import Problem
 from tests.network import LocalNode, Network, at_once, codes, rules
@@ -144,7 +144,7 @@ def test_one_invitation_used_by_two_nodes_at_once_enrols_one(make_network: MakeN
     nodes = [network.add_stranger(name) for name in ("cordee", "squat")]
     with network.hub.app.app_context():
         now = hub_context().clock.now()
-        token, invitation = directory.invite(hub_db.session(), now, "cordee", None)
+        token, invitation = enrolment.invite(hub_db.session(), now, "cordee", None)
         given = invitation.node_id
 
     def enrol(node: LocalNode) -> str:

@@ -1,0 +1,92 @@
+"""What a door knows without the hub: the trust list, status lists, and its own visits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from charter import Facts, Fault
+from charter.halfdays import half_day_at, half_days
+from node.context import Node
+from node.desk.models import Visit
+from node.desk.scan import Scan
+from node.spaces import service as spaces
+from node.sync import service as sync
+from shared import status
+
+
+def facts_alone(session: Session, node: Node, scan: Scan) -> Facts:
+    """Return the facts a door has without the hub; what it cannot know is None."""
+    facts = replace(scan.facts, online=False, used_network=None)
+    if scan.evidence.issuer is None or scan.evidence.pass_id is None:
+        return facts
+    facts = with_home(session, node, scan, facts)
+    return _with_local_usage(session, scan, _with_status(session, node, scan, facts))
+
+
+def with_home(session: Session, node: Node, scan: Scan, facts: Facts) -> Facts:
+    """Add what the trust list says of the home."""
+    known = sync.network(session, node)
+    entry = known.trust.nodes.get(scan.evidence.issuer or "") if known else None
+    if entry is None:
+        return facts
+    plan_half_days = entry.get("plans", {}).get(scan.evidence.plan)
+    return replace(
+        facts,
+        home_state=entry["state"],
+        home_signed=entry.get("charter"),
+        home_half_days=plan_half_days if isinstance(plan_half_days, int) else None,
+    )
+
+
+def _with_status(session: Session, node: Node, scan: Scan, facts: Facts) -> Facts:
+    """Look the pass up in its home's list. No list that holds: nothing can be verified."""
+    known = sync.network(session, node)
+    home, index = scan.evidence.issuer, scan.evidence.status_index
+    if known is None or home is None or index is None:
+        return facts
+    found = sync.status_list(session, node, known.trust, home, ask=True)
+    if found is None:
+        return replace(facts, trust_list_age=None)
+    try:
+        state = found.status(index)
+    except IndexError:
+        return replace(facts, faults=(*facts.faults, Fault("pass_revoked", "index")))
+    age = max(facts.trust_list_age or 0, int(node.clock.real().timestamp()) - found.issued_at)
+    facts = replace(facts, trust_list_age=age)
+    if state != status.VALID:
+        code = "pass_suspended" if state == status.SUSPENDED else "pass_revoked"
+        facts = replace(facts, faults=(*facts.faults, Fault(code)))
+    return facts
+
+
+def _with_local_usage(session: Session, scan: Scan, facts: Facts) -> Facts:
+    """Count this pass's half-days here this month, and its visits that the hub has not heard of."""
+    zone = spaces.schedule(scan.space, scan.now.date()).zone
+    split = scan.charter.rules.opening_hours.split
+    here = half_day_at(scan.now, zone, split)
+    since = scan.now - timedelta(days=32)
+    query = select(Visit).where(
+        Visit.home_id == scan.evidence.issuer,
+        Visit.pass_id == scan.evidence.pass_id,
+        Visit.state.in_(("open", "closed")),
+        Visit.started_at >= since,
+    )
+    used, budget = set(), 0
+    for visit in session.scalars(query):
+        if not visit.delivered:
+            budget += 1
+        if visit.space_id == scan.space.id:
+            used.update(
+                half_days(visit.started_at, visit.ended_at or visit.started_at, zone, split)
+            )
+    this_month = {half_day for half_day in used if half_day.month == here.month}
+    return replace(
+        facts,
+        used_host=len(this_month),
+        counted_already=here in this_month,
+        offline_visits=budget,
+    )
