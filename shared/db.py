@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +13,7 @@ from typing import Any
 import orjson
 from flask import Flask
 from sqlalchemy import Connection, DateTime, Engine, MetaData, event
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session, registry
 from sqlalchemy.types import JSON, TypeDecorator
 
@@ -61,13 +65,7 @@ def engine_options(database_url: str) -> dict[str, Any]:
     if database_url.startswith("sqlite"):
         arguments = {"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
         return {**common, "connect_args": arguments}
-    return {
-        **common,
-        "pool_pre_ping": True,
-        "pool_size": 5,
-        "max_overflow": 10,
-        "pool_timeout": 5,
-    }
+    return {**common, "pool_size": 5, "max_overflow": 10, "pool_timeout": 5}
 
 
 def _to_json(value: Any) -> str:
@@ -84,6 +82,7 @@ def prepare_engine(engine: Engine, sqlite_synchronous: str) -> None:
     between; ``BEGIN IMMEDIATE`` takes its turn instead.
     """
     if engine.dialect.name != "sqlite":
+        _ping_rested(engine)
         return
 
     @event.listens_for(engine, "connect")
@@ -94,27 +93,66 @@ def prepare_engine(engine: Engine, sqlite_synchronous: str) -> None:
             "journal_mode=WAL",
             f"synchronous={sqlite_synchronous}",
             "foreign_keys=ON",
-            "wal_autocheckpoint=4000",
+            "wal_autocheckpoint=4000",  # pages, 16 MB: a page written often is moved once
         ):
             connection.execute(f"PRAGMA {pragma}").close()
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         if connection.get_execution_options().get("writes"):
-            connection.exec_driver_sql(_BEGIN_WRITE)
+            _begin_immediate(connection)
         else:  # cannot fail, so that SQLAlchemy need not be asked
             driver: Any = connection.connection.driver_connection
             driver.execute("BEGIN")
 
+    @event.listens_for(engine, "checkin")
+    def _end_turn(_connection: Any, record: Any) -> None:
+        turn = record.info.pop(_TURN, None)
+        if turn is not None:
+            turn.release()
 
-_BEGIN_WRITE = "BEGIN IMMEDIATE"
+
+# By database file: its writers in this process go one after the other. SQLite alone makes a
+# writer ask again at growing intervals, so that one of many threads may wait for seconds.
+_turns: defaultdict[str | None, threading.Lock] = defaultdict(threading.Lock)
+_TURN = "turn"
+
+
+def _begin_immediate(connection: Connection) -> None:
+    turn = _turns[connection.engine.url.database]
+    if _TURN not in connection.info and turn.acquire(timeout=BUSY_TIMEOUT_MS / 1000):
+        connection.info[_TURN] = turn
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _ping_rested(engine: Engine) -> None:
+    """Ask a connection that has rested whether it still lives, before it is used again.
+
+    SQLAlchemy's own ``pool_pre_ping`` asks each time; a request takes a connection several times.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def _rest(_connection: Any, record: Any) -> None:
+        record.info[_RESTS_SINCE] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _wake(connection: Any, record: Any, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get(_RESTS_SINCE, 0) > RESTED_SECONDS:
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error:
+                raise DisconnectionError from None  # the pool then makes a new one
+
+
+RESTED_SECONDS = 1.0
+_RESTS_SINCE = "rests since"
 
 
 def begin_write(session: Session) -> None:
     """Start the transaction of a service that will write. What was read before is read again.
 
     A connection that was only read with is kept: giving it back to the pool and asking for it
-    again, checked, costs more than the reading did.
+    again costs more than the reading did.
     """
     clean = session.in_transaction() and not (session.new or session.dirty or session.deleted)
     connection = session.connection() if clean and session.is_active else None
@@ -126,7 +164,7 @@ def begin_write(session: Session) -> None:
     connection.execution_options(writes=True)
     if connection.dialect.name == "sqlite":  # elsewhere each statement sees what was committed
         connection.exec_driver_sql("ROLLBACK")
-        connection.exec_driver_sql(_BEGIN_WRITE)
+        _begin_immediate(connection)
 
 
 def configure(app: Flask, database_url: str) -> None:

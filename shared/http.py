@@ -6,12 +6,14 @@ once and that very address is connected to, so a second look-up cannot lead else
 
 from __future__ import annotations
 
+import io
 import ipaddress
 import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.client import HTTPResponse
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +22,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 from urllib3.util.connection import create_connection
 
 MAX_BYTES = 4 << 20
@@ -71,10 +73,18 @@ def check_url(url: str, *, allow_private: bool) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
 
 
+# Whose last 32 bits are an IPv4 address: mapped, compatible, and behind a translator (RFC 6052).
+_EMBEDDING = tuple(map(ipaddress.IPv6Network, ("::ffff:0:0/96", "::/96", "64:ff9b::/96")))
+
+
 def is_public(address: str) -> bool:
+    """Tell whether an address is the internet's, also one that stands for an IPv4 address."""
     ip = ipaddress.ip_address(address.split("%", maxsplit=1)[0])
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
-        ip = ip.ipv4_mapped
+    if isinstance(ip, ipaddress.IPv6Address):
+        if any(ip in network for network in _EMBEDDING):
+            ip = ipaddress.IPv4Address(ip.packed[-4:])
+        elif ip.sixtofour:
+            ip = ip.sixtofour
     return ip.is_global and not ip.is_multicast
 
 
@@ -112,29 +122,70 @@ class PrivateAddress(PeerError):
         super().__init__("address-not-public")
 
 
-class _PublicHTTP(_PublicOnly, HTTPConnection):
+class _InTime(io.RawIOBase):
+    """Reads a socket until a deadline: its own time-out begins anew with every byte."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self._raw: Any = connected.makefile("rb", buffering=0)
+        self._deadline = time.monotonic() + (connected.gettimeout() or 0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("too slow")
+        self._socket.settimeout(left)
+        count: int | None = self._raw.readinto(buffer)
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _ResponseInTime(HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp.close()
+        self.fp = io.BufferedReader(_InTime(sock))
+
+
+class _HTTP(HTTPConnection):
+    response_class = _ResponseInTime
+
+
+class _HTTPS(HTTPSConnection):
+    response_class = _ResponseInTime
+
+
+class _PublicHTTP(_PublicOnly, _HTTP):
     pass
 
 
-class _PublicHTTPS(_PublicOnly, HTTPSConnection):
+class _PublicHTTPS(_PublicOnly, _HTTPS):
     pass
 
 
-class _PublicHTTPPool(HTTPConnectionPool):
-    ConnectionCls = _PublicHTTP
+def _pools(http: type[HTTPConnection], https: type[HTTPSConnection]) -> dict[str, Any]:
+    return {
+        "http": type("Pool", (HTTPConnectionPool,), {"ConnectionCls": http}),
+        "https": type("Pool", (HTTPSConnectionPool,), {"ConnectionCls": https}),
+    }
 
 
-class _PublicHTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _PublicHTTPS
+class _Adapter(HTTPAdapter):
+    pools = _pools(_HTTP, _HTTPS)
 
-
-class _PublicAdapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {
-            "http": _PublicHTTPPool,
-            "https": _PublicHTTPSPool,
-        }
+        self.poolmanager.pool_classes_by_scheme = self.pools
+
+
+class _PublicAdapter(_Adapter):
+    pools = _pools(_PublicHTTP, _PublicHTTPS)
 
 
 class PeerSession:
@@ -151,7 +202,7 @@ class PeerSession:
             session = requests.Session()
             session.trust_env = False  # a proxy would look the name up a second time
             session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
-            adapter = HTTPAdapter() if self._allow_private else _PublicAdapter()
+            adapter = _Adapter() if self._allow_private else _PublicAdapter()
             session.mount("http://", adapter)
             session.mount("https://", adapter)
             self._local.session = session
@@ -172,7 +223,6 @@ class PeerSession:
         answered more than is accepted.
         """
         check_url(url.partition("?")[0], allow_private=self._allow_private)
-        deadline = time.monotonic() + timeout
         try:
             with self._session().request(
                 method,
@@ -185,20 +235,16 @@ class PeerSession:
             ) as response:
                 if "Content-Encoding" in response.headers:
                     raise PeerError("encoding-refused")
-                return Answer(
-                    response.status_code, response.headers, self._read(response, deadline)
-                )
-        except requests.RequestException as error:
+                return Answer(response.status_code, response.headers, self._read(response))
+        except (requests.RequestException, HTTPError) as error:
             raise Unreachable("unreachable", type(error).__name__) from error
 
-    def _read(self, response: requests.Response, deadline: float) -> bytes:
+    def _read(self, response: requests.Response) -> bytes:
         body = bytearray()
         while chunk := response.raw.read1(65536):
             body += chunk
             if len(body) > self._max_bytes:
                 raise PeerError("answer-too-large")
-            if time.monotonic() > deadline:
-                raise Unreachable("too-slow")
         return bytes(body)
 
 

@@ -7,6 +7,7 @@ phone's own signature, made anew every few seconds, that it holds the key named 
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from charter import PLAN_CLASSES, Fault
 from shared import jose
 from shared.clock import Clock
 from shared.keys import KeyRing
+from shared.schemas import unstorable
 
 CREDENTIAL_TYP = "dc+sd-jwt"
 KEY_BINDING_TYP = "kb+jwt"
@@ -25,6 +27,8 @@ AUDIENCE = "passerelle:check-in"
 MAX_BYTES = 4096
 FRESH_SECONDS = 90
 MAX_DAYS = 35
+PASS_ID = re.compile("[A-Za-z0-9_-]{16,64}")
+LAST = 1 << 33  # in the year 2242, where times are still times everywhere
 
 UNREADABLE = "pass_malformed"
 
@@ -164,20 +168,24 @@ def _read_claims(unread: Evidence, claims: Mapping[str, Any]) -> tuple[Evidence,
         raise ValueError("claims")
     issued, expires, usable = claims["iat"], claims["exp"], claims.get("nbf")
     times = (issued, expires) if usable is None else (issued, expires, usable)
-    if any(isinstance(t, bool) or not isinstance(t, int) for t in times):
+    if any(isinstance(t, bool) or not isinstance(t, int) or not 0 <= t < LAST for t in times):
         raise ValueError("claims")
     if expires - issued > MAX_DAYS * 86400:
         raise ValueError("claims")
     entry = claims["status"]["status_list"]
     if not isinstance(entry["idx"], int) or entry["idx"] < 0:
         raise ValueError("claims")
+    given_name = claims.get("given_name", "")
+    pass_id = claims["sub"]
+    if not PASS_ID.fullmatch(pass_id) or not isinstance(given_name, str) or unstorable(given_name):
+        raise ValueError("claims")
     phone_key = jose.import_public(claims["cnf"]["jwk"])
     evidence = replace(
         unread,
         issuer=str(claims["iss"]),
-        pass_id=str(claims["sub"]),
+        pass_id=pass_id,
         plan=claims["plan"],
-        given_name=str(claims.get("given_name", ""))[:60],
+        given_name=given_name[:60],
         usable_from=None if usable is None else datetime.fromtimestamp(usable, UTC),
         status_index=entry["idx"],
         status_uri=str(entry["uri"]),

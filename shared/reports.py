@@ -14,7 +14,7 @@ from marshmallow import ValidationError, fields, validate
 from charter import Facts
 from shared.keys import KeyRing
 from shared.passes import MAX_BYTES
-from shared.schemas import WireSchema, text
+from shared.schemas import DecisionSchema, WireSchema, moment, text
 
 TYP = "passerelle-visit+jwt"
 
@@ -40,9 +40,9 @@ class HostFactsSchema(WireSchema):
     paused = fields.Boolean(required=True)
     hours_known = fields.Boolean(load_default=True)
     opening = fields.List(
-        fields.AwareDateTime(), required=True, allow_none=True, validate=validate.Length(equal=2)
+        moment(), required=True, allow_none=True, validate=validate.Length(equal=2)
     )
-    next_opening = fields.AwareDateTime(required=True, allow_none=True)
+    next_opening = moment(required=True, allow_none=True)
     timezone = fields.String(required=True, validate=_known_zone)
     guest_cap = fields.Integer(required=True, validate=validate.Range(0, 10_000))
     capacity = fields.Integer(required=True, allow_none=True, validate=validate.Range(0, 100_000))
@@ -51,18 +51,28 @@ class HostFactsSchema(WireSchema):
     services = fields.List(text(120), required=True, validate=validate.Length(max=60))
 
 
+_decision = DecisionSchema()
+
+
+def _check_decision(value: Mapping[str, Any]) -> None:
+    """Raise ValidationError for a decision that could not be shown; it is kept as it came."""
+    faults = _decision.validate(value)
+    if faults:
+        raise ValidationError(faults)
+
+
 class ReportSchema(WireSchema):
     iss = text(64)
     aud = text(300)
     space = text(64)
     # ``pass`` cannot be a Python attribute name
-    at = fields.AwareDateTime(required=True)
+    at = moment(required=True)
     online = fields.Boolean(required=True)
     host = fields.Nested(HostFactsSchema, required=True)
-    ended_at = fields.AwareDateTime(load_default=None, allow_none=True)
+    ended_at = moment(load_default=None, allow_none=True)
     trust_list_age = fields.Integer(load_default=None, allow_none=True)
     offline_visits = fields.Integer(load_default=0)
-    decision = fields.Dict(load_default=None, allow_none=True)
+    decision = fields.Dict(load_default=None, allow_none=True, validate=_check_decision)
 
 
 ReportSchema._declared_fields["pass"] = fields.String(  # noqa: SLF001

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load, validate
@@ -14,7 +15,7 @@ SPACE_ID = validate.Regexp(
 PASS_ID = validate.Regexp(r"^[A-Za-z0-9_-]{16,64}\Z", error="Not a pass number.")
 
 
-def _unstorable(value: Any) -> bool:
+def unstorable(value: Any) -> bool:
     """NUL cannot be stored everywhere, and half a surrogate pair cannot be encoded."""
     return isinstance(value, str) and (
         "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value)
@@ -22,7 +23,7 @@ def _unstorable(value: Any) -> bool:
 
 
 def _find_unstorable(value: Any) -> Any:
-    if _unstorable(value):
+    if unstorable(value):
         return ["This contains characters that cannot be stored."]
     if isinstance(value, dict):
         faults = {
@@ -35,6 +36,14 @@ def _find_unstorable(value: Any) -> Any:
         faults = {str(i): fault for i, v in enumerate(value) if (fault := _find_unstorable(v))}
         return faults or None
     return None
+
+
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def moment(**kwargs: Any) -> fields.AwareDateTime:
+    """An instant that calendars can reckon with: days can be added to it, and zones applied."""
+    return fields.AwareDateTime(validate=validate.Range(EARLIEST, LATEST), **kwargs)
 
 
 class WireSchema(Schema):

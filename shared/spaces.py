@@ -99,9 +99,11 @@ class PublicationSchema(WireSchema):
 
     iss = text(64)
     iat = fields.Integer(required=True)
-    revision = fields.Integer(required=True, validate=validate.Range(0))
+    revision = fields.Integer(required=True, validate=validate.Range(0, 2**31 - 1))
     name = text(120)
     plans = fields.Dict(
+        keys=fields.String(validate=validate.Length(max=40)),
+        values=fields.Integer(allow_none=True, validate=validate.Range(0, 10_000)),
         load_default=dict,
         metadata={"description": "Half-days a month by plan class; null: no limit at home."},
     )

@@ -19,7 +19,7 @@ from argon2 import PasswordHasher
 from flask import Flask
 from joserfc.jwk import OKPKey
 from sqlalchemy import select, update
-from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from charter import model_sources
 from federation.app import create_app as create_hub
@@ -99,6 +99,15 @@ def codes(answer: requests.Response) -> list[str]:
     return [reason["code"] for reason in answer.json()["decision"]["reasons"]]
 
 
+class _OneRequest(WSGIRequestHandler):
+    """Answers one request a connection, so that ending a server ends whatever it was doing."""
+
+    protocol_version = "HTTP/1.0"
+
+    def log_request(self, *_args: Any) -> None:
+        pass
+
+
 class LocalServer:
     """Serves one application on a port of its own; can be stopped and started again.
 
@@ -123,8 +132,14 @@ class LocalServer:
         assert self.app is not None
         self._socket.listen(128)
         self._server = make_server(
-            "127.0.0.1", self.port, self.app, threaded=True, fd=self._socket.fileno()
+            "127.0.0.1",
+            self.port,
+            self.app,
+            threaded=True,
+            request_handler=_OneRequest,
+            fd=self._socket.fileno(),
         )
+        self._server.daemon_threads = False  # type: ignore[attr-defined] # closing waits for them
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
         )

@@ -14,7 +14,7 @@ ROUNDS, DECISIONS = 7, 20_000
 
 
 def cases(charter: Charter, now: datetime) -> list[Facts]:
-    """Return what doors see most: admitted, back again, alone, and refused for each usual reason."""
+    """Return what doors see most: admitted, back, alone, refused for each usual reason."""
     admitted = Facts(
         plan="resident",
         member_since=(now - timedelta(days=400)).date(),

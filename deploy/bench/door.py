@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +20,7 @@ from sqlalchemy import update
 from charter.hours import WEEKDAYS
 from deploy.bench import load, network, report
 from deploy.bench.load import Measured, percentile
-from deploy.bench.services import Bench, Service, bench, postgres
+from deploy.bench.services import Bench, Hello, Postgres, Service, bench, postgres
 from deploy.demo.processes import ProcessError
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
@@ -52,6 +51,7 @@ class Door:
     node: Service
     token: str
     phones: list[network.Phone]
+    servers: tuple[int, ...]
 
     def scans(self, count: int) -> list[bytes]:
         """Return that many check-ins, of as many people, with codes made now."""
@@ -59,14 +59,18 @@ class Door:
         bodies = [json.dumps({"space": NODE, "pass": text}).encode() for text in shown]
         return [load.post("/api/v1/check-ins", body, self.token) for body in bodies]
 
+    def run(self, count: int, desks: int) -> Measured:
+        return load.run(self.node.port, self.scans(count), desks, 201, self.servers)
 
-def open_door(found: Bench, kind: str, hub_database: str, node_database: str, people: int) -> Door:
+
+def open_door(found: Bench, kind: str, server: Postgres | None, people: int) -> Door:
     """Start hub and node, and bring the node in by the way any node comes in."""
-    hub = found.hub(f"{kind}-hub", hub_database, "FULL")
+    hub = found.hub(f"{kind}-hub", server.new("hub") if server else "", "FULL")
     home_url = f"http://127.0.0.1:{_silent_port()}"
     homes = network.found(hub.app, 1, home_url)
     phones = network.add_phones(hub.app, homes, people)
-    node = found.node(f"{kind}-node", node_database, hub.url, "FULL")
+    database = server.new("node") if server else ""
+    node = found.node(f"{kind}-node", database, hub.url, "FULL")
     with hub.app.app_context():
         now = hub_context().clock.now()
         invitation, _ = enrolment.invite(hub_db.session(), now, NODE, None)
@@ -102,7 +106,8 @@ def open_door(found: Bench, kind: str, hub_database: str, node_database: str, pe
         _keep_status_list(homes[0], people)
         sync.refresh(session, context)
         node_db.engine.dispose()
-    return Door(hub, node, token, phones)
+    servers = (hub.pid, node.pid, server.pid) if server else (hub.pid, node.pid)
+    return Door(hub, node, token, phones, servers)
 
 
 _listening: list[socket.socket] = []
@@ -142,69 +147,61 @@ def main() -> None:
         parser.error(f"at most {GUESTS} people come: fewer scans, please")
     try:
         with bench() as found:
-            hello = found.hello("hello", 1, 8)
+            hello = found.hello(1, 8)
             if options.only != "postgres":
-                _measure(found, "SQLite", "", "", hello, options.scans)
+                _measure(found, "SQLite", None, hello, options.scans)
             if options.only != "sqlite":
                 _on_postgres(found, hello, options.scans)
     except (load.LoadError, ProcessError) as error:
         sys.exit(f"failed: {error}")
 
 
-def _on_postgres(found: Bench, hello: int, scans: int) -> None:
-    with postgres(found.folder) as new_database:
-        if new_database is None:
+def _on_postgres(found: Bench, hello: Hello, scans: int) -> None:
+    with postgres(found.folder) as server:
+        if server is None:
             print("PostgreSQL is left out: install the development requirements.")
             return
         try:
-            databases = new_database("hub"), new_database("node")
-            _measure(found, "PostgreSQL", *databases, hello, scans)
+            _measure(found, "PostgreSQL", server, hello, scans)
         finally:
             found.stop()
 
 
-def _measure(
-    found: Bench, kind: str, hub_database: str, node_database: str, hello: int, scans: int
-) -> None:
-    people = _people(scans)
-    door = open_door(found, kind.lower(), hub_database, node_database, people)
-    port = door.node.port
+def _measure(found: Bench, kind: str, server: Postgres | None, hello: Hello, scans: int) -> None:
+    door = open_door(found, kind.lower(), server, _people(scans))
+    door.run(WARM_UP, 4)
     print(f"{kind}, hub asked")
-    load.run(port, door.scans(WARM_UP), 4, 201)
-    one = _both(hello, port, door.scans(scans), 1)
-    print(f"  server time, one desk: p50 {report.at_most(report.median(one.served), P50_MS)}")
-    print(f"{'':24} p99 {report.at_most(percentile(one.served, 99), P99_MS)}")
-    _both(hello, port, door.scans(scans), DESKS)
+    served = _both(hello, door, scans, 1).served
+    print(f"  server time, one desk: p50 {report.at_most(report.median(served), P50_MS)}")
+    print(f"{'':24} p99 {report.at_most(percentile(served, 99), P99_MS)}")
+    _both(hello, door, scans, DESKS)
 
     print(f"{kind}, hub and home cut off")
     os.killpg(door.hub.pid, signal.SIGSTOP)
     try:
-        first = door.scans(1)
-        started = time.monotonic()
-        load.run(port, first, 1, 201)
-        waited = time.monotonic() - started
-        print(f"  first answer after {report.at_most(waited, FIRST_SECONDS, 's')}")
-        away = _both(hello, port, door.scans(scans), 1)
-        print(f"  server time, one desk: p50 {report.at_most(report.median(away.served), AWAY_P50_MS)}")
-        print(f"{'':24} p99 {percentile(away.served, 99):.2f} ms")
-        _both(hello, port, door.scans(scans), DESKS)
+        first = door.run(1, 1)
+        print(f"  first answer after {report.at_most(first.waited[0] / 1000, FIRST_SECONDS, 's')}")
+        served = _both(hello, door, scans, 1).served
+        print(f"  server time, one desk: p50 {report.at_most(report.median(served), AWAY_P50_MS)}")
+        print(f"{'':24} p99 {percentile(served, 99):.2f} ms")
+        _both(hello, door, scans, DESKS)
     finally:
-        os.killpg(door.hub.pid, signal.SIGKILL)
+        found.kill(f"{kind.lower()}-hub")
     print()
+
+
+def _both(hello: Hello, door: Door, scans: int, connections: int) -> Measured:
+    requests = [load.get("/")] * (8 * scans)
+    limit = load.run(hello.port, requests, connections, 200, (hello.pid,))
+    measured = door.run(scans, connections)
+    desks = "one desk" if connections == 1 else f"{connections} desks"
+    print(report.line(f"hello, {desks}", limit))
+    print(report.line(f"check-ins, {desks}", measured, report.ratio(measured.rate / limit.rate)))
+    return measured
 
 
 def _people(scans: int) -> int:
     return WARM_UP + 1 + 4 * scans
-
-
-def _both(hello: int, port: int, requests: list[bytes], connections: int) -> Measured:
-    limit = load.run(hello, [load.get("/")] * (8 * len(requests)), connections, 200)
-    measured = load.run(port, requests, connections, 201)
-    desks = "one desk" if connections == 1 else f"{connections} desks"
-    print(report.line(f"hello, {desks}", limit))
-    ratio = report.ratio(measured.rate / limit.rate, None, None)
-    print(report.line(f"check-ins, {desks}", measured, ratio))
-    return measured
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ class Measured:
 
     seconds: float = 0.0
     own_cpu: float = 0.0
+    server_cpu: float = 0.0
     waited: list[float] = field(default_factory=list)
     served: list[float] = field(default_factory=list)
 
@@ -44,6 +45,11 @@ class Measured:
     def own_share(self) -> float:
         """Tell how much of one core the generator itself took."""
         return self.own_cpu / self.seconds
+
+    @property
+    def cpu_ms(self) -> float:
+        """Tell how much processor time the servers took for one request, in milliseconds."""
+        return self.server_cpu / len(self.waited) * 1000
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -118,9 +124,18 @@ class _Connection:
             self._socket = None
 
 
-def run(port: int, requests: Sequence[bytes], connections: int, status: int) -> Measured:
-    """Send all requests, so many at once. Raises LoadError for any answer of another status."""
-    measured = Measured()
+def run(
+    port: int,
+    requests: Sequence[bytes],
+    connections: int,
+    status: int,
+    servers: Sequence[int] = (),
+) -> Measured:
+    """Send all requests, so many at once. Raises LoadError for any answer of another status.
+
+    ``servers`` are the process ids whose processor time is to be noted.
+    """
+    measured = Measured(server_cpu=-cpu_seconds(servers))
     waiting: dict[int, _Connection] = {}
     left = iter(requests)
     gc.collect()
@@ -142,6 +157,7 @@ def run(port: int, requests: Sequence[bytes], connections: int, status: int) -> 
                         _next(caller, left, waiting)
             measured.seconds = time.perf_counter() - started
             measured.own_cpu = time.process_time() - cpu
+            measured.server_cpu += cpu_seconds(servers)
         finally:
             for caller in callers:
                 caller.close()
@@ -155,12 +171,12 @@ def _next(caller: _Connection, left: Iterator[bytes], waiting: dict[int, _Connec
         waiting[caller.send(request)] = caller
 
 
-def cpu_seconds(group: int) -> float:
-    """Return the processor time that a process group's living processes have used (Linux)."""
+def cpu_seconds(owners: Sequence[int]) -> float:
+    """Return the processor time used so far by these processes' groups and children (Linux)."""
     ticks = 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             fields = stat.read_text().rpartition(")")[2].split()
-            if int(fields[2]) == group:
+            if int(fields[1]) in owners or int(fields[2]) in owners:
                 ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")

@@ -12,15 +12,15 @@ def median(values: Sequence[float]) -> float:
 
 
 def line(label: str, measured: Measured, after: str = "") -> str:
-    """Return rate, p50 and p99 of what the client saw."""
+    """Return rate, p50 and p99 of what the client saw, and the servers' processor time."""
     waited = measured.waited
     return (
-        f"  {label:34} {measured.rate:7.0f}/s   p50 {median(waited):6.2f}   "
-        f"p99 {percentile(waited, 99):6.2f} ms   {after}"
+        f"  {label:20} {measured.rate:6.0f}/s   p50 {median(waited):7.2f}   "
+        f"p99 {percentile(waited, 99):7.2f}   CPU {measured.cpu_ms:5.2f} ms   {after}"
     )
 
 
-def ratio(value: float, floor: float | None, aim: float | None) -> str:
+def ratio(value: float, floor: float | None = None, aim: float | None = None) -> str:
     """Return a ratio to hello, and whether it reaches floor and aim."""
     if floor is None or aim is None:
         return f"ratio {value:.3f}"

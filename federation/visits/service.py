@@ -7,24 +7,21 @@ last half-day is given once however many doors ask at the same time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, insert, literal_column, or_, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
-from charter import Charter, Facts, Fault, decide, facts_to_json
-from charter.halfdays import half_day_at
+from charter import decide, facts_to_json
 from federation.directory import service as directory
-from federation.directory.models import Node, Space
 from federation.governance import service as governance
-from federation.governance.models import CharterVersion, Signature
 from federation.visits import ledger
-from federation.visits.models import HalfDayLine, Member, Pass, Refusal, Visit
+from federation.visits.case import Case, gather, shown_again
+from federation.visits.models import Member, Refusal, Visit
 from shared import jose
 from shared.clock import Clock
 from shared.db import begin_write
@@ -32,60 +29,6 @@ from shared.passes import Evidence, examine, issuer_of
 from shared.problems import Problem
 from shared.reports import TYP, Report, read_report, visit_id
 
-# A host's clock further off than this is not believed; the hub's own time is used.
-CLOCK_TOLERANCE = timedelta(seconds=90)
-
-# The statements of every visit, made once: made anew, each would be hashed anew. States are
-# written out in them, because an index that holds open visits alone is not used for a parameter.
-_OPEN: ColumnElement[bool] = Visit.state == literal_column("'open'")
-_Host, _Home = aliased(Node), aliased(Node)
-_HostSigned, _HomeSigned = aliased(Signature), aliased(Signature)
-_STANDING = (
-    select(
-        CharterVersion.version,
-        CharterVersion.sha256,
-        Space.id.label("space"),
-        _Host.state.label("host_state"),
-        _HostSigned.version.label("host_signed"),
-        _Home.state.label("home_state"),
-        _Home.plans.label("home_plans"),
-        _HomeSigned.version.label("home_signed"),
-    )
-    .select_from(CharterVersion)
-    .outerjoin(_Host, _Host.id == bindparam("host"))
-    .outerjoin(Space, and_(Space.id == bindparam("space"), Space.node_id == _Host.id))
-    .outerjoin(_Home, _Home.id == bindparam("home"))
-    .outerjoin(
-        _HostSigned,
-        and_(_HostSigned.node_id == _Host.id, _HostSigned.version == CharterVersion.version),
-    )
-    .outerjoin(
-        _HomeSigned,
-        and_(_HomeSigned.node_id == _Home.id, _HomeSigned.version == CharterVersion.version),
-    )
-    .where(CharterVersion.state == literal_column("'in_force'"))
-)
-# The same for a pass that is known, with its member's row locked.
-_CASE = (
-    _STANDING.add_columns(Pass.status, Member.id.label("member_id"), Member.member_since)
-    .join(Pass, and_(Pass.node_id == _Home.id, Pass.id == bindparam("pass_id")))
-    .join(Member, Member.id == Pass.member_id)
-    .with_for_update(of=Member)
-)
-_VISITS = select(
-    Visit.id, Visit.member_id, Visit.proof, Visit.space_id, Visit.state, Visit.started_at
-).where(or_(Visit.proof == bindparam("proof"), and_(Visit.member_id == bindparam("member"), _OPEN)))
-_USED = (
-    select(
-        HalfDayLine.space_id,
-        HalfDayLine.day,
-        HalfDayLine.half,
-        func.sum(HalfDayLine.quantity),
-        func.max(HalfDayLine.occurrence),
-    )
-    .where(HalfDayLine.member_id == bindparam("member"), HalfDayLine.month == bindparam("month"))
-    .group_by(HalfDayLine.space_id, HalfDayLine.day, HalfDayLine.half)
-)
 _ADD_VISIT = insert(Visit.__table__)
 
 
@@ -108,17 +51,24 @@ def read(
 
     What is wrong with the pass is no error: it is among the evidence. Nothing is locked meanwhile.
     """
+    found = _taken_apart(token)
+    keys = directory.Keys(session, node_id, issuer_of(found.claims.get("pass")) if found else None)
+    keys.check_active(node_id)
     try:
-        found = jose.read_unverified(token)
-        keys = directory.Keys(session, node_id, issuer_of(found.claims.get("pass")))
-        keys.check_active(node_id)
-        claims = jose.verify(found, keys.find_key_of(node_id), TYP).claims
+        claims = jose.verify(found or token, keys.find_key_of(node_id), TYP).claims
     except jose.TokenFault as fault:
         raise Problem("proof-invalid", fault.detail) from None
     report = read_report(claims)
     if report.host != node_id or report.audience != hub_url:
         raise Problem("proof-invalid", "iss or aud is another")
     return report, examine(report.shown, keys.issuer_key, clock)
+
+
+def _taken_apart(token: str) -> jose.Token | None:
+    try:
+        return jose.read_unverified(token)
+    except jose.TokenFault:
+        return None
 
 
 def record(
@@ -142,35 +92,19 @@ def preview(
     """Return the decision that ``record`` would take; nothing is recorded."""
     begin_write(session)
     try:
-        case = _gather(session, clock, report, evidence)
+        case = gather(session, clock, report, evidence)
         return decide(case.charter, case.facts, case.at).to_json("fr")
     finally:
         session.rollback()
-
-
-@dataclass(slots=True)
-class _Case:
-    """Everything known about one report, under the member's lock.
-
-    ``counted`` holds this month's half-days: (space, day, half) → (quantity, last occurrence).
-    """
-
-    charter: Charter
-    facts: Facts
-    at: datetime
-    member_id: int | None = None
-    existing: Visit | None = None
-    elsewhere: Visit | None = None
-    counted: ledger.Counted = field(default_factory=dict)
 
 
 def _record(
     session: Session, clock: Clock, report: Report, evidence: Evidence, token: str
 ) -> Outcome:
     begin_write(session)
-    case = _gather(session, clock, report, evidence)
+    case = gather(session, clock, report, evidence)
     decision = decide(case.charter, case.facts, case.at)
-    if case.existing is not None and not _shown_again(case, report):
+    if case.existing is not None and not shown_again(case, report):
         outcome = Outcome("already", case.existing.decision, case.existing)
         session.commit()
         return outcome
@@ -186,12 +120,7 @@ def _record(
     return Outcome("recorded", stored, visit)
 
 
-def _shown_again(case: _Case, report: Report) -> bool:
-    """A code whose visit is over does not open it again, unless a host is only late to report."""
-    return report.online and case.existing is not None and case.existing.state != "open"
-
-
-def _refuse(session: Session, clock: Clock, case: _Case, decision: dict[str, Any]) -> Outcome:
+def _refuse(session: Session, clock: Clock, case: Case, decision: dict[str, Any]) -> Outcome:
     """Undo what was tried, and keep the reasons, without the person."""
     facts = case.facts
     session.rollback()
@@ -209,137 +138,10 @@ def _refuse(session: Session, clock: Clock, case: _Case, decision: dict[str, Any
     return Outcome("refused", decision)
 
 
-def _gather(session: Session, clock: Clock, report: Report, evidence: Evidence) -> _Case:
-    now = clock.now()
-    at = now if report.online and abs(report.at - now) > CLOCK_TOLERANCE else report.at
-    if not report.online:
-        at = min(at, now)
-    row = _read_case(session, now, report, evidence)
-    charter = _charter(session, row)
-    if row is None or row.space is None:
-        raise Problem("validation", errors={"space": ["This node has no such space."]})
-    known: dict[str, Any] = {
-        "faults": evidence.faults,
-        "used_host": None,
-        "used_network": None,
-        "host_state": row.host_state,
-        "host_signed": row.host_signed,
-    }
-    case = _Case(charter, report.facts, at)
-    if hasattr(row, "member_id"):
-        case.member_id = row.member_id
-        if row.status != "valid":
-            known["faults"] += (Fault(f"pass_{row.status}"),)
-        plan_half_days = row.home_plans.get(evidence.plan)
-        known |= {
-            "plan": evidence.plan,
-            "usable_from": evidence.usable_from,
-            "member_since": row.member_since,
-            "home": evidence.issuer,
-            "home_state": row.home_state,
-            "home_signed": row.home_signed,
-            "home_half_days": plan_half_days if isinstance(plan_half_days, int) else None,
-        }
-        known["faults"] += _find_visits(session, case, report, evidence, known["faults"])
-        known |= _usage(session, case, now)
-    case.facts = replace(report.facts, **known)
-    return case
-
-
-def _read_case(session: Session, now: datetime, report: Report, evidence: Evidence) -> Any:
-    """Return what is on record: charter, host and space; with the member, when there is a pass.
-
-    Her row is then locked. A pass that was not announced yet stands for its owner.
-    """
-    connection = session.connection()
-    wanted = {"host": report.host, "space": report.space, "home": evidence.issuer}
-    if evidence.issuer is None or evidence.pass_id is None:
-        return connection.execute(_STANDING, wanted).first()
-    of_pass = {**wanted, "pass_id": evidence.pass_id}
-    found = connection.execute(_CASE, of_pass).first()
-    if found is None:
-        found = connection.execute(_STANDING, wanted).first()
-        if found is not None and found.home_state is not None:
-            _add_stand_in(session, now, evidence.issuer, evidence.pass_id)
-            found = connection.execute(_CASE, of_pass).first()
-    return found
-
-
-def _add_stand_in(session: Session, now: datetime, home_id: str, pass_id: str) -> None:
-    member = Member(node_id=home_id, reference=f"pass:{pass_id}", member_since=None)
-    session.add(member)
-    session.flush()
-    session.add(
-        Pass(node_id=home_id, id=pass_id, member_id=member.id, status="valid", changed_at=now)
-    )
-    session.flush()
-
-
-_charters: dict[tuple[str, str], Charter] = {}
-
-
-def _charter(session: Session, head: Any) -> Charter:
-    """Return the charter in force, read once for each hash. Raises Problem when there is none."""
-    if head is None:
-        return governance.in_force(session)
-    key = (head.version, head.sha256)
-    if key not in _charters:
-        _charters[key] = governance.in_force(session)
-    return _charters[key]
-
-
-def _find_visits(
-    session: Session,
-    case: _Case,
-    report: Report,
-    evidence: Evidence,
-    faults: tuple[Fault, ...],
-) -> tuple[Fault, ...]:
-    """Find this visit if it is known, and where else the person is; tell if the code was used."""
-    wanted = {"proof": evidence.proof, "member": case.member_id}
-    rows = session.connection().execute(_VISITS, wanted).all()
-    if not rows:
-        return ()
-    this = visit_id(evidence.proof, report.space)
-    existing = this if any(row.id == this for row in rows) else None
-    elsewhere = None
-    for row in rows:
-        if row.member_id == case.member_id and row.state == "open":
-            if row.space_id != report.space:
-                elsewhere = row.id
-            elif existing is None and not faults:
-                existing = row.id
-    case.existing = session.get(Visit, existing) if existing else None
-    case.elsewhere = session.get(Visit, elsewhere) if elsewhere else None
-    used = any(row.proof == evidence.proof and row.space_id != report.space for row in rows)
-    return (Fault("pass_replayed"),) if used or _shown_again(case, report) else ()
-
-
-def _usage(session: Session, case: _Case, now: datetime) -> dict[str, Any]:
-    """Count the month's half-days; what an open visit elsewhere has used so far is included."""
-    if case.elsewhere is not None and case.elsewhere.started_at <= case.at:
-        _close(session, case.charter, case.elsewhere, case.at, now)
-    zone = ZoneInfo(case.facts.timezone)
-    here = half_day_at(case.at, zone, case.charter.rules.opening_hours.split)
-    wanted = {"member": case.member_id, "month": here.month}
-    case.counted = {
-        (space, day, half): (quantity, occurrence)
-        for space, day, half, quantity, occurrence in session.connection().execute(_USED, wanted)
-    }
-    space_id = case.facts.space
-    return {
-        "used_network": sum(quantity for quantity, _ in case.counted.values()),
-        "used_host": sum(
-            quantity for (space, _, _), (quantity, _) in case.counted.items() if space == space_id
-        ),
-        "counted_already": case.counted.get((space_id, here.day, here.half), (0, 0))[0] > 0,
-    }
-
-
 def _add_visit(
     session: Session,
     clock: Clock,
-    case: _Case,
+    case: Case,
     report: Report,
     evidence: Evidence,
     token: str,
@@ -348,10 +150,8 @@ def _add_visit(
 ) -> Any:
     now = clock.now()
     started = case.at
-    ended = max(started, report.ended_at) if report.ended_at else None
+    ended = max(started, min(report.ended_at, now)) if report.ended_at else None
     later = case.elsewhere if case.elsewhere and case.elsewhere.started_at > started else None
-    if later is not None and ended is None:
-        ended = later.started_at
     visit = SimpleNamespace(
         id=visit_id(evidence.proof, report.space),
         member_id=case.member_id,
@@ -374,18 +174,13 @@ def _add_visit(
         recorded_at=now,
         changed_at=now,
     )
+    if later is not None and ended is None:
+        ended = max(started, min(later.started_at, ledger.closing(visit)))
+        visit.state, visit.ended_at = "closed", ended
     session.connection().execute(_ADD_VISIT, vars(visit))
     # A visit that goes on touches the half-day it began in, and no other month's.
     ledger.count(session, case.charter, visit, ended or started, None if ended else case.counted)
     return visit
-
-
-def _close(session: Session, charter: Charter, visit: Visit, at: datetime, now: datetime) -> None:
-    visit.state = "closed"
-    visit.ended_at = max(at, visit.started_at)
-    visit.changed_at = now
-    session.flush()
-    ledger.count(session, charter, visit, visit.ended_at)
 
 
 def _locked_visit(session: Session, host_id: str, visit_id_: str) -> Visit:
@@ -405,7 +200,7 @@ def check_out(session: Session, clock: Clock, host_id: str, visit_id_: str, at: 
     visit = _locked_visit(session, host_id, visit_id_)
     if visit.state == "open":
         now = clock.now()
-        _close(session, governance.in_force(session), visit, min(at, now), now)
+        ledger.close(session, governance.in_force(session), visit, min(at, now), now)
     session.commit()
     return visit
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from charter import Facts, Fault
@@ -13,7 +13,6 @@ from charter.halfdays import half_day_at, half_days
 from node.context import Node
 from node.desk.models import Visit
 from node.desk.scan import Scan
-from node.spaces import service as spaces
 from node.sync import service as sync
 from shared import status
 
@@ -23,14 +22,13 @@ def facts_alone(session: Session, node: Node, scan: Scan) -> Facts:
     facts = replace(scan.facts, online=False, used_network=None)
     if scan.evidence.issuer is None or scan.evidence.pass_id is None:
         return facts
-    facts = with_home(session, node, scan, facts)
+    facts = with_home(scan, facts)
     return _with_local_usage(session, scan, _with_status(session, node, scan, facts))
 
 
-def with_home(session: Session, node: Node, scan: Scan, facts: Facts) -> Facts:
+def with_home(scan: Scan, facts: Facts) -> Facts:
     """Add what the trust list says of the home."""
-    known = sync.network(session, node)
-    entry = known.trust.nodes.get(scan.evidence.issuer or "") if known else None
+    entry = scan.network.trust.nodes.get(scan.evidence.issuer or "")
     if entry is None:
         return facts
     plan_half_days = entry.get("plans", {}).get(scan.evidence.plan)
@@ -44,11 +42,17 @@ def with_home(session: Session, node: Node, scan: Scan, facts: Facts) -> Facts:
 
 def _with_status(session: Session, node: Node, scan: Scan, facts: Facts) -> Facts:
     """Look the pass up in its home's list. No list that holds: nothing can be verified."""
-    known = sync.network(session, node)
     home, index = scan.evidence.issuer, scan.evidence.status_index
-    if known is None or home is None or index is None:
+    if home is None or index is None:
         return facts
-    found = sync.status_list(session, node, known.trust, home, ask=True)
+    found = sync.status_list(
+        session,
+        node,
+        scan.network.trust,
+        home,
+        ask=True,
+        timeout=sync.STATUS_AT_DOOR_SECONDS,
+    )
     if found is None:
         return replace(facts, trust_list_age=None)
     try:
@@ -63,23 +67,29 @@ def _with_status(session: Session, node: Node, scan: Scan, facts: Facts) -> Fact
     return facts
 
 
+_LATELY = select(Visit.space_id, Visit.delivered, Visit.started_at, Visit.ended_at).where(
+    Visit.home_id == bindparam("home"),
+    Visit.pass_id == bindparam("of_pass"),
+    Visit.state.in_(("open", "closed")),
+    Visit.started_at >= bindparam("since"),
+)
+
+
 def _with_local_usage(session: Session, scan: Scan, facts: Facts) -> Facts:
     """Count this pass's half-days here this month, and its visits that the hub has not heard of."""
-    zone = spaces.schedule(scan.space, scan.now.date()).zone
+    zone = scan.schedule.zone
     split = scan.charter.rules.opening_hours.split
     here = half_day_at(scan.now, zone, split)
-    since = scan.now - timedelta(days=32)
-    query = select(Visit).where(
-        Visit.home_id == scan.evidence.issuer,
-        Visit.pass_id == scan.evidence.pass_id,
-        Visit.state.in_(("open", "closed")),
-        Visit.started_at >= since,
-    )
+    wanted = {
+        "home": scan.evidence.issuer,
+        "of_pass": scan.evidence.pass_id,
+        "since": scan.now - timedelta(days=32),
+    }
     used, budget = set(), 0
-    for visit in session.scalars(query):
+    for visit in session.connection().execute(_LATELY, wanted):
         if not visit.delivered:
             budget += 1
-        if visit.space_id == scan.space.id:
+        if visit.space_id == scan.space_id:
             used.update(
                 half_days(visit.started_at, visit.ended_at or visit.started_at, zone, split)
             )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, bindparam, delete, func, insert, literal_column, or_, select
 from sqlalchemy.orm import Session
 
 from node.desk.models import Visit
 from node.desk.scan import Scan
-from node.spaces import service as spaces
 from node.spaces.models import Space
 from shared.db import begin_write
 
@@ -25,28 +26,90 @@ HOLD_WAIT_SECONDS = 2.0
 HOLD_POLL_SECONDS = 0.02
 
 
+# The statements of every scan, made once. States are written out in them: an index that holds
+# open visits alone is not used for a parameter.
+_LOCK = select(Space.id).where(Space.id == bindparam("space")).with_for_update()
+_PRESENT = (
+    select(Visit.state, Visit.local, func.count())
+    .where(
+        Visit.space_id == bindparam("space"),
+        Visit.state.in_((literal_column("'open'"), literal_column("'held'"))),
+        or_(Visit.state == literal_column("'open'"), Visit.held_until > bindparam("now")),
+    )
+    .group_by(Visit.state, Visit.local)
+)
+_HERS = select(Visit.__table__).where(
+    or_(
+        Visit.id == bindparam("visit"),
+        Visit.proof == bindparam("shown"),
+        and_(
+            Visit.state == literal_column("'open'"),
+            Visit.home_id == bindparam("home"),
+            Visit.pass_id == bindparam("of_pass"),
+        ),
+    )
+)
+_ADD = insert(Visit.__table__)
+
+
+def lock(session: Session, scan: Scan) -> None:
+    """Start writing under the space's row, the lock under which places are given."""
+    begin_write(session)
+    session.connection().execute(_LOCK, {"space": scan.space_id}).one()
+
+
+@dataclass(frozen=True, slots=True)
+class Hers:
+    """What is known of the person of a scan: this very visit, and the one she is in the middle of.
+
+    ``shown`` tells whether this very code was used here, at any of our spaces.
+    """
+
+    this: Any
+    open_here: Any
+    shown: bool
+
+
+def hers(session: Session, scan: Scan) -> Hers:
+    wanted = {
+        "visit": scan.id,
+        "shown": scan.evidence.proof,
+        "home": scan.evidence.issuer,
+        "of_pass": scan.evidence.pass_id,
+    }
+    rows = session.connection().execute(_HERS, wanted).all()
+    return Hers(
+        this=next((row for row in rows if row.id == scan.id), None),
+        open_here=next((row for row in rows if _is_hers_here(row, scan)), None),
+        shown=any(row.proof == scan.evidence.proof and row.state != "held" for row in rows),
+    )
+
+
+def _is_hers_here(row: Any, scan: Scan) -> bool:
+    whose = (row.home_id, row.pass_id)
+    return bool(
+        scan.evidence.pass_id
+        and row.state == "open"
+        and row.space_id == scan.space_id
+        and whose == (scan.evidence.issuer, scan.evidence.pass_id)
+    )
+
+
 def _present(session: Session, space_id: str, now: datetime) -> tuple[int, int, int]:
     """Return how many are here: guests, guests being decided, own members."""
-    query = (
-        select(Visit.state, Visit.local, func.count())
-        .where(
-            Visit.space_id == space_id,
-            or_(Visit.state == "open", and_(Visit.state == "held", Visit.held_until > now)),
-        )
-        .group_by(Visit.state, Visit.local)
-    )
-    counts = {(row[0], row[1]): row[2] for row in session.execute(query)}
+    rows = session.connection().execute(_PRESENT, {"space": space_id, "now": now})
+    counts = {(row[0], row[1]): row[2] for row in rows}
     own = sum(count for (_, local), count in counts.items() if local)
     return counts.get(("open", False), 0), counts.get(("held", False), 0), own
 
 
-def count_present(session: Session, scan: Scan) -> tuple[bool, bool]:
+def count_present(session: Session, scan: Scan, person: Hers) -> tuple[bool, bool]:
     """Set who is here among the facts; return whether a place is free, and whether one is held.
 
     The person herself is not counted: she may be here already.
     """
-    here, held, own = _present(session, scan.space.id, scan.now)
-    if open_visit(session, scan) is not None:
+    here, held, own = _present(session, scan.space_id, scan.now)
+    if person.open_here is not None:
         here -= 1
     scan.facts = replace(scan.facts, guests_present=here + held, people_present=here + held + own)
     rule, capacity = scan.charter.rules.guest_cap, scan.facts.capacity
@@ -55,35 +118,19 @@ def count_present(session: Session, scan: Scan) -> tuple[bool, bool]:
     return free, held > 0
 
 
-def open_visit(session: Session, scan: Scan) -> Visit | None:
-    """Return the open visit of this very pass at this space."""
-    query = select(Visit).where(
-        Visit.state == "open",
-        Visit.home_id == scan.evidence.issuer,
-        Visit.pass_id == scan.evidence.pass_id,
-        Visit.space_id == scan.space.id,
-    )
-    return session.scalar(query) if scan.evidence.pass_id else None
-
-
 def hold(session: Session, scan: Scan) -> None:
     """Keep a place while the hub decides. A place that another scan holds is waited for."""
     deadline = time.monotonic() + HOLD_WAIT_SECONDS
-    space_id = scan.space.id
     while True:
-        begin_write(session)
-        # The space's row is the lock under which places are given.
-        scan.space = session.scalars(
-            select(Space).where(Space.id == space_id).with_for_update()
-        ).one()
-        free, others_held = count_present(session, scan)
+        lock(session, scan)
+        person = hers(session, scan)
+        free, others_held = count_present(session, scan, person)
         if free or not others_held or time.monotonic() > deadline:
             break
         session.rollback()
         time.sleep(HOLD_POLL_SECONDS)
-    if free and session.get(Visit, scan.id) is None and open_visit(session, scan) is None:
-        visit = new_visit(session, scan, "held")
-        visit.held_until = scan.now + HOLD
+    if free and person.this is None and person.open_here is None:
+        add_visit(session, scan, "held", held_until=scan.now + HOLD)
         scan.held = True
     session.commit()
 
@@ -91,28 +138,41 @@ def hold(session: Session, scan: Scan) -> None:
 def release(session: Session, scan: Scan) -> None:
     if scan.held:
         begin_write(session)
-        visit = session.get(Visit, scan.id)
-        if visit is not None and visit.state == "held":
-            session.delete(visit)
+        drop_hold(session, scan)
         session.commit()
 
 
-def new_visit(session: Session, scan: Scan, state: str) -> Visit:
-    """Add the visit that a scan makes, to the caller's transaction."""
-    today = scan.now.date()
-    visit = Visit(
-        id=scan.id,
-        space_id=scan.space.id,
-        home_id=scan.evidence.issuer,
-        pass_id=scan.evidence.pass_id,
-        given_name=scan.evidence.given_name or "",
-        plan=scan.evidence.plan or "",
-        proof=scan.evidence.proof,
-        state=state,
-        started_at=scan.now,
-        closes_at=spaces.schedule(scan.space, today).closing_after(scan.now),
-        charter=scan.charter.version,
-        decision={},
+_DROP = delete(Visit).where(Visit.id == bindparam("visit"), Visit.state == literal_column("'held'"))
+
+
+def drop_hold(session: Session, scan: Scan) -> None:
+    """Take back the place that was kept for this scan, in the caller's transaction."""
+    session.connection().execute(_DROP, {"visit": scan.id})
+
+
+def add_visit(session: Session, scan: Scan, state: str, **more: Any) -> SimpleNamespace:
+    """Add the visit that a scan makes, to the caller's transaction; returns its columns."""
+    visit = SimpleNamespace(
+        **{
+            "id": scan.id,
+            "space_id": scan.space_id,
+            "home_id": scan.evidence.issuer,
+            "pass_id": scan.evidence.pass_id,
+            "given_name": scan.evidence.given_name or "",
+            "plan": scan.evidence.plan or "",
+            "proof": scan.evidence.proof,
+            "local": False,
+            "state": state,
+            "online": True,
+            "delivered": True,
+            "started_at": scan.now,
+            "ended_at": None,
+            "closes_at": scan.schedule.closing_after(scan.now),
+            "held_until": None,
+            "charter": scan.charter.version,
+            "decision": {},
+            **more,
+        }
     )
-    session.add(visit)
+    session.connection().execute(_ADD, vars(visit))
     return visit

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
+import orjson
 from marshmallow import ValidationError
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from charter import Charter, Facts
+from charter.hours import Schedule
 from node.context import Node
 from node.spaces import service as spaces
 from node.spaces.models import Space
@@ -28,22 +31,44 @@ REFRESH_AFTER_SECONDS = 2
 class Scan:
     """One scan at one space, as far as the node itself knows."""
 
-    space: Space
     shown: str
     now: datetime
     evidence: Evidence
     facts: Facts
-    charter: Charter
+    schedule: Schedule
+    network: sync.Network
     held: bool = False
 
     @property
+    def space_id(self) -> str:
+        return self.facts.space
+
+    @property
+    def charter(self) -> Charter:
+        return self.network.charter
+
+    @property
     def id(self) -> str:
-        return visit_id(self.evidence.proof, self.space.id)
+        return visit_id(self.evidence.proof, self.space_id)
 
 
-def find_space(session: Session, space_id: str) -> Space:
-    """Return the space a request names. Raises ValidationError."""
-    space = session.get(Space, space_id)
+# The columns that a door looks at; rooms and prices are for the page.
+_SPACE = select(
+    Space.id,
+    Space.timezone,
+    Space.week,
+    Space.closings,
+    Space.closed_on_holidays,
+    Space.paused,
+    Space.guest_cap,
+    Space.capacity,
+    Space.services,
+).where(Space.id == bindparam("space"))
+
+
+def find_space(session: Session, space_id: str) -> Any:
+    """Return the space a request names, as a row. Raises ValidationError."""
+    space = session.connection().execute(_SPACE, {"space": space_id}).first()
     if space is None:
         raise ValidationError({"space": ["This node has no such space."]})
     return space
@@ -79,23 +104,37 @@ def _read(session: Session, node: Node, space_id: str, shown: str) -> Scan:
         return known.trust.issuer_key(issuer, kid)
 
     now = node.clock.now()
-    document = spaces.document(space, now.date(), node.url)
-    facts = Facts(
-        host=host,
-        online=not node.hub.away,
-        **host_facts(document, spaces.schedule(space, now.date()), now),
-    )
+    schedule = _schedule(space, now.date())
     evidence = examine(shown, key, node.clock)
-    facts = replace(facts, faults=evidence.faults, plan=evidence.plan, home=evidence.issuer)
-    facts = replace(facts, usable_from=evidence.usable_from)
     entry = known.trust.nodes.get(host, {})
-    facts = replace(
-        facts,
+    facts = Facts(
+        faults=evidence.faults,
+        plan=evidence.plan,
+        usable_from=evidence.usable_from,
+        home=evidence.issuer,
+        host=host,
         host_state=entry.get("state", "connected"),
         host_signed=entry.get("charter"),
+        online=not node.hub.away,
         trust_list_age=int((node.clock.real() - known.fetched_at).total_seconds()),
+        **host_facts(space._mapping, schedule, now),  # noqa: SLF001 - a row's public name for it
     )
-    return Scan(space, shown.strip(), now, evidence, facts, known.charter)
+    return Scan(shown.strip(), now, evidence, facts, schedule, known)
+
+
+_schedules: dict[bytes, Schedule] = {}
+_SCHEDULES_KEPT = 256
+
+
+def _schedule(space: Any, today: date) -> Schedule:
+    """Return a space's hours. Holidays take long to work out: once for the same hours and day."""
+    hours = (space.timezone, space.week, space.closings, space.closed_on_holidays, today)
+    key = orjson.dumps(hours)
+    if key not in _schedules:
+        if len(_schedules) >= _SCHEDULES_KEPT:
+            _schedules.clear()
+        _schedules[key] = spaces.schedule(space, today)
+    return _schedules[key]
 
 
 def report(node: Node, scan: Scan, decision: Mapping[str, Any] | None = None) -> str:

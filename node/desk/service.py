@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, case, literal_column, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -22,10 +22,9 @@ from node.context import Node
 from node.desk.alone import facts_alone, with_home
 from node.desk.models import Refusal, Visit
 from node.desk.outgoing import TOPIC_VISIT
-from node.desk.places import count_present, hold, new_visit, open_visit, release
+from node.desk.places import add_visit, count_present, drop_hold, hers, hold, lock, release
 from node.desk.scan import Scan, read_fresh, report
 from node.passes import service as passes
-from node.spaces.models import Space
 from node.sync import service as sync
 from shared.db import begin_write
 from shared.http import Answer, PeerError, Unreachable
@@ -35,11 +34,14 @@ from shared.problems import Problem
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``kind`` is admitted, already or refused; a refused one has no visit."""
+    """``kind`` is admitted, already or refused; a refused one has no visit.
+
+    ``visit`` has a visit's columns as attributes.
+    """
 
     kind: str
     decision: Mapping[str, Any]
-    visit: Visit | None = None
+    visit: Any = None
 
 
 def check_in(session: Session, node: Node, space_id: str, shown: str) -> Outcome:
@@ -74,7 +76,7 @@ def preview(session: Session, node: Node, space_id: str, shown: str) -> Mapping[
     if scan.evidence.issuer == scan.facts.host:
         scan.facts = _own_facts(session, scan)
         return _would_say(session, scan)
-    count_present(session, scan)
+    count_present(session, scan, hers(session, scan))
     session.rollback()
     body = {"report": report(node, scan)}
     try:
@@ -96,9 +98,6 @@ def _unreadable(evidence: Evidence) -> bool:
     return any(fault.code == UNREADABLE for fault in evidence.faults)
 
 
-# Places
-
-
 # Answers
 
 
@@ -106,7 +105,7 @@ def _follow(session: Session, node: Node, scan: Scan, answer: Answer) -> Outcome
     """Note here what the hub decided."""
     document = answer.json()
     if answer.status in (200, 201):
-        visit = _note(session, node, scan, document["visit"], document["decision"])
+        visit = _note(session, scan, document["visit"], document["decision"])
         kind = "admitted" if answer.status == 201 else "already"
         return Outcome(kind, visit.decision, visit)
     release(session, scan)
@@ -120,65 +119,69 @@ def _told(session: Session, node: Node, scan: Scan, answer: Answer) -> Mapping[s
         found: Mapping[str, Any] = document["decision"]
         return found
     if document.get("type", "").endswith("/node-suspended"):
-        facts = replace(with_home(session, node, scan, scan.facts), host_state="suspended")
+        facts = replace(with_home(scan, scan.facts), host_state="suspended")
         return decide(scan.charter, facts, scan.now).to_json("fr")
     raise Problem("hub-unreachable", document.get("detail") or document.get("title"))
 
 
-def _note(
-    session: Session, node: Node, scan: Scan, told: Mapping[str, Any], decision: Any
-) -> Visit:
+def _note(session: Session, scan: Scan, told: Mapping[str, Any], decision: Any) -> Any:
     """Write down a visit as the hub has it; the person's other visits here are over.
 
     When the same visit is being noted at the same moment, the other's row is the one.
     """
-    space_id = scan.space.id
     try:
-        visit = _write_note(session, node, scan, told, decision)
-        session.commit()
+        visit = _write_note(session, scan, told, decision)
     except IntegrityError:
         session.rollback()
-        scan.space = session.get_one(Space, space_id)
-        visit = _write_note(session, node, scan, told, decision)
-        session.commit()
+        visit = _write_note(session, scan, told, decision)
+    session.commit()
     return visit
 
 
-def _write_note(
-    session: Session, node: Node, scan: Scan, told: Mapping[str, Any], decision: Any
-) -> Visit:
-    space_id = scan.space.id
-    begin_write(session)
-    scan.space = session.scalars(select(Space).where(Space.id == space_id).with_for_update()).one()
+_BY_ID = select(Visit.__table__).where(Visit.id == bindparam("visit"))
+_CHANGE = update(Visit.__table__).where(Visit.id == bindparam("visit")).returning(Visit.__table__)
+_OPEN = _CHANGE.where(Visit.state == literal_column("'held'"))
+
+
+def _write_note(session: Session, scan: Scan, told: Mapping[str, Any], decision: Any) -> Any:
+    lock(session, scan)
+    connection = session.connection()
     started = datetime.fromisoformat(told["started_at"])
     _leave_elsewhere(session, scan, started, except_id=told["id"])
-    visit = session.get(Visit, told["id"])
     if told["id"] != scan.id:
-        own = session.get(Visit, scan.id)
-        if own is not None and own.state == "held":
-            session.delete(own)
-    if visit is None:
-        visit = new_visit(session, scan, "open")
-        visit.id = told["id"]
-    if visit.state == "held":
-        visit.state, visit.held_until = "open", None
-    if not visit.decision:
-        visit.decision = dict(decision)
-        visit.online, visit.started_at = bool(told["online"]), started
-    session.flush()
-    return visit
+        drop_hold(session, scan)
+    of_visit = {"visit": told["id"]}
+    noted = {"decision": dict(decision), "online": bool(told["online"]), "started_at": started}
+    held = {**of_visit, **noted, "state": "open", "held_until": None}
+    found = connection.execute(_OPEN, held).first() or connection.execute(_BY_ID, of_visit).first()
+    if found is None:
+        return add_visit(session, scan, "open", **{"id": told["id"], **noted})
+    if not found.decision:
+        return connection.execute(_CHANGE, {**of_visit, **noted}).one()
+    return found
+
+
+_AT = bindparam("at", type_=Visit.started_at.type)
+_LEAVE = (
+    update(Visit)
+    .where(
+        Visit.state == literal_column("'open'"),
+        Visit.home_id == bindparam("home"),
+        Visit.pass_id == bindparam("of_pass"),
+        Visit.id != bindparam("but"),
+    )
+    .values(state="closed", ended_at=case((Visit.started_at > _AT, Visit.started_at), else_=_AT))
+)
 
 
 def _leave_elsewhere(session: Session, scan: Scan, at: datetime, except_id: str) -> None:
-    query = select(Visit).where(
-        Visit.state == "open",
-        Visit.home_id == scan.evidence.issuer,
-        Visit.pass_id == scan.evidence.pass_id,
-        Visit.id != except_id,
-    )
-    for other in session.scalars(query):
-        other.state, other.ended_at = "closed", max(at, other.started_at)
-    session.flush()
+    wanted = {
+        "home": scan.evidence.issuer,
+        "of_pass": scan.evidence.pass_id,
+        "but": except_id,
+        "at": at,
+    }
+    session.connection().execute(_LEAVE, wanted)
 
 
 def _refuse(session: Session, node: Node, scan: Scan, decision: Decision) -> Outcome:
@@ -208,9 +211,7 @@ def _own_facts(session: Session, scan: Scan) -> Facts:
 
 def _admit_own(session: Session, node: Node, scan: Scan) -> Outcome:
     """Check one of our own members in: for presence, not for the account."""
-    space_id = scan.space.id
-    begin_write(session)
-    scan.space = session.scalars(select(Space).where(Space.id == space_id).with_for_update()).one()
+    lock(session, scan)
     scan.facts = _own_facts(session, scan)
     known, decision = _weigh(session, scan)
     if known is not None:
@@ -220,22 +221,21 @@ def _admit_own(session: Session, node: Node, scan: Scan) -> Outcome:
         session.rollback()
         return _refuse(session, node, scan, decision)
     _leave_elsewhere(session, scan, scan.now, scan.id)
-    visit = new_visit(session, scan, "open")
-    visit.local, visit.decision = True, decision.to_json("fr")
+    visit = add_visit(session, scan, "open", local=True, decision=decision.to_json("fr"))
     session.commit()
     return Outcome("admitted", visit.decision, visit)
 
 
-def _weigh(session: Session, scan: Scan) -> tuple[Visit | None, Decision]:
+def _weigh(session: Session, scan: Scan) -> tuple[Any, Decision]:
     """Decide without the hub. A scan of somebody who is here already returns her visit too."""
-    count_present(session, scan)
+    person = hers(session, scan)
+    count_present(session, scan, person)
     decision = decide(scan.charter, scan.facts, scan.now)
     sound = not any(reason.code.startswith("pass_") for reason in decision.reasons)
-    known = session.get(Visit, scan.id) or open_visit(session, scan)
+    known = person.this or person.open_here
     if known is not None and known.state == "open" and sound:
         return known, decision
-    used = select(Visit.id).where(Visit.proof == scan.evidence.proof, Visit.state != "held")
-    if session.scalar(used) is not None:
+    if person.shown:
         scan.facts = replace(scan.facts, faults=(*scan.facts.faults, Fault("pass_replayed")))
         decision = decide(scan.charter, scan.facts, scan.now)
     return None, decision
@@ -243,15 +243,9 @@ def _weigh(session: Session, scan: Scan) -> tuple[Visit | None, Decision]:
 
 def _decide_alone(session: Session, node: Node, scan: Scan) -> Outcome:
     """The hub is away: decide under the offline article, and queue what is to be told."""
-    space_id = scan.space.id
-    facts = facts_alone(session, node, scan)  # may ask the home for its status list: no lock held
-    begin_write(session)
-    scan.space = session.scalars(select(Space).where(Space.id == space_id).with_for_update()).one()
-    held = session.get(Visit, scan.id)
-    if held is not None and held.state == "held":
-        session.delete(held)
-        session.flush()
-    scan.facts = facts
+    scan.facts = facts_alone(session, node, scan)  # may ask the home for its list: no lock held
+    lock(session, scan)
+    drop_hold(session, scan)
     known, decision = _weigh(session, scan)
     if known is not None:
         session.commit()
@@ -260,10 +254,9 @@ def _decide_alone(session: Session, node: Node, scan: Scan) -> Outcome:
         session.commit()
         return _refuse(session, node, scan, decision)
     _leave_elsewhere(session, scan, scan.now, scan.id)
-    visit = new_visit(session, scan, "open")
-    visit.online, visit.delivered, visit.decision = False, False, decision.to_json("fr")
-    session.flush()
-    payload = {"id": visit.id, "report": report(node, scan, visit.decision)}
+    stored = decision.to_json("fr")
+    visit = add_visit(session, scan, "open", online=False, delivered=False, decision=stored)
+    payload = {"id": visit.id, "report": report(node, scan, stored)}
     sync.queue(session, node.clock.real(), TOPIC_VISIT, f"{TOPIC_VISIT}:{visit.id}", payload)
     session.commit()
-    return Outcome("admitted", visit.decision, visit)
+    return Outcome("admitted", stored, visit)

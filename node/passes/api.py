@@ -15,7 +15,7 @@ from node.members.models import Member
 from node.passes import rights, service
 from node.sync import service as sync
 from shared import jose
-from shared.schemas import DecisionSchema, JwkSchema, WireSchema
+from shared.schemas import DecisionSchema, JwkSchema, WireSchema, moment
 from shared.web import allow, current
 from shared.web.api import Blueprint
 
@@ -50,7 +50,7 @@ class PassesSchema(WireSchema):
 
 class RightsQuerySchema(WireSchema):
     space = fields.String(load_default=None, validate=validate.Length(max=64))
-    at = fields.AwareDateTime(load_default=None)
+    at = moment(load_default=None)
 
 
 class RightSchema(WireSchema):

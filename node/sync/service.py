@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 import structlog
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, insert, literal_column, select, update
 from sqlalchemy.orm import Session
 
 from charter import Charter, read_charter
@@ -34,8 +34,24 @@ ANSWER_TYP = "passerelle-challenge-answer+jwt"
 SIGNATURE_TYP = "charter-signature+jwt"
 STATUS_FRESH = timedelta(seconds=60)
 STATUS_ASK_AGAIN_SECONDS = 30
+STATUS_TIMEOUT_SECONDS = 1.0
+# A door may have waited for the hub before it asks a home, and both are to take two seconds.
+STATUS_AT_DOOR_SECONDS = 0.4
 # What the hub may answer to a message that it will take another time.
 LATER = (401, 408, 425, 429)
+
+
+# Made once: each scan asks these.
+_NODE_ID = select(Enrolment.node_id)
+_HEADS = select(Cached.name, Cached.sha256, Cached.fetched_at).where(
+    Cached.name.in_(("trust-list", "charter"))
+)
+_FIRST = (
+    select(Outbox.id, Outbox.topic, Outbox.payload, Outbox.attempts, Outbox.next_attempt_at)
+    .where(Outbox.state == literal_column(f"'{outbox.PENDING}'"))
+    .order_by(Outbox.id)
+    .limit(1)
+)
 
 
 def enrolment(session: Session) -> Enrolment | None:
@@ -44,10 +60,10 @@ def enrolment(session: Session) -> Enrolment | None:
 
 def node_id(session: Session) -> str:
     """Return the id the hub gave. Raises Problem before enrolment."""
-    row = enrolment(session)
-    if row is None:
+    found: str | None = session.connection().execute(_NODE_ID).scalar()
+    if found is None:
         raise Problem("unavailable", "this node is not enrolled yet: run passerelle node enrol")
-    return row.node_id
+    return found
 
 
 # Coming in
@@ -178,11 +194,8 @@ _parsed: dict[tuple[str, str, str], Network] = {}
 
 def network(session: Session, node: Node) -> Network | None:
     """Return the trust list and charter as last fetched, or None before the first time."""
-    query = select(Cached.name, Cached.sha256, Cached.fetched_at)
-    heads = {
-        row[0]: (row[1], row[2])
-        for row in session.execute(query.where(Cached.name.in_(("trust-list", "charter"))))
-    }
+    rows = session.connection().execute(_HEADS)
+    heads = {name: (sha256, fetched_at) for name, sha256, fetched_at in rows}
     if len(heads) < 2:
         return None
     key = (node.url, heads["trust-list"][0], heads["charter"][0])
@@ -221,6 +234,8 @@ def refresh(session: Session, node: Node) -> Network | None:
         trust = read_trust_list(body, _hub_keys(session, node), node.hub.url)
     except (jose.TokenFault, KeyError, TypeError, ValueError) as error:
         raise PeerError("trust-list-invalid", str(error)) from None
+    if trust.expires_at <= node.clock.real().timestamp():
+        raise PeerError("trust-list-expired")
     row = session.get(Cached, "charter")
     if row is None or orjson.loads(row.body)["sha256"] != trust.charter_sha256:
         refresh_charter(session, node)
@@ -242,38 +257,53 @@ def refresh_charter(session: Session, node: Node) -> Charter:
 
 # (our address, home) → when its list could last not be had: not every scan is to wait for it.
 _unanswered: dict[tuple[str, str], float] = {}
+# (our address, home) → what its list said, for as long as neither it nor the trust list changes.
+_lists: dict[tuple[str, str], tuple[str, TrustList, StatusList]] = {}
+_KEPT = select(Cached.sha256, Cached.fetched_at).where(Cached.name == bindparam("name"))
+_BODY = select(Cached.body).where(Cached.name == bindparam("name"))
 
 
 def status_list(
-    session: Session, node: Node, trust: TrustList, home: str, *, ask: bool
+    session: Session,
+    node: Node,
+    trust: TrustList,
+    home: str,
+    *,
+    ask: bool,
+    timeout: float = STATUS_TIMEOUT_SECONDS,
 ) -> StatusList | None:
     """Return a home's status list: fetched if ``ask`` and the kept one has aged, else as kept.
 
     The address comes from the hub's trust list, never from a pass. None when there is none
     that holds.
     """
-    name = f"status:{home}"
+    name = {"name": f"status:{home}"}
     uri = f"{trust.nodes[home]['url']}/status-lists/1"
-    row = session.get(Cached, name)
+    kept = session.connection().execute(_KEPT, name).first()
     now = node.clock.real()
     unanswered = time.monotonic() - _unanswered.get((node.url, home), float("-inf"))
-    aged = row is None or now - row.fetched_at > STATUS_FRESH
+    aged = kept is None or now - kept.fetched_at > STATUS_FRESH
     if ask and aged and unanswered > STATUS_ASK_AGAIN_SECONDS:
         try:
-            answer = node.peers.request("GET", uri, timeout=1.0)
+            answer = node.peers.request("GET", uri, timeout=timeout)
             body = answer.body.decode("ascii")
             read_list(body, trust.find_key_of(home), uri)
-            _keep(session, now, name, body)
+            _keep(session, now, name["name"], body)
         except (PeerError, jose.TokenFault, ValueError) as error:
             _unanswered[node.url, home] = time.monotonic()
             log.info("status-list.not-fetched", node=home, reason=type(error).__name__)
-    row = session.get(Cached, name)
-    if row is None:
+        kept = session.connection().execute(_KEPT, name).first()
+    if kept is None:
         return None
-    try:
-        found = read_list(row.body, trust.find_key_of(home), uri)
-    except (jose.TokenFault, ValueError):
-        return None
+    before = _lists.get((node.url, home))
+    if before is None or before[0] != kept.sha256 or before[1] is not trust:
+        body = session.connection().execute(_BODY, name).scalar_one()
+        try:
+            before = kept.sha256, trust, read_list(body, trust.find_key_of(home), uri)
+        except (jose.TokenFault, ValueError):
+            return None
+        _lists[node.url, home] = before
+    found = before[2]
     return found if found.expires_at > now.timestamp() else None
 
 
@@ -294,18 +324,18 @@ def refresh_status_lists(session: Session, node: Node) -> None:
 def queue(session: Session, now: datetime, topic: str, key: str, payload: dict[str, Any]) -> None:
     """Add a message to the caller's transaction; the same key is queued once."""
     if session.scalar(select(Outbox.id).where(Outbox.key == key)) is None:
-        session.add(
-            Outbox(
-                topic=topic,
-                key=key,
-                payload=payload,
-                state=outbox.PENDING,
-                attempts=0,
-                created_at=now,
-                next_attempt_at=now,
-            )
+        session.execute(
+            insert(Outbox.__table__),
+            {
+                "topic": topic,
+                "key": key,
+                "payload": payload,
+                "state": outbox.PENDING,
+                "attempts": 0,
+                "created_at": now,
+                "next_attempt_at": now,
+            },
         )
-        session.flush()
 
 
 Deliver = Callable[[Session, Node, Mapping[str, Any]], Answer]
@@ -323,9 +353,7 @@ def flush(session: Session, node: Node, limit: int = 100, *, due: bool = True) -
     delivered = 0
     for _ in range(0 if node.hub.away else limit):
         now = node.clock.real()
-        row = session.scalar(
-            select(Outbox).where(Outbox.state == outbox.PENDING).order_by(Outbox.id).limit(1)
-        )
+        row = session.connection().execute(_FIRST).first()
         if row is None or (due and row.next_attempt_at > now):
             break
         row_id, topic, payload, attempts = row.id, row.topic, dict(row.payload), row.attempts

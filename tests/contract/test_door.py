@@ -699,6 +699,23 @@ def test_a_forgotten_visit_is_closed_at_closing_time(network: Network) -> None:
     assert troquet.check_out(own).json()["ended_at"] == recorded["ended_at"]
 
 
+def test_a_visit_that_its_host_never_ended_ends_at_its_closing_time(network: Network) -> None:
+    """Whose member shows up elsewhere days later was not there all that time."""
+    troquet, filature = network.nodes["troquet"], network.add_node("filature")
+    member = network.nodes["cordee"].add_person().get_pass()
+    forgotten = _admit(troquet, member)
+    network.move_to("2026-11-27T10:00:00+01:00")
+    text = member.show()
+    rights = _rights(network.hub, text, "filature")
+    door = filature.scan(text)
+    assert (door.status_code, door.json()["decision"]) == (201, rights)
+    assert door.json()["decision"]["terms"]["half_days_left"] == {"host": 5, "network": 13}
+    assert network.hub.lines(forgotten) == [2]
+    recorded = network.hub.get("/api/v1/visits", network.hub.token).json()["items"]
+    (ended,) = [visit["ended_at"] for visit in recorded if visit["id"] == forgotten]
+    assert datetime.fromisoformat(ended) == datetime.fromisoformat("2026-11-24T19:00:00+01:00")
+
+
 def test_own_members_are_present_and_not_in_the_account(
     lasting_network: Network, troquet: LocalNode
 ) -> None:

@@ -382,6 +382,22 @@ def test_one_code_at_two_hosts_that_cannot_ask_is_flagged_when_they_meet(
     assert [network.hub.lines(visit) for visit in visits] == [[1], [1]]
 
 
+def test_an_old_visit_told_late_does_not_last_until_the_next(
+    make_network: Callable[..., Network],
+) -> None:
+    network = make_network()
+    cordee, troquet, filature = map(network.add_node, ("cordee", "troquet", "filature"))
+    member = cordee.add_person().get_pass()
+    with troquet.cut_off():
+        first = troquet.scan(member.show()).json()["visit"]["id"]
+        network.move_to("2026-11-26T10:00:00+01:00")
+        second = filature.scan(member.show()).json()["visit"]["id"]
+    troquet.deliver()
+    assert network.hub.lines(first) == [2]
+    assert network.hub.lines(second) == [1]
+    assert _visit_at_hub(network, second)["state"] == "open"
+
+
 @pytest.mark.parametrize("late", ["first", "second"])
 def test_a_person_is_in_one_place_whoever_is_late_to_report(
     make_network: Callable[..., Network], late: str
