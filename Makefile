@@ -21,8 +21,10 @@ help: ## Show this list
 demo: $(VENV)/bin/passerelle $(COMPILED) ## Run a whole network here until Ctrl-C (ARGS="--port-base 9000 …")
 	@exec $(TETHER) $(RUN) -m deploy.cli demo $(ARGS)
 
-test: lint $(VENV)/bin/passerelle $(COMPILED) ## Check the code, then run every test that this machine can run
-	@exec $(RUN) -m pytest -n 2 --dist loadscope $(ARGS)
+test: $(VENV)/dev.stamp $(VENV)/bin/passerelle $(COMPILED) ## Check the code, and run every test that this machine can run
+	@$(MAKE) --no-print-directory lint; checks=$$?; \
+		[ $$checks = 0 ] || echo "make lint found what is above; the tests run all the same." >&2; \
+		$(RUN) -m pytest -n 2 --dist loadscope $(ARGS) && exit $$checks
 
 lint: $(VENV)/dev.stamp ## Check style, types and the layers
 	@$(RUN) -m ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -148,7 +149,8 @@ def _keep_list(
     token = status.sign_list(ring, issuer=home.id, uri=uri, statuses={}, size=4096, now=made)
     with host.context() as (session, _):
         begin_write(session)
-        session.get_one(Cached, f"status:{home.id}").body = token
+        row = session.get_one(Cached, f"status:{home.id}")
+        row.body, row.sha256 = token, hashlib.sha256(token.encode()).hexdigest()
         session.commit()
 
 
