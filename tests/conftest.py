@@ -171,3 +171,10 @@ def chromium() -> str:
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
     return CHROMIUM
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a set by its sorted members: two workers must give a case one name."""
+    if isinstance(val, (set, frozenset)):
+        return "+".join(sorted(map(str, val)))
+    return None

@@ -198,6 +198,11 @@ class LocalService:
     def url(self) -> str:
         return self.server.url
 
+    def close(self) -> None:
+        self.server.close()
+        with self.app.app_context():
+            self.app.extensions["sqlalchemy"].engine.dispose()
+
     def _headers(self, token: str | None, extra: dict[str, str]) -> dict[str, str]:
         return {**({"Authorization": f"Bearer {token}"} if token else {}), **extra}
 
@@ -481,9 +486,7 @@ class Network:
         for node in self.nodes.values():
             node.circuit._closed.set()  # nobody need look out for the hub any more
         for service in [*self.nodes.values(), self.hub]:
-            service.server.close()
-            with service.app.app_context():
-                service.app.extensions["sqlalchemy"].engine.dispose()
+            service.close()
 
 
 def new_network(

@@ -54,7 +54,7 @@ def stranger(lasting_network: Network) -> Iterator[LocalNode]:
     node = lasting_network.add_stranger(f"stranger-{secrets.token_hex(4)}")
     yield node
     del lasting_network.nodes[node.id]
-    node.server.close()
+    node.close()
 
 
 def _request(

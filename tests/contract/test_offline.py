@@ -528,8 +528,12 @@ def test_something_else_that_answers_at_the_hubs_address_is_not_the_hub(
     def broken(environ: dict[str, Any], start_response: Any) -> Any:
         if environ["PATH_INFO"] != "/api/v1/visits":
             return serve(environ, start_response)
-        start_response(status_line, [("Content-Type", "text/html")])
-        return [b"<h1>Under maintenance</h1>"]
+        environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        page = b"<h1>Under maintenance</h1>"
+        start_response(
+            status_line, [("Content-Type", "text/html"), ("Content-Length", str(len(page)))]
+        )
+        return [page]
 
     monkeypatch.setattr(network.hub.app, "wsgi_app", broken)
     answer = troquet.scan(member.show())
