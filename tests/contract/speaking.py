@@ -56,6 +56,8 @@ def claims_of(token: str) -> dict[str, Any]:
 
 def named(value: object) -> str:
     """Return a short name of a parameter, for the name of its test."""
+    if isinstance(value, (set, frozenset)):
+        return "+".join(sorted(map(str, value)))
     return ascii(value)[:48]
 
 

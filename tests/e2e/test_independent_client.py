@@ -227,6 +227,8 @@ def enter() -> Iterator[Enter]:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, (set, frozenset)):
+        return "+".join(sorted(map(str, value)))  # two workers must give a case one name
     return ascii(value)[:40]
 
 
