@@ -13,6 +13,7 @@ COMPILED := $(CATALOGUES:.po=.mo)
 TETHER := $(if $(shell command -v setpriv),setpriv --pdeathsig TERM)
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help demo test lint bench requirements clean
 
 help: ## Show this list

@@ -261,6 +261,11 @@ def _on_csrf(_error: CSRFError) -> Response:
     return problem_response("form-expired")
 
 
+def _on_depth(_error: RecursionError) -> Response:
+    """What was sent is nested deeper than anything that is meant."""
+    return problem_response("malformed")
+
+
 def _on_database(error: SQLAlchemyError) -> Response:
     _log(error)
     slug = "unavailable" if isinstance(error, OperationalError) else "internal"
@@ -290,4 +295,5 @@ def register(app: Flask) -> None:
     app.register_error_handler(RequestEntityTooLarge, _on_http)
     app.register_error_handler(HTTPException, _on_http)
     app.register_error_handler(SQLAlchemyError, _on_database)
+    app.register_error_handler(RecursionError, _on_depth)
     app.register_error_handler(Exception, _on_unexpected)

@@ -53,6 +53,11 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a set by its sorted members: the names must be the same in every process."""
+    return str(sorted(val)) if isinstance(val, set | frozenset) else None
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if os.environ.get("CI") and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = int(bool(_left_out(session.config)))
@@ -171,10 +176,3 @@ def chromium() -> str:
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
     return CHROMIUM
-
-
-def pytest_make_parametrize_id(val: object) -> str | None:
-    """Name a set by its sorted members: two workers must give a case one name."""
-    if isinstance(val, (set, frozenset)):
-        return "+".join(sorted(map(str, val)))
-    return None

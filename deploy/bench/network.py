@@ -143,9 +143,7 @@ def add_history(app: Flask, homes: list[Home], visits: int) -> None:
     with app.app_context():
         session = db.session()
         begin_write(session)
-        members: dict[str, int] = {
-            row[0]: row[1] for row in session.execute(select(Pass.id, Pass.member_id))
-        }
+        members = {row[0]: row[1] for row in session.execute(select(Pass.id, Pass.member_id))}
         charter = governance.in_force(session).version
         rows, lines = [], []
         for n in range(visits):

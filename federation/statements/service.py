@@ -143,7 +143,7 @@ def _harmless(value: Any) -> Any:
     return value
 
 
-_MONTH = re.compile(r"20\d\d-(0[1-9]|1[0-2])")
+_MONTH = re.compile("20[0-9]{2}-(0[1-9]|1[0-2])")
 
 
 def is_month(text: str) -> bool:

@@ -34,6 +34,13 @@ def fingerprint(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
+def check_unused(session: Session, account_id: int, key: str, body_sha256: str) -> None:
+    """Raise Problem("idempotency-conflict") if the key was used with another body."""
+    row = session.get(IdempotencyKey, (account_id, key))
+    if row is not None and row.body_sha256 != body_sha256:
+        raise Problem("idempotency-conflict")
+
+
 def claim(
     session: Session, now: datetime, account_id: int, key: str, body_sha256: str
 ) -> tuple[int, dict[str, Any]] | None:

@@ -44,6 +44,12 @@ class Service:
 class PasserelleApi(Api):
     ERROR_SCHEMA = ProblemSchema
 
+    def _register_responses(self) -> None:
+        """Describe errors as what they are: problem documents (RFC 9457)."""
+        self.DEFAULT_RESPONSE_CONTENT_TYPE = "application/problem+json"
+        super()._register_responses()
+        del self.DEFAULT_RESPONSE_CONTENT_TYPE
+
 
 limiter = Limiter(get_remote_address, default_limits=[], storage_uri="memory://")
 csrf = CSRFProtect()

@@ -78,6 +78,8 @@ def install(app: Flask, find_principal: FindPrincipal, csrf: CSRFProtect) -> Non
             raise Problem("forbidden")
         if any("\x00" in str(value) for value in (request.view_args or {}).values()):
             raise Problem("not-found")
+        if request.is_json and request.method not in SAFE_METHODS and not wants_json():
+            raise Problem("unsupported-media-type")  # pages take forms
         bearer = _bearer()
         if bearer is None and request.method not in SAFE_METHODS and _by_browser():
             csrf.protect()

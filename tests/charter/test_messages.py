@@ -89,7 +89,7 @@ def test_any_language_but_english_is_french(language: str) -> None:
         (
             "plan_not_eligible",
             {"plan": "nomad", "eligible": []},
-            "La formule « nomade » n’ouvre pas droit à la réciprocité.",
+            "La formule «\u00a0nomade\u00a0» n’ouvre pas droit à la réciprocité.",
             "The “nomad” plan does not open the right to reciprocity.",
         ),
         (
@@ -107,7 +107,8 @@ def test_any_language_but_english_is_french(language: str) -> None:
         (
             "seniority",
             {"from": "2026-07-20T00:00:00+02:00", "limit": 30},
-            "Il faut être membre de son espace depuis 30 jours : à partir du 20/07/2026 à 00:00.",
+            "Il faut être membre de son espace depuis 30 jours\u00a0: "
+            "à partir du 20/07/2026 à 00:00.",
             "One must have been a member at home for 30 days: from 20/07/2026 at 00:00.",
         ),
         (
@@ -138,7 +139,7 @@ def test_any_language_but_english_is_french(language: str) -> None:
         (
             "space_full",
             {"present": 26},
-            "L’espace est complet : 26 personnes pour – places.",
+            "L’espace est complet\u00a0: 26 personnes pour – places.",
             "The space is full: 26 people for – places.",
         ),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections.abc import Iterator, Mapping
@@ -48,13 +49,28 @@ def _invite(network: Network) -> str:
     return token
 
 
-@pytest.fixture
-def stranger(lasting_network: Network) -> Iterator[LocalNode]:
-    """A node that runs and was never enrolled."""
-    node = lasting_network.add_stranger(f"stranger-{secrets.token_hex(4)}")
+@contextlib.contextmanager
+def _stranger(network: Network) -> Iterator[LocalNode]:
+    """A node that runs, knows its hub, and was never enrolled."""
+    node = network.add_stranger(f"stranger-{secrets.token_hex(4)}")
+    _learn_hub_keys(node)
     yield node
-    del lasting_network.nodes[node.id]
+    del network.nodes[node.id]
     node.close()
+
+
+@pytest.fixture(scope="module")
+def stranger(lasting_network: Network) -> Iterator[LocalNode]:
+    """One that no test enrols."""
+    with _stranger(lasting_network) as node:
+        yield node
+
+
+@pytest.fixture
+def newcomer(lasting_network: Network) -> Iterator[LocalNode]:
+    """One that a test may enrol."""
+    with _stranger(lasting_network) as node:
+        yield node
 
 
 def _request(
@@ -96,10 +112,9 @@ def _learn_hub_keys(node: LocalNode) -> None:
 
 
 def test_an_invitation_opens_once_and_only_as_long_as_it_lasts(
-    lasting_network: Network, stranger: LocalNode, invitation: str
+    lasting_network: Network, newcomer: LocalNode, invitation: str
 ) -> None:
-    _learn_hub_keys(stranger)
-    body = _request(lasting_network, stranger, invitation)
+    body = _request(lasting_network, newcomer, invitation)
     with lasting_network.hub.app.app_context():
         begin_write(hub_db.session())
         row = update(Invitation).where(Invitation.token_hash == hash_token(invitation))
@@ -111,7 +126,7 @@ def test_an_invitation_opens_once_and_only_as_long_as_it_lasts(
         hub_db.session.execute(row.values(expires_at=now + timedelta(days=1)))
         hub_db.session.commit()
     assert kind(expired) == (403, "invitation-invalid")
-    unknown = _request(lasting_network, stranger, "inv_" + "x" * 43)
+    unknown = _request(lasting_network, newcomer, "inv_" + "x" * 43)
     assert kind(_enrol(lasting_network, unknown)) == (403, "invitation-invalid")
     assert _enrol(lasting_network, body).status_code == 201
     assert kind(_enrol(lasting_network, body)) == (403, "invitation-invalid")
@@ -128,20 +143,18 @@ def test_a_url_that_belongs_to_a_node_is_taken_for_good(
 
 
 def test_a_url_that_does_not_answer_uses_no_invitation_up(
-    lasting_network: Network, stranger: LocalNode, invitation: str
+    lasting_network: Network, newcomer: LocalNode, invitation: str
 ) -> None:
-    _learn_hub_keys(stranger)
-    stranger.server.stop()
-    body = _request(lasting_network, stranger, invitation)
+    newcomer.server.stop()
+    body = _request(lasting_network, newcomer, invitation)
     assert kind(_enrol(lasting_network, body)) == (422, "peer-refused")
-    stranger.server.start()
+    newcomer.server.start()
     assert _enrol(lasting_network, body).status_code == 201
 
 
 def test_a_url_where_another_key_answers_is_refused(
     lasting_network: Network, stranger: LocalNode, invitation: str
 ) -> None:
-    _learn_hub_keys(stranger)
     body = _request(lasting_network, stranger, invitation, keys=new_key_ring())
     assert kind(_enrol(lasting_network, body)) == (422, "peer-refused")
 

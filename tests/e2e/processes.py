@@ -19,8 +19,11 @@ START_SECONDS = 120
 
 
 def free_port_base(count: int) -> int:
-    """Return the first of ``count`` neighbouring ports that are free."""
-    for base in range(21000 + os.getpid() % 5000, 60000, count + 1):
+    """Return the first of ``count`` neighbouring ports that are free.
+
+    Below the ports that the system gives to clients; two workers begin far from each other.
+    """
+    for base in range(10_000 + os.getpid() % 700 * 30, 32_000, count + 1):
         sockets = []
         try:
             for port in range(base, base + count):

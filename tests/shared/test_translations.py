@@ -168,6 +168,16 @@ def _subclasses(kind: type) -> Iterator[type]:
         yield from _subclasses(found)
 
 
+def _texts(messages: Any) -> Iterator[str]:
+    if isinstance(messages, dict):
+        messages = messages.values()
+    elif isinstance(messages, str):
+        yield messages
+        return
+    for message in messages:
+        yield from _texts(message)
+
+
 def _complaints(field: fields.Field[Any]) -> Iterator[str]:
     kind = getattr(field, "OBJ_TYPE", "")
     for key, template in field.error_messages.items():
@@ -180,7 +190,7 @@ def _complaints(field: fields.Field[Any]) -> Iterator[str]:
             try:
                 validator(value)
             except ValidationError as error:
-                yield from (str(message) for message in error.messages)
+                yield from _texts(error.messages)
             except TypeError:
                 pass
 
