@@ -75,6 +75,8 @@ def read_list(token: str, find_key: jose.FindKey, uri: str) -> StatusList:
         packed = unpacker.decompress(jose.decode_b64(str(body.get("lst"))), MAX_UNPACKED)
     except zlib.error as error:
         raise ValueError("the status list is not compressed data") from error
+    if not unpacker.eof and not unpacker.unconsumed_tail:
+        raise ValueError("the status list is cut short")
     if unpacker.unconsumed_tail:
         raise ValueError("the status list unpacks to more than is accepted")
     return StatusList(uri, claims["iat"], claims["exp"], packed)

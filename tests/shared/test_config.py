@@ -45,7 +45,6 @@ def test_every_missing_and_wrong_setting_is_named_at_once() -> None:
         "NODE_PORT",
         "NODE_HUB_URL",
         "NODE_NAME",
-        "NODE_COLOUR",
     ]
 
 
