@@ -1,0 +1,10 @@
+"""Every benchmark, one after the other: ``python -m deploy.bench``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+for name in ("decide", "hub_visits", "door"):
+    print(f"\n== {name}", flush=True)
+    subprocess.run([sys.executable, "-m", f"deploy.bench.{name}"], check=True)
