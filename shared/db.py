@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 from flask import Flask
 from sqlalchemy import Connection, DateTime, Engine, MetaData, event
+from sqlalchemy.engine.characteristics import ConnectionCharacteristic
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session, registry
 from sqlalchemy.types import JSON, TypeDecorator
@@ -83,10 +84,12 @@ def prepare_engine(engine: Engine, sqlite_synchronous: str) -> None:
     """
     if engine.dialect.name != "sqlite":
         _ping_rested(engine)
+        _plan_once(engine)
         return
 
     @event.listens_for(engine, "connect")
-    def _connect(connection: Any, _record: Any) -> None:
+    def _connect(connection: Any, record: Any) -> None:
+        record.info[_TURN] = _turns[engine.url.database]
         connection.isolation_level = None  # we begin transactions ourselves
         for pragma in (
             f"busy_timeout={BUSY_TIMEOUT_MS}",
@@ -97,32 +100,73 @@ def prepare_engine(engine: Engine, sqlite_synchronous: str) -> None:
         ):
             connection.execute(f"PRAGMA {pragma}").close()
 
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        if connection.get_execution_options().get("writes"):
-            _begin_immediate(connection)
-        else:  # cannot fail, so that SQLAlchemy need not be asked
-            driver: Any = connection.connection.driver_connection
-            driver.execute("BEGIN")
-
     @event.listens_for(engine, "checkin")
     def _end_turn(_connection: Any, record: Any) -> None:
-        turn = record.info.pop(_TURN, None)
-        if turn is not None:
-            turn.release()
+        record.info.pop(_WRITES, None)
+        if record.info.pop(_HELD, False):
+            record.info[_TURN].release()
+
+    dialect: Any = engine.dialect
+    dialect.connection_characteristics = {
+        **dialect.connection_characteristics,
+        "writes": _Writes(),
+    }
+    dialect.do_begin = _begin
+
+
+class _Writes(ConnectionCharacteristic):
+    """The execution option ``writes``, noted with the connection, where ``_begin`` looks for it.
+
+    A listener to the engine's ``begin`` is simpler, but an engine that is listened to takes a
+    third longer for every statement.
+    """
+
+    def set_connection_characteristic(
+        self, dialect: Any, conn: Connection, dbapi_conn: Any, value: Any
+    ) -> None:
+        del dialect, dbapi_conn
+        conn.info[_WRITES] = value
+
+    def set_characteristic(self, dialect: Any, dbapi_conn: Any, value: Any) -> None:
+        raise NotImplementedError
+
+    def get_characteristic(self, dialect: Any, dbapi_conn: Any) -> Any:
+        raise NotImplementedError
+
+    def reset_characteristic(self, dialect: Any, dbapi_conn: Any) -> None:
+        """Nothing to do: ``_end_turn`` forgets it."""
 
 
 # By database file: its writers in this process go one after the other. SQLite alone makes a
 # writer ask again at growing intervals, so that one of many threads may wait for seconds.
 _turns: defaultdict[str | None, threading.Lock] = defaultdict(threading.Lock)
-_TURN = "turn"
+_TURN, _HELD, _WRITES = "turn", "turn held", "writes"
+_BEGIN_WRITE = "BEGIN IMMEDIATE"
 
 
-def _begin_immediate(connection: Connection) -> None:
-    turn = _turns[connection.engine.url.database]
-    if _TURN not in connection.info and turn.acquire(timeout=BUSY_TIMEOUT_MS / 1000):
-        connection.info[_TURN] = turn
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _take_turn(info: Any) -> None:
+    if not info.get(_HELD):
+        info[_HELD] = info[_TURN].acquire(timeout=BUSY_TIMEOUT_MS / 1000)
+
+
+def _begin(connection: Any) -> None:
+    writes = connection.info.get(_WRITES)
+    if writes:
+        _take_turn(connection.info)
+    connection.driver_connection.execute(_BEGIN_WRITE if writes else "BEGIN")
+
+
+def _plan_once(engine: Engine) -> None:
+    """Have PostgreSQL plan a prepared statement once: ours find rows by key, whatever the values.
+
+    Else it plans most of them each time, and by values that it has no statistics of yet, as on
+    the first day of a month.
+    """
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.execute("SET plan_cache_mode = force_generic_plan")
+        connection.commit()
 
 
 def _ping_rested(engine: Engine) -> None:
@@ -163,8 +207,9 @@ def begin_write(session: Session) -> None:
     session.expire_all()
     connection.execution_options(writes=True)
     if connection.dialect.name == "sqlite":  # elsewhere each statement sees what was committed
-        connection.exec_driver_sql("ROLLBACK")
-        _begin_immediate(connection)
+        connection.connection.rollback()
+        _take_turn(connection.info)
+        connection.exec_driver_sql(_BEGIN_WRITE)
 
 
 def configure(app: Flask, database_url: str) -> None:

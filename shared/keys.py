@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from joserfc.jwk import OKPKey
+from nacl.signing import VerifyKey
 
 from shared import jose
 
@@ -37,11 +38,11 @@ class KeyRing:
         """Return the public JWKs, the current first."""
         return [public_jwk(kid, key) for kid, key in self.keys]
 
-    def find(self, header: Mapping[str, Any], _claims: Mapping[str, Any]) -> OKPKey:
+    def find(self, header: Mapping[str, Any], _claims: Mapping[str, Any]) -> VerifyKey:
         """Find a key by a token's ``kid``, for ``jose.verify``."""
         for kid, key in self.keys:
             if kid == header.get("kid"):
-                return key
+                return jose.import_public(public_jwk(kid, key))
         raise jose.TokenFault("key")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,11 +16,12 @@ SPACE_ID = validate.Regexp(
 PASS_ID = validate.Regexp(r"^[A-Za-z0-9_-]{16,64}\Z", error="Not a pass number.")
 
 
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
 def unstorable(value: Any) -> bool:
     """NUL cannot be stored everywhere, and half a surrogate pair cannot be encoded."""
-    return isinstance(value, str) and (
-        "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value)
-    )
+    return isinstance(value, str) and _UNSTORABLE.search(value) is not None
 
 
 def _find_unstorable(value: Any) -> Any:

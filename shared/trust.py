@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from joserfc.jwk import OKPKey
+from nacl.signing import VerifyKey
 
 from shared import jose
 from shared.passes import UnknownIssuer
@@ -26,14 +26,14 @@ class TrustList:
     nodes: Mapping[str, Mapping[str, Any]]
 
     @cached_property
-    def _keys(self) -> dict[tuple[str, str], OKPKey | None]:
+    def _keys(self) -> dict[tuple[str, str], VerifyKey | None]:
         return {
             (node_id, jwk["kid"]): None if jwk.get("withdrawn") else jose.import_public(jwk)
             for node_id, node in self.nodes.items()
             for jwk in node["keys"]
         }
 
-    def issuer_key(self, issuer: str, kid: str) -> OKPKey:
+    def issuer_key(self, issuer: str, kid: str) -> VerifyKey:
         """Return a node's key. Raises UnknownIssuer."""
         if issuer not in self.nodes:
             raise UnknownIssuer("issuer")
@@ -47,7 +47,7 @@ class TrustList:
     def find_key_of(self, issuer: str) -> jose.FindKey:
         """Return a finder that takes only this node's keys, for ``jose.verify``."""
 
-        def find(header: Mapping[str, Any], _claims: Mapping[str, Any]) -> OKPKey:
+        def find(header: Mapping[str, Any], _claims: Mapping[str, Any]) -> VerifyKey:
             try:
                 return self.issuer_key(issuer, str(header.get("kid")))
             except UnknownIssuer:

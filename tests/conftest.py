@@ -29,6 +29,8 @@ logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
+LONG_NAME = 60
+
 # What a mark needs, and how to get it.
 WAYS = {
     "browser": "in a browser (apt-get install chromium)",
@@ -53,9 +55,11 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-def pytest_make_parametrize_id(val: object) -> str | None:
-    """Name a set by its sorted members: the names must be the same in every process."""
-    return str(sorted(val)) if isinstance(val, set | frozenset) else None
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a case alike in every process: sets have no order, long texts are often signed."""
+    if isinstance(val, set | frozenset):
+        return str(sorted(val))
+    return argname if isinstance(val, str | bytes) and len(val) > LONG_NAME else None
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

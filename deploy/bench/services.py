@@ -20,7 +20,7 @@ import psycopg
 from flask import Flask
 from psycopg import sql
 
-from deploy.demo.processes import Processes
+from deploy.demo.processes import Processes, _die_with_parent
 from federation.app import create_app as create_hub
 from federation.settings import HubSettings
 from node.app import create_app as create_node
@@ -76,6 +76,7 @@ class Bench(Processes):
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one call, before any thread
             )
         _wait_for(port, self)
         return Hello(port, self.running[name].pid)

@@ -9,6 +9,7 @@ from typing import Any
 
 from joserfc.jwk import OKPKey
 from marshmallow import ValidationError
+from nacl.signing import VerifyKey
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -118,7 +119,8 @@ def enrol(
     if taken.rowcount != 1:  # type: ignore[attr-defined]
         session.rollback()
         raise Problem("invitation-invalid")
-    kid = key_id(key)
+    stored = {"kty": "OKP", "crv": "Ed25519", "x": jwk["x"]}
+    kid = key_id(OKPKey.import_key(stored))
     node = Node(
         id=node_id,
         name=operator,
@@ -128,9 +130,8 @@ def enrol(
         enrolled_at=now,
         last_seen_at=now,
     )
-    stored = {"kty": "OKP", "crv": "Ed25519", "x": jwk["x"], "kid": kid}
     session.add(node)
-    session.add(NodeKey(node_id=node_id, kid=kid, jwk=stored, added_at=now))
+    session.add(NodeKey(node_id=node_id, kid=kid, jwk={**stored, "kid": kid}, added_at=now))
     audit(session, now, f"node:{node_id}", "enrol", node_id, url=url)
     try:
         session.commit()
@@ -140,7 +141,9 @@ def enrol(
     return node
 
 
-def _read_candidate(url: str, jwk: Mapping[str, Any], *, allow_private: bool) -> tuple[str, OKPKey]:
+def _read_candidate(
+    url: str, jwk: Mapping[str, Any], *, allow_private: bool
+) -> tuple[str, VerifyKey]:
     try:
         return check_url(url, allow_private=allow_private), jose.import_public(jwk)
     except PeerError as error:

@@ -117,7 +117,11 @@ def count_again(session: Session, charter: Charter, voided: Visit, days: set[dat
 
 def reverse(session: Session, visit: Visit) -> set[date]:
     """Reverse what a visit counts for by lines of their own; return the days concerned."""
-    lines = session.scalars(select(HalfDayLine).where(HalfDayLine.visit_id == visit.id)).all()
+    lines = session.scalars(
+        select(HalfDayLine).where(
+            HalfDayLine.member_id == visit.member_id, HalfDayLine.visit_id == visit.id
+        )
+    ).all()
     done = {(line.day, line.half, line.occurrence) for line in lines if line.quantity < 0}
     standing = [
         line

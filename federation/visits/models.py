@@ -79,7 +79,7 @@ class Visit(db.Model):
         ),
         Index("ix_visit_host_changed", "host_id", "changed_at"),
         Index("ix_visit_home_changed", "home_id", "changed_at"),
-        Index("ix_visit_started", "started_at"),
+        Index("ix_visit_member_started", "member_id", "started_at"),
     )
 
 
@@ -91,7 +91,7 @@ class HalfDayLine(db.Model):
     """
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    visit_id: Mapped[str] = mapped_column(ForeignKey("visit.id"), index=True)
+    visit_id: Mapped[str] = mapped_column(ForeignKey("visit.id"))
     member_id: Mapped[int] = mapped_column(ForeignKey("member.id"))
     home_id: Mapped[str] = mapped_column(ForeignKey("node.id"))
     host_id: Mapped[str] = mapped_column(ForeignKey("node.id"))
@@ -104,10 +104,19 @@ class HalfDayLine(db.Model):
     recorded_at: Mapped[datetime]
 
     __table_args__ = (
-        UniqueConstraint("member_id", "space_id", "day", "half", "occurrence", "quantity"),
+        # Every question about one person begins with these, too.
+        UniqueConstraint(
+            "member_id",
+            "month",
+            "space_id",
+            "day",
+            "half",
+            "occurrence",
+            "quantity",
+            name="uq_half_day_line_once",
+        ),
         CheckConstraint("half IN ('am', 'pm')", name="half"),
         CheckConstraint("quantity IN (1, -1)", name="quantity"),
-        Index("ix_half_day_line_member_month", "member_id", "month"),
         Index("ix_half_day_line_month", "month"),
     )
 

@@ -93,6 +93,7 @@ def scan(space_id: str, shown_pass: str, key: str | None) -> tuple[int, dict[str
     session, clock, account_id = db.session(), node().clock, current().id
     body_sha256 = idempotency.fingerprint({"space": space_id, "pass": shown_pass})
     if key is not None:
+        idempotency.check_unused(session, account_id, key, body_sha256)
         find_space(session, space_id)  # no key is used up by a space that is not there
         before = idempotency.claim(session, clock.now(), account_id, key, body_sha256)
         if before is not None:

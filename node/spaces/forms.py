@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date, time
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, ClassVar
 
 from flask_babel import gettext, lazy_gettext
 from flask_wtf import FlaskForm
@@ -89,9 +89,18 @@ def _storable(_form: Any, field: Any) -> None:
         raise ValidationError(gettext("This contains characters that cannot be stored."))
 
 
+class _MayBeEmpty:
+    """Says so on the page. Unlike ``Optional`` it lets a form's own checks of the field run."""
+
+    field_flags: ClassVar = {"optional": True}
+
+    def __call__(self, form: Any, field: Any) -> None:
+        pass
+
+
 def _text(label: Any, longest: int, *, required: bool = False, area: bool = False) -> Any:
     kind = TextAreaField if area else StringField
-    first = DataRequired(lazy_gettext("This is needed.")) if required else Optional()
+    first = DataRequired(lazy_gettext("This is needed.")) if required else _MayBeEmpty()
     return kind(
         label,
         validators=[
@@ -137,7 +146,7 @@ class LinesField(TextAreaField):
         return [line.strip() for line in (self.data or "").splitlines() if line.strip()]
 
     def pre_validate(self, form: Any) -> None:
-        del form
+        _storable(form, self)
         if len(self.entries) > MAX_ROWS or any(len(entry) > 120 for entry in self.entries):
             raise ValidationError(gettext("At most 60 lines of 120 characters."))
 
@@ -149,7 +158,7 @@ class DegreesField(StringField):
         self.value: float | None = None
 
     def process_data(self, value: Any) -> None:
-        self.data = "" if value is None else f"{value:.6g}"
+        self.data = "" if value is None else f"{value:.6f}".rstrip("0").rstrip(".")
 
     def pre_validate(self, form: Any) -> None:
         del form
@@ -278,7 +287,9 @@ class SpaceForm(FlaskForm):
             "week": {
                 name: spans for name in WEEKDAYS if (spans := parse_hours(self[name].data or ""))
             },
-            "closings": {line: [] for line in self.closings.entries},
+            "closings": {
+                date.fromisoformat(line).isoformat(): [] for line in self.closings.entries
+            },
             "closed_on_holidays": bool(self.closed_on_holidays.data),
             "guest_cap": self.guest_cap.data,
             "paused": bool(self.paused.data),
