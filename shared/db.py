@@ -66,7 +66,11 @@ def engine_options(database_url: str) -> dict[str, Any]:
     if database_url.startswith("sqlite"):
         arguments = {"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
         return {**common, "connect_args": arguments}
-    return {**common, "pool_size": 5, "max_overflow": 10, "pool_timeout": 5}
+    # A prepared statement is planned once: ours find rows by key, whatever the values. Else most
+    # are planned each time, by values without statistics yet, as on the first day of a month.
+    arguments = {"options": "-c plan_cache_mode=force_generic_plan"}
+    pool = {"pool_size": 5, "max_overflow": 10, "pool_timeout": 5}
+    return {**common, **pool, "connect_args": arguments}
 
 
 def _to_json(value: Any) -> str:
@@ -84,7 +88,6 @@ def prepare_engine(engine: Engine, sqlite_synchronous: str) -> None:
     """
     if engine.dialect.name != "sqlite":
         _ping_rested(engine)
-        _plan_once(engine)
         return
 
     @event.listens_for(engine, "connect")
@@ -154,19 +157,6 @@ def _begin(connection: Any) -> None:
     if writes:
         _take_turn(connection.info)
     connection.driver_connection.execute(_BEGIN_WRITE if writes else "BEGIN")
-
-
-def _plan_once(engine: Engine) -> None:
-    """Have PostgreSQL plan a prepared statement once: ours find rows by key, whatever the values.
-
-    Else it plans most of them each time, and by values that it has no statistics of yet, as on
-    the first day of a month.
-    """
-
-    @event.listens_for(engine, "connect")
-    def _connect(connection: Any, _record: Any) -> None:
-        connection.execute("SET plan_cache_mode = force_generic_plan")
-        connection.commit()
 
 
 def _ping_rested(engine: Engine) -> None:

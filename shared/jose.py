@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from joserfc import jws
 from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import OKPKey
@@ -79,9 +78,9 @@ def read_unverified(token: str) -> Token:
     if len(parts) != 3 or not token.isascii():
         raise TokenFault("malformed")
     try:
-        header, claims = (orjson.loads(decode_b64(part)) for part in parts[:2])
+        header, claims = (json.loads(decode_b64(part)) for part in parts[:2])
         signature = decode_b64(parts[2])
-    except ValueError:
+    except (ValueError, RecursionError):
         raise TokenFault("malformed") from None
     if not isinstance(header, dict) or not isinstance(claims, dict):
         raise TokenFault("malformed")

@@ -40,10 +40,17 @@ class KeyRing:
 
     def find(self, header: Mapping[str, Any], _claims: Mapping[str, Any]) -> VerifyKey:
         """Find a key by a token's ``kid``, for ``jose.verify``."""
-        for kid, key in self.keys:
-            if kid == header.get("kid"):
-                return jose.import_public(public_jwk(kid, key))
-        raise jose.TokenFault("key")
+        key = self.public_key(header.get("kid"))
+        if key is None:
+            raise jose.TokenFault("key")
+        return key
+
+    def public_key(self, kid: object) -> VerifyKey | None:
+        """Return the key of this number to verify with, if it is one of ours."""
+        for ours, key in self.keys:
+            if ours == kid:
+                return jose.import_public(public_jwk(ours, key))
+        return None
 
 
 def public_jwk(kid: str, key: OKPKey) -> dict[str, Any]:

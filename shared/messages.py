@@ -72,7 +72,6 @@ OURS = (
     _("an Ed25519 key is expected (kty OKP, crv Ed25519)"),
     _("this is a private key: send the public part alone"),
     _("x must be 32 bytes in base64url"),
-    _("not an Ed25519 public key"),
     _("Four numbers are expected: west,south,east,north."),
     _("These are not degrees in the order west,south,east,north."),
     _("This node has no such space."),

@@ -40,6 +40,7 @@ class Evidence:
     faults: tuple[Fault, ...]
     proof: str
     issuer: str | None = None
+    kid: str | None = None
     pass_id: str | None = None
     plan: str | None = None
     given_name: str | None = None
@@ -126,15 +127,6 @@ def proof_of(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
-def issuer_of(text: object) -> str | None:
-    """Return whose pass a shown text says it is. Nothing is verified: good for looking up alone."""
-    try:
-        credential = jose.read_unverified(str(text).strip().partition("~")[0])
-    except jose.TokenFault:
-        return None
-    return str(credential.claims.get("iss"))
-
-
 def examine(text: str, issuer_key: IssuerKey, clock: Clock) -> Evidence:
     """Verify a scanned text. Never raises: everything wrong with it is among the faults."""
     text = text.strip()
@@ -146,7 +138,7 @@ def examine(text: str, issuer_key: IssuerKey, clock: Clock) -> Evidence:
         return _faulty(unread, UNREADABLE, "disclosures")
     try:
         token = jose.verify(credential, _finder(issuer_key), CREDENTIAL_TYP)
-        evidence, phone_key, expires = _read_claims(unread, token.claims)
+        evidence, phone_key, expires = _read_claims(unread, token)
     except UnknownIssuer as unknown:
         return _faulty(unread, "home_unknown", unknown.detail)
     except (jose.TokenFault, ValueError, TypeError, KeyError, OverflowError) as fault:
@@ -163,7 +155,8 @@ def _finder(issuer_key: IssuerKey) -> jose.FindKey:
     return find
 
 
-def _read_claims(unread: Evidence, claims: Mapping[str, Any]) -> tuple[Evidence, Any, float]:
+def _read_claims(unread: Evidence, token: jose.Token) -> tuple[Evidence, Any, float]:
+    claims = token.claims
     if claims["vct"] != VCT or claims["plan"] not in PLAN_CLASSES:
         raise ValueError("claims")
     issued, expires, usable = claims["iat"], claims["exp"], claims.get("nbf")
@@ -183,6 +176,7 @@ def _read_claims(unread: Evidence, claims: Mapping[str, Any]) -> tuple[Evidence,
     evidence = replace(
         unread,
         issuer=str(claims["iss"]),
+        kid=str(token.header.get("kid")),
         pass_id=pass_id,
         plan=claims["plan"],
         given_name=given_name[:60],

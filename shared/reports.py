@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from marshmallow import ValidationError, fields, validate
 
 from charter import Facts
+from shared import jose
 from shared.keys import KeyRing
 from shared.passes import MAX_BYTES
 from shared.schemas import DecisionSchema, WireSchema, moment, text
@@ -86,6 +87,7 @@ class Report:
     """``at`` is when the pass was shown; ``online`` is false when the host decided alone."""
 
     host: str
+    kid: str
     audience: str
     space: str
     shown: str
@@ -134,9 +136,9 @@ def sign_report(
     return ring.sign(claims, TYP)
 
 
-def read_report(claims: Mapping[str, Any]) -> Report:
+def read_report(token: jose.Token) -> Report:
     """Read a verified report. Raises ValidationError, naming every field at fault."""
-    data = _schema.load(claims)
+    data = _schema.load(token.claims)
     host = data["host"]
     opening = host.pop("opening")
     facts = Facts(
@@ -152,6 +154,7 @@ def read_report(claims: Mapping[str, Any]) -> Report:
         raise ValidationError({"decision": ["A visit admitted offline comes with its decision."]})
     return Report(
         host=data["iss"],
+        kid=str(token.header.get("kid")),
         audience=data["aud"],
         space=data["space"],
         shown=data["pass"],

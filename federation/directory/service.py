@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, update
+from nacl.signing import VerifyKey
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from federation.directory.models import AuditEntry, Node, NodeKey, Space
@@ -49,74 +50,48 @@ def seen(session: Session, now: datetime, node_id: str) -> None:
     session.commit()
 
 
-# Made once: a statement made again is hashed again, at every visit.
-_KEYS = (
-    select(Node.id, Node.state, NodeKey.kid, NodeKey.jwk, NodeKey.withdrawn_at)
-    .outerjoin(NodeKey)
-    .where(Node.id.in_((bindparam("first"), bindparam("second"))))
-)
+_keys: dict[tuple[str, str], VerifyKey] = {}
 
 
-class Keys:
-    """States and keys of one node or two, as they are now. Not kept beyond a request."""
+def any_key(session: Session, node_id: str, kid: str) -> VerifyKey:
+    """Return a key that a node has or had. Raises ``passes.UnknownIssuer``.
 
-    def __init__(self, session: Session, node_id: str, other: str | None = None) -> None:
-        wanted = [
-            name if name and name.isascii() and name.isprintable() else ""
-            for name in (node_id, other)
-        ]
-        rows = session.connection().execute(_KEYS, {"first": wanted[0], "second": wanted[1]})
-        self._states: dict[str, str] = {}
-        self._keys: dict[tuple[str, str], Any] = {}
-        for found, state, kid, jwk, withdrawn_at in rows:
-            self._states[found] = state
-            if kid is not None:
-                self._keys[found, kid] = None if withdrawn_at else _imported(jwk["x"])
-
-    def check_active(self, node_id: str) -> None:
-        """Raise Problem unless the node may act."""
-        if self._states.get(node_id, "left") in ("suspended", "left"):
-            raise Problem("node-suspended")
-
-    def issuer_key(self, issuer: str, kid: str) -> Any:
-        """Return a node's key. Raises ``passes.UnknownIssuer``."""
-        if (issuer, kid) not in self._keys:
-            raise UnknownIssuer("key" if issuer in self._states else "issuer")
-        key = self._keys[issuer, kid]
-        if key is None:
-            raise UnknownIssuer("withdrawn")
-        return key
-
-    def find_key_of(self, node_id: str) -> jose.FindKey:
-        """Return a finder of this node's keys alone, for ``jose.verify``."""
-
-        def find(header: Mapping[str, Any], _claims: Mapping[str, Any]) -> Any:
-            try:
-                return self.issuer_key(node_id, str(header.get("kid")))
-            except UnknownIssuer:
-                raise jose.TokenFault("key") from None
-
-        return find
+    A key never changes, so it is read once. Whether it may still be used is another question,
+    asked when a visit is decided, or by ``node_key``.
+    """
+    if (node_id, kid) not in _keys:
+        _keys[node_id, kid] = _read_key(session, node_id, kid)[0]
+    return _keys[node_id, kid]
 
 
-def node_key(session: Session, node_id: str, kid: str) -> Any:
-    """Return a node's key for a pass. Raises ``passes.UnknownIssuer``."""
-    return Keys(session, node_id).issuer_key(node_id, kid)
+def node_key(session: Session, node_id: str, kid: str) -> VerifyKey:
+    """Return a node's key as long as it may be used. Raises ``passes.UnknownIssuer``."""
+    key, withdrawn_at = _read_key(session, node_id, kid)
+    if withdrawn_at is not None:
+        raise UnknownIssuer("withdrawn")
+    return key
 
 
-_imported_keys: dict[str, Any] = {}
+def _read_key(session: Session, node_id: str, kid: str) -> tuple[VerifyKey, datetime | None]:
+    # What a database cannot look up is nobody's.
+    if not f"{node_id}{kid}".isprintable() or session.get(Node, node_id) is None:
+        raise UnknownIssuer("issuer")
+    row = session.get(NodeKey, (node_id, kid))
+    if row is None:
+        raise UnknownIssuer("key")
+    return jose.import_public(row.jwk), row.withdrawn_at
 
 
-def _imported(x: str) -> Any:
-    """Parse a key once; there are as many as nodes."""
-    if x not in _imported_keys:
-        _imported_keys[x] = jose.import_public({"kty": "OKP", "crv": "Ed25519", "x": x})
-    return _imported_keys[x]
-
-
-def find_key_of(session: Session, node_id: str) -> jose.FindKey:
+def find_key_of(session: Session, node_id: str, read: Any = node_key) -> jose.FindKey:
     """Return a finder of this node's keys alone, for ``jose.verify``."""
-    return Keys(session, node_id).find_key_of(node_id)
+
+    def find(header: Mapping[str, Any], _claims: Mapping[str, Any]) -> VerifyKey:
+        try:
+            return read(session, node_id, str(header.get("kid")))
+        except UnknownIssuer:
+            raise jose.TokenFault("key") from None
+
+    return find
 
 
 def spaces(

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, aliased
 
 from charter import Charter, Facts, Fault
 from charter.halfdays import half_day_at
-from federation.directory.models import Node, Space
+from federation.directory.models import Node, NodeKey, Space
 from federation.governance import service as governance
 from federation.governance.models import CharterVersion, Signature
 from federation.visits import ledger
@@ -29,6 +29,7 @@ CLOCK_TOLERANCE = timedelta(seconds=90)
 # written out in them, because an index that holds open visits alone is not used for a parameter.
 _OPEN: ColumnElement[bool] = Visit.state == literal_column("'open'")
 _Host, _Home = aliased(Node), aliased(Node)
+_HostKey, _HomeKey = aliased(NodeKey), aliased(NodeKey)
 _HostSigned, _HomeSigned = aliased(Signature), aliased(Signature)
 _STANDING = (
     select(
@@ -37,7 +38,11 @@ _STANDING = (
         Space.id.label("space"),
         _Host.state.label("host_state"),
         _HostSigned.version.label("host_signed"),
+        _HostKey.kid.label("host_kid"),
+        _HostKey.withdrawn_at.label("host_withdrawn_at"),
         _Home.state.label("home_state"),
+        _HomeKey.kid.label("home_kid"),
+        _HomeKey.withdrawn_at.label("home_withdrawn_at"),
         _Home.plans.label("home_plans"),
         _HomeSigned.version.label("home_signed"),
     )
@@ -45,6 +50,8 @@ _STANDING = (
     .outerjoin(_Host, _Host.id == bindparam("host"))
     .outerjoin(Space, and_(Space.id == bindparam("space"), Space.node_id == _Host.id))
     .outerjoin(_Home, _Home.id == bindparam("home"))
+    .outerjoin(_HostKey, and_(_HostKey.node_id == _Host.id, _HostKey.kid == bindparam("host_kid")))
+    .outerjoin(_HomeKey, and_(_HomeKey.node_id == _Home.id, _HomeKey.kid == bindparam("home_kid")))
     .outerjoin(
         _HostSigned,
         and_(_HostSigned.node_id == _Host.id, _HostSigned.version == CharterVersion.version),
@@ -105,8 +112,10 @@ def gather(session: Session, clock: Clock, report: Report, evidence: Evidence) -
     at = now if report.online and abs(report.at - now) > CLOCK_TOLERANCE else report.at
     if not report.online:
         at = min(at, now)
-    row = _read_case(session, now, report, evidence)
+    row, evidence = _read_case(session, now, report, evidence)
     charter = _charter(session, row)
+    if row is not None:
+        _check_host(row)
     if row is None or row.space is None:
         raise Problem("validation", errors={"space": ["This node has no such space."]})
     known: dict[str, Any] = {
@@ -117,7 +126,7 @@ def gather(session: Session, clock: Clock, report: Report, evidence: Evidence) -
         "host_signed": row.host_signed,
     }
     case = Case(charter, report.facts, at)
-    if hasattr(row, "member_id"):
+    if evidence.issuer is not None:
         case.member_id = row.member_id
         if row.status != "valid":
             known["faults"] += (Fault(f"pass_{row.status}"),)
@@ -137,23 +146,44 @@ def gather(session: Session, clock: Clock, report: Report, evidence: Evidence) -
     return case
 
 
-def _read_case(session: Session, now: datetime, report: Report, evidence: Evidence) -> Any:
+def _check_host(row: Any) -> None:
+    """Raise Problem unless the host may act, with the key that it signed with."""
+    if row.host_state in (None, "suspended", "left"):
+        raise Problem("node-suspended")
+    if row.host_kid is None or row.host_withdrawn_at is not None:
+        raise Problem("proof-invalid", "key")
+
+
+def _read_case(
+    session: Session, now: datetime, report: Report, evidence: Evidence
+) -> tuple[Any, Evidence]:
     """Return what is on record: charter, host and space; with the member, when there is a pass.
 
-    Her row is then locked. A pass that was not announced yet stands for its owner.
+    Her row is then locked. A pass that was not announced yet stands for its owner. A pass by a
+    key that may no longer be used proves nothing: the evidence that is left is returned.
     """
     connection = session.connection()
-    wanted = {"host": report.host, "space": report.space, "home": evidence.issuer}
-    if evidence.issuer is None or evidence.pass_id is None:
-        return connection.execute(_STANDING, wanted).first()
+    wanted = {
+        "host": report.host,
+        "host_kid": report.kid,
+        "space": report.space,
+        "home": evidence.issuer,
+        "home_kid": evidence.kid,
+    }
     of_pass = {**wanted, "pass_id": evidence.pass_id}
-    found = connection.execute(_CASE, of_pass).first()
-    if found is None:
+    found = connection.execute(_CASE, of_pass).first() if evidence.pass_id else None
+    known = found is not None
+    if not known:
         found = connection.execute(_STANDING, wanted).first()
-        if found is not None and found.home_state is not None:
-            _add_stand_in(session, now, evidence.issuer, evidence.pass_id)
-            found = connection.execute(_CASE, of_pass).first()
-    return found
+    if found is None or evidence.issuer is None:
+        return found, evidence
+    if found.home_kid is None or found.home_withdrawn_at is not None:
+        detail = "key" if found.home_kid is None else "withdrawn"
+        return found, Evidence((Fault("home_unknown", detail),), evidence.proof)
+    if not known:
+        _add_stand_in(session, now, evidence.issuer, str(evidence.pass_id))
+        found = connection.execute(_CASE, of_pass).first()
+    return found, evidence
 
 
 def _add_stand_in(session: Session, now: datetime, home_id: str, pass_id: str) -> None:

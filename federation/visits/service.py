@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,7 +26,7 @@ from federation.visits.models import Member, Refusal, Visit
 from shared import jose
 from shared.clock import Clock
 from shared.db import begin_write
-from shared.passes import Evidence, examine, issuer_of
+from shared.passes import Evidence, examine
 from shared.problems import Problem
 from shared.reports import TYP, Report, read_report, visit_id
 
@@ -49,26 +50,19 @@ def read(
 ) -> tuple[Report, Evidence]:
     """Verify a node's report and the pass in it. Raises Problem or ValidationError.
 
-    What is wrong with the pass is no error: it is among the evidence. Nothing is locked meanwhile.
+    What is wrong with the pass is no error: it is among the evidence. Nothing is locked meanwhile,
+    and whether the keys may still be used is seen when the visit is decided.
     """
-    found = _taken_apart(token)
-    keys = directory.Keys(session, node_id, issuer_of(found.claims.get("pass")) if found else None)
-    keys.check_active(node_id)
+    find_key = directory.find_key_of(session, node_id, directory.any_key)
     try:
-        claims = jose.verify(found or token, keys.find_key_of(node_id), TYP).claims
+        found = jose.verify(token, find_key, TYP)
     except jose.TokenFault as fault:
+        directory.active_node(session, node_id)
         raise Problem("proof-invalid", fault.detail) from None
-    report = read_report(claims)
+    report = read_report(found)
     if report.host != node_id or report.audience != hub_url:
         raise Problem("proof-invalid", "iss or aud is another")
-    return report, examine(report.shown, keys.issuer_key, clock)
-
-
-def _taken_apart(token: str) -> jose.Token | None:
-    try:
-        return jose.read_unverified(token)
-    except jose.TokenFault:
-        return None
+    return report, examine(report.shown, partial(directory.any_key, session), clock)
 
 
 def record(

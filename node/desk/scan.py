@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 from marshmallow import ValidationError
+from nacl.signing import VerifyKey
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
@@ -95,13 +96,13 @@ def _read(session: Session, node: Node, space_id: str, shown: str) -> Scan:
     if known is None:
         raise Problem("unavailable", "the network's trust list was never fetched")
 
-    def key(issuer: str, kid: str) -> Any:
-        if issuer == host:
-            for own_kid, own_key in node.ring.keys:
-                if own_kid == kid:
-                    return own_key
+    def key(issuer: str, kid: str) -> VerifyKey:
+        if issuer != host:
+            return known.trust.issuer_key(issuer, kid)
+        own = node.ring.public_key(kid)
+        if own is None:
             raise UnknownIssuer("key")
-        return known.trust.issuer_key(issuer, kid)
+        return own
 
     now = node.clock.now()
     schedule = _schedule(space, now.date())

@@ -45,7 +45,7 @@ def test_present_and_past_keys_of_a_node_are_good_and_withdrawn_ones_are_not() -
     found = read()
     for ring in (CORDEE, OLD):
         key = found.issuer_key("cordee", ring.kid)
-        assert key.as_dict(private=False)["x"] == ring.public_jwks()[0]["x"]
+        assert jose.encode_b64(bytes(key)) == ring.public_jwks()[0]["x"]
     for issuer, kid, detail in (
         ("cordee", LOST.kid, "withdrawn"),
         ("cordee", "unknown", "key"),
