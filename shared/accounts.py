@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from flask import session as cookie
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from shared.db import begin_write
@@ -32,6 +32,24 @@ class Accounts:
 
     def __init__(self, account: Any, login: Any, token: Any) -> None:
         self.account, self.login, self.token = account, login, token
+        # Asked at every call of a program, so made once, and without objects.
+        self._by_hash = (
+            select(
+                account.id,
+                account.name,
+                account.email,
+                account.roles,
+                token.id.label("token_id"),
+                token.scopes,
+                token.last_used_at,
+            )
+            .join(token, token.account_id == account.id)
+            .where(
+                token.token_hash == bindparam("hash"),
+                token.revoked_at.is_(None),
+                account.disabled_at.is_(None),
+            )
+        )
 
     def create(
         self,
@@ -111,24 +129,16 @@ class Accounts:
         return _principal(account, frozenset(account.roles), "login")
 
     def _by_token(self, session: Session, now: datetime, bearer: str) -> Principal | None:
-        query = (
-            select(self.account, self.token)
-            .join(self.token, self.token.account_id == self.account.id)
-            .where(self.token.token_hash == hash_token(bearer), self.token.revoked_at.is_(None))
-        )
-        row = session.execute(query).first()
-        if row is None or row[0].disabled_at:
+        row = session.connection().execute(self._by_hash, {"hash": hash_token(bearer)}).first()
+        if row is None:
             return None
-        account, token = row
-        principal = _principal(account, frozenset(token.scopes) & frozenset(account.roles), "token")
-        if token.last_used_at is None or now - token.last_used_at > _USE_NOTED_AFTER:
-            token_id = token.id
+        if row.last_used_at is None or now - row.last_used_at > _USE_NOTED_AFTER:
             begin_write(session)
             session.execute(
-                update(self.token).where(self.token.id == token_id).values(last_used_at=now)
+                update(self.token).where(self.token.id == row.token_id).values(last_used_at=now)
             )
             session.commit()
-        return principal
+        return _principal(row, frozenset(row.scopes) & frozenset(row.roles), "token")
 
     def add_token(
         self, session: Session, now: datetime, account_id: int, name: str, scopes: Sequence[str]

@@ -66,11 +66,7 @@ def engine_options(database_url: str) -> dict[str, Any]:
     if database_url.startswith("sqlite"):
         arguments = {"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
         return {**common, "connect_args": arguments}
-    # A prepared statement is planned once: ours find rows by key, whatever the values. Else most
-    # are planned each time, by values without statistics yet, as on the first day of a month.
-    arguments = {"options": "-c plan_cache_mode=force_generic_plan"}
-    pool = {"pool_size": 5, "max_overflow": 10, "pool_timeout": 5}
-    return {**common, **pool, "connect_args": arguments}
+    return {**common, "pool_size": 5, "max_overflow": 10, "pool_timeout": 5}
 
 
 def _to_json(value: Any) -> str:

@@ -28,9 +28,6 @@ class ReportedSchema(WireSchema):
     report = text(20_000, metadata={"description": "The visit, a JWS by the host node."})
 
 
-_reported = ReportedSchema()  # one for all: given the class, it would be made at every visit
-
-
 class RecordedVisitSchema(VisitSchema):
     host = fields.String(required=True)
     flags = fields.List(fields.String(), required=True)
@@ -124,7 +121,7 @@ def _localised(decision: Any) -> dict[str, Any]:
 
 
 @blp.route("/visits", methods=["POST"])
-@blp.arguments(_reported)
+@blp.arguments(ReportedSchema)
 @blp.response(201, RecordedSchema)
 @blp.alt_response(200, schema=RecordedSchema, description="This visit was recorded before")
 @allow("node")
@@ -141,7 +138,7 @@ def record(data: dict[str, Any]) -> Any:
 
 
 @blp.route("/visits/preview", methods=["POST"])
-@blp.arguments(_reported)
+@blp.arguments(ReportedSchema)
 @blp.response(200, DecidedSchema)
 @allow("node")
 def preview(data: dict[str, Any]) -> dict[str, Any]:

@@ -46,6 +46,8 @@ _NODE_ID = select(Enrolment.node_id)
 _HEADS = select(Cached.name, Cached.sha256, Cached.fetched_at).where(
     Cached.name.in_(("trust-list", "charter"))
 )
+_QUEUED = select(Outbox.id).where(Outbox.key == bindparam("of_key"))
+_QUEUE = insert(Outbox.__table__)
 _FIRST = (
     select(Outbox.id, Outbox.topic, Outbox.payload, Outbox.attempts, Outbox.next_attempt_at)
     .where(Outbox.state == literal_column(f"'{outbox.PENDING}'"))
@@ -323,9 +325,10 @@ def refresh_status_lists(session: Session, node: Node) -> None:
 
 def queue(session: Session, now: datetime, topic: str, key: str, payload: dict[str, Any]) -> None:
     """Add a message to the caller's transaction; the same key is queued once."""
-    if session.scalar(select(Outbox.id).where(Outbox.key == key)) is None:
-        session.execute(
-            insert(Outbox.__table__),
+    connection = session.connection()
+    if connection.execute(_QUEUED, {"of_key": key}).first() is None:
+        connection.execute(
+            _QUEUE,
             {
                 "topic": topic,
                 "key": key,

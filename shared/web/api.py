@@ -23,3 +23,8 @@ class _Parser(FlaskParser):
 
 class Blueprint(flask_smorest.Blueprint):
     ARGUMENTS_PARSER = _Parser()
+
+    def arguments(self, schema: Any, **kwargs: Any) -> Any:
+        """Take the schema's one instance: given its class, it would be made at every request."""
+        made = schema() if isinstance(schema, type) else schema
+        return super().arguments(made, **kwargs)
