@@ -178,8 +178,10 @@ RESTED_SECONDS = 1.0
 _RESTS_SINCE = "rests since"
 
 
-def begin_write(session: Session) -> None:
+def begin_write(session: Session) -> Connection:
     """Start the transaction of a service that will write. What was read before is read again.
+
+    Returns its connection, for statements without objects.
 
     A connection that was only read with is kept: giving it back to the pool and asking for it
     again costs more than the reading did.
@@ -188,14 +190,14 @@ def begin_write(session: Session) -> None:
     connection = session.connection() if clean and session.is_active else None
     if connection is None or connection.get_execution_options().get("writes"):
         session.rollback()
-        session.connection(execution_options={"writes": True})
-        return
+        return session.connection(execution_options={"writes": True})
     session.expire_all()
     connection.execution_options(writes=True)
     if connection.dialect.name == "sqlite":  # elsewhere each statement sees what was committed
         connection.connection.rollback()
         _take_turn(connection.info)
         connection.exec_driver_sql(_BEGIN_WRITE)
+    return connection
 
 
 def configure(app: Flask, database_url: str) -> None:

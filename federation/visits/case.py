@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, literal_column, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from charter import Charter, Facts, Fault
@@ -108,11 +108,11 @@ def shown_again(case: Case, report: Report) -> bool:
 
 def gather(session: Session, clock: Clock, report: Report, evidence: Evidence) -> Case:
     """Read everything, in the caller's transaction. Raises Problem for a space of another node."""
-    now = clock.now()
+    connection, now = session.connection(), clock.now()
     at = now if report.online and abs(report.at - now) > CLOCK_TOLERANCE else report.at
     if not report.online:
         at = min(at, now)
-    row, evidence = _read_case(session, now, report, evidence)
+    row, evidence = _read_case(session, connection, now, report, evidence)
     charter = _charter(session, row)
     if row is not None:
         _check_host(row)
@@ -140,8 +140,10 @@ def gather(session: Session, clock: Clock, report: Report, evidence: Evidence) -
             "home_signed": row.home_signed,
             "home_half_days": plan_half_days if isinstance(plan_half_days, int) else None,
         }
-        known["faults"] += _find_visits(session, case, report, evidence, known["faults"])
-        known |= _usage(session, case, now)
+        known["faults"] += _find_visits(
+            session, connection, case, report, evidence, known["faults"]
+        )
+        known |= _usage(session, connection, case, now)
     case.facts = replace(report.facts, **known)
     return case
 
@@ -155,14 +157,13 @@ def _check_host(row: Any) -> None:
 
 
 def _read_case(
-    session: Session, now: datetime, report: Report, evidence: Evidence
+    session: Session, connection: Connection, now: datetime, report: Report, evidence: Evidence
 ) -> tuple[Any, Evidence]:
     """Return what is on record: charter, host and space; with the member, when there is a pass.
 
     Her row is then locked. A pass that was not announced yet stands for its owner. A pass by a
     key that may no longer be used proves nothing: the evidence that is left is returned.
     """
-    connection = session.connection()
     wanted = {
         "host": report.host,
         "host_kid": report.kid,
@@ -211,6 +212,7 @@ def _charter(session: Session, head: Any) -> Charter:
 
 def _find_visits(
     session: Session,
+    connection: Connection,
     case: Case,
     report: Report,
     evidence: Evidence,
@@ -218,7 +220,7 @@ def _find_visits(
 ) -> tuple[Fault, ...]:
     """Find this visit if it is known, and where else the person is; tell if the code was used."""
     wanted = {"proof": evidence.proof, "member": case.member_id}
-    rows = session.connection().execute(_VISITS, wanted).all()
+    rows = connection.execute(_VISITS, wanted).all()
     if not rows:
         return ()
     this = visit_id(evidence.proof, report.space)
@@ -236,7 +238,7 @@ def _find_visits(
     return (Fault("pass_replayed"),) if used or shown_again(case, report) else ()
 
 
-def _usage(session: Session, case: Case, now: datetime) -> dict[str, Any]:
+def _usage(session: Session, connection: Connection, case: Case, now: datetime) -> dict[str, Any]:
     """Count the month's half-days; what an open visit elsewhere has used so far is included."""
     if case.elsewhere is not None and case.elsewhere.started_at <= case.at:
         left = min(case.at, ledger.closing(case.elsewhere))
@@ -246,7 +248,7 @@ def _usage(session: Session, case: Case, now: datetime) -> dict[str, Any]:
     wanted = {"member": case.member_id, "month": here.month}
     case.counted = {
         (space, day, half): (quantity, occurrence)
-        for space, day, half, quantity, occurrence in session.connection().execute(_USED, wanted)
+        for space, day, half, quantity, occurrence in connection.execute(_USED, wanted)
     }
     space_id = case.facts.space
     return {

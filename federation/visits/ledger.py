@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.orm import Session
 
 from charter import Charter
@@ -37,12 +37,16 @@ def _touched(charter: Charter, visit: Any, until: datetime) -> list[HalfDay]:
 
 
 def count(
-    session: Session, charter: Charter, visit: Any, until: datetime, counted: Counted | None = None
+    connection: Connection,
+    charter: Charter,
+    visit: Any,
+    until: datetime,
+    counted: Counted | None = None,
 ) -> None:
     """Add a line for each half-day that the visit touches and that is not counted yet."""
     touched = _touched(charter, visit, until)
     if counted is None:
-        counted = _counted_on(session, visit, {half_day.day for half_day in touched})
+        counted = _counted_on(connection, visit, {half_day.day for half_day in touched})
     lines = []
     for half_day in touched:
         key = (visit.space_id, half_day.day, half_day.half)
@@ -50,7 +54,7 @@ def count(
         if quantity <= 0:
             lines.append(_line(visit, half_day.day, half_day.half, 1, occurrence + 1))
     if lines:
-        session.connection().execute(_ADD_LINE, lines)
+        connection.execute(_ADD_LINE, lines)
 
 
 def close(session: Session, charter: Charter, visit: Visit, at: datetime, now: datetime) -> None:
@@ -58,12 +62,12 @@ def close(session: Session, charter: Charter, visit: Visit, at: datetime, now: d
     visit.ended_at = max(at, visit.started_at)
     visit.changed_at = now
     session.flush()
-    count(session, charter, visit, visit.ended_at)
+    count(session.connection(), charter, visit, visit.ended_at)
 
 
-def _counted_on(session: Session, visit: Any, days: set[date]) -> Counted:
+def _counted_on(connection: Connection, visit: Any, days: set[date]) -> Counted:
     """Return what is counted of the visit's person at its space on these days."""
-    rows = session.execute(
+    rows = connection.execute(
         select(
             HalfDayLine.space_id,
             HalfDayLine.day,
@@ -112,7 +116,7 @@ def count_again(session: Session, charter: Charter, voided: Visit, days: set[dat
         )
     )
     for other in others:
-        count(session, charter, other, other.ended_at or other.started_at)
+        count(session.connection(), charter, other, other.ended_at or other.started_at)
 
 
 def reverse(session: Session, visit: Visit) -> set[date]:

@@ -13,7 +13,7 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -95,7 +95,7 @@ def preview(
 def _record(
     session: Session, clock: Clock, report: Report, evidence: Evidence, token: str
 ) -> Outcome:
-    begin_write(session)
+    connection = begin_write(session)
     case = gather(session, clock, report, evidence)
     decision = decide(case.charter, case.facts, case.at)
     if case.existing is not None and not shown_again(case, report):
@@ -109,7 +109,7 @@ def _record(
     if not report.online:
         flags = ["offline", *dict.fromkeys(reason.code for reason in decision.reasons)]
         stored = dict(report.decision or stored)
-    visit = _add_visit(session, clock, case, report, evidence, token, stored, flags)
+    visit = _add_visit(connection, clock, case, report, evidence, token, stored, flags)
     session.commit()
     return Outcome("recorded", stored, visit)
 
@@ -133,7 +133,7 @@ def _refuse(session: Session, clock: Clock, case: Case, decision: dict[str, Any]
 
 
 def _add_visit(
-    session: Session,
+    connection: Connection,
     clock: Clock,
     case: Case,
     report: Report,
@@ -171,9 +171,9 @@ def _add_visit(
     if later is not None and ended is None:
         ended = max(started, min(later.started_at, ledger.closing(visit)))
         visit.state, visit.ended_at = "closed", ended
-    session.connection().execute(_ADD_VISIT, vars(visit))
+    connection.execute(_ADD_VISIT, vars(visit))
     # A visit that goes on touches the half-day it began in, and no other month's.
-    ledger.count(session, case.charter, visit, ended or started, None if ended else case.counted)
+    ledger.count(connection, case.charter, visit, ended or started, None if ended else case.counted)
     return visit
 
 
