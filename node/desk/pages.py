@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, flash, redirect, render_template, request
+from flask import Blueprint, Response, flash, make_response, redirect, render_template, request
 from flask_babel import get_locale, gettext
 from marshmallow import ValidationError
 
@@ -16,8 +16,15 @@ from node.spaces import service as spaces
 from node.sync import service as sync
 from shared.problems import Problem
 from shared.web import allow
+from shared.web.application import policy
 
-pages = Blueprint("desk_pages", __name__, template_folder="templates")
+pages = Blueprint(
+    "desk_pages",
+    __name__,
+    template_folder="templates",
+    static_folder="static",
+    static_url_path="/static/desk",
+)
 
 
 def _space_id() -> str:
@@ -29,11 +36,11 @@ def _space_id() -> str:
     return wanted if wanted in ids else ids[0]
 
 
-def _page(space_id: str, answer: dict[str, Any] | None = None) -> str:
+def _page(space_id: str, answer: dict[str, Any] | None = None) -> Response:
     session = db.session()
     known = sync.network(session, node())
     names = {k: entry["name"] for k, entry in known.trust.nodes.items()} if known else {}
-    return render_template(
+    page = render_template(
         "desk/desk.html",
         space=spaces.space(session, space_id),
         spaces=spaces.spaces(session),
@@ -44,11 +51,15 @@ def _page(space_id: str, answer: dict[str, Any] | None = None) -> str:
         waiting=sync.waiting(session)["pending"],
         zone=spaces.space(session, space_id).timezone,
     )
+    response = make_response(page)
+    # Of all pages this one reads codes with a camera, by a program that is compiled on arrival.
+    response.headers["Content-Security-Policy"] = policy(script="'self' 'wasm-unsafe-eval'")
+    return response
 
 
 @pages.get("/desk")
 @allow("desk")
-def desk() -> str:
+def desk() -> Response:
     return _page(_space_id())
 
 

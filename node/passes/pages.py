@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, flash, redirect, render_template
+from flask import (
+    Blueprint,
+    Response,
+    current_app,
+    flash,
+    jsonify,
+    redirect,
+    render_template,
+    url_for,
+)
 from flask_babel import get_locale, gettext
 
 from node.context import node
@@ -21,6 +33,21 @@ pages = Blueprint(
     template_folder="templates",
     static_folder="static",
     static_url_path="/static/pass",
+)
+
+STATIC = Path(__file__).parent / "static"
+
+# What the pass needs without a network: endpoint of the file, and its name.
+KEPT = (
+    ("passes_pages.static", "pass.js"),
+    ("static", "passerelle.css"),
+    ("static", "vendor/qrcode-generator/qrcode.mjs"),
+    ("static", "vendor/idb-keyval/index.js"),
+    ("static", "icons/favicon.svg"),
+    ("static", "icons/icon-192.png"),
+    ("static", "icons/yes.svg"),
+    ("static", "icons/no.svg"),
+    ("static", "icons/warn.svg"),
 )
 
 
@@ -43,15 +70,80 @@ def my_pass() -> str:
         for entry in (known.trust.nodes.values() if known else ())
         for space in entry["spaces"]
     }
+    terms = (right["decision"]["terms"].get("half_days_left", {}) for right in found or ())
+    lefts = [left["network"] for left in terms if left.get("network") is not None]
     return render_template(
         "passes/pass.html",
         member=member,
+        left=lefts[0] if lefts else None,
+        asked=node().clock.now(),
         home=node().settings.name,
         rights=found,
         names=names,
         hub_url=node().hub.url,
         passes=[p for p in service.passes_of(session, member.id) if p.status == "valid"],
     )
+
+
+@pages.get("/pass/offline")
+@allow("public")
+def offline() -> str:
+    """The page that a phone keeps to open without a network; nobody's name is on it."""
+    return render_template("passes/offline.html", member=None)
+
+
+@pages.get("/pass/worker.js")
+@allow("public")
+def worker() -> Response:
+    """The phone's worker. It changes with any file that it keeps, so phones take the new ones."""
+    language = str(get_locale())
+    shell = url_for("passes_pages.offline", lang=language)
+    page = render_template("passes/offline.html", member=None)
+    version = hashlib.sha256((_files_version() + page).encode()).hexdigest()[:16]
+    kept = [url_for(endpoint, filename=name) for endpoint, name in KEPT]
+    script = render_template("passes/worker.js", version=version, shell=shell, kept=kept)
+    headers = {"Cache-Control": "no-cache", "Service-Worker-Allowed": "/pass"}
+    return Response(script, mimetype="text/javascript", headers=headers)
+
+
+@cache
+def _files_version() -> str:
+    folders = {"static": Path(str(current_app.static_folder)), "passes_pages.static": STATIC}
+    files = (folders[endpoint] / name for endpoint, name in KEPT)
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+@pages.get("/pass/manifest.webmanifest")
+@allow("public")
+def manifest() -> Response:
+    """What a phone needs to know to install the pass as an application."""
+    icons = (
+        ("icon-192", 192, "any"),
+        ("icon-512", 512, "any"),
+        ("icon-maskable-512", 512, "maskable"),
+    )
+    response = jsonify(
+        name=gettext("My pass – %(home)s", home=node().settings.name),
+        short_name=gettext("My pass"),
+        lang=str(get_locale()),
+        id="/pass",
+        start_url="/pass",
+        scope="/",
+        display="standalone",
+        background_color="#faf7f2",
+        theme_color="#0f766e",
+        icons=[
+            {
+                "src": url_for("static", filename=f"icons/{name}.png"),
+                "sizes": f"{size}x{size}",
+                "type": "image/png",
+                "purpose": purpose,
+            }
+            for name, size, purpose in icons
+        ],
+    )
+    response.mimetype = "application/manifest+json"
+    return response
 
 
 @pages.post("/pass/<pass_id>/revoke")

@@ -173,17 +173,21 @@ def _with_language(code: str) -> str:
     return f"{request.path}?{urlencode([*kept, ('lang', code)])}"
 
 
-def _install_headers(app: Flask, settings: Settings) -> None:
-    tiles = f" {settings.tiles_origin}" if settings.tiles_origin else ""
-    policy = (
-        f"default-src 'self'; img-src 'self' data:{tiles}; object-src 'none'; base-uri 'self'; "
-        "form-action 'self'; frame-ancestors 'none'"
+def policy(*, script: str = "'self'", images: str = "") -> str:
+    """Return a Content-Security-Policy: everything from this site alone, but for what is said."""
+    return (
+        f"default-src 'self'; script-src {script}; img-src 'self' data:{images}; "
+        "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
     )
+
+
+def _install_headers(app: Flask, settings: Settings) -> None:
+    usual = policy(images=f" {settings.tiles_origin}" if settings.tiles_origin else "")
 
     @app.after_request
     def _headers(response: Response) -> Response:
         headers = response.headers
-        headers.setdefault("Content-Security-Policy", policy)
+        headers.setdefault("Content-Security-Policy", usual)
         headers["X-Content-Type-Options"] = "nosniff"
         headers["Referrer-Policy"] = "same-origin"
         headers["Permissions-Policy"] = "geolocation=(self), camera=(self), microphone=()"

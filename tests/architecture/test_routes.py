@@ -106,10 +106,14 @@ POST   /logout                                        public
 GET    /metrics                                       public
 GET    /pass                                          member
 POST   /pass/<pass_id>/revoke                         member
+GET    /pass/manifest.webmanifest                     public
+GET    /pass/offline                                  public
+GET    /pass/worker.js                                public
 GET    /problems/<slug>                               public
 GET    /readyz                                        public
 GET    /spaces/<space_id>                             public
 GET    /static/<path:filename>                        public
+GET    /static/desk/<path:filename>                   public
 GET    /static/pass/<path:filename>                   public
 GET    /status-lists/1                                public
 """

@@ -1,15 +1,21 @@
 /* The phone's side of the pass. The private key is made by the browser, cannot be exported, and
  * stays in this browser's own store; every code shown is signed here, anew.
+ *
+ * The same page opens without a network, from its worker: then nobody is known but whoever's pass
+ * was last shown on this phone.
  */
 import qrcode from "/static/vendor/qrcode-generator/qrcode.mjs";
-import { del, get, set } from "/static/vendor/idb-keyval/index.js";
+import { del, entries, get, set } from "/static/vendor/idb-keyval/index.js";
 
 const RENEW_MS = 25_000;
+const EXTEND_MS = 15 * 24 * 3600 * 1000; // half of a credential's time
 const MODULE_PX = 4;
 const QUIET_MODULES = 4;
 
 const box = document.getElementById("pass");
-const store = `pass:${box.dataset.member}`;
+const labels = box.dataset;
+const online = Boolean(labels.member); // the home's own page, not the one kept for later
+const store = `pass:${labels.member}`;
 const bytes = new TextEncoder();
 const part = (id) => document.getElementById(`pass-${id}`);
 
@@ -17,6 +23,14 @@ const base64url = (buffer) =>
   btoa(String.fromCharCode(...new Uint8Array(buffer)))
     .replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 const encode = (value) => base64url(bytes.encode(JSON.stringify(value)));
+const claimsOf = (token) =>
+  JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/")));
+
+const say = (label, values) =>
+  Object.entries(values).reduce((text, [name, value]) => text.replace(`{${name}}`, value), label);
+const spell = (instant, style) => new Date(instant).toLocaleString(labels.lang, style);
+const day = (instant) => spell(instant, { dateStyle: "long" });
+const moment = (instant) => spell(instant, { dateStyle: "short", timeStyle: "short" });
 
 function show(state, fault = "") {
   part("empty").hidden = state === "ready";
@@ -73,15 +87,38 @@ async function renew(pass) {
   timer = setTimeout(() => renew(pass), RENEW_MS);
 }
 
+/* A screen that goes dark in the queue is of no use; browsers that cannot keep it lit let it be. */
+async function stayLit() {
+  try {
+    await navigator.wakeLock?.request("screen");
+  } catch { /* the battery is low, or the page is hidden */ }
+}
+
 function start(pass) {
-  const day = new Date(pass.expiresAt).toLocaleDateString(box.dataset.lang, { dateStyle: "long" });
-  part("until").textContent = `${box.dataset.labelUntil} ${day}`;
+  part("until").textContent = say(labels.labelUntil, { day: day(pass.expiresAt) });
+  if (pass.left) {
+    const seen = { count: pass.left, moment: moment(pass.asked) };
+    part("left").textContent = say(labels.labelLeft, seen);
+  }
   show("ready");
+  stayLit();
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) renew(pass); // a phone taken out of a pocket shows a fresh code
+    if (document.hidden) return;
+    stayLit();
+    renew(pass); // a phone taken out of a pocket shows a fresh code
   });
   return renew(pass);
 }
+
+const ask = (method, path, body) =>
+  fetch(`/api/v1/me/passes${path}`, {
+    method,
+    headers: { "Content-Type": "application/json", "X-CSRFToken": labels.csrf },
+    body: body && JSON.stringify(body),
+  });
+
+const kept = (issued) =>
+  ({ id: issued.pass_id, credential: issued.credential, expiresAt: issued.expires_at });
 
 async function make() {
   const button = part("make");
@@ -89,36 +126,90 @@ async function make() {
   try {
     const pair = await crypto.subtle.generateKey("Ed25519", false, ["sign", "verify"]);
     const { kty, crv, x } = await crypto.subtle.exportKey("jwk", pair.publicKey);
-    const answer = await fetch("/api/v1/me/passes", {
-      method: "POST",
-      headers: { "Content-Type": "application/json", "X-CSRFToken": box.dataset.csrf },
-      body: JSON.stringify({ jwk: { kty, crv, x } }),
-    });
+    const answer = await ask("POST", "", { jwk: { kty, crv, x } });
     if (!answer.ok) {
-      show("empty", answer.status === 409 ? box.dataset.labelMany : box.dataset.labelError);
+      show("empty", answer.status === 409 ? labels.labelMany : labels.labelError);
       return;
     }
     const issued = await answer.json();
-    const pass = {
-      id: issued.pass_id,
-      credential: issued.credential,
-      expiresAt: issued.expires_at,
-      privateKey: pair.privateKey,
-    };
-    await set(store, pass);
-    await start(pass);
+    await start(await note({ ...kept(issued), privateKey: pair.privateKey }));
   } catch (error) {
-    show("empty", error.name === "NotSupportedError" ? box.dataset.labelOld : box.dataset.labelError);
+    show("empty", error.name === "NotSupportedError" ? labels.labelOld : labels.labelError);
   } finally {
     button.disabled = false;
   }
 }
 
-part("make").addEventListener("click", make);
-const kept = await get(store);
-if (kept && box.dataset.valid.split(" ").includes(kept.id)) {
-  await start(kept);
-} else if (kept) {
-  await del(store);
-  show("empty", box.dataset.labelGone);
+/* Keep with the pass what the page says, to say it again without a network. */
+async function note(pass) {
+  const rights = [...document.querySelectorAll(".right[data-space]")].map((right) => ({
+    yes: right.classList.contains("is-yes"),
+    lines: [...right.children].map((line) => line.textContent.replace(/\s+/g, " ").trim()),
+  }));
+  const told = rights.length ? { rights, left: labels.left, asked: labels.asked } : {};
+  const known = {
+    ...pass, ...told, name: part("name").textContent, home: part("home").textContent,
+    usedAt: Date.now(),
+  };
+  await set(store, known);
+  return known;
 }
+
+/* A credential that has run for half its time is replaced, for the same key; the old one is ended
+ * only when the new one is kept. */
+async function extend(pass) {
+  if (new Date(pass.expiresAt) - Date.now() > EXTEND_MS) return pass;
+  try {
+    const answer = await ask("POST", "", { jwk: claimsOf(pass.credential).cnf.jwk });
+    if (!answer.ok) return pass;
+    const longer = await note({ ...pass, ...kept(await answer.json()) });
+    await ask("DELETE", `/${pass.id}`);
+    return longer;
+  } catch {
+    return pass;
+  }
+}
+
+function showRights(pass) {
+  const list = document.getElementById("rights-list");
+  for (const { yes, lines } of pass.rights ?? []) {
+    const item = document.createElement("li");
+    item.className = `right ${yes ? "is-yes" : "is-no"}`;
+    lines.forEach((text, n) => {
+      const line = document.createElement(n === 1 ? "h3" : "p");
+      line.className = n ? "" : "right-word";
+      line.textContent = text;
+      item.append(line);
+    });
+    list.append(item);
+  }
+  const asked = document.getElementById("rights-asked");
+  asked.textContent = say(asked.dataset.label, { moment: moment(pass.asked) });
+  document.getElementById("rights-kept").hidden = !list.children.length;
+}
+
+async function openOnline() {
+  part("make").addEventListener("click", make);
+  const pass = await get(store);
+  if (pass && labels.valid.split(" ").includes(pass.id)) {
+    await start(await extend(await note(pass)));
+  } else if (pass) {
+    await del(store);
+    show("empty", labels.labelGone);
+  }
+}
+
+async function openAlone() {
+  const passes = (await entries()).filter(([name]) => String(name).startsWith("pass:"));
+  const pass = passes.map(([, each]) => each).sort((a, b) => b.usedAt - a.usedAt)[0];
+  if (!pass) return show("empty", labels.labelNone);
+  part("name").textContent = pass.name;
+  part("home").textContent = pass.home;
+  if (new Date(pass.expiresAt) < Date.now()) return show("empty", labels.labelExpired);
+  showRights(pass);
+  window.addEventListener("online", () => window.location.reload());
+  return start(pass);
+}
+
+await (online ? openOnline() : openAlone());
+navigator.serviceWorker?.register(`/pass/worker.js?lang=${labels.lang}`, { scope: "/pass" });

@@ -1,0 +1,153 @@
+/* The desk reads with its camera, answers without leaving the page, and says it aloud.
+ * Without script, the same form answers page by page.
+ */
+const RECENT_MS = 15_000; // the code that was just answered is not asked about again
+const CLOSER_MS = 5_000;
+const LOOK_MS = 80;
+
+const form = document.getElementById("scan-form");
+const input = document.getElementById("scan");
+const camera = document.getElementById("camera");
+const video = document.getElementById("camera-picture");
+const hint = document.getElementById("camera-hint");
+const openCamera = document.getElementById("camera-open");
+const labels = camera.dataset;
+
+/* Two notes up for yes, one low for no: heard without looking, told apart without colour. */
+let sound;
+function play(yes) {
+  try {
+    sound ??= new AudioContext();
+    const notes = yes ? [660, 880] : [220, 220];
+    notes.forEach((pitch, n) => {
+      const tone = sound.createOscillator();
+      const loudness = sound.createGain();
+      const at = sound.currentTime + n * 0.18;
+      tone.frequency.value = pitch;
+      loudness.gain.setValueAtTime(0.2, at);
+      loudness.gain.exponentialRampToValueAtTime(0.001, at + 0.16);
+      tone.connect(loudness).connect(sound.destination);
+      tone.start(at);
+      tone.stop(at + 0.16);
+    });
+  } catch { /* no loudspeaker: the answer is there to be read */ }
+}
+
+/* Everything that an answer changes comes from the page that answers. */
+const CHANGED = ["answer", "presence", "desk-state"];
+function take(page) {
+  for (const id of CHANGED) {
+    const there = page.getElementById(id);
+    if (there) document.getElementById(id).replaceWith(there);
+  }
+  document.getElementById("answer").scrollIntoView({ block: "nearest" });
+}
+
+let busy = false;
+async function check(text) {
+  if (busy || !text.trim()) return;
+  busy = true;
+  input.value = "";
+  const sent = new FormData(form);
+  sent.set("pass", text);
+  form.setAttribute("aria-busy", "true");
+  try {
+    const answer = await fetch(form.action, { method: "POST", body: sent });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (!page.getElementById("answer")) return window.location.reload(); // logged out, most likely
+    take(page);
+    play(Boolean(document.querySelector("#answer .is-yes")));
+  } catch {
+    const said = document.getElementById("answer-away").content.cloneNode(true);
+    document.getElementById("answer").replaceChildren(said);
+    play(false);
+  } finally {
+    busy = false;
+    form.removeAttribute("aria-busy");
+    input.focus({ preventScroll: true });
+  }
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  check(input.value);
+});
+
+/* The browser's own reader where there is one, else the one that is kept with the page. */
+async function makeReader() {
+  const formats = (await window.BarcodeDetector?.getSupportedFormats?.().catch(() => [])) ?? [];
+  if (formats.includes("qr_code")) {
+    const detector = new BarcodeDetector({ formats: ["qr_code"] });
+    return async () => (await detector.detect(video))[0]?.rawValue;
+  }
+  const { prepareZXingModule, readBarcodes } = await import(labels.reader);
+  await prepareZXingModule({
+    overrides: { locateFile: () => labels.readerWasm },
+    fireImmediately: true,
+  });
+  const canvas = new OffscreenCanvas(1, 1);
+  const paint = canvas.getContext("2d", { willReadFrequently: true });
+  return async () => {
+    [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+    paint.drawImage(video, 0, 0);
+    const picture = paint.getImageData(0, 0, canvas.width, canvas.height);
+    const found = await readBarcodes(picture, { formats: ["QRCode"], maxNumberOfSymbols: 1 });
+    return found[0]?.isValid ? found[0].text : undefined;
+  };
+}
+
+let stream;
+let last = { text: "", at: 0 };
+async function look(read) {
+  let seenAt = Date.now();
+  while (stream) {
+    await new Promise((next) => setTimeout(next, LOOK_MS));
+    if (!stream || busy || document.hidden || !video.videoWidth) continue;
+    const text = await read();
+    const now = Date.now();
+    if (text) {
+      seenAt = now;
+      if (text !== last.text || now - last.at > RECENT_MS) {
+        last = { text, at: now };
+        await check(text);
+        last.at = Date.now();
+      }
+    }
+    hint.textContent = now - seenAt > CLOSER_MS ? labels.labelCloser : labels.labelReady;
+  }
+}
+
+function close() {
+  for (const track of stream?.getTracks() ?? []) track.stop();
+  stream = undefined;
+  camera.hidden = true;
+  openCamera.hidden = false;
+  localStorage.removeItem("desk-camera");
+}
+
+async function open() {
+  openCamera.hidden = true;
+  camera.hidden = false;
+  hint.textContent = labels.labelOpening;
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({
+      video: { facingMode: "environment", width: { ideal: 1280 }, height: { ideal: 720 } },
+    });
+    video.srcObject = stream;
+    await video.play();
+    const read = await makeReader();
+    localStorage.setItem("desk-camera", "open"); // a reload, or a power cut, opens it again
+    look(read);
+  } catch (error) {
+    close();
+    camera.hidden = false;
+    hint.textContent = error.name === "NotAllowedError" ? labels.labelRefused : labels.labelNone;
+  }
+}
+
+openCamera.addEventListener("click", open);
+document.getElementById("camera-close").addEventListener("click", close);
+if (navigator.mediaDevices?.getUserMedia) {
+  openCamera.hidden = false;
+  if (localStorage.getItem("desk-camera") === "open") open();
+}

@@ -1,0 +1,44 @@
+/* Opens the pass without a network. What the pass needs is kept by version; nothing about a person
+ * is kept here: her pass is in the page's own store.
+ */
+const VERSION = {{ version | tojson }};
+const SHELL = {{ shell | tojson }};
+const KEPT = {{ kept | tojson }};
+const PATIENCE_MS = 4000;
+
+self.addEventListener("install", (event) => {
+  event.waitUntil((async () => {
+    const cache = await caches.open(VERSION);
+    await cache.addAll([SHELL, ...KEPT].map((url) => new Request(url, { cache: "reload" })));
+    await self.skipWaiting();
+  })());
+});
+
+self.addEventListener("activate", (event) => {
+  event.waitUntil((async () => {
+    for (const name of await caches.keys()) if (name !== VERSION) await caches.delete(name);
+    await self.clients.claim();
+  })());
+});
+
+async function page(request) {
+  let timer;
+  const late = new Promise((_, reject) => { timer = setTimeout(reject, PATIENCE_MS); });
+  try {
+    return await Promise.race([fetch(request), late]);
+  } catch {
+    return (await caches.match(SHELL)) ?? Response.error();
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+self.addEventListener("fetch", (event) => {
+  const { request } = event;
+  const url = new URL(request.url);
+  if (request.method !== "GET" || url.origin !== self.location.origin) return;
+  if (request.mode === "navigate" && url.pathname === "/pass") event.respondWith(page(request));
+  else if (KEPT.includes(url.pathname)) {
+    event.respondWith(caches.match(url.pathname).then((found) => found ?? fetch(request)));
+  }
+});

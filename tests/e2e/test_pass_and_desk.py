@@ -1,0 +1,251 @@
+"""The pass on a phone and the desk that reads it, in a browser: offline, and by camera."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import zxingcpp
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image, ImageEnhance, ImageFilter
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.e2e.conftest import CHROMIUM_FLAGS
+
+pytestmark = [pytest.mark.browser, pytest.mark.processes]
+
+PASSWORD = "passerelle-demo"
+Json = dict[str, Any]
+
+
+def log_in(page: Page, url: str, email: str, path: str) -> None:
+    page.goto(f"{url}/login?next={path}")
+    page.fill("#email", email)
+    page.fill("#password", PASSWORD)
+    page.locator("main button[type=submit]").click()
+    expect(page).to_have_url(f"{url}{path}")
+
+
+@pytest.fixture
+def phone(browser: Any, demo: Json) -> Iterator[Page]:
+    """Another member's phone, logged in at home; its page says no error."""
+    with _phone(browser, demo["nodes"]["la-cordee"], 1) as page:
+        yield page
+
+
+class _phone:  # noqa: N801 - used as a function
+    def __init__(self, browser: Any, home: Json, member: int) -> None:
+        self.context: BrowserContext = browser.new_context(
+            locale="fr-FR", viewport={"width": 360, "height": 740}, timezone_id="Europe/Paris"
+        )
+        self.home, self.member = home, home["members"][member]
+
+    def __enter__(self) -> Page:
+        page = self.context.new_page()
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        log_in(page, self.home["url"], self.member["email"], "/pass")
+        if page.locator("#pass-make").is_visible():
+            page.click("#pass-make")
+        expect(page.locator("#pass-qr")).to_be_visible()
+        page.evaluate("navigator.serviceWorker.ready.then((ready) => ready.active.state)")
+        return page
+
+    def __exit__(self, *_: object) -> None:
+        self.context.close()
+        assert self.errors == []
+
+
+def scan(host: Json, space: str, shown: str) -> requests.Response:
+    return requests.post(
+        f"{host['url']}/api/v1/check-ins",
+        json={"space": space, "pass": shown},
+        headers={"Authorization": f"Bearer {host['desk']['token']}"},
+        timeout=20,
+    )
+
+
+def leave(host: Json, visit: str) -> None:
+    requests.post(
+        f"{host['url']}/api/v1/check-ins/{visit}/check-out",
+        headers={"Authorization": f"Bearer {host['desk']['token']}"},
+        timeout=20,
+    ).raise_for_status()
+
+
+CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "as shown": lambda shown: shown,
+    "half as bright": lambda shown: ImageEnhance.Brightness(shown).enhance(0.5),
+    "tilted by 5 degrees": lambda shown: shown.rotate(
+        5, resample=Image.Resampling.BICUBIC, expand=True, fillcolor=200
+    ),
+    "both": lambda shown: (
+        ImageEnhance.Brightness(shown)
+        .enhance(0.5)
+        .rotate(5, resample=Image.Resampling.BICUBIC, expand=True, fillcolor=100)
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_two_decoders_read_the_code_of_a_narrow_screen(phone: Page, change: str) -> None:
+    from pyzbar.pyzbar import decode
+
+    picture = Image.open(io.BytesIO(phone.screenshot())).convert("L")
+    shown = CHANGES[change](picture)
+    text = phone.input_value("#pass-text")
+    assert [found.text for found in zxingcpp.read_barcodes(shown)] == [text]
+    assert [found.data.decode() for found in decode(shown)] == [text]
+
+
+def test_the_pass_opens_without_a_network_and_goes_on(phone: Page, demo: Json) -> None:
+    before = phone.input_value("#pass-text")
+    phone.context.set_offline(True)
+    phone.reload()
+    expect(phone.locator("#pass-qr")).to_be_visible()
+    expect(phone.locator(".pass-notice")).to_contain_text("Sans réseau")
+    expect(phone.locator("#pass-until")).to_contain_text("Valable jusqu’au")
+    expect(phone.locator("#rights-list .right.is-yes")).not_to_have_count(0)
+    after = phone.input_value("#pass-text")
+    assert after.split("~")[0] == before.split("~")[0]
+    assert after != before, "a code is signed anew"
+    host = demo["nodes"]["troquet-numerique"]
+    admitted = scan(host, "troquet-numerique", after)
+    assert admitted.status_code == 201, admitted.text
+    leave(host, admitted.json()["visit"]["id"])
+    phone.context.set_offline(False)
+    phone.reload()
+    expect(phone.locator("#devices")).to_be_visible()
+    assert phone.input_value("#pass-text").split("~")[0] == before.split("~")[0]
+
+
+def test_a_phone_that_never_made_a_pass_says_so_without_a_network(browser: Any, demo: Json) -> None:
+    context = browser.new_context(locale="en-GB", viewport={"width": 360, "height": 740})
+    page = context.new_page()
+    page.goto(f"{demo['nodes']['la-cordee']['url']}/pass/offline?lang=en")
+    expect(page.locator("#pass-fault")).to_contain_text("There is no pass on this phone yet")
+    context.close()
+
+
+def test_a_credential_past_half_its_time_is_replaced_and_the_old_one_ended(
+    phone: Page, demo: Json
+) -> None:
+    before = phone.input_value("#pass-text")
+    age = """async () => {
+      const { entries, set } = await import("/static/vendor/idb-keyval/index.js");
+      const [[name, pass]] = await entries();
+      await set(name, { ...pass, expiresAt: new Date(Date.now() + 864e5).toISOString() });
+    }"""
+    phone.evaluate(age)
+    with phone.expect_response(lambda answer: answer.request.method == "DELETE") as ended:
+        phone.reload()
+    assert ended.value.status == 204
+    expect(phone.locator("#pass-qr")).to_be_visible()
+    after = phone.input_value("#pass-text")
+    assert after.split("~")[0] != before.split("~")[0]
+    host = demo["nodes"]["troquet-numerique"]
+    refused = scan(host, "troquet-numerique", before)
+    assert [r["code"] for r in refused.json()["decision"]["reasons"]] == ["pass_revoked"]
+    admitted = scan(host, "troquet-numerique", after)
+    assert admitted.status_code == 201, admitted.text
+    leave(host, admitted.json()["visit"]["id"])
+
+
+def test_the_pass_can_be_installed(demo: Json) -> None:
+    home = demo["nodes"]["la-cordee"]["url"]
+    manifest = requests.get(f"{home}/pass/manifest.webmanifest?lang=fr", timeout=10).json()
+    assert (manifest["start_url"], manifest["display"]) == ("/pass", "standalone")
+    assert "La Cordée" in manifest["name"]
+    sizes = {}
+    for icon in manifest["icons"]:
+        picture = Image.open(io.BytesIO(requests.get(home + icon["src"], timeout=10).content))
+        sizes[icon["sizes"], icon["purpose"]] = f"{picture.width}x{picture.height}"
+    assert sizes == {
+        ("192x192", "any"): "192x192",
+        ("512x512", "any"): "512x512",
+        ("512x512", "maskable"): "512x512",
+    }
+
+
+def film(shown: bytes, target: Path) -> None:
+    """Write what a camera sees of a phone held before it: a little soft, a little dark, tilted."""
+    code = Image.open(io.BytesIO(shown)).convert("RGB").resize((620, 620))
+    frame = Image.new("RGB", (1280, 720), (96, 90, 84))
+    held = code.rotate(2, resample=Image.Resampling.BICUBIC, fillcolor=(60, 60, 60), expand=True)
+    frame.paste(held, (330, 40))
+    frame = ImageEnhance.Brightness(frame.filter(ImageFilter.GaussianBlur(0.7))).enhance(0.85)
+    luma, blue, red = frame.convert("YCbCr").split()
+    half = (640, 360)
+    picture = luma.tobytes() + blue.resize(half).tobytes() + red.resize(half).tobytes()
+    head = b"YUV4MPEG2 W1280 H720 F10:1 Ip A1:1 C420jpeg\n"
+    target.write_bytes(head + (b"FRAME\n" + picture) * 10)
+
+
+def test_the_desk_reads_a_phone_with_its_camera(
+    phone: Page, demo: Json, chromium: str, tmp_path: Path
+) -> None:
+    from playwright.sync_api import Playwright  # noqa: F401
+
+    host, film_file = demo["nodes"]["troquet-numerique"], tmp_path / "phone.y4m"
+    phone.reload()  # a fresh code
+    expect(phone.locator("#pass-qr")).to_be_visible()
+    film(phone.locator(".pass-qr").screenshot(), film_file)
+    flags = [
+        *CHROMIUM_FLAGS,
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-video-capture={film_file}",
+    ]
+    kind = phone.context.browser.browser_type  # type: ignore[union-attr]
+    seeing = kind.launch(executable_path=chromium, args=flags)
+    try:
+        desk = seeing.new_context(locale="fr-FR", permissions=["camera"]).new_page()
+        errors: list[str] = []
+        desk.on("pageerror", lambda error: errors.append(str(error)))
+        desk.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+        log_in(desk, host["url"], host["desk"]["email"], "/desk")
+        desk.click("#camera-open")
+        expect(desk.locator(".answer-word")).to_have_text("Oui", timeout=30_000)
+        row = desk.locator("tr[data-visit]").last
+        visit = str(row.get_attribute("data-visit"))
+        expect(desk.locator("#camera")).to_be_visible()
+        expect(desk.locator("#presence h2")).to_be_visible()
+        leave(host, visit)
+        assert errors == []
+    finally:
+        seeing.close()
+
+
+PAGES = ["pass", "pass offline", "desk", "console", "map", "space"]
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("what", PAGES)
+def test_axe_finds_nothing(browser: Any, demo: Json, what: str, width: int) -> None:
+    node, hub = demo["nodes"]["troquet-numerique"], demo["hub"]["url"]
+    people = {
+        "pass": (node["members"][0]["email"], "/pass"),
+        "desk": (node["desk"]["email"], "/desk"),
+        "console": (node["admin"]["email"], "/console/spaces/troquet-numerique"),
+    }
+    public = {
+        "map": f"{hub}/",
+        "space": f"{hub}/spaces/troquet-numerique",
+        "pass offline": f"{node['url']}/pass/offline",
+    }
+    context = browser.new_context(locale="fr-FR", viewport={"width": width, "height": 800})
+    page = context.new_page()
+    if what in public:
+        page.goto(public[what])
+    else:
+        log_in(page, node["url"], *people[what])
+    page.wait_for_load_state("networkidle")
+    found = Axe().run(page)
+    context.close()
+    assert [
+        (v["id"], [n["target"] for n in v["nodes"]]) for v in found.response["violations"]
+    ] == []
