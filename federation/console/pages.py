@@ -19,6 +19,7 @@ from federation.statements import service as statements
 from federation.visits import service as visits
 from shared.problems import Problem
 from shared.web import allow, current
+from shared.web.forms import storable
 
 pages = Blueprint("console", __name__, template_folder="templates")
 
@@ -29,6 +30,7 @@ class InviteForm(FlaskForm):
         validators=[
             DataRequired(lazy_gettext("Enter the name of the operator.")),
             Length(max=120),
+            storable,
         ],
     )
 

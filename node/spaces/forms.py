@@ -28,6 +28,7 @@ from wtforms.validators import DataRequired, Length, NumberRange, Optional
 from charter.hours import WEEKDAYS
 from node.spaces.models import Space
 from shared.spaces import PRICE_UNITS, ROOM_KINDS
+from shared.web.forms import storable
 
 EMPTY_ROWS = 1
 MAX_ROWS = 60
@@ -84,11 +85,6 @@ def parse_money(text: str) -> int:
     return int(cents)
 
 
-def _storable(_form: Any, field: Any) -> None:
-    if isinstance(field.data, str) and "\x00" in field.data:
-        raise ValidationError(gettext("This contains characters that cannot be stored."))
-
-
 class _MayBeEmpty:
     """Says so on the page. Unlike ``Optional`` it lets a form's own checks of the field run."""
 
@@ -106,7 +102,7 @@ def _text(label: Any, longest: int, *, required: bool = False, area: bool = Fals
         validators=[
             first,
             Length(max=longest, message=lazy_gettext("At most %(max)d characters.")),
-            _storable,
+            storable,
         ],
     )
 
@@ -146,7 +142,7 @@ class LinesField(TextAreaField):
         return [line.strip() for line in (self.data or "").splitlines() if line.strip()]
 
     def pre_validate(self, form: Any) -> None:
-        _storable(form, self)
+        storable(form, self)
         if len(self.entries) > MAX_ROWS or any(len(entry) > 120 for entry in self.entries):
             raise ValidationError(gettext("At most 60 lines of 120 characters."))
 
@@ -225,7 +221,7 @@ class SpaceForm(FlaskForm):
     latitude = DegreesField(lazy_gettext("Latitude"), 90)
     longitude = DegreesField(lazy_gettext("Longitude"), 180)
     transport = _text(lazy_gettext("How to get there"), 500)
-    email = EmailField(lazy_gettext("Contact e-mail"), validators=[Length(max=254), _storable])
+    email = EmailField(lazy_gettext("Contact e-mail"), validators=[Length(max=254), storable])
     website = _text(lazy_gettext("Web site"), 300)
     legal_form = _text(lazy_gettext("Legal form"), 200)
     capacity = _whole(lazy_gettext("Capacity, people"), 0, 10_000)

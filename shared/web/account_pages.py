@@ -17,6 +17,7 @@ from wtforms.widgets import CheckboxInput, ListWidget
 from shared.accounts import Accounts
 from shared.clock import Clock
 from shared.web.application import limiter
+from shared.web.forms import storable
 from shared.web.guards import Principal, allow, current
 
 ROLE_NAMES = {
@@ -30,7 +31,11 @@ ROLE_NAMES = {
 class LoginForm(FlaskForm):
     email = EmailField(
         lazy_gettext("E-mail address"),
-        validators=[DataRequired(lazy_gettext("Enter your e-mail address.")), Length(max=254)],
+        validators=[
+            DataRequired(lazy_gettext("Enter your e-mail address.")),
+            Length(max=254),
+            storable,
+        ],
         render_kw={"autocomplete": "username"},
     )
     password = PasswordField(
@@ -46,6 +51,7 @@ class TokenForm(FlaskForm):
         validators=[
             DataRequired(lazy_gettext("Give it a name, so that you know it again.")),
             Length(max=80),
+            storable,
         ],
     )
     scopes = SelectMultipleField(

@@ -1,0 +1,481 @@
+"""The pages of both services: for each role, in both languages, whatever was typed into them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from shared import problems
+from shared.web.guards import PUBLIC, guard_of
+from tests.network import LocalNode, LocalService, Network
+from tests.shared.browser import Browser, Page, forget_attempts
+
+NASTY = {
+    "markup": "<script>alert(1)</script>\"'&amp;{{7*7}}{% x %}",
+    "right to left": "\u202eevitpac\u2066 \u200f",
+    "emoji": "🏳️‍🌈👩🏽‍💻é̂",
+    "NUL": "a\0b",
+    "long": "x" * 10_000,
+    "formula": '=HYPERLINK("http://x")',
+    "percent": "%(x)s %s 100%",
+    "lines": "one\r\ntwo\u2028three",
+    "spaces": " \u00a0\u200b ",
+}
+
+
+@pytest.fixture(autouse=True)
+def _fresh_limits() -> None:
+    forget_attempts()
+
+
+@pytest.fixture
+def troquet(lasting_network: Network) -> LocalNode:
+    return lasting_network.nodes["troquet"]
+
+
+def _logged_in(service: LocalService, email: str, language: str = "en") -> Browser:
+    browser = Browser(service, language)
+    assert browser.log_in(email).status_code == 302, email
+    return browser
+
+
+@pytest.fixture
+def admin(troquet: LocalNode) -> Browser:
+    return _logged_in(troquet, "admin@troquet.example")
+
+
+@pytest.fixture
+def coordinator(lasting_network: Network) -> Browser:
+    return _logged_in(lasting_network.hub, "coord@hub.example")
+
+
+def _pages(service: LocalService, values: dict[str, str]) -> list[tuple[str, frozenset[str]]]:
+    """Return each page's address, and who may see it."""
+    found = []
+    for rule in service.app.url_map.iter_rules():
+        if (
+            "GET" not in (rule.methods or ())
+            or rule.rule.startswith((*problems.API_PREFIXES, "/static/"))
+            or rule.rule in ("/healthz", "/readyz", "/metrics")
+            or "." in rule.rule  # a script, or what a telephone reads of the pass
+        ):
+            continue
+        path = rule.rule
+        for name in rule.arguments:
+            path = path.replace(f"<{name}>", values[name])
+        found.append((path, guard_of(service.app, rule.endpoint) or frozenset()))
+    return sorted(found)
+
+
+VALUES = {"space_id": "troquet", "version": "1", "month": "2026-11", "slug": "visit-refused"}
+
+
+@pytest.mark.parametrize("language", ["fr", "en"])
+@pytest.mark.parametrize("kind", ["hub", "node"])
+def test_every_page_answers_for_its_role_in_its_language(
+    lasting_network: Network, troquet: LocalNode, kind: str, language: str
+) -> None:
+    cordee = lasting_network.nodes["cordee"]
+    member, guest = troquet.add_person(), cordee.add_person().get_pass()
+    assert troquet.scan(guest.show()).status_code == 201
+    service: LocalService = lasting_network.hub if kind == "hub" else troquet
+    people = {
+        "coordinator": "coord@hub.example",
+        "admin": "admin@troquet.example",
+        "desk": "desk@troquet.example",
+        "member": member.email,
+    }
+    known = ("coordinator",) if kind == "hub" else ("admin", "desk", "member")
+    browsers = {role: _logged_in(service, people[role], language) for role in known}
+    pages = _pages(service, VALUES)
+    assert len(pages) >= 6
+    for path, roles in pages:
+        readers = [browsers[role] for role in known if role in roles]
+        if PUBLIC in roles:
+            readers.append(Browser(service, language))
+        assert readers, path
+        for reader in readers:
+            _check_page(path, reader.get(path), language)
+
+
+def _check_page(path: str, answer: requests.Response, language: str) -> None:
+    assert answer.status_code == 200, path
+    page = Page(answer.text)
+    assert page.language == language, path
+    if path != "/pass/offline":  # which a telephone keeps, in one language
+        assert f"lang={'en' if language == 'fr' else 'fr'}" in answer.text, path
+    tags = [tag for tag, _ in page.elements]
+    assert (tags.count("h1"), tags.count("main")) == (1, 1), path
+    assert "Content-Security-Policy" in answer.headers, path
+    for tag, attrs in page.elements:
+        assert not [name for name in attrs if name.startswith("on")], (path, tag)
+        if tag == "script":
+            assert "src" in attrs or (attrs.get("type") or "").startswith("application/"), path
+
+
+def test_a_language_that_was_chosen_stays(lasting_network: Network) -> None:
+    browser = Browser(lasting_network.hub, "fr")
+    assert Page(browser.get("/").text).language == "fr"
+    assert Page(browser.get("/charter?lang=en").text).language == "en"
+    assert Page(browser.get("/").text).language == "en"
+    for odd in ("de", "", "%00", "x" * 3000):
+        assert Page(browser.get(f"/?lang={odd}").text).language == "en"
+
+
+def test_every_kind_of_problem_has_its_page(lasting_network: Network) -> None:
+    for slug in problems.KINDS:
+        for language in ("fr", "en"):
+            answer = Browser(lasting_network.hub, language).get(f"/problems/{slug}")
+            assert answer.status_code == 200, slug
+            assert Page(answer.text).language == language
+    assert Browser(lasting_network.hub).get("/problems/nothing").status_code == 404
+
+
+def test_what_is_not_there_is_said_on_a_page_to_people_and_in_json_to_programs(
+    lasting_network: Network,
+) -> None:
+    for service in (lasting_network.hub, lasting_network.nodes["troquet"]):
+        page = requests.get(f"{service.url}/nothing/here", timeout=20)
+        assert (page.status_code, page.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+        document = requests.get(f"{service.url}/api/v1/nothing", timeout=20)
+        assert document.headers["Content-Type"] == "application/problem+json"
+        assert {"type", "title", "status", "instance"} <= set(document.json())
+        assert document.json()["status"] == document.status_code == 404
+
+
+# The console
+
+
+EDIT = "/console/spaces/troquet"
+TEXTS = (
+    "name",
+    "description",
+    "street",
+    "town",
+    "transport",
+    "legal_form",
+    "services",
+    "values",
+    "rooms-0-name",
+    "prices-0-label",
+)
+CHOICES = ("rooms-0-kind", "prices-0-unit")
+CONTROLS = (
+    *TEXTS,
+    *CHOICES,
+    "postcode",
+    "latitude",
+    "longitude",
+    "email",
+    "website",
+    "capacity",
+    "area_m2",
+    "mo",
+    "closings",
+    "guest_cap",
+    "rooms-0-seats",
+    "prices-0-amount",
+    "prices-0-quantity",
+)
+ROWS = {
+    "rooms-0-name": "Salle",
+    "rooms-0-kind": "meeting",
+    "prices-0-label": "Jour",
+    "prices-0-amount": "12,50",
+    "prices-0-unit": "day",
+}
+
+
+def _sheet(browser: Browser) -> dict[str, str]:
+    """Return the form as it is, with a room and a price for their fields to be tried."""
+    return {**Page(browser.get(EDIT).text).values, **ROWS}
+
+
+def _wrong(page: Page) -> list[str]:
+    """Return the controls beside which the page says that something is wrong."""
+    return [control for control in CONTROLS if page.with_id(f"{control}-error")]
+
+
+@pytest.fixture
+def sheet(admin: Browser) -> Iterator[dict[str, str]]:
+    """The form's values; what was before is put back after the test."""
+    before = Page(admin.get(EDIT).text).values
+    yield {**before, **ROWS}
+    admin.get(EDIT)
+    assert admin.post(EDIT, {**before, "csrf_token": admin.token}).status_code == 302
+
+
+def _places(troquet: LocalNode, network: Network) -> list[Page]:
+    """Return the pages of the map and of the node on which a sheet is shown to everybody."""
+    answers = [
+        requests.get(service.url + path, timeout=20)
+        for service in (troquet, network.hub)
+        for path in ("/spaces/troquet", "/")
+    ]
+    assert [answer.status_code for answer in answers] == [200] * len(answers)
+    assert not [answer.url for answer in answers if "<script>alert" in answer.text]
+    return [Page(answer.text) for answer in answers]
+
+
+def test_the_form_has_every_control_that_is_tried_here(admin: Browser) -> None:
+    names = set(Page(admin.get(EDIT).text).values) | {"closed_on_holidays", "paused"}
+    assert set(CONTROLS) <= names
+    others = {n for n in names if not re.search(r"csrf|-\d-|^(tu|we|th|fr|sa|su)$", n)}
+    assert others - set(CONTROLS) == {"closed_on_holidays", "paused"}
+
+
+@pytest.mark.parametrize("kind", NASTY)
+def test_whatever_is_typed_is_shown_as_text_or_named_beside_its_field(
+    admin: Browser,
+    sheet: dict[str, str],
+    troquet: LocalNode,
+    lasting_network: Network,
+    kind: str,
+) -> None:
+    """Type the same everywhere: what is not named as wrong must be right by itself."""
+    value = NASTY[kind]
+    answer = admin.post(EDIT, {**sheet, **dict.fromkeys(CONTROLS, value)})
+    assert answer.status_code == 422
+    assert "<script>alert" not in answer.text
+    page = Page(answer.text)
+    links = {attrs.get("href") for tag, attrs in page.elements if tag == "a"}
+    wrong = set(_wrong(page))
+    assert wrong >= {"latitude", "guest_cap", "mo", "closings", "rooms-0-kind", "prices-0-amount"}
+    for control in CONTROLS:
+        field = page.with_id(control)
+        assert field, control
+        if control not in CHOICES:
+            assert page.values[control].split() == value.split(), control
+        assert (field.get("aria-invalid") == "true") == (control in wrong), control
+        assert (f"#{control}" in links) == (control in wrong), control
+        if control in wrong:
+            assert f"{control}-error" in (field.get("aria-describedby") or ""), control
+
+    right = {c: f"{value}{c}" if c in TEXTS else value for c in CONTROLS if c not in wrong}
+    saved = admin.post(EDIT, {**sheet, **right})
+    assert (saved.status_code, saved.headers.get("Location")) == (302, EDIT)
+    assert "On the map since" in Page(admin.get(EDIT).text).text
+    own, _, at_the_hub, _ = _places(troquet, lasting_network)
+    assert (set(TEXTS) <= set(right)) == (kind not in ("NUL", "long"))
+    for typed in right.values():
+        last_line = " ".join(typed.splitlines()[-1].split())
+        assert last_line in own.text, typed
+        assert last_line in at_the_hub.text, typed
+
+
+def test_markup_in_an_address_stays_within_it(
+    admin: Browser, sheet: dict[str, str], troquet: LocalNode, lasting_network: Network
+) -> None:
+    script = '"><script>alert(1)</script>'
+    changes = {"website": f"https://x.example/{script}", "email": f"a{script}@x.example"}
+    assert admin.post(EDIT, {**sheet, **changes}).status_code == 302
+    own, _, at_the_hub, _ = _places(troquet, lasting_network)
+    for page in (own, at_the_hub):
+        links = {attrs.get("href") for tag, attrs in page.elements if tag == "a"}
+        assert {changes["website"], f"mailto:{changes['email']}"} <= links
+
+
+@pytest.mark.parametrize(
+    ("control", "value"),
+    [
+        ("name", ""),
+        ("name", "x" * 121),
+        ("town", ""),
+        ("latitude", "91"),
+        ("latitude", "north"),
+        ("latitude", "nan"),
+        ("longitude", "-181"),
+        ("email", "no address"),
+        ("website", "javascript:alert(1)"),
+        ("website", "ftp://x.example"),
+        ("capacity", "-1"),
+        ("capacity", "10001"),
+        ("capacity", "9" * 5000),
+        ("capacity", "many"),
+        ("guest_cap", ""),
+        ("guest_cap", "1001"),
+        ("mo", "25:00-26:00"),
+        ("mo", "9-12"),
+        ("mo", "9:00-9:00"),
+        ("closings", "tomorrow"),
+        ("closings", "2026-02-30"),
+        ("services", "x\n" * 61),
+        ("services", "x" * 121),
+        ("rooms-0-kind", "castle"),
+        ("rooms-0-seats", "-1"),
+        ("prices-0-amount", "free"),
+        ("prices-0-amount", "-1"),
+        ("prices-0-amount", "1.234"),
+        ("prices-0-amount", "1e99"),
+        ("prices-0-unit", "century"),
+        ("prices-0-quantity", "0"),
+    ],
+    ids=lambda value: ascii(value)[:24],
+)
+def test_a_wrong_field_is_named_beside_itself_and_nothing_is_saved(
+    admin: Browser, troquet: LocalNode, control: str, value: str
+) -> None:
+    before = requests.get(f"{troquet.url}/.well-known/passerelle", timeout=20).headers["ETag"]
+    answer = admin.post(EDIT, {**_sheet(admin), control: value})
+    assert answer.status_code == 422
+    assert _wrong(Page(answer.text)) == [control]
+    after = requests.get(f"{troquet.url}/.well-known/passerelle", timeout=20).headers["ETag"]
+    assert after == before
+
+
+def test_a_row_half_filled_is_named_at_what_is_missing(admin: Browser) -> None:
+    for changes, control in (
+        ({"rooms-0-name": "", "rooms-0-seats": "4"}, "rooms-0-name"),
+        ({"prices-0-label": "", "prices-0-amount": "4"}, "prices-0-label"),
+        ({"prices-0-label": "Jour", "prices-0-amount": ""}, "prices-0-amount"),
+    ):
+        answer = admin.post(EDIT, {**_sheet(admin), **changes})
+        assert answer.status_code == 422
+        assert _wrong(Page(answer.text)) == [control]
+
+
+def test_what_is_saved_is_on_the_map_and_says_since_when(
+    admin: Browser, sheet: dict[str, str], lasting_network: Network
+) -> None:
+    changes = {"name": "Le Troquet d’à côté", "guest_cap": "7", "services": "Wi-Fi\nCafé"}
+    saved = admin.post(EDIT, {**sheet, **changes})
+    assert saved.headers["Location"] == EDIT
+    page = admin.get(EDIT)
+    assert "Saved. On the map since" in Page(page.text).text
+    space = requests.get(f"{lasting_network.hub.url}/api/v1/spaces/troquet", timeout=20).json()
+    assert (space["name"], space["guest_cap"]) == ("Le Troquet d’à côté", 7)
+    assert space["services"] == ["Wi-Fi", "Café"]
+    assert [room["name"] for room in space["rooms"]] == ["Salle"]
+    assert [price["cents"] for price in space["prices"]] == [1250]
+
+
+def test_what_is_saved_while_the_hub_is_away_is_published_when_it_is_back(
+    network: Network,
+) -> None:
+    troquet = network.nodes["troquet"]
+    admin = _logged_in(troquet, "admin@troquet.example")
+    changed = {**_sheet(admin), "description": "Written alone"}
+    network.hub_goes()
+    assert admin.post(EDIT, changed).status_code == 302
+    assert "as soon as the hub answers" in Page(admin.get(EDIT).text).text
+    network.hub_returns()
+    troquet.deliver()
+    assert "On the map since" in Page(admin.get(EDIT).text).text
+    page = requests.get(f"{network.hub.url}/spaces/troquet", timeout=20).text
+    assert "Written alone" in page
+
+
+# The desk, the pass, the coordination
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_whatever_is_scanned_at_the_desk_is_answered(troquet: LocalNode, name: str) -> None:
+    browser = _logged_in(troquet, "desk@troquet.example")
+    browser.get("/desk")
+    answer = browser.post("/desk", {"pass": NASTY[name], "space": NASTY[name]})
+    assert answer.status_code in (200, 302)
+    shown = answer if answer.status_code == 200 else browser.get(answer.headers["Location"])
+    assert "<script>alert" not in shown.text
+    assert shown.status_code == 200
+
+
+def test_the_desk_says_yes_and_lets_leave_and_undo(
+    lasting_network: Network, troquet: LocalNode
+) -> None:
+    browser = _logged_in(troquet, "desk@troquet.example")
+    browser.get("/desk")
+    cordee = lasting_network.nodes["cordee"]
+    person = cordee.add_person()
+    before = {v["id"] for v in troquet.presence()}
+    said = Page(browser.post("/desk", {"pass": person.show(), "space": "troquet"}).text).text
+    assert f"Welcome to Ada{cordee.people}" in said
+    (visit,) = {v["id"] for v in troquet.presence()} - before
+    assert browser.post(f"/desk/visits/{visit}/check-out").status_code == 302
+    assert visit not in [v["id"] for v in troquet.presence()]
+    assert browser.post(f"/desk/visits/{visit}/void").status_code == 302
+    assert lasting_network.hub.lines(visit) == [1, -1]
+    refused = browser.post("/desk", {"pass": "bonjour", "space": "troquet"})
+    assert "not a readable Passerelle pass" in Page(refused.text).text
+
+
+def test_a_member_ends_her_own_pass_and_nobody_elses(troquet: LocalNode) -> None:
+    one, other = troquet.add_person().get_pass(), troquet.add_person().get_pass()
+    browser = _logged_in(troquet, one.email)
+    browser.get("/pass")
+    assert browser.post(f"/pass/{other.pass_id}/revoke").status_code == 404
+    assert browser.post(f"/pass/{one.pass_id}/revoke").status_code == 302
+    assert troquet.delete(f"/api/v1/me/passes/{one.pass_id}", other.token).status_code == 404
+    states = {
+        person.pass_id: troquet.get("/api/v1/me/passes", person.token).json()["items"][0]["status"]
+        for person in (one, other)
+    }
+    assert states == {one.pass_id: "revoked", other.pass_id: "valid"}
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_whatever_an_operator_is_called_the_coordination_shows_it_as_text(
+    coordinator: Browser, lasting_network: Network, name: str
+) -> None:
+    coordinator.get("/coordination")
+    answer = coordinator.post("/coordination", operator=NASTY[name])
+    assert answer.status_code == (422 if name in ("NUL", "long") else 200)
+    assert "<script>alert" not in answer.text
+    if answer.status_code == 422:
+        assert Page(answer.text).with_id("operator-error")
+    by_api = lasting_network.hub.post(
+        "/api/v1/invitations", {"operator": NASTY[name]}, lasting_network.hub.token
+    )
+    assert by_api.status_code == (422 if name in ("NUL", "long") else 201)
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_whatever_a_token_is_called_the_account_shows_it_as_text(
+    coordinator: Browser, name: str
+) -> None:
+    coordinator.get("/account")
+    answer = coordinator.post("/account", name=NASTY[name], scopes="coordinator")
+    assert answer.status_code == (422 if name in ("NUL", "long") else 200)
+    assert "<script>alert" not in answer.text
+    if answer.status_code == 422:
+        assert Page(answer.text).with_id("name-error")
+    else:
+        assert " ".join(NASTY[name].split()) in Page(coordinator.get("/account").text).text
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_whatever_is_searched_for_on_the_map_is_shown_as_text(
+    lasting_network: Network, name: str
+) -> None:
+    answer = requests.get(lasting_network.hub.url, params={"q": NASTY[name]}, timeout=20)
+    assert answer.status_code == 200
+    assert "<script>alert" not in answer.text
+    assert Page(answer.text).values["q"] == NASTY[name][:100].replace("\0", "").strip()
+
+
+def test_the_coordination_suspends_a_node_and_takes_it_back(
+    lasting_network: Network, coordinator: Browser
+) -> None:
+    coordinator.get("/coordination")
+
+    def state() -> object:
+        nodes = lasting_network.hub.get("/api/v1/nodes", lasting_network.hub.token).json()["items"]
+        return next(node["state"] for node in nodes if node["id"] == "filature")
+
+    def set_state(node: str, state: str) -> int:
+        return coordinator.post(f"/coordination/nodes/{node}/state", state=state).status_code
+
+    for wanted in ("suspended", "connected"):
+        assert set_state("filature", wanted) == 302
+        assert state() == wanted
+    for wrong in ("left", "offline", ""):
+        assert set_state("filature", wrong) == 400
+    assert set_state("nobody", "connected") == 404
+    assert state() == "connected"
+
+
+def test_the_coordination_has_a_page_for_each_month(coordinator: Browser) -> None:
+    for month, status in (("2026-11", 200), ("2026-12", 200), ("2026-13", 404)):
+        assert coordinator.get(f"/coordination/statements/{month}").status_code == status
