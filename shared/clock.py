@@ -7,26 +7,33 @@ holidays and months can be tried while tokens go on being judged by real time.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
+    """``still`` is the real time at which the clock stands, to judge something as of then."""
+
     offset: timedelta = timedelta()
+    still: datetime | None = None
 
     def now(self) -> datetime:
         """Return the aware time by which hours, visits and months are reckoned."""
-        return datetime.now(UTC) + self.offset
+        return self.real() + self.offset
 
     def real(self) -> datetime:
         """Return the aware time by which tokens and signatures are judged."""
-        return datetime.now(UTC)
+        return self.still or datetime.now(UTC)
+
+    def standing(self, at: datetime) -> Clock:
+        """Return this clock as it was at a real time."""
+        return replace(self, still=at.astimezone(UTC))
 
     def fresh(self, issued_at: float, tolerance: int) -> bool:
         """Tell whether a Unix time is within ``tolerance`` seconds of now, by either clock."""
         try:
-            age = time.time() - issued_at
+            age = self.real().timestamp() - issued_at
         except OverflowError:  # an integer that no float can hold
             return False
         return abs(age) <= tolerance or abs(age + self.offset.total_seconds()) <= tolerance

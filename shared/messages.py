@@ -67,6 +67,7 @@ OURS = (
     _("a date like 2026-12-24 is expected"),
     _("unknown day {day}"),
     _("A visit admitted offline comes with its decision."),
+    _("Not a time of the last two days."),
     _("Not an address a node can have ({reason})."),
     _("a JWK is an object"),
     _("an Ed25519 key is expected (kty OKP, crv Ed25519)"),

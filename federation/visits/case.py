@@ -226,9 +226,12 @@ def _find_visits(
     this = visit_id(evidence.proof, report.space)
     existing = this if any(row.id == this for row in rows) else None
     elsewhere = None
+    opening = report.facts.opening
+    closing = opening[1] if opening else ledger.midnight_after(case.at, report.facts.timezone)
     for row in rows:
         if row.member_id == case.member_id and row.state == "open":
-            if row.space_id != report.space:
+            # Told late, a visit of another day is not the one that she is in the middle of.
+            if row.space_id != report.space or row.started_at >= closing:
                 elsewhere = row.id
             elif existing is None and not faults:
                 existing = row.id

@@ -26,8 +26,12 @@ def closing(visit: Any) -> datetime:
     opening = visit.facts.get("opening")
     if opening:
         return datetime.fromisoformat(opening[1])
-    zone = ZoneInfo(visit.timezone)
-    following = visit.started_at.astimezone(zone).date() + timedelta(days=1)
+    return midnight_after(visit.started_at, visit.timezone)
+
+
+def midnight_after(instant: datetime, timezone: str) -> datetime:
+    zone = ZoneInfo(timezone)
+    following = instant.astimezone(zone).date() + timedelta(days=1)
     return datetime.combine(following, time(), zone)
 
 

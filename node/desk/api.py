@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from flask import Response
 from flask_babel import get_locale
+from flask_wtf.csrf import generate_csrf
 from marshmallow import fields, validate
 
 from charter import localise
 from node.context import node
 from node.db import db
-from node.desk import idempotency, presence, service
+from node.desk import idempotency, kit, presence, service
 from node.desk.scan import find_space
 from node.sync import service as sync
 from shared.problems import problem_response
-from shared.schemas import DecisionSchema, VisitSchema, WireSchema, text
+from shared.schemas import DecisionSchema, VisitSchema, WireSchema, moment, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
 
@@ -33,6 +35,14 @@ ScanSchema._declared_fields["pass"] = fields.String(  # noqa: SLF001
     validate=validate.Length(min=1, max=100_000),
     metadata={"description": "The text of the QR."},
 )
+
+
+class LateScanSchema(ScanSchema):
+    at = moment(required=True, metadata={"description": "When the code was scanned, in real time."})
+
+
+class KitQuerySchema(WireSchema):
+    space = text(64)
 
 
 class KeySchema(WireSchema):
@@ -88,17 +98,26 @@ def shown(visit: Any) -> dict[str, Any]:
     }
 
 
-def scan(space_id: str, shown_pass: str, key: str | None) -> tuple[int, dict[str, Any]]:
-    """Check in, and return status and body; a key that was used before gets the same body."""
+def scan(
+    space_id: str, shown_pass: str, key: str | None, late: datetime | None = None
+) -> tuple[int, dict[str, Any]]:
+    """Check in, and return status and body; a key that was used before gets the same body.
+
+    ``late`` is when the scan was, for one that a desk's browser took alone.
+    """
     session, clock, account_id = db.session(), node().clock, current().id
-    body_sha256 = idempotency.fingerprint({"space": space_id, "pass": shown_pass})
+    asked = {"space": space_id, "pass": shown_pass, **({"at": late.isoformat()} if late else {})}
+    body_sha256 = idempotency.fingerprint(asked)
     if key is not None:
         idempotency.check_unused(session, account_id, key, body_sha256)
         find_space(session, space_id)  # no key is used up by a space that is not there
         before = idempotency.claim(session, clock.now(), account_id, key, body_sha256)
         if before is not None:
             return before
-    outcome = service.check_in(session, node(), space_id, shown_pass)
+    if late is None:
+        outcome = service.check_in(session, node(), space_id, shown_pass)
+    else:
+        outcome = service.check_in_late(session, node(), space_id, shown_pass, late)
     body = {"decision": dict(outcome.decision)}
     status = 403
     if outcome.visit is not None:
@@ -130,6 +149,33 @@ def check_in(data: dict[str, Any], header: dict[str, Any]) -> Any:
     if status == 403:
         return problem_response("visit-refused", decision=body["decision"])
     return body, status
+
+
+@blp.route("/check-ins/late", methods=["POST"])
+@blp.arguments(LateScanSchema)
+@blp.arguments(KeySchema, location="headers")
+@blp.response(201, AdmittedSchema)
+@blp.alt_response(200, schema=AdmittedSchema, description="Known already")
+@allow("desk")
+def check_in_late(data: dict[str, Any], header: dict[str, Any]) -> Any:
+    """Record a scan that a desk's browser decided alone while this node did not answer."""
+    key = idempotency.check_key(header["key"])
+    status, body = scan(data["space"], data["pass"], key, data["at"])
+    body = _localised(body)
+    if status == 403:
+        return problem_response("visit-refused", decision=body["decision"])
+    sync.flush_soon(db.session(), node())
+    return body, status
+
+
+@blp.route("/desk-kit")
+@blp.arguments(KitQuerySchema, location="query")
+@blp.response(200)
+@allow("desk")
+def desk_kit(query: dict[str, Any]) -> dict[str, Any]:
+    """What a desk's browser needs to go on alone: keys, status lists, and decisions by plan."""
+    found = kit.desk_kit(db.session(), node(), query["space"], str(get_locale()))
+    return {**found, "csrf": generate_csrf()} if current().by == "login" else found
 
 
 @blp.route("/check-ins/preview", methods=["POST"])

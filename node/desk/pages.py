@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, flash, make_response, redirect, render_template, request
+from flask import (
+    Blueprint,
+    Response,
+    flash,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask_babel import get_locale, gettext
 from marshmallow import ValidationError
 
@@ -17,6 +26,7 @@ from node.sync import service as sync
 from shared.problems import Problem
 from shared.web import allow
 from shared.web.application import policy
+from shared.web.offline import worker as keep_offline
 
 pages = Blueprint(
     "desk_pages",
@@ -24,6 +34,16 @@ pages = Blueprint(
     template_folder="templates",
     static_folder="static",
     static_url_path="/static/desk",
+)
+
+# What the desk needs without its node, besides what every page is made of.
+KEPT = (
+    ("desk_pages.static", "desk.js"),
+    ("desk_pages.static", "alone.js"),
+    ("static", "vendor/idb-keyval/index.js"),
+    ("static", "vendor/zxing-wasm/es/share.js"),
+    ("static", "vendor/zxing-wasm/es/reader/index.js"),
+    ("static", "vendor/zxing-wasm/reader/zxing_reader.wasm"),
 )
 
 
@@ -51,10 +71,28 @@ def _page(space_id: str, answer: dict[str, Any] | None = None) -> Response:
         waiting=sync.waiting(session)["pending"],
         zone=spaces.space(session, space_id).timezone,
     )
+    return _seeing(page)
+
+
+def _seeing(page: str) -> Response:
+    """Of all pages these read codes with a camera, by a program that is compiled on arrival."""
     response = make_response(page)
-    # Of all pages this one reads codes with a camera, by a program that is compiled on arrival.
     response.headers["Content-Security-Policy"] = policy(script="'self' 'wasm-unsafe-eval'")
     return response
+
+
+@pages.get("/desk/offline")
+@allow("public")
+def offline() -> Response:
+    """The page that a desk's browser keeps for when this node does not answer; nobody is on it."""
+    return _seeing(render_template("desk/offline.html", space=None))
+
+
+@pages.get("/desk/worker.js")
+@allow("public")
+def worker() -> Response:
+    shell = url_for("desk_pages.offline", lang=str(get_locale()))
+    return keep_offline("/desk", shell, offline().get_data(as_text=True), KEPT)
 
 
 @pages.get("/desk")

@@ -95,7 +95,7 @@ def _is_hers_here(row: Any, scan: Scan) -> bool:
     )
 
 
-def _present(session: Session, space_id: str, now: datetime) -> tuple[int, int, int]:
+def present(session: Session, space_id: str, now: datetime) -> tuple[int, int, int]:
     """Return how many are here: guests, guests being decided, own members."""
     rows = session.connection().execute(_PRESENT, {"space": space_id, "now": now})
     counts = {(row[0], row[1]): row[2] for row in rows}
@@ -108,7 +108,7 @@ def count_present(session: Session, scan: Scan, person: Hers) -> tuple[bool, boo
 
     The person herself is not counted: she may be here already.
     """
-    here, held, own = _present(session, scan.space_id, scan.now)
+    here, held, own = present(session, scan.space_id, scan.now)
     if person.open_here is not None:
         here -= 1
     scan.facts = replace(scan.facts, guests_present=here + held, people_present=here + held + own)

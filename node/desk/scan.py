@@ -19,6 +19,7 @@ from node.context import Node
 from node.spaces import service as spaces
 from node.spaces.models import Space
 from node.sync import service as sync
+from shared.clock import Clock
 from shared.http import PeerError
 from shared.passes import Evidence, UnknownIssuer, examine
 from shared.problems import Problem
@@ -75,9 +76,15 @@ def find_space(session: Session, space_id: str) -> Any:
     return space
 
 
-def read_fresh(session: Session, node: Node, space_id: str, shown: str) -> Scan:
-    """Read a scan; a home that is not known yet may have joined since the list was fetched."""
-    scan = _read(session, node, space_id, shown)
+def read_fresh(
+    session: Session, node: Node, space_id: str, shown: str, clock: Clock | None = None
+) -> Scan:
+    """Read a scan; a home that is not known yet may have joined since the list was fetched.
+
+    ``clock`` is another than the node's own for a scan that is told late.
+    """
+    clock = clock or node.clock
+    scan = _read(session, node, space_id, shown, clock)
     stranger = any(fault.code == "home_unknown" for fault in scan.evidence.faults)
     age = scan.facts.trust_list_age
     if stranger and not node.hub.away and age is not None and age > REFRESH_AFTER_SECONDS:
@@ -85,11 +92,11 @@ def read_fresh(session: Session, node: Node, space_id: str, shown: str) -> Scan:
             sync.refresh(session, node)
         except PeerError:
             session.rollback()
-        scan = _read(session, node, space_id, shown)
+        scan = _read(session, node, space_id, shown, clock)
     return scan
 
 
-def _read(session: Session, node: Node, space_id: str, shown: str) -> Scan:
+def _read(session: Session, node: Node, space_id: str, shown: str, clock: Clock) -> Scan:
     host = sync.node_id(session)
     space = find_space(session, space_id)
     known = sync.network(session, node)
@@ -104,9 +111,9 @@ def _read(session: Session, node: Node, space_id: str, shown: str) -> Scan:
             raise UnknownIssuer("key")
         return own
 
-    now = node.clock.now()
-    schedule = _schedule(space, now.date())
-    evidence = examine(shown, key, node.clock)
+    now = clock.now()
+    schedule = schedule_of(space, now.date())
+    evidence = examine(shown, key, clock)
     entry = known.trust.nodes.get(host, {})
     facts = Facts(
         faults=evidence.faults,
@@ -117,7 +124,7 @@ def _read(session: Session, node: Node, space_id: str, shown: str) -> Scan:
         host_state=entry.get("state", "connected"),
         host_signed=entry.get("charter"),
         online=not node.hub.away,
-        trust_list_age=int((node.clock.real() - known.fetched_at).total_seconds()),
+        trust_list_age=max(0, int((clock.real() - known.fetched_at).total_seconds())),
         **host_facts(space._mapping, schedule, now),  # noqa: SLF001 - a row's public name for it
     )
     return Scan(shown.strip(), now, evidence, facts, schedule, known)
@@ -127,7 +134,7 @@ _schedules: dict[bytes, Schedule] = {}
 _SCHEDULES_KEPT = 256
 
 
-def _schedule(space: Any, today: date) -> Schedule:
+def schedule_of(space: Any, today: date) -> Schedule:
     """Return a space's hours. Holidays take long to work out: once for the same hours and day."""
     hours = (space.timezone, space.week, space.closings, space.closed_on_holidays, today)
     key = orjson.dumps(hours)

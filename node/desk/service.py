@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from marshmallow import ValidationError
 from sqlalchemy import bindparam, case, literal_column, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -30,6 +31,9 @@ from shared.db import begin_write
 from shared.http import Answer, PeerError, Unreachable
 from shared.passes import UNREADABLE, Evidence
 from shared.problems import Problem
+
+# How late a desk's browser may tell of a scan, and how far its clock may be ahead.
+LATE, EARLY = timedelta(days=2), timedelta(seconds=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,34 @@ def check_in(session: Session, node: Node, space_id: str, shown: str) -> Outcome
         release(session, scan)
         raise Problem("hub-unreachable", error.detail) from None
     return _follow(session, node, scan, answer)
+
+
+def check_in_late(session: Session, node: Node, space_id: str, shown: str, at: datetime) -> Outcome:
+    """Record whom a desk's own browser let in while this node did not answer, as of then.
+
+    ``at`` is the real time of the scan, and the code is examined as of that time. Whoever holds
+    a pass was let in, and counts, under the charter's offline article: what the browser could not
+    know is flagged by the hub. Safe to repeat. Raises Problem or ValidationError.
+    """
+    clock = node.clock.standing(at)
+    if not timedelta() - EARLY <= node.clock.real() - clock.real() <= LATE:
+        raise ValidationError({"at": ["Not a time of the last two days."]})
+    scan = read_fresh(session, node, space_id, shown, clock)
+    if scan.evidence.faults:
+        scan.facts = with_home(scan, scan.facts)
+        return _refuse(session, node, scan, decide(scan.charter, scan.facts, scan.now))
+    of_visit = {"visit": scan.id}
+    known = session.connection().execute(_BY_ID, of_visit).first()
+    if known is not None and known.state != "held":
+        return Outcome("already", known.decision, known)
+    try:
+        if scan.evidence.issuer == scan.facts.host:
+            return _admit_own(session, node, scan)
+        return _decide_alone(session, node, scan, is_in=True)
+    except IntegrityError:  # told twice at the same moment
+        session.rollback()
+        known = session.connection().execute(_BY_ID, of_visit).one()
+        return Outcome("already", known.decision, known)
 
 
 def preview(session: Session, node: Node, space_id: str, shown: str) -> Mapping[str, Any]:
@@ -241,21 +273,30 @@ def _weigh(session: Session, scan: Scan) -> tuple[Any, Decision]:
     return None, decision
 
 
-def _decide_alone(session: Session, node: Node, scan: Scan) -> Outcome:
-    """The hub is away: decide under the offline article, and queue what is to be told."""
+def _decide_alone(session: Session, node: Node, scan: Scan, *, is_in: bool = False) -> Outcome:
+    """The hub is away: decide under the offline article, and queue what is to be told.
+
+    Somebody who ``is_in`` already, by the word of the desk, is not turned away afterwards.
+    """
     scan.facts = facts_alone(session, node, scan)  # may ask the home for its list: no lock held
     lock(session, scan)
     drop_hold(session, scan)
     known, decision = _weigh(session, scan)
-    if known is not None:
+    closing = scan.schedule.closing_after(scan.now)
+    came_again = is_in and known is not None and known.started_at >= closing
+    if known is not None and not came_again:
         session.commit()
         return Outcome("already", known.decision or decision.to_json("fr"), known)
-    if not decision.allowed:
+    if not decision.allowed and not is_in:
         session.commit()
         return _refuse(session, node, scan, decision)
-    _leave_elsewhere(session, scan, scan.now, scan.id)
-    stored = decision.to_json("fr")
-    visit = add_visit(session, scan, "open", online=False, delivered=False, decision=stored)
+    stored = {**decision.to_json("fr"), "outcome": "allowed", "reasons": []}
+    noted = {"online": False, "delivered": False, "decision": stored}
+    if came_again:
+        visit = add_visit(session, scan, "closed", ended_at=closing, **noted)
+    else:
+        _leave_elsewhere(session, scan, scan.now, scan.id)
+        visit = add_visit(session, scan, "open", **noted)
     payload = {"id": visit.id, "report": report(node, scan, stored)}
     sync.queue(session, node.clock.real(), TOPIC_VISIT, f"{TOPIC_VISIT}:{visit.id}", payload)
     session.commit()

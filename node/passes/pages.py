@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from flask import (
     Blueprint,
     Response,
-    current_app,
     flash,
     jsonify,
     redirect,
@@ -26,6 +22,7 @@ from node.passes.api import me
 from node.sync import service as sync
 from shared.problems import Problem
 from shared.web import allow
+from shared.web.offline import worker as keep_offline
 
 pages = Blueprint(
     "passes_pages",
@@ -35,19 +32,11 @@ pages = Blueprint(
     static_url_path="/static/pass",
 )
 
-STATIC = Path(__file__).parent / "static"
-
-# What the pass needs without a network: endpoint of the file, and its name.
+# What the pass needs without a network, besides what every page is made of.
 KEPT = (
     ("passes_pages.static", "pass.js"),
-    ("static", "passerelle.css"),
     ("static", "vendor/qrcode-generator/qrcode.mjs"),
     ("static", "vendor/idb-keyval/index.js"),
-    ("static", "icons/favicon.svg"),
-    ("static", "icons/icon-192.png"),
-    ("static", "icons/yes.svg"),
-    ("static", "icons/no.svg"),
-    ("static", "icons/warn.svg"),
 )
 
 
@@ -95,22 +84,8 @@ def offline() -> str:
 @pages.get("/pass/worker.js")
 @allow("public")
 def worker() -> Response:
-    """The phone's worker. It changes with any file that it keeps, so phones take the new ones."""
-    language = str(get_locale())
-    shell = url_for("passes_pages.offline", lang=language)
-    page = render_template("passes/offline.html", member=None)
-    version = hashlib.sha256((_files_version() + page).encode()).hexdigest()[:16]
-    kept = [url_for(endpoint, filename=name) for endpoint, name in KEPT]
-    script = render_template("passes/worker.js", version=version, shell=shell, kept=kept)
-    headers = {"Cache-Control": "no-cache", "Service-Worker-Allowed": "/pass"}
-    return Response(script, mimetype="text/javascript", headers=headers)
-
-
-@cache
-def _files_version() -> str:
-    folders = {"static": Path(str(current_app.static_folder)), "passes_pages.static": STATIC}
-    files = (folders[endpoint] / name for endpoint, name in KEPT)
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    shell = url_for("passes_pages.offline", lang=str(get_locale()))
+    return keep_offline("/pass", shell, offline(), KEPT)
 
 
 @pages.get("/pass/manifest.webmanifest")

@@ -120,17 +120,24 @@ def revoke(session: Session, node: Node, pass_id: str, member_id: int | None = N
 def signed_status_list(session: Session, node: Node) -> str:
     """Return the signed list of every pass's status, as of now. Raises Problem."""
     home = sync.node_id(session)
-    last = session.scalar(select(func.max(Pass.number))) or 0
-    ended = session.execute(select(Pass.number, Pass.status).where(Pass.status != "valid"))
-    codes = {"revoked": status.INVALID, "suspended": status.SUSPENDED}
+    statuses, size = statuses_of(session)
     return status.sign_list(
         node.ring,
         issuer=home,
         uri=f"{node.url}/status-lists/1",
-        statuses={number: codes[state] for number, state in ended},
-        size=(last // _LIST_STEP + 1) * _LIST_STEP,
+        statuses=statuses,
+        size=size,
         now=node.clock.real(),
     )
+
+
+def statuses_of(session: Session) -> tuple[dict[int, int], int]:
+    """Return the status of every pass that does not hold, by number, and the list's size."""
+    last = session.scalar(select(func.max(Pass.number))) or 0
+    ended = session.execute(select(Pass.number, Pass.status).where(Pass.status != "valid"))
+    codes = {"revoked": status.INVALID, "suspended": status.SUSPENDED}
+    size = (last // _LIST_STEP + 1) * _LIST_STEP
+    return {number: codes[state] for number, state in ended}, size
 
 
 def own_status(session: Session, pass_id: str) -> str:

@@ -83,7 +83,9 @@ GET    /api/docs                                      public
 POST   /api/v1/check-ins                              desk
 POST   /api/v1/check-ins/<visit_id>/check-out         desk
 POST   /api/v1/check-ins/<visit_id>/void              desk
+POST   /api/v1/check-ins/late                         desk
 POST   /api/v1/check-ins/preview                      desk
+GET    /api/v1/desk-kit                               desk
 GET    /api/v1/docs                                   public
 POST   /api/v1/enrolment/challenge                    public
 POST   /api/v1/me/passes                              member
@@ -97,8 +99,10 @@ GET    /console/spaces/<space_id>                     admin
 POST   /console/spaces/<space_id>                     admin
 GET    /desk                                          desk
 POST   /desk                                          desk
+GET    /desk/offline                                  public
 POST   /desk/visits/<visit_id>/check-out              desk
 POST   /desk/visits/<visit_id>/void                   desk
+GET    /desk/worker.js                                public
 GET    /healthz                                       public
 GET    /login                                         public
 POST   /login                                         public

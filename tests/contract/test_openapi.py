@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -204,6 +205,11 @@ BODIES: dict[str, dict[str, Any]] = {
         "at": "2026-11-24T10:00:00+01:00",
     },
     "/api/v1/check-ins": {"space": "troquet", "pass": "e30.e30.AAAA~e30.e30.AAAA"},
+    "/api/v1/check-ins/late": {
+        "space": "troquet",
+        "pass": "e30.e30.AAAA~e30.e30.AAAA",
+        "at": datetime.now(UTC).isoformat(),
+    },
     "/api/v1/check-ins/preview": {"space": "troquet", "pass": "e30.e30.AAAA~e30.e30.AAAA"},
     "/api/v1/check-ins/{visit_id}/void": {"reason": "a test"},
     "/api/v1/me/passes": {"jwk": {"kty": "OKP", "crv": "Ed25519", "x": "A" * 43}},

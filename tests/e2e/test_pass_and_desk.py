@@ -117,9 +117,9 @@ def test_the_pass_opens_without_a_network_and_goes_on(phone: Page, demo: Json) -
     admitted = scan(host, "troquet-numerique", after)
     assert admitted.status_code == 201, admitted.text
     leave(host, admitted.json()["visit"]["id"])
-    phone.context.set_offline(False)
-    phone.reload()
-    expect(phone.locator("#devices")).to_be_visible()
+    phone.context.set_offline(False)  # and the page comes back by itself
+    expect(phone.locator("#devices")).to_be_visible(timeout=30_000)
+    expect(phone.locator("#pass-qr")).to_be_visible()
     assert phone.input_value("#pass-text").split("~")[0] == before.split("~")[0]
 
 
@@ -210,7 +210,7 @@ def test_the_desk_reads_a_phone_with_its_camera(
         log_in(desk, host["url"], host["desk"]["email"], "/desk")
         desk.click("#camera-open")
         expect(desk.locator(".answer-word")).to_have_text("Oui", timeout=30_000)
-        row = desk.locator("tr[data-visit]").last
+        row = desk.locator("tr[data-visit]", has_text=phone.inner_text("#pass-name"))
         visit = str(row.get_attribute("data-visit"))
         expect(desk.locator("#camera")).to_be_visible()
         expect(desk.locator("#presence h2")).to_be_visible()
@@ -249,3 +249,57 @@ def test_axe_finds_nothing(browser: Any, demo: Json, what: str, width: int) -> N
     assert [
         (v["id"], [n["target"] for n in v["nodes"]]) for v in found.response["violations"]
     ] == []
+
+
+def test_phone_and_desk_both_alone_make_one_visit(phone: Page, browser: Any, demo: Json) -> None:
+    """Neither has a network: the browser of the desk decides, keeps, and tells once."""
+    host, space = demo["nodes"]["troquet-numerique"], "troquet-numerique"
+    context = browser.new_context(locale="fr-FR", viewport={"width": 800, "height": 900})
+    desk = context.new_page()
+    errors: list[str] = []
+    desk.on("pageerror", lambda error: errors.append(str(error)))
+    with desk.expect_response(lambda answer: "/desk-kit" in answer.url):
+        log_in(desk, host["url"], host["desk"]["email"], "/desk")
+    desk.evaluate("navigator.serviceWorker.ready.then((ready) => ready.active.state)")
+    phone.context.set_offline(True)
+    phone.reload()
+    expect(phone.locator("#pass-qr")).to_be_visible()
+
+    context.set_offline(True)
+    desk.reload()  # a power cut, too
+    expect(desk.locator("#desk-queue")).to_contain_text("ce navigateur décide seul")
+    shown = phone.input_value("#pass-text")
+    desk.locator("#scan").fill(shown)
+    desk.keyboard.press("Enter")
+    expect(desk.locator(".answer.is-yes")).to_contain_text("de La Cordée")
+    expect(desk.locator("#desk-queue")).to_contain_text("Entrées en attente dans ce navigateur")
+    desk.locator("#scan").fill(shown)  # shown again, and after a reload: the same visit
+    desk.keyboard.press("Enter")
+    expect(desk.locator(".answer-again")).to_contain_text("Déjà sur place depuis")
+    desk.locator("#scan").fill(shown[:-8] + "AAAAAAAA")
+    desk.keyboard.press("Enter")
+    expect(desk.locator(".answer.is-no [data-code=pass_malformed]")).to_be_visible()
+
+    headers = {"Authorization": f"Bearer {host['desk']['token']}"}
+    listing = f"{host['url']}/api/v1/presence?space={space}"
+    before = {
+        item["id"] for item in requests.get(listing, headers=headers, timeout=20).json()["items"]
+    }
+    context.set_offline(False)
+    expect(desk.locator("#presence")).to_be_visible(timeout=30_000)  # the node's own page is back
+    now = requests.get(listing, headers=headers, timeout=20).json()["items"]
+    came = [item for item in now if item["id"] not in before]
+    assert len(came) == 1
+    assert (came[0]["home"], came[0]["online"]) == ("la-cordee", False)
+    again = scan(host, space, shown)
+    assert (again.status_code, again.json()["visit"]["id"]) == (200, came[0]["id"])
+    hub, coordinator = demo["hub"]["url"], demo["hub"]["coordinator"]
+    listed = requests.get(
+        f"{hub}/api/v1/visits?limit=500",
+        headers={"Authorization": f"Bearer {coordinator['token']}"},
+        timeout=20,
+    ).json()["items"]
+    assert [item["state"] for item in listed if item["id"] == came[0]["id"]] == ["open"]
+    leave(host, came[0]["id"])
+    context.close()
+    assert errors == []

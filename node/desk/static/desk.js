@@ -1,9 +1,14 @@
 /* The desk reads with its camera, answers without leaving the page, and says it aloud.
  * Without script, the same form answers page by page.
  */
+import { decideAlone, meet, refused, waiting } from "./alone.js";
+
 const RECENT_MS = 15_000; // the code that was just answered is not asked about again
 const CLOSER_MS = 5_000;
 const LOOK_MS = 80;
+const PATIENCE_MS = 6_000; // longer than the node waits for the hub
+const MEET_MS = 60_000;
+const MEET_AGAIN_MS = 5_000;
 
 const form = document.getElementById("scan-form");
 const input = document.getElementById("scan");
@@ -12,6 +17,8 @@ const video = document.getElementById("camera-picture");
 const hint = document.getElementById("camera-hint");
 const openCamera = document.getElementById("camera-open");
 const labels = camera.dataset;
+const state = document.getElementById("desk-queue");
+const kept = !form.elements.space.value; // the page that is kept for when the node is away
 
 /* Two notes up for yes, one low for no: heard without looking, told apart without colour. */
 let sound;
@@ -43,29 +50,106 @@ function take(page) {
   document.getElementById("answer").scrollIntoView({ block: "nearest" });
 }
 
+const say = (label, values) =>
+  Object.entries(values).reduce((text, [name, value]) => text.replace(`{${name}}`, value), label);
+const clock = (seconds) =>
+  new Date(seconds * 1000).toLocaleTimeString(document.documentElement.lang, { timeStyle: "short" });
+
+function answer(id, fill = () => {}) {
+  const said = document.getElementById(id).content.cloneNode(true);
+  fill((selector) => said.querySelector(selector));
+  document.getElementById("answer").replaceChildren(said);
+  document.getElementById("answer").scrollIntoView({ block: "nearest" });
+}
+
+async function answerAlone(text) {
+  const decided = await decideAlone(text);
+  if (!decided) answer("answer-away");
+  else if (decided.allowed) {
+    answer("answer-yes", (part) => {
+      const who = part(".answer-who");
+      who.textContent = say(who.dataset.label, { name: decided.name, home: decided.home });
+      const again = part(".answer-again");
+      again.hidden = !decided.since;
+      if (decided.since) again.textContent = say(again.dataset.label, { time: clock(decided.since) });
+      const until = part(".answer-until");
+      until.hidden = !decided.until;
+      if (decided.until) until.textContent = say(until.dataset.label, { time: clock(decided.until) });
+    });
+  } else {
+    answer("answer-no", (part) => {
+      const list = part(".reasons");
+      for (const { code, message, article } of decided.reasons) {
+        const line = document.createElement("li");
+        line.dataset.code = code;
+        const tag = document.createElement("span");
+        tag.className = "article-tag";
+        tag.textContent = say(list.dataset.article, { number: article });
+        line.append(message, " ", tag);
+        list.append(line);
+      }
+    });
+  }
+  play(Boolean(decided?.allowed));
+  show({ away: true });
+}
+
+/* Ask the node; whatever stands in its place, or nothing, is no answer. */
+async function ask(text) {
+  if (kept) throw new Error("away");
+  const sent = new FormData(form);
+  sent.set("pass", text);
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  const response = await fetch(form.action, { method: "POST", body: sent, signal });
+  if (response.status >= 500) throw new Error("away");
+  return new DOMParser().parseFromString(await response.text(), "text/html");
+}
+
 let busy = false;
 async function check(text) {
   if (busy || !text.trim()) return;
   busy = true;
   input.value = "";
-  const sent = new FormData(form);
-  sent.set("pass", text);
   form.setAttribute("aria-busy", "true");
   try {
-    const answer = await fetch(form.action, { method: "POST", body: sent });
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (!page.getElementById("answer")) return window.location.reload(); // logged out, most likely
-    take(page);
-    play(Boolean(document.querySelector("#answer .is-yes")));
-  } catch {
-    const said = document.getElementById("answer-away").content.cloneNode(true);
-    document.getElementById("answer").replaceChildren(said);
-    play(false);
+    const page = await ask(text).catch(() => undefined);
+    if (!page) await answerAlone(text);
+    else if (!page.getElementById("answer")) window.location.reload(); // logged out, most likely
+    else {
+      take(page);
+      play(Boolean(document.querySelector("#answer .is-yes")));
+    }
   } finally {
     busy = false;
     form.removeAttribute("aria-busy");
     input.focus({ preventScroll: true });
   }
+}
+
+async function show({ away, login }) {
+  const [count, odd] = [await waiting(), await refused()];
+  const lines = [];
+  if (away) lines.push(state.dataset.labelAlone);
+  if (count) lines.push(say(state.dataset.labelWait, { count }));
+  if (login && count) lines.push(state.dataset.labelLogin);
+  if (odd.length) {
+    const list = odd.map(({ name, at, why }) => `${name} ${clock(at)}: ${why}`).join("; ");
+    lines.push(say(state.dataset.labelRefused, { list }));
+  }
+  state.hidden = !lines.length;
+  state.textContent = lines.join(" ");
+}
+
+/* Now and then, and soon again while the node is away. */
+async function keepMeeting() {
+  const met = await meet(form.elements.space.value);
+  await show(met);
+  if (kept && !met.away) return window.location.replace("/desk");
+  if (met.told) {
+    const response = await fetch(window.location.href);
+    take(new DOMParser().parseFromString(await response.text(), "text/html"));
+  }
+  setTimeout(keepMeeting, met.away || (await waiting()) ? MEET_AGAIN_MS : MEET_MS);
 }
 
 form.addEventListener("submit", (event) => {
@@ -151,3 +235,7 @@ if (navigator.mediaDevices?.getUserMedia) {
   openCamera.hidden = false;
   if (localStorage.getItem("desk-camera") === "open") open();
 }
+
+keepMeeting();
+const language = document.documentElement.lang;
+navigator.serviceWorker?.register(`/desk/worker.js?lang=${language}`, { scope: "/desk" });

@@ -9,6 +9,7 @@ import { del, entries, get, set } from "/static/vendor/idb-keyval/index.js";
 
 const RENEW_MS = 25_000;
 const EXTEND_MS = 15 * 24 * 3600 * 1000; // half of a credential's time
+const COME_BACK_MS = 5_000;
 const MODULE_PX = 4;
 const QUIET_MODULES = 4;
 
@@ -190,6 +191,7 @@ function showRights(pass) {
 
 async function openOnline() {
   part("make").addEventListener("click", make);
+  part("make").disabled = false;
   const pass = await get(store);
   if (pass && labels.valid.split(" ").includes(pass.id)) {
     await start(await extend(await note(pass)));
@@ -197,6 +199,11 @@ async function openOnline() {
     await del(store);
     show("empty", labels.labelGone);
   }
+}
+
+async function comeBack() {
+  const answer = await fetch("/healthz", { cache: "no-store" }).catch(() => undefined);
+  if (answer?.ok && !document.hidden) window.location.reload();
 }
 
 async function openAlone() {
@@ -207,7 +214,8 @@ async function openAlone() {
   part("home").textContent = pass.home;
   if (new Date(pass.expiresAt) < Date.now()) return show("empty", labels.labelExpired);
   showRights(pass);
-  window.addEventListener("online", () => window.location.reload());
+  setInterval(comeBack, COME_BACK_MS);
+  window.addEventListener("online", comeBack);
   return start(pass);
 }
 

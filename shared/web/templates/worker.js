@@ -1,8 +1,9 @@
-/* Opens the pass without a network. What the pass needs is kept by version; nothing about a person
- * is kept here: her pass is in the page's own store.
+/* Opens one page without its service. What the page needs is kept by version; nothing about a person
+ * is kept here: that is in the page's own store.
  */
-const VERSION = {{ version | tojson }};
+const VERSION = {{ (path ~ ":" ~ version) | tojson }};
 const SHELL = {{ shell | tojson }};
+const PAGE = {{ path | tojson }};
 const KEPT = {{ kept | tojson }};
 const PATIENCE_MS = 4000;
 
@@ -16,7 +17,7 @@ self.addEventListener("install", (event) => {
 
 self.addEventListener("activate", (event) => {
   event.waitUntil((async () => {
-    for (const name of await caches.keys()) if (name !== VERSION) await caches.delete(name);
+    for (const name of await caches.keys()) if (name.startsWith(`${PAGE}:`) && name !== VERSION) await caches.delete(name);
     await self.clients.claim();
   })());
 });
@@ -37,7 +38,7 @@ self.addEventListener("fetch", (event) => {
   const { request } = event;
   const url = new URL(request.url);
   if (request.method !== "GET" || url.origin !== self.location.origin) return;
-  if (request.mode === "navigate" && url.pathname === "/pass") event.respondWith(page(request));
+  if (request.mode === "navigate" && url.pathname === PAGE) event.respondWith(page(request));
   else if (KEPT.includes(url.pathname)) {
     event.respondWith(caches.match(url.pathname).then((found) => found ?? fetch(request)));
   }

@@ -1,0 +1,221 @@
+"""What a desk's browser decided alone, and tells its node afterwards."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import requests
+
+from charter import CODES
+from tests.network import LocalNode, Network, Person, at_once, codes
+
+TEN_MINUTES = 600
+
+
+@pytest.fixture
+def troquet(network: Network) -> LocalNode:
+    return network.nodes["troquet"]
+
+
+@pytest.fixture
+def member(network: Network) -> Person:
+    return network.nodes["cordee"].add_person().get_pass()
+
+
+def _ago(seconds: float) -> datetime:
+    return datetime.fromtimestamp(time.time() - seconds, UTC)
+
+
+def tell(
+    node: LocalNode, shown: str, at: datetime | str, key: str | None = None
+) -> requests.Response:
+    when = at if isinstance(at, str) else at.isoformat()
+    body = {"space": node.id, "pass": shown, "at": when}
+    key = key or secrets.token_hex(8)
+    return node.post("/api/v1/check-ins/late", body, node.desk, **{"Idempotency-Key": key})
+
+
+def _at_hub(network: Network, visit_id: str) -> dict[str, Any]:
+    items = network.hub.get("/api/v1/visits?limit=500", network.hub.token).json()["items"]
+    (found,) = [item for item in items if item["id"] == visit_id]
+    return dict(found)
+
+
+def test_whom_the_browser_let_in_counts_from_when_she_came(
+    network: Network, troquet: LocalNode, member: Person
+) -> None:
+    at = _ago(TEN_MINUTES)
+    shown = member.show(at.timestamp())
+    assert codes(troquet.scan(shown)) == ["pass_stale"], "it is not shown now"
+    answer = tell(troquet, shown, at)
+    assert answer.status_code == 201, answer.text
+    visit = answer.json()["visit"]
+    assert (visit["state"], visit["online"]) == ("open", False)
+    assert answer.json()["decision"]["outcome"] == "allowed"
+    started = datetime.fromisoformat(visit["started_at"])
+    came = troquet.app.extensions["settings"].clock.standing(at).now()
+    assert abs(started - came) < timedelta(seconds=1)
+    recorded = _at_hub(network, visit["id"])
+    assert recorded["started_at"] == visit["started_at"]
+    assert recorded["flags"] == ["offline"]
+    assert network.hub.lines(visit["id"]) == [1]
+
+
+def test_told_again_by_any_key_or_tab_it_is_one_visit(
+    network: Network, troquet: LocalNode, member: Person
+) -> None:
+    at = _ago(TEN_MINUTES)
+    shown, key = member.show(at.timestamp()), secrets.token_hex(8)
+    answers = at_once([lambda: tell(troquet, shown, at) for _ in range(6)])
+    assert {answer.status_code for answer in answers} <= {200, 201}
+    assert [answer.status_code for answer in answers].count(201) == 1
+    (visit_id,) = {answer.json()["visit"]["id"] for answer in answers}
+    assert tell(troquet, shown, at, key).status_code == 200
+    assert tell(troquet, shown, at, key).json()["visit"]["id"] == visit_id
+    other = tell(troquet, shown, _ago(0), key)
+    assert (other.status_code, other.json()["type"].split("/")[-1]) == (409, "idempotency-conflict")
+    assert network.hub.lines(visit_id) == [1]
+
+
+def test_a_code_is_examined_as_of_the_scan(troquet: LocalNode, member: Person) -> None:
+    at = _ago(TEN_MINUTES)
+    shown = member.show(at.timestamp())
+    assert codes(tell(troquet, shown, _ago(TEN_MINUTES - 95))) == ["pass_stale"]
+    assert codes(tell(troquet, shown[:-4] + "AAAA", at)) == ["pass_malformed"]
+    assert codes(tell(troquet, "nothing", at)) == ["pass_malformed"]
+
+
+@pytest.mark.parametrize(
+    "at", ["2026-11-01T10:00:00+01:00", "2199-01-01T00:00:00Z", "yesterday", "2026-11-24T10:00:00"]
+)
+def test_a_time_that_cannot_be_is_named(troquet: LocalNode, member: Person, at: str) -> None:
+    answer = tell(troquet, member.show(), at)
+    assert answer.status_code == 422
+    assert list(answer.json()["errors"]) == ["at"]
+
+
+def test_what_the_browser_could_not_know_is_flagged_and_not_lost(
+    network: Network, troquet: LocalNode, member: Person
+) -> None:
+    """Her pass was ended meanwhile: she was let in all the same."""
+    at = _ago(TEN_MINUTES)
+    shown = member.show(at.timestamp())
+    cordee = network.nodes["cordee"]
+    assert cordee.delete(f"/api/v1/me/passes/{member.pass_id}", member.token).status_code == 204
+    cordee.deliver()
+    answer = tell(troquet, shown, at)
+    assert answer.status_code == 201, answer.text
+    recorded = _at_hub(network, answer.json()["visit"]["id"])
+    assert "pass_revoked" in recorded["flags"]
+    assert network.hub.lines(recorded["id"]) == [1]
+
+
+def test_somebody_who_was_scanned_again_since_is_here_once(
+    network: Network, troquet: LocalNode, member: Person
+) -> None:
+    at = _ago(60)
+    shown = member.show(at.timestamp())
+    now = troquet.scan(member.show())
+    late = tell(troquet, shown, at)
+    assert (late.status_code, late.json()["visit"]["id"]) == (200, now.json()["visit"]["id"])
+    assert len(network.hub.get("/api/v1/visits", network.hub.token).json()["items"]) == 1
+
+
+def test_a_visit_of_the_day_before_ends_at_its_closing(
+    network: Network, troquet: LocalNode, member: Person
+) -> None:
+    at = _ago(24 * 3600)
+    shown = member.show(at.timestamp())
+    now = troquet.scan(member.show())
+    assert now.status_code == 201
+    late = tell(troquet, shown, at)
+    assert late.status_code == 201, late.text
+    assert late.json()["visit"]["state"] == "closed"
+    ended = datetime.fromisoformat(late.json()["visit"]["ended_at"])
+    assert ended == datetime.fromisoformat("2026-11-23T19:00:00+01:00")
+    assert [item["id"] for item in troquet.presence()] == [now.json()["visit"]["id"]]
+    recorded = _at_hub(network, late.json()["visit"]["id"])
+    assert recorded["state"] == "closed"
+    assert _at_hub(network, now.json()["visit"]["id"])["state"] == "open"
+
+
+def test_our_own_members_are_present_and_not_in_the_account(
+    network: Network, troquet: LocalNode
+) -> None:
+    own, at = troquet.add_person("ticket").get_pass(), _ago(TEN_MINUTES)
+    answer = tell(troquet, own.show(at.timestamp()), at)
+    assert (answer.status_code, answer.json()["visit"]["local"]) == (201, True)
+    assert network.hub.get("/api/v1/visits", network.hub.token).json()["items"] == []
+
+
+def test_only_a_desk_tells_or_gets_the_kit(troquet: LocalNode, member: Person) -> None:
+    body = {"space": troquet.id, "pass": member.show(), "at": _ago(0).isoformat()}
+    assert troquet.post("/api/v1/check-ins/late", body).status_code == 401
+    kit = f"/api/v1/desk-kit?space={troquet.id}"
+    assert troquet.get(kit).status_code == 401
+    own = troquet.add_person()
+    assert troquet.get(kit, own.token).status_code == 403
+    assert troquet.get("/api/v1/desk-kit?space=elsewhere", troquet.desk).status_code == 422
+
+
+# The kit
+
+
+def _kit(node: LocalNode, language: str = "fr") -> dict[str, Any]:
+    answer = node.get(
+        f"/api/v1/desk-kit?space={node.id}", node.desk, **{"Accept-Language": language}
+    )
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def test_the_kit_says_of_each_home_and_plan_what_the_charter_says(
+    network: Network, troquet: LocalNode
+) -> None:
+    kit = _kit(troquet)
+    assert set(kit["homes"]) == {"cordee", "troquet"}
+    plans = kit["homes"]["cordee"]["plans"]
+    assert [plans[plan]["outcome"] for plan in ("resident", "nomad", "ticket")] == [
+        "allowed",
+        "allowed",
+        "refused",
+    ]
+    assert [reason["code"] for reason in plans["ticket"]["reasons"]] == ["plan_not_eligible"]
+    assert {plan["outcome"] for plan in kit["homes"]["troquet"]["plans"].values()} == {"allowed"}
+    assert kit["homes"]["cordee"]["keys"]
+    found_there = {
+        "pass_malformed",
+        "pass_expired",
+        "pass_stale",
+        "pass_revoked",
+        "pass_suspended",
+        "home_unknown",
+        "seniority",
+        "space_closed",
+        "guest_cap",
+        "offline_budget",
+        "trust_list_stale",
+    }
+    assert found_there <= set(kit["reasons"]) <= set(CODES)
+    assert all(reason["article"] and reason["message"] for reason in kit["reasons"].values())
+    assert kit["reasons"]["pass_stale"]["message"].startswith("Ce code date")
+    assert _kit(troquet, "en")["reasons"]["pass_stale"]["message"].startswith("This code is more")
+
+
+def test_the_kit_knows_hours_places_and_lists(network: Network, troquet: LocalNode) -> None:
+    before = _kit(troquet)
+    assert before["places"] is not None
+    person = network.nodes["cordee"].add_person().get_pass()
+    assert troquet.scan(person.show()).status_code == 201
+    assert _kit(troquet)["places"] == before["places"] - 1
+    real = time.time()
+    assert any(start <= real < end for start, end in before["hours"])
+    assert before["trust_until"] > real
+    network.move_to("2026-11-29T10:00:00+01:00")  # a Sunday
+    assert not any(start <= time.time() < end for start, end in _kit(troquet)["hours"])
+    network.hub_goes()
+    assert _kit(troquet)["homes"]["cordee"]["name"]
