@@ -73,6 +73,7 @@ def desk_kit(session: Session, node: Node, space_id: str, language: str) -> dict
         "space": space_id,
         "as_of": real.timestamp(),
         "civil_offset": offset,
+        "timezone": str(schedule.zone),
         "host": base.host,
         "homes": homes,
         "reasons": dict(_reasons(said, charter, now)),

@@ -92,7 +92,7 @@ def offline() -> Response:
 @allow("public")
 def worker() -> Response:
     shell = url_for("desk_pages.offline", lang=str(get_locale()))
-    return keep_offline("/desk", shell, offline().get_data(as_text=True), KEPT)
+    return keep_offline("/desk", shell, KEPT)
 
 
 @pages.get("/desk")

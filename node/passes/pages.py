@@ -85,7 +85,7 @@ def offline() -> str:
 @allow("public")
 def worker() -> Response:
     shell = url_for("passes_pages.offline", lang=str(get_locale()))
-    return keep_offline("/pass", shell, offline(), KEPT)
+    return keep_offline("/pass", shell, KEPT)
 
 
 @pages.get("/pass/manifest.webmanifest")

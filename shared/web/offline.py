@@ -8,6 +8,8 @@ from pathlib import Path
 
 from flask import Response, current_app, render_template, url_for
 
+TRANSLATIONS = Path(__file__).parent.parent / "translations"
+
 # What every page of ours is made of: an endpoint of files, and a name.
 COMMON = (
     ("static", "passerelle.css"),
@@ -20,16 +22,16 @@ COMMON = (
 )
 
 
-def worker(path: str, shell: str, page: str, files: Sequence[tuple[str, str]]) -> Response:
+def worker(path: str, shell: str, files: Sequence[tuple[str, str]]) -> Response:
     """Return the worker of the page at ``path``, which opens ``shell`` when nobody answers.
 
-    It changes with the shell's text and with any file that it keeps, so browsers take new ones.
+    It changes with any file that makes the shell or is kept, so browsers take new ones.
     """
     kept = (*COMMON, *files)
     script = render_template(
         "worker.js",
         path=path,
-        version=_version(page, kept),
+        version=_version(kept),
         shell=shell,
         kept=[url_for(endpoint, filename=name) for endpoint, name in kept],
     )
@@ -37,10 +39,11 @@ def worker(path: str, shell: str, page: str, files: Sequence[tuple[str, str]]) -
     return Response(script, mimetype="text/javascript", headers=headers)
 
 
-def _version(page: str, files: Sequence[tuple[str, str]]) -> str:
-    digest = hashlib.sha256(page.encode())
-    for endpoint, name in files:
+def _version(kept: Sequence[tuple[str, str]]) -> str:
+    files = sorted(TRANSLATIONS.rglob("*.mo"))
+    for endpoint, name in kept:
         owner = current_app.blueprints.get(endpoint.rpartition(".")[0], current_app)
-        file = Path(str(owner.static_folder)) / name
-        digest.update(f"{name} {file.stat().st_mtime_ns}".encode())
-    return digest.hexdigest()[:16]
+        files.append(Path(str(owner.static_folder)) / name)
+        files += sorted((Path(owner.root_path) / str(owner.template_folder)).rglob("*.html"))
+    written = "".join(f"{file} {file.stat().st_mtime_ns}\n" for file in dict.fromkeys(files))
+    return hashlib.sha256(written.encode()).hexdigest()[:16]

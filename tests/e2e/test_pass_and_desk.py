@@ -272,6 +272,8 @@ def test_phone_and_desk_both_alone_make_one_visit(phone: Page, browser: Any, dem
     desk.locator("#scan").fill(shown)
     desk.keyboard.press("Enter")
     expect(desk.locator(".answer.is-yes")).to_contain_text("de La Cordée")
+    expect(desk.locator(".answer-until")).to_contain_text("jusqu’à 19:00")
+    assert "Accueil" not in desk.inner_text("header"), "the kept page is nobody's"
     expect(desk.locator("#desk-queue")).to_contain_text("Entrées en attente dans ce navigateur")
     desk.locator("#scan").fill(shown)  # shown again, and after a reload: the same visit
     desk.keyboard.press("Enter")

@@ -105,11 +105,13 @@ export async function decideAlone(text) {
   const queue = (await get(QUEUE)) ?? [];
   const home = kit.homes[pass.iss];
   const name = pass.given_name ?? "";
-  const until = openNow(kit)?.[1];
+  const wall = (at) => at && new Date((at + kit.civil_offset) * 1000)
+    .toLocaleTimeString(document.documentElement.lang, { timeStyle: "short", timeZone: kit.timezone });
+  const until = wall(openNow(kit)?.[1]);
   const answer = { allowed: true, reasons: [], name, home: home.name, until };
   const before = queue.find((each) =>
     each.text === shown || (each.holder === holder(pass) && now() - each.at < SAME_VISIT_S));
-  if (before) return { ...answer, since: before.at };
+  if (before) return { ...answer, since: wall(before.at) };
   const codes = found(kit, seen, queue);
   const said = home.plans[pass.plan]?.reasons ?? [kit.reasons.pass_malformed];
   const reasons = [...codes.map((code) => kit.reasons[code]).filter(Boolean), ...said];

@@ -71,10 +71,10 @@ async function answerAlone(text) {
       who.textContent = say(who.dataset.label, { name: decided.name, home: decided.home });
       const again = part(".answer-again");
       again.hidden = !decided.since;
-      if (decided.since) again.textContent = say(again.dataset.label, { time: clock(decided.since) });
+      if (decided.since) again.textContent = say(again.dataset.label, { time: decided.since });
       const until = part(".answer-until");
       until.hidden = !decided.until;
-      if (decided.until) until.textContent = say(until.dataset.label, { time: clock(decided.until) });
+      if (decided.until) until.textContent = say(until.dataset.label, { time: decided.until });
     });
   } else {
     answer("answer-no", (part) => {

@@ -10,7 +10,8 @@ const PATIENCE_MS = 4000;
 self.addEventListener("install", (event) => {
   event.waitUntil((async () => {
     const cache = await caches.open(VERSION);
-    await cache.addAll([SHELL, ...KEPT].map((url) => new Request(url, { cache: "reload" })));
+    const request = (url) => new Request(url, { cache: "reload", credentials: "omit" });
+    await cache.addAll([SHELL, ...KEPT].map(request));
     await self.skipWaiting();
   })());
 });
