@@ -76,6 +76,7 @@ def desk_kit(session: Session, node: Node, space_id: str, language: str) -> dict
         "timezone": str(schedule.zone),
         "host": base.host,
         "homes": homes,
+        "welcome": _welcome(space, language),
         "reasons": dict(_reasons(said, charter, now)),
         "hours": hours if schedule.known else None,
         "trust_until": (known.fetched_at + good_for).timestamp(),
@@ -83,6 +84,11 @@ def desk_kit(session: Session, node: Node, space_id: str, language: str) -> dict
         "fresh_seconds": FRESH_SECONDS,
         "places": _places(session, charter, space, now),
     }
+
+
+def _welcome(space: Any, language: str) -> str:
+    both = [space.welcome_fr, space.welcome_en]
+    return next(filter(None, both if language == "fr" else reversed(both)), "")
 
 
 Said = Callable[..., dict[str, Any]]

@@ -65,6 +65,8 @@ _SPACE = select(
     Space.guest_cap,
     Space.capacity,
     Space.services,
+    Space.welcome_fr,
+    Space.welcome_en,
 ).where(Space.id == bindparam("space"))
 
 

@@ -239,6 +239,8 @@ class SpaceForm(FlaskForm):
         lazy_gettext("Desks open to roaming members at once"), 0, 1000, optional=False
     )
     paused = BooleanField(lazy_gettext("Pause: welcome no roaming member for now"))
+    welcome_fr = _text(lazy_gettext("Welcome brief, in French"), 2000, area=True)
+    welcome_en = _text(lazy_gettext("Welcome brief, in English"), 2000, area=True)
     services = LinesField(lazy_gettext("Services, one a line"))
     values_ = LinesField(lazy_gettext("Values, one a line"), name="values")
     rooms = FieldList(FormField(RoomForm), max_entries=MAX_ROWS)
@@ -289,6 +291,8 @@ class SpaceForm(FlaskForm):
             "closed_on_holidays": bool(self.closed_on_holidays.data),
             "guest_cap": self.guest_cap.data,
             "paused": bool(self.paused.data),
+            "welcome_fr": self.welcome_fr.data or "",
+            "welcome_en": self.welcome_en.data or "",
             "services": self.services.entries,
             "values": self.values_.entries,
         }
@@ -338,6 +342,8 @@ def form_for(space: Space) -> SpaceForm:
             "area_m2",
             "closed_on_holidays",
             "guest_cap",
+            "welcome_fr",
+            "welcome_en",
             "paused",
             "services",
         )

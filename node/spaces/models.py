@@ -35,6 +35,9 @@ class Space(db.Model):
     project: Mapped[bool] = mapped_column(default=False)
     guest_cap: Mapped[int] = mapped_column(default=1)
     paused: Mapped[bool] = mapped_column(default=False)
+    # What a visitor is told after a yes, at the desk alone: Wi-Fi, door, house rules, who to ask.
+    welcome_fr: Mapped[str] = mapped_column(String(2000), default="", server_default=db.text("''"))
+    welcome_en: Mapped[str] = mapped_column(String(2000), default="", server_default=db.text("''"))
     services: Mapped[list[str]]
     values: Mapped[list[str]]
     revision: Mapped[int] = mapped_column(default=1)

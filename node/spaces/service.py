@@ -47,6 +47,8 @@ PLAIN_FIELDS = (
     "project",
     "guest_cap",
     "paused",
+    "welcome_fr",
+    "welcome_en",
     "services",
     "values",
 )

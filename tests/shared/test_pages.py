@@ -176,6 +176,8 @@ CONTROLS = (
     "mo",
     "closings",
     "guest_cap",
+    "welcome_fr",
+    "welcome_en",
     "rooms-0-seats",
     "prices-0-amount",
     "prices-0-quantity",
@@ -399,6 +401,28 @@ def test_the_desk_says_yes_and_lets_leave_and_undo(
     assert lasting_network.hub.lines(visit) == [1, -1]
     refused = browser.post("/desk", {"pass": "bonjour", "space": "troquet"})
     assert "not a readable Passerelle pass" in Page(refused.text).text
+
+
+def test_the_welcome_brief_is_told_after_a_yes_and_never_published(
+    admin: Browser, sheet: dict[str, str], lasting_network: Network, troquet: LocalNode
+) -> None:
+    brief = "Wi-Fi: tiers-lieu <b>42</b>\nDemandez Claire."
+    assert admin.post(EDIT, {**sheet, "welcome_fr": brief}).status_code == 302
+    desk = _logged_in(troquet, "desk@troquet.example")
+    desk.get("/desk")
+    person = lasting_network.nodes["cordee"].add_person()
+    said = desk.post("/desk", {"pass": person.show(), "space": "troquet"}).text
+    assert "Wi-Fi: tiers-lieu &lt;b&gt;42&lt;/b&gt;" in said
+    kit = troquet.get("/api/v1/desk-kit?space=troquet", troquet.desk).json()
+    assert kit["welcome"].replace("\r", "") == brief
+    with requests.Session() as reader:
+        for url in (
+            f"{lasting_network.hub.url}/api/v1/spaces/troquet",
+            f"{lasting_network.hub.url}/spaces/troquet",
+            f"{troquet.url}/spaces/troquet",
+            f"{troquet.url}/.well-known/passerelle",
+        ):
+            assert "Claire" not in reader.get(url, timeout=20).text, url
 
 
 def test_a_member_ends_her_own_pass_and_nobody_elses(troquet: LocalNode) -> None:

@@ -108,7 +108,7 @@ export async function decideAlone(text) {
   const wall = (at) => at && new Date((at + kit.civil_offset) * 1000)
     .toLocaleTimeString(document.documentElement.lang, { timeStyle: "short", timeZone: kit.timezone });
   const until = wall(openNow(kit)?.[1]);
-  const answer = { allowed: true, reasons: [], name, home: home.name, until };
+  const answer = { allowed: true, reasons: [], name, home: home.name, until, welcome: kit.welcome };
   const before = queue.find((each) =>
     each.text === shown || (each.holder === holder(pass) && now() - each.at < SAME_VISIT_S));
   if (before) return { ...answer, since: wall(before.at) };

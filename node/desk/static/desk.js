@@ -7,6 +7,7 @@ const RECENT_MS = 15_000; // the code that was just answered is not asked about 
 const CLOSER_MS = 5_000;
 const LOOK_MS = 80;
 const PATIENCE_MS = 6_000; // longer than the node waits for the hub
+const READY_MS = 45_000; // then the answer is gone from the screen, with the name in it
 const MEET_MS = 60_000;
 const MEET_AGAIN_MS = 5_000;
 
@@ -47,7 +48,6 @@ function take(page) {
     const there = page.getElementById(id);
     if (there) document.getElementById(id).replaceWith(there);
   }
-  document.getElementById("answer").scrollIntoView({ block: "nearest" });
 }
 
 const say = (label, values) =>
@@ -55,11 +55,19 @@ const say = (label, values) =>
 const clock = (seconds) =>
   new Date(seconds * 1000).toLocaleTimeString(document.documentElement.lang, { timeStyle: "short" });
 
+let readyAgain;
+function answered() {
+  document.getElementById("answer").scrollIntoView({ block: "nearest" });
+  clearTimeout(readyAgain);
+  readyAgain = setTimeout(() => answer("answer-ready"), READY_MS);
+}
+
 function answer(id, fill = () => {}) {
   const said = document.getElementById(id).content.cloneNode(true);
   fill((selector) => said.querySelector(selector));
   document.getElementById("answer").replaceChildren(said);
-  document.getElementById("answer").scrollIntoView({ block: "nearest" });
+  if (id === "answer-ready") clearTimeout(readyAgain);
+  else answered();
 }
 
 async function answerAlone(text) {
@@ -72,6 +80,7 @@ async function answerAlone(text) {
       const again = part(".answer-again");
       again.hidden = !decided.since;
       if (decided.since) again.textContent = say(again.dataset.label, { time: decided.since });
+      if (decided.welcome) part(".answer-welcome").textContent = decided.welcome;
       const until = part(".answer-until");
       until.hidden = !decided.until;
       if (decided.until) until.textContent = say(until.dataset.label, { time: decided.until });
@@ -117,6 +126,7 @@ async function check(text) {
     else if (!page.getElementById("answer")) window.location.reload(); // logged out, most likely
     else {
       take(page);
+      answered();
       play(Boolean(document.querySelector("#answer .is-yes")));
     }
   } finally {
@@ -235,6 +245,24 @@ if (navigator.mediaDevices?.getUserMedia) {
   openCamera.hidden = false;
   if (localStorage.getItem("desk-camera") === "open") open();
 }
+
+/* A tablet at the door: nothing but the desk, also after a reload; the button undoes it. */
+const kiosk = document.getElementById("kiosk");
+function setKiosk(on) {
+  document.body.classList.toggle("is-kiosk", on);
+  kiosk.setAttribute("aria-pressed", String(on));
+  localStorage.setItem("desk-kiosk", on ? "on" : "");
+}
+kiosk.hidden = false;
+kiosk.addEventListener("click", async () => {
+  const on = !document.body.classList.contains("is-kiosk");
+  setKiosk(on);
+  try {
+    await (on ? document.documentElement.requestFullscreen() : document.exitFullscreen());
+    if (on) await navigator.wakeLock?.request("screen");
+  } catch { /* the browser keeps its own frame: the page is a kiosk all the same */ }
+});
+setKiosk(localStorage.getItem("desk-kiosk") === "on");
 
 keepMeeting();
 const language = document.documentElement.lang;
