@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from charter import model_sources, read_charter
 from charter.rules import Balance
-from charter.settlement import Line, Transfer, balances, compensation, transfers
+from charter.settlement import EXACT, Line, Transfer, balances, compensation, transfers
 from tests.charter.test_facts import unhurried
 
 RULE = read_charter("1", model_sources()).rules.balance
@@ -123,6 +124,48 @@ def test_every_node_that_recomputes_finds_the_same_transfers(
     items = list(amounts.items())
     random.shuffle(items)  # type: ignore[attr-defined]
     assert transfers(dict(items)) == transfers(amounts)
+
+
+def _most_groups(amounts: list[int]) -> int:
+    """Try every way to part amounts into groups that sum to zero."""
+    if not amounts:
+        return 0
+    first, others = amounts[0], amounts[1:]
+    most = -len(amounts)
+    for size in range(len(others) + 1):
+        for places in combinations(range(len(others)), size):
+            if first + sum(others[place] for place in places) == 0:
+                rest = [amount for place, amount in enumerate(others) if place not in places]
+                most = max(most, 1 + _most_groups(rest))
+    return most
+
+
+@unhurried
+@given(zero_sums())
+def test_no_list_of_transfers_is_shorter(amounts: dict[str, int]) -> None:
+    owed = [amount for amount in amounts.values() if amount]
+    assert len(transfers(amounts)) == len(owed) - _most_groups(owed)
+
+
+def test_the_most_that_is_settled_exactly_and_one_more() -> None:
+    groups = [(-7, -11, 18), (-13, -29, 42), (-101, -203, 304), (-1009, -17, 1026), (-5, -401, 406)]
+    amounts = {f"n{n:02}": amount for n, amount in enumerate(sum(groups, ()))}
+    assert len(amounts) == EXACT
+    assert len(transfers(amounts)) == EXACT - len(groups)
+    more = {**amounts, "x": -3_001, "y": -70_003, "z": 73_004}
+    assert len(transfers(more)) == EXACT + 3 - len(groups) - 1
+
+
+def test_two_hundred_operators_are_settled_in_fewer_transfers_than_operators() -> None:
+    amounts = {f"n{n:03}": (n * 7919) % 4001 - 2000 for n in range(199)}
+    amounts["last"] = -sum(amounts.values())
+    found = transfers(amounts)
+    assert len(found) < 199
+    left = dict(amounts)
+    for transfer in found:
+        left[transfer.payer] += transfer.amount
+        left[transfer.payee] -= transfer.amount
+    assert set(left.values()) == {0}
 
 
 @unhurried
