@@ -35,6 +35,30 @@ class InviteForm(FlaskForm):
     )
 
 
+# What a visit that was admitted without the network can be flagged with, in few words.
+FLAG_NAMES = {
+    "pass_expired": lazy_gettext("pass expired"),
+    "pass_stale": lazy_gettext("code too old"),
+    "pass_replayed": lazy_gettext("code used twice"),
+    "pass_revoked": lazy_gettext("pass revoked"),
+    "pass_suspended": lazy_gettext("pass suspended"),
+    "home_unknown": lazy_gettext("home unknown"),
+    "home_suspended": lazy_gettext("home suspended"),
+    "charter_unsigned": lazy_gettext("charter not signed"),
+    "plan_not_eligible": lazy_gettext("plan not eligible"),
+    "seniority": lazy_gettext("member for too short a time"),
+    "quota_host": lazy_gettext("month’s limit at this host"),
+    "quota_network": lazy_gettext("month’s limit in the network"),
+    "reciprocity_floor": lazy_gettext("the home’s own limit"),
+    "guest_cap": lazy_gettext("no guest place left"),
+    "space_full": lazy_gettext("space full"),
+    "space_closed": lazy_gettext("space closed"),
+    "paused": lazy_gettext("roaming paused"),
+    "offline_budget": lazy_gettext("too many visits without the network"),
+    "trust_list_stale": lazy_gettext("lists too old"),
+}
+
+
 @pages.route("/coordination", methods=["GET", "POST"])
 @allow("coordinator")
 def overview() -> Any:
@@ -59,6 +83,7 @@ def overview() -> Any:
         visits=visits.visits(db.session(), limit=25),
         names={space.id: space.name for space in directory.spaces(db.session())},
         statement=statements.statement(db.session(), month),
+        flag_names=FLAG_NAMES,
         now=now,
     ), (422 if form.errors else 200)
 
