@@ -55,6 +55,10 @@ class VoidSchema(MomentSchema):
 class VisitsQuerySchema(WireSchema):
     changed_since = moment()
     side = fields.String(load_default="host", validate=validate.OneOf(["host", "home"]))
+    member = fields.String(
+        validate=validate.Length(min=1, max=64),
+        metadata={"description": "With side=home: one of the home's own, by its reference."},
+    )
     limit = fields.Integer(load_default=50, validate=validate.Range(1, 500))
     cursor = fields.String(validate=validate.Length(max=100))
 
@@ -186,6 +190,7 @@ def list_visits(query: dict[str, Any]) -> dict[str, Any]:
         db.session(),
         node_id=principal.id if principal.kind == "node" else None,
         side=query["side"],
+        member=query.get("member") if principal.kind == "node" else None,
         changed_since=query.get("changed_since"),
         before=_before(query.get("cursor")),
         limit=query["limit"] + 1,

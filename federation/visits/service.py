@@ -232,14 +232,21 @@ def visits(
     *,
     node_id: str | None = None,
     side: str = "host",
+    member: str | None = None,
     changed_since: datetime | None = None,
     before: tuple[datetime, str] | None = None,
     limit: int = 50,
 ) -> list[Visit]:
-    """Return visits, the latest change first; ``node_id`` keeps a node's own, on one side."""
+    """Return visits, the latest change first; ``node_id`` keeps a node's own, on one side.
+
+    ``member`` keeps those of one person, by the reference that this node gave her as her home.
+    """
     query = select(Visit).order_by(Visit.changed_at.desc(), Visit.id.desc()).limit(limit)
     if node_id is not None:
         query = query.where((Visit.host_id if side == "host" else Visit.home_id) == node_id)
+    if member is not None:
+        hers = select(Member.id).where(Member.node_id == node_id, Member.reference == member)
+        query = query.where(Visit.member_id.in_(hers))
     if changed_since is not None:
         query = query.where(Visit.changed_at >= changed_since)
     if before is not None:

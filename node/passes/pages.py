@@ -14,11 +14,13 @@ from flask import (
     url_for,
 )
 from flask_babel import get_locale, gettext
+from sqlalchemy.orm import Session
 
 from node.context import node
 from node.db import db
 from node.passes import rights, service
 from node.passes.api import me
+from node.passes.history import history
 from node.sync import service as sync
 from shared.problems import Problem
 from shared.web import allow
@@ -53,12 +55,6 @@ def my_pass() -> str:
         found = None
     session.rollback()
     member = me()
-    known = sync.network(session, node())
-    names = {
-        space["id"]: {"name": space["name"], "town": space["town"], "node": entry["name"]}
-        for entry in (known.trust.nodes.values() if known else ())
-        for space in entry["spaces"]
-    }
     terms = (right["decision"]["terms"].get("half_days_left", {}) for right in found or ())
     lefts = [left["network"] for left in terms if left.get("network") is not None]
     return render_template(
@@ -68,10 +64,32 @@ def my_pass() -> str:
         asked=node().clock.now(),
         home=node().settings.name,
         rights=found,
-        names=names,
+        names=_space_names(session),
         hub_url=node().hub.url,
         passes=[p for p in service.passes_of(session, member.id) if p.status == "valid"],
     )
+
+
+def _space_names(session: Session) -> dict[str, dict[str, str]]:
+    known = sync.network(session, node())
+    return {
+        space["id"]: {"name": space["name"], "town": space["town"], "node": entry["name"]}
+        for entry in (known.trust.nodes.values() if known else ())
+        for space in entry["spaces"]
+    }
+
+
+@pages.get("/pass/visits")
+@allow("member")
+def my_visits() -> str:
+    session = db.session()
+    try:
+        found: list[dict[str, Any]] | None = history(session, node(), me())
+    except Problem:
+        found = None
+    names = {space: about["name"] for space, about in _space_names(session).items()}
+    hub_url = node().hub.url
+    return render_template("passes/history.html", visits=found, names=names, hub_url=hub_url)
 
 
 @pages.get("/pass/offline")

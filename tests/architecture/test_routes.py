@@ -112,6 +112,7 @@ GET    /pass                                          member
 POST   /pass/<pass_id>/revoke                         member
 GET    /pass/manifest.webmanifest                     public
 GET    /pass/offline                                  public
+GET    /pass/visits                                   member
 GET    /pass/worker.js                                public
 GET    /problems/<slug>                               public
 GET    /readyz                                        public

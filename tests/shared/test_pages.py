@@ -425,6 +425,25 @@ def test_the_welcome_brief_is_told_after_a_yes_and_never_published(
             assert "Claire" not in reader.get(url, timeout=20).text, url
 
 
+def test_a_member_sees_her_own_visits_and_nobody_elses(
+    lasting_network: Network, troquet: LocalNode
+) -> None:
+    cordee = lasting_network.nodes["cordee"]
+    one, other = cordee.add_person().get_pass(), cordee.add_person().get_pass()
+    browser = _logged_in(cordee, one.email)
+    assert "No visit yet" in Page(browser.get("/pass/visits").text).text
+    for person in (one, other):
+        assert troquet.scan(person.show()).status_code == 201
+    assert cordee.scan(other.show()).status_code == 201, "her own house"
+    page = Page(browser.get("/pass/visits").text)
+    assert [tag for tag, _ in page.elements].count("tr") == 1 + 1
+    assert "article 3" in page.text
+    assert "troquet" in page.text.lower()
+    others = Page(_logged_in(cordee, other.email).get("/pass/visits").text)
+    assert [tag for tag, _ in others.elements].count("tr") == 1 + 2
+    assert "your own house" in others.text
+
+
 def test_a_member_ends_her_own_pass_and_nobody_elses(troquet: LocalNode) -> None:
     one, other = troquet.add_person().get_pass(), troquet.add_person().get_pass()
     browser = _logged_in(troquet, one.email)
