@@ -13,7 +13,6 @@ from typing import Any
 import orjson
 from flask import Flask
 from sqlalchemy import Connection, DateTime, Engine, MetaData, event
-from sqlalchemy.engine.characteristics import ConnectionCharacteristic
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session, registry
 from sqlalchemy.types import JSON, TypeDecorator
@@ -87,8 +86,7 @@ def prepare_engine(engine: Engine, sqlite_synchronous: str) -> None:
         return
 
     @event.listens_for(engine, "connect")
-    def _connect(connection: Any, record: Any) -> None:
-        record.info[_TURN] = _turns[engine.url.database]
+    def _connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we begin transactions ourselves
         for pragma in (
             f"busy_timeout={BUSY_TIMEOUT_MS}",
@@ -99,60 +97,32 @@ def prepare_engine(engine: Engine, sqlite_synchronous: str) -> None:
         ):
             connection.execute(f"PRAGMA {pragma}").close()
 
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if connection.get_execution_options().get("writes"):
+            _begin_immediate(connection)
+        else:  # cannot fail, so that SQLAlchemy need not be asked
+            driver: Any = connection.connection.driver_connection
+            driver.execute("BEGIN")
+
     @event.listens_for(engine, "checkin")
     def _end_turn(_connection: Any, record: Any) -> None:
-        record.info.pop(_WRITES, None)
-        if record.info.pop(_HELD, False):
-            record.info[_TURN].release()
-
-    dialect: Any = engine.dialect
-    dialect.connection_characteristics = {
-        **dialect.connection_characteristics,
-        "writes": _Writes(),
-    }
-    dialect.do_begin = _begin
-
-
-class _Writes(ConnectionCharacteristic):
-    """The execution option ``writes``, noted with the connection, where ``_begin`` looks for it.
-
-    A listener to the engine's ``begin`` is simpler, but an engine that is listened to takes a
-    third longer for every statement.
-    """
-
-    def set_connection_characteristic(
-        self, dialect: Any, conn: Connection, dbapi_conn: Any, value: Any
-    ) -> None:
-        del dialect, dbapi_conn
-        conn.info[_WRITES] = value
-
-    def set_characteristic(self, dialect: Any, dbapi_conn: Any, value: Any) -> None:
-        raise NotImplementedError
-
-    def get_characteristic(self, dialect: Any, dbapi_conn: Any) -> Any:
-        raise NotImplementedError
-
-    def reset_characteristic(self, dialect: Any, dbapi_conn: Any) -> None:
-        """Nothing to do: ``_end_turn`` forgets it."""
+        turn = record.info.pop(_TURN, None)
+        if turn is not None:
+            turn.release()
 
 
 # By database file: its writers in this process go one after the other. SQLite alone makes a
 # writer ask again at growing intervals, so that one of many threads may wait for seconds.
 _turns: defaultdict[str | None, threading.Lock] = defaultdict(threading.Lock)
-_TURN, _HELD, _WRITES = "turn", "turn held", "writes"
-_BEGIN_WRITE = "BEGIN IMMEDIATE"
+_TURN = "turn"
 
 
-def _take_turn(info: Any) -> None:
-    if not info.get(_HELD):
-        info[_HELD] = info[_TURN].acquire(timeout=BUSY_TIMEOUT_MS / 1000)
-
-
-def _begin(connection: Any) -> None:
-    writes = connection.info.get(_WRITES)
-    if writes:
-        _take_turn(connection.info)
-    connection.driver_connection.execute(_BEGIN_WRITE if writes else "BEGIN")
+def _begin_immediate(connection: Connection) -> None:
+    turn = _turns[connection.engine.url.database]
+    if _TURN not in connection.info and turn.acquire(timeout=BUSY_TIMEOUT_MS / 1000):
+        connection.info[_TURN] = turn
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _ping_rested(engine: Engine) -> None:
@@ -181,10 +151,8 @@ _RESTS_SINCE = "rests since"
 def begin_write(session: Session) -> Connection:
     """Start the transaction of a service that will write. What was read before is read again.
 
-    Returns its connection, for statements without objects.
-
     A connection that was only read with is kept: giving it back to the pool and asking for it
-    again costs more than the reading did.
+    again costs more than the reading did. Returned, for statements without objects.
     """
     clean = session.in_transaction() and not (session.new or session.dirty or session.deleted)
     connection = session.connection() if clean and session.is_active else None
@@ -194,9 +162,8 @@ def begin_write(session: Session) -> Connection:
     session.expire_all()
     connection.execution_options(writes=True)
     if connection.dialect.name == "sqlite":  # elsewhere each statement sees what was committed
-        connection.connection.rollback()
-        _take_turn(connection.info)
-        connection.exec_driver_sql(_BEGIN_WRITE)
+        connection.exec_driver_sql("ROLLBACK")
+        _begin_immediate(connection)
     return connection
 
 
