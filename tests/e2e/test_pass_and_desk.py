@@ -305,3 +305,54 @@ def test_phone_and_desk_both_alone_make_one_visit(phone: Page, browser: Any, dem
     leave(host, came[0]["id"])
     context.close()
     assert errors == []
+
+
+def tab_to(page: Page, selector: str) -> None:
+    """Move by the Tab key alone, and see that the place is marked."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate("(wanted) => document.activeElement.matches(wanted)", selector):
+            outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+            assert outline != "none", selector
+            return
+    pytest.fail(f"{selector} cannot be reached by keyboard")
+
+
+def test_pass_and_desk_are_worked_by_keyboard_alone(browser: Any, demo: Json) -> None:
+    home, host = demo["nodes"]["la-cordee"], demo["nodes"]["troquet-numerique"]
+
+    def enter(url: str, email: str, path: str) -> Page:
+        context = browser.new_context(locale="fr-FR", viewport={"width": 360, "height": 740})
+        page: Page = context.new_page()
+        page.goto(f"{url}/login?next={path}")
+        tab_to(page, "#email")
+        page.keyboard.type(email)
+        tab_to(page, "#password")
+        page.keyboard.type(PASSWORD)
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(f"{url}{path}")
+        return page
+
+    phone = enter(home["url"], home["members"][4]["email"], "/pass")
+    expect(phone.locator("#pass-make")).to_be_enabled()
+    tab_to(phone, "#pass-make")
+    phone.keyboard.press("Enter")
+    expect(phone.locator("#pass-qr")).to_be_visible()
+    tab_to(phone, "#pass summary")
+    phone.keyboard.press("Enter")
+    tab_to(phone, "#pass-text")
+
+    desk = enter(host["url"], host["desk"]["email"], "/desk")
+    tab_to(desk, "#scan")
+    desk.keyboard.insert_text(phone.input_value("#pass-text"))
+    desk.keyboard.press("Enter")
+    expect(desk.locator(".answer-word")).to_have_text("Oui")
+    name = phone.inner_text("#pass-name")
+    row = desk.locator("tr[data-visit]", has_text=name)
+    visit = row.get_attribute("data-visit")
+    tab_to(desk, f'tr[data-visit="{visit}"] form[action$="check-out"] button')
+    desk.keyboard.press("Enter")
+    expect(desk.locator("#flash")).to_contain_text(name)
+    expect(desk.locator(f'tr[data-visit="{visit}"]')).to_have_count(0)
+    for page in (phone, desk):
+        page.context.close()
