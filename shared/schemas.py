@@ -122,8 +122,16 @@ class VisitSchema(WireSchema):
 
 
 class JwkSchema(WireSchema):
+    """A public key. A private one was told to others already: it is refused, not trimmed."""
+
     kty = fields.String(required=True, validate=validate.Equal("OKP"))
     crv = fields.String(required=True, validate=validate.Equal("Ed25519"))
     x = text(64)
     kid = text(64, required=False)
     use = fields.String()
+
+    @pre_load
+    def _refuse_private(self, data: Any, **_kwargs: Any) -> Any:
+        if isinstance(data, dict) and "d" in data:
+            raise ValidationError({"d": ["this is a private key: send the public part alone"]})
+        return data

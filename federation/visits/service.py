@@ -89,6 +89,8 @@ def preview(
     begin_write(session)
     try:
         case = gather(session, clock, report, evidence)
+        if case.existing is not None and not shown_again(case, report):
+            return dict(case.existing.decision)
         return decide(case.charter, case.facts, case.at).to_json("fr")
     finally:
         session.rollback()

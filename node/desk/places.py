@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from node.desk.models import Visit
 from node.desk.scan import Scan
+from node.passes.models import Pass
 from node.spaces.models import Space
 from shared.db import begin_write
 
@@ -38,6 +39,10 @@ _PRESENT = (
     )
     .group_by(Visit.state, Visit.local)
 )
+# Of our own members we know all passes; a partner's are the hub's to know.
+_OTHER_PHONES = select(Pass.id).where(
+    Pass.member_id.in_(select(Pass.member_id).where(Pass.id == bindparam("of_pass")))
+)
 _HERS = select(Visit.__table__).where(
     or_(
         Visit.id == bindparam("visit"),
@@ -45,7 +50,7 @@ _HERS = select(Visit.__table__).where(
         and_(
             Visit.state == literal_column("'open'"),
             Visit.home_id == bindparam("home"),
-            Visit.pass_id == bindparam("of_pass"),
+            or_(Visit.pass_id == bindparam("of_pass"), Visit.pass_id.in_(_OTHER_PHONES)),
         ),
     )
 )
@@ -86,12 +91,12 @@ def hers(session: Session, scan: Scan) -> Hers:
 
 
 def _is_hers_here(row: Any, scan: Scan) -> bool:
-    whose = (row.home_id, row.pass_id)
     return bool(
         scan.evidence.pass_id
         and row.state == "open"
         and row.space_id == scan.space_id
-        and whose == (scan.evidence.issuer, scan.evidence.pass_id)
+        and row.home_id == scan.evidence.issuer
+        and (row.local or row.pass_id == scan.evidence.pass_id)
     )
 
 

@@ -90,7 +90,7 @@ GET    /api/v1/docs                                   public
 POST   /api/v1/enrolment/challenge                    public
 POST   /api/v1/me/passes                              member
 GET    /api/v1/me/passes                              member
-DELETE /api/v1/me/passes/<pass_id>                    member
+DELETE /api/v1/me/passes/<pass_id>                    admin member
 GET    /api/v1/me/rights                              member
 GET    /api/v1/openapi.json                           public
 GET    /api/v1/presence                               desk

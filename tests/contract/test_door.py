@@ -716,6 +716,30 @@ def test_a_visit_that_its_host_never_ended_ends_at_its_closing_time(network: Net
     assert datetime.fromisoformat(ended) == datetime.fromisoformat("2026-11-24T19:00:00+01:00")
 
 
+def test_an_own_member_with_two_phones_is_here_once(troquet: LocalNode) -> None:
+    own = troquet.add_person("ticket").get_pass()
+    first = troquet.scan(own.show())
+    other = own.other_phone()
+    assert troquet.preview(other.show()).json()["decision"]["outcome"] == "allowed"
+    again = troquet.scan(other.show())
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.json()["visit"]["id"] == first.json()["visit"]["id"]
+
+
+def test_the_preview_for_somebody_who_is_here_is_what_the_door_says(network: Network) -> None:
+    cordee, troquet = network.nodes["cordee"], network.nodes["troquet"]
+    person = cordee.add_person().get_pass()
+    first = troquet.scan(person.show())
+    while (guest := troquet.scan(cordee.add_person().get_pass().show())).status_code == 201:
+        pass
+    assert codes(guest) == ["guest_cap"]
+    other = person.other_phone()
+    preview = troquet.preview(other.show())
+    door = troquet.scan(other.show())
+    assert (door.status_code, door.json()["visit"]["id"]) == (200, first.json()["visit"]["id"])
+    assert preview.json()["decision"] == door.json()["decision"]
+
+
 def test_own_members_are_present_and_not_in_the_account(
     lasting_network: Network, troquet: LocalNode
 ) -> None:

@@ -456,6 +456,10 @@ def test_a_member_ends_her_own_pass_and_nobody_elses(troquet: LocalNode) -> None
         for person in (one, other)
     }
     assert states == {one.pass_id: "revoked", other.pass_id: "valid"}
+    assert troquet.delete(f"/api/v1/me/passes/{other.pass_id}", troquet.desk).status_code == 403
+    assert troquet.delete(f"/api/v1/me/passes/{other.pass_id}", troquet.admin).status_code == 204
+    (ended,) = troquet.get("/api/v1/me/passes", other.token).json()["items"]
+    assert ended["status"] == "revoked"
 
 
 @pytest.mark.parametrize("name", NASTY)
