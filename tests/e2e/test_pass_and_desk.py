@@ -356,3 +356,17 @@ def test_pass_and_desk_are_worked_by_keyboard_alone(browser: Any, demo: Json) ->
     expect(desk.locator(f'tr[data-visit="{visit}"]')).to_have_count(0)
     for page in (phone, desk):
         page.context.close()
+
+
+def test_full_screen_survives_a_reload_and_can_be_left(browser: Any, demo: Json) -> None:
+    host = demo["nodes"]["troquet-numerique"]
+    context = browser.new_context(locale="fr-FR", viewport={"width": 1024, "height": 768})
+    desk = context.new_page()
+    log_in(desk, host["url"], host["desk"]["email"], "/desk")
+    desk.click("#kiosk")
+    expect(desk.locator("header.site-header")).to_be_hidden()
+    desk.reload()
+    expect(desk.locator("header.site-header")).to_be_hidden()
+    desk.get_by_role("button", name="Quitter le plein écran").click()
+    expect(desk.locator("header.site-header")).to_be_visible()
+    context.close()

@@ -250,7 +250,7 @@ if (navigator.mediaDevices?.getUserMedia) {
 const kiosk = document.getElementById("kiosk");
 function setKiosk(on) {
   document.body.classList.toggle("is-kiosk", on);
-  kiosk.setAttribute("aria-pressed", String(on));
+  kiosk.textContent = on ? kiosk.dataset.labelOn : kiosk.dataset.labelOff;
   localStorage.setItem("desk-kiosk", on ? "on" : "");
 }
 kiosk.hidden = false;
