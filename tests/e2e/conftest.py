@@ -26,8 +26,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def browser(chromium: str) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=20_000)  # a machine may be busy with other tests
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_FLAGS))
         yield found
