@@ -78,6 +78,8 @@ def _person_reasons(rules: Rules, facts: Facts, now: datetime) -> Iterator[Reaso
     if rules.seniority:
         yield from _seniority(rules.seniority.article, rules.seniority.days, facts, now)
     adds = 0 if facts.counted_already else 1
+    if facts.paper:
+        yield from _paper_reasons(rules, facts, adds)
     if rules.half_days:
         limits = rules.half_days
         for code, used, limit in (
@@ -90,6 +92,15 @@ def _person_reasons(rules: Rules, facts: Facts, now: datetime) -> Iterator[Reaso
     used = facts.used_network
     if floor and included is not None and used is not None and used + adds > included:
         yield Reason("reciprocity_floor", floor.article, {"used": used, "limit": included})
+
+
+def _paper_reasons(rules: Rules, facts: Facts, adds: int) -> Iterator[Reason]:
+    rule, used = rules.paper_card, facts.used_network
+    if rule is None:
+        yield Reason("pass_malformed", rules.articles.pass_, {"detail": "paper"})
+    elif used is not None and used + adds > rule.half_days:
+        params = {"used": used, "limit": rule.half_days, "detail": "paper"}
+        yield Reason("quota_network", rule.article, params)
 
 
 def _seniority(article: int, days: int, facts: Facts, now: datetime) -> Iterator[Reason]:
@@ -142,6 +153,9 @@ def _offline_reasons(rules: Rules, facts: Facts) -> Iterator[Reason]:
     if facts.online:
         return
     rule = rules.offline
+    if facts.paper and rules.paper_card:
+        params = {"used": 0, "limit": 0, "detail": "paper"}
+        yield Reason("offline_budget", rules.paper_card.article, params)
     if facts.offline_visits >= rule.visits_per_pass:
         params = {"used": facts.offline_visits, "limit": rule.visits_per_pass}
         yield Reason("offline_budget", rule.article, params)
@@ -166,6 +180,8 @@ def _half_days_left(rules: Rules, facts: Facts) -> tuple[int | None, int | None]
     adds = 0 if facts.counted_already else 1
     limits = rules.half_days
     caps = [limits.network] if limits else []
+    if rules.paper_card and facts.paper:
+        caps.append(rules.paper_card.half_days)
     if rules.reciprocity_floor and facts.home_half_days is not None:
         caps.append(facts.home_half_days)
     return (

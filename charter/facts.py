@@ -10,7 +10,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something the pass's verification found: one of the ``pass_*`` or ``home_*`` codes."""
+    """Something the pass's verification found: one of the ``pass_*`` or ``home_*`` codes.
+
+    Or ``offline_budget``, of a paper card whose home did not answer.
+    """
 
     code: str
     detail: str = ""
@@ -33,6 +36,7 @@ class Facts:
     faults: tuple[Fault, ...] = ()
     plan: str | None = None
     usable_from: datetime | None = None
+    paper: bool = False
     member_since: date | None = None
     # the home
     home: str | None = None

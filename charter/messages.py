@@ -22,6 +22,18 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Ce pass a été modifié : sa signature n’est pas celle de l’espace d’origine.",
         "This pass was altered: its signature is not the home space’s.",
     ),
+    "pass_malformed.paper": (
+        "La charte en vigueur n’admet pas les cartes papier.",
+        "The charter in force admits no paper cards.",
+    ),
+    "pass_malformed.pin": (
+        "Ce n’est pas le code de cette carte.",
+        "This is not this card’s PIN.",
+    ),
+    "pass_malformed.poster": (
+        "Ce n’est pas le code de l’affiche en place. Scannez l’affiche de l’espace.",
+        "This is not the code of the poster that hangs here. Scan the space’s poster.",
+    ),
     "pass_expired": (
         "Ce pass a expiré. Il se renouvelle sur la page du pass, avec du réseau.",
         "This pass has expired. It renews on the pass page, with a network.",
@@ -76,6 +88,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Les {limit} demi-journées du mois dans le réseau sont utilisées.",
         "The month’s {limit} half-days in the network are used.",
     ),
+    "quota_network.paper": (
+        "Une carte papier ouvre {limit} demi-journées par mois dans le réseau : c’est fait.",
+        "A paper card opens {limit} half-days a month in the network: they are used.",
+    ),
     "reciprocity_floor": (
         "La formule d’origine comprend {limit} demi-journées par mois, et elles sont utilisées.",
         "The home plan includes {limit} half-days a month, and they are used.",
@@ -108,6 +124,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Sans réseau, un pass est admis {limit} fois au plus, et c’est fait.",
         "Without a network a pass is admitted {limit} times at most, and that is done.",
     ),
+    "offline_budget.paper": (
+        "Une carte papier n’est admise que si son espace d’origine et le réseau répondent.",
+        "A paper card is admitted only while its home space and the network answer.",
+    ),
     "trust_list_stale": (
         "Sans réseau depuis plus de {limit} heures, la porte ne peut plus vérifier les pass.",
         "Without a network for more than {limit} hours, the door can no longer check passes.",
@@ -123,8 +143,8 @@ def _variant(code: str, params: Mapping[str, Any]) -> str:
     detail = str(params.get("detail", ""))
     if code == "pass_malformed" and detail.startswith("key_binding"):
         return "pass_malformed.key_binding"
-    if code == "pass_malformed" and detail == "signature":
-        return "pass_malformed.signature"
+    if f"{code}.{detail}" in _TEXTS:
+        return f"{code}.{detail}"
     if code == "seniority" and "from" in params:
         return "seniority.from"
     if code == "space_closed" and params.get("next_opening"):

@@ -57,6 +57,14 @@ class HalfDays:
 
 
 @dataclass(frozen=True, slots=True)
+class PaperCard:
+    """For those without a smartphone: half-days a month, and never without the network."""
+
+    article: int
+    half_days: int
+
+
+@dataclass(frozen=True, slots=True)
 class GuestCap:
     """The host declares how many roaming members it welcomes at once, at least this many."""
 
@@ -133,6 +141,7 @@ class Rules:
     eligible_plans: EligiblePlans | None = None
     seniority: Seniority | None = None
     half_days: HalfDays | None = None
+    paper_card: PaperCard | None = None
     guest_cap: GuestCap | None = None
     reciprocity_floor: ReciprocityFloor | None = None
 
@@ -142,6 +151,7 @@ KINDS: dict[str, Any] = {
     "eligible_plans": EligiblePlans,
     "seniority": Seniority,
     "half_days": HalfDays,
+    "paper_card": PaperCard,
     "guest_cap": GuestCap,
     "opening_hours": OpeningHours,
     "offline": Offline,
@@ -151,7 +161,14 @@ KINDS: dict[str, Any] = {
     "dispute": Dispute,
     "vote": Vote,
 }
-OPTIONAL = {"eligible_plans", "seniority", "half_days", "guest_cap", "reciprocity_floor"}
+OPTIONAL = {
+    "eligible_plans",
+    "seniority",
+    "half_days",
+    "paper_card",
+    "guest_cap",
+    "reciprocity_floor",
+}
 
 
 def _count(value: Any) -> int:

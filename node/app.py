@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from node.context import Node, node
 from node.db import db
 from node.desk import api as desk_api
+from node.desk import arrivals, poster_pages
 from node.desk import pages as desk_pages
 from node.identity.service import accounts
 from node.passes import api as passes_api
@@ -58,13 +59,14 @@ def create_app(settings: NodeSettings) -> Flask:
     )
     with app.app_context():
         prepare_engine(db.engine, settings.sqlite_synchronous)
-    for blueprint in (desk_api.blp, passes_api.blp, sync_api.blp):
+    for blueprint in (desk_api.blp, arrivals.blp, passes_api.blp, sync_api.blp):
         api.register_blueprint(blueprint)
     for pages in (
         sync_api.well_known,
         spaces_pages.pages,
         passes_pages.pages,
         desk_pages.pages,
+        poster_pages.pages,
         _accounts(),
     ):
         app.register_blueprint(pages)

@@ -7,8 +7,9 @@ from flask import Flask
 
 from node.context import node
 from node.db import db
-from node.desk import idempotency, outgoing, presence
+from node.desk import idempotency, incidents, outgoing, presence
 from node.identity import service as identity
+from node.spaces import service as spaces
 from node.sync import service as sync
 from shared.http import PeerError
 from shared.jobs import Job, run_jobs
@@ -45,6 +46,11 @@ def tidy() -> None:
     now = node().clock.now()
     idempotency.forget(db.session(), now)
     identity.forget_logins(db.session(), now)
+    incidents.forget(db.session(), now)
+
+
+def end_pauses() -> None:
+    spaces.end_pauses(db.session(), node())
 
 
 JOBS = (
@@ -52,6 +58,7 @@ JOBS = (
     Job("refresh", 10, refresh),
     Job("status-lists", 60, refresh_status_lists),
     Job("close-forgotten", 30, close_forgotten),
+    Job("end-pauses", 60, end_pauses),
     Job("tidy", 600, tidy),
 )
 

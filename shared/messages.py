@@ -76,6 +76,8 @@ OURS = (
     _("Four numbers are expected: west,south,east,north."),
     _("These are not degrees in the order west,south,east,north."),
     _("This node has no such space."),
+    _("This is a paper card: ask for its PIN."),
+    _("this visit has a request already"),
     _("Not a cursor of this list."),
     _("1 to 200 printable ASCII characters."),
     # of a request that cannot be granted

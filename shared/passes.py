@@ -23,6 +23,7 @@ from shared.schemas import unstorable
 CREDENTIAL_TYP = "dc+sd-jwt"
 KEY_BINDING_TYP = "kb+jwt"
 VCT = "passerelle:pass"
+CARD_VCT = "passerelle:card"  # shown by the home itself, for a card on paper
 AUDIENCE = "passerelle:check-in"
 MAX_BYTES = 4096
 FRESH_SECONDS = 90
@@ -45,8 +46,10 @@ class Evidence:
     plan: str | None = None
     given_name: str | None = None
     usable_from: datetime | None = None
+    paper: bool = False
     status_index: int | None = None
     status_uri: str | None = None
+    nonce: str | None = None
 
 
 IssuerKey = Callable[[str, str], Any]
@@ -79,6 +82,7 @@ def issue(
     issued_at: datetime,
     expires_at: datetime,
     usable_from: datetime | None = None,
+    vct: str = VCT,
 ) -> str:
     """Return a credential bound to the phone's public key. Raises ValueError for a bad key.
 
@@ -91,7 +95,7 @@ def issue(
         "sub": pass_id,
         "iat": int(issued_at.timestamp()),
         "exp": int(expires_at.timestamp()),
-        "vct": VCT,
+        "vct": vct,
         "plan": plan,
         "given_name": given_name,
         "cnf": {"jwk": {"kty": "OKP", "crv": "Ed25519", "x": jwk["x"]}},
@@ -105,7 +109,7 @@ def issue(
 def bind(credential: str, key: Any, issued_at: float, nonce: str | None = None) -> str:
     """Return the text a phone shows: the credential and a fresh key binding.
 
-    Phones do this themselves; it is here for the demonstration and for tests.
+    Phones do this themselves; a home does it for a card on paper.
     """
     claims = {
         "iat": int(issued_at),
@@ -157,7 +161,7 @@ def _finder(issuer_key: IssuerKey) -> jose.FindKey:
 
 def _read_claims(unread: Evidence, token: jose.Token) -> tuple[Evidence, Any, float]:
     claims = token.claims
-    if claims["vct"] != VCT or claims["plan"] not in PLAN_CLASSES:
+    if claims["vct"] not in (VCT, CARD_VCT) or claims["plan"] not in PLAN_CLASSES:
         raise ValueError("claims")
     issued, expires, usable = claims["iat"], claims["exp"], claims.get("nbf")
     times = (issued, expires) if usable is None else (issued, expires, usable)
@@ -181,6 +185,7 @@ def _read_claims(unread: Evidence, token: jose.Token) -> tuple[Evidence, Any, fl
         plan=claims["plan"],
         given_name=given_name[:60],
         usable_from=None if usable is None else datetime.fromtimestamp(usable, UTC),
+        paper=claims["vct"] == CARD_VCT,
         status_index=entry["idx"],
         status_uri=str(entry["uri"]),
     )
@@ -202,6 +207,8 @@ def _check_binding(
         evidence = _faulty(evidence, UNREADABLE, "key_binding_hash")
     if not isinstance(claims.get("nonce"), str) or not claims["nonce"]:
         evidence = _faulty(evidence, UNREADABLE, "key_binding_nonce")
+    else:
+        evidence = replace(evidence, nonce=claims["nonce"])
     issued = claims.get("iat")
     if isinstance(issued, bool) or not isinstance(issued, (int, float)):
         return _faulty(evidence, UNREADABLE, "key_binding_iat")

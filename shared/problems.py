@@ -79,6 +79,11 @@ KINDS: dict[str, Kind] = {
         lazy_gettext("The visit was refused"),
         lazy_gettext("“decision” gives every reason, with the charter’s article."),
     ),
+    "card-refused": Kind(
+        403,
+        lazy_gettext("This card opens nothing"),
+        lazy_gettext("“reason” says why: another PIN, or a card that its home ended or suspended."),
+    ),
     "visit-closed": Kind(
         409,
         lazy_gettext("This visit can no longer be changed"),

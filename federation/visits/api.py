@@ -13,7 +13,7 @@ from charter import PLAN_CLASSES, Fault, localise
 from federation.context import hub
 from federation.db import db
 from federation.directory import service as directory
-from federation.visits import passes, rights, service
+from federation.visits import corrections, passes, rights, service
 from federation.visits.models import Member, Pass
 from shared.passes import examine
 from shared.problems import Problem, problem_response
@@ -33,6 +33,32 @@ class RecordedVisitSchema(VisitSchema):
     flags = fields.List(fields.String(), required=True)
     charter = fields.String(required=True)
     changed_at = fields.String(required=True)
+
+
+class AskedCorrectionSchema(WireSchema):
+    reason = fields.String(required=True)
+    asked_at = fields.String(required=True)
+    answer = fields.String(required=True, allow_none=True)
+    answered_at = fields.String(required=True, allow_none=True)
+
+
+class ListedVisitSchema(RecordedVisitSchema):
+    half_days = fields.Integer(required=True, metadata={"description": "Counted so far."})
+    correction = fields.Nested(
+        AskedCorrectionSchema,
+        required=True,
+        allow_none=True,
+        metadata={"description": "What the visitor asks to have put right."},
+    )
+
+
+class AskCorrectionSchema(WireSchema):
+    member = text(64, metadata={"description": "The home's reference of the visitor."})
+    reason = text(500)
+
+
+class AnswerSchema(WireSchema):
+    answer = text(500)
 
 
 class RecordedSchema(WireSchema):
@@ -64,7 +90,7 @@ class VisitsQuerySchema(WireSchema):
 
 
 class VisitsSchema(WireSchema):
-    items = fields.List(fields.Nested(RecordedVisitSchema), required=True)
+    items = fields.List(fields.Nested(ListedVisitSchema), required=True)
     next_cursor = fields.String(required=True, allow_none=True)
 
 
@@ -176,6 +202,28 @@ def void(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
     return shown(visit)
 
 
+@blp.route("/visits/<visit_id>/correction", methods=["POST"])
+@blp.arguments(AskCorrectionSchema)
+@blp.response(200, RecordedVisitSchema)
+@allow("node")
+def ask_correction(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
+    """Say, for one of the home's own members, what is wrong with her visit; the host answers."""
+    session, now = db.session(), hub().clock.now()
+    home = directory.active_node(session, current().id).id
+    return shown(corrections.ask(session, now, home, data["member"], visit_id, data["reason"]))
+
+
+@blp.route("/visits/<visit_id>/correction/answer", methods=["POST"])
+@blp.arguments(AnswerSchema)
+@blp.response(200, RecordedVisitSchema)
+@allow("node")
+def answer_correction(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
+    """Answer a request without undoing the visit: why it stands."""
+    session, now = db.session(), hub().clock.now()
+    host = directory.active_node(session, current().id).id
+    return shown(corrections.answer(session, now, host, visit_id, data["answer"]))
+
+
 @blp.route("/visits")
 @blp.arguments(VisitsQuerySchema, location="query")
 @blp.response(200, VisitsSchema)
@@ -198,7 +246,9 @@ def list_visits(query: dict[str, Any]) -> dict[str, Any]:
     page = found[: query["limit"]]
     more = len(found) > query["limit"]
     cursor = f"{page[-1].changed_at.isoformat()}/{page[-1].id}" if more else None
-    return {"items": [shown(visit) for visit in page], "next_cursor": cursor}
+    more_about = corrections.about(db.session(), [visit.id for visit in page])
+    items = [{**shown(visit), **more_about[visit.id]} for visit in page]
+    return {"items": items, "next_cursor": cursor}
 
 
 _instant = moment()

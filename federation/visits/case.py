@@ -134,6 +134,7 @@ def gather(session: Session, clock: Clock, report: Report, evidence: Evidence) -
         known |= {
             "plan": evidence.plan,
             "usable_from": evidence.usable_from,
+            "paper": evidence.paper,
             "member_since": row.member_since,
             "home": evidence.issuer,
             "home_state": row.home_state,

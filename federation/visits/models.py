@@ -130,3 +130,13 @@ class Refusal(db.Model):
     space_id: Mapped[str] = mapped_column(String(64))
     home_id: Mapped[str | None] = mapped_column(String(64))
     codes: Mapped[list[str]]
+
+
+class Correction(db.Model):
+    """What a visitor asks to have put right, by way of her home; one for a visit."""
+
+    visit_id: Mapped[str] = mapped_column(ForeignKey("visit.id"), primary_key=True)
+    reason: Mapped[str] = mapped_column(String(500))
+    asked_at: Mapped[datetime]
+    answer: Mapped[str | None] = mapped_column(String(500))
+    answered_at: Mapped[datetime | None]

@@ -13,7 +13,7 @@ from marshmallow import fields, validate
 from charter import localise
 from node.context import node
 from node.db import db
-from node.desk import idempotency, kit, presence, service
+from node.desk import card, idempotency, kit, presence, service
 from node.desk.scan import find_space
 from node.sync import service as sync
 from shared.problems import problem_response
@@ -35,6 +35,15 @@ ScanSchema._declared_fields["pass"] = fields.String(  # noqa: SLF001
     validate=validate.Length(min=1, max=100_000),
     metadata={"description": "The text of the QR."},
 )
+
+
+class DoorScanSchema(ScanSchema):
+    pin = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Length(min=1, max=20),
+        metadata={"description": "With a paper card: what its bearer says."},
+    )
 
 
 class LateScanSchema(ScanSchema):
@@ -99,22 +108,31 @@ def shown(visit: Any) -> dict[str, Any]:
 
 
 def scan(
-    space_id: str, shown_pass: str, key: str | None, late: datetime | None = None
+    space_id: str,
+    shown_pass: str,
+    key: str | None,
+    late: datetime | None = None,
+    pin: str | None = None,
 ) -> tuple[int, dict[str, Any]]:
     """Check in, and return status and body; a key that was used before gets the same body.
 
     ``late`` is when the scan was, for one that a desk's browser took alone.
     """
     session, clock, account_id = db.session(), node().clock, current().id
-    asked = {"space": space_id, "pass": shown_pass, **({"at": late.isoformat()} if late else {})}
-    body_sha256 = idempotency.fingerprint(asked)
+    paper = card.read(session, node(), shown_pass, pin) if late is None else None
+    asked = {"space": space_id, "pass": shown_pass}
+    asked |= {"at": late.isoformat()} if late else {}
+    asked |= {"pin": pin} if pin else {}
+    body_sha256 = idempotency.fingerprint(asked, node().settings.secret_key)
     if key is not None:
         idempotency.check_unused(session, account_id, key, body_sha256)
         find_space(session, space_id)  # no key is used up by a space that is not there
         before = idempotency.claim(session, clock.now(), account_id, key, body_sha256)
         if before is not None:
             return before
-    if late is None:
+    if paper is not None:
+        outcome = card.check_in(session, node(), space_id, paper)
+    elif late is None:
         outcome = service.check_in(session, node(), space_id, shown_pass)
     else:
         outcome = service.check_in_late(session, node(), space_id, shown_pass, late)
@@ -136,7 +154,7 @@ def _localised(body: dict[str, Any]) -> dict[str, Any]:
 
 
 @blp.route("/check-ins", methods=["POST"])
-@blp.arguments(ScanSchema)
+@blp.arguments(DoorScanSchema)
 @blp.arguments(KeySchema, location="headers")
 @blp.response(201, AdmittedSchema)
 @blp.alt_response(200, schema=AdmittedSchema, description="Here already, or answered before")
@@ -144,7 +162,7 @@ def _localised(body: dict[str, Any]) -> dict[str, Any]:
 def check_in(data: dict[str, Any], header: dict[str, Any]) -> Any:
     """Decide on a scanned pass and record the visit."""
     key = idempotency.check_key(header["key"])
-    status, body = scan(data["space"], data["pass"], key)
+    status, body = scan(data["space"], data["pass"], key, pin=data["pin"])
     body = _localised(body)
     if status == 403:
         return problem_response("visit-refused", decision=body["decision"])
@@ -179,12 +197,17 @@ def desk_kit(query: dict[str, Any]) -> dict[str, Any]:
 
 
 @blp.route("/check-ins/preview", methods=["POST"])
-@blp.arguments(ScanSchema)
+@blp.arguments(DoorScanSchema)
 @blp.response(200, DecidedSchema)
 @allow("desk")
 def preview(data: dict[str, Any]) -> dict[str, Any]:
     """The decision that the door would take; nothing is recorded."""
-    decision = service.preview(db.session(), node(), data["space"], data["pass"])
+    session, space_id, shown_pass = db.session(), data["space"], data["pass"]
+    paper = card.read(session, node(), shown_pass, data["pin"])
+    if paper is not None:
+        decision = card.preview(session, node(), space_id, paper)
+    else:
+        decision = service.preview(session, node(), space_id, shown_pass)
     return {"decision": localise(decision, str(get_locale()))}
 
 

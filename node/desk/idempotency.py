@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,8 +31,10 @@ def check_key(key: str | None) -> str | None:
     return key
 
 
-def fingerprint(body: Mapping[str, Any]) -> str:
-    return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
+def fingerprint(body: Mapping[str, Any], secret: str) -> str:
+    """Return what tells one body from another; a PIN in it cannot be guessed from that."""
+    plain = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    return hmac.new(secret.encode(), plain, hashlib.sha256).hexdigest()
 
 
 def check_unused(session: Session, account_id: int, key: str, body_sha256: str) -> None:

@@ -76,7 +76,7 @@ def desk_kit(session: Session, node: Node, space_id: str, language: str) -> dict
         "timezone": str(schedule.zone),
         "host": base.host,
         "homes": homes,
-        "welcome": _welcome(space, language),
+        "welcome": welcome(space, language),
         "reasons": dict(_reasons(said, charter, now)),
         "hours": hours if schedule.known else None,
         "trust_until": (known.fetched_at + good_for).timestamp(),
@@ -86,7 +86,8 @@ def desk_kit(session: Session, node: Node, space_id: str, language: str) -> dict
     }
 
 
-def _welcome(space: Any, language: str) -> str:
+def welcome(space: Any, language: str) -> str:
+    """Return what the host tells whoever was admitted, in that language if it wrote it."""
     both = [space.welcome_fr, space.welcome_en]
     return next(filter(None, both if language == "fr" else reversed(both)), "")
 
@@ -145,6 +146,9 @@ def _reasons(said: Said, charter: Charter, now: datetime) -> Iterator[tuple[str,
         for reason in said(**sound, **facts)["reasons"]:
             if reason["code"] == code:
                 yield code, reason
+    for reason in said(**sound, paper=True)["reasons"]:
+        if reason["params"].get("detail") == "paper":
+            yield "paper", reason
 
 
 def _openings(schedule: Schedule, now: datetime) -> Iterator[tuple[datetime, datetime]]:

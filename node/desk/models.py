@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from node.db import db
 
@@ -25,6 +25,9 @@ class Visit(db.Model):
     plan: Mapped[str] = mapped_column(String(12), default="")
     proof: Mapped[str] = mapped_column(String(32), index=True)
     local: Mapped[bool] = mapped_column(default=False)
+    # Of this house: who she is, whichever phone she shows, or none.
+    member_id: Mapped[int | None] = mapped_column(ForeignKey("member.id"))
+    by_poster: Mapped[bool] = mapped_column(default=False, server_default=db.text("false"))
     state: Mapped[str] = mapped_column(String(6))
     online: Mapped[bool] = mapped_column(default=True)
     delivered: Mapped[bool] = mapped_column(default=True)
@@ -48,7 +51,39 @@ class Visit(db.Model):
             sqlite_where=db.text("state = 'open'"),
             postgresql_where=db.text("state = 'open'"),
         ),
+        Index(
+            "uq_visit_open_member",
+            "member_id",
+            unique=True,
+            sqlite_where=db.text("state = 'open'"),
+            postgresql_where=db.text("state = 'open'"),
+        ),
     )
+
+
+class Correction(db.Model):
+    """What a visitor asks her home to have put right, and the host's answer."""
+
+    visit_id: Mapped[str] = mapped_column(ForeignKey("visit.id"), primary_key=True)
+    reason: Mapped[str] = mapped_column(String(500))
+    asked_at: Mapped[datetime]
+    answer: Mapped[str | None] = mapped_column(String(500))
+    answered_at: Mapped[datetime | None]
+
+    visit: Mapped[Visit] = relationship(lazy="joined", innerjoin=True)
+
+
+class Incident(db.Model):
+    """A note by the desk, for the space's admin; forgotten after a year."""
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    space_id: Mapped[str] = mapped_column(ForeignKey("space.id"), index=True)
+    visit_id: Mapped[str | None] = mapped_column(ForeignKey("visit.id"))
+    at: Mapped[datetime] = mapped_column(index=True)
+    text: Mapped[str] = mapped_column(String(1000))
+    by: Mapped[str] = mapped_column(String(120))
+
+    visit: Mapped[Visit | None] = relationship(lazy="joined")
 
 
 class IdempotencyKey(db.Model):

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from sqlalchemy.orm import Session
 
 from node.context import Node
-from node.desk.models import Visit
+from node.desk.models import Correction, Visit
 from node.spaces import service as spaces
 from node.spaces.models import Space
 from node.sync import service as sync
@@ -18,6 +18,7 @@ from shared.db import begin_write
 from shared.http import Answer, PeerError
 
 TOPIC_VISIT, TOPIC_CHECK_OUT, TOPIC_VOID = "visit", "check-out", "void"
+TOPIC_ANSWER = "correction/answer"
 
 
 def reconcile(session: Session, node: Node) -> int:
@@ -85,8 +86,24 @@ def _take_over(session: Session, node: Node, told: Mapping[str, Any]) -> int:
     elif visit is not None and visit.state in ("open", "held") and told["state"] != "open":
         visit.state, visit.ended_at, visit.held_until = told["state"], ended, None
         changed = 1
+    if told.get("correction") and session.get(Visit, told["id"]) is not None:
+        _note_correction(session, told["id"], told["correction"])
     session.commit()
     return changed
+
+
+def _note_correction(session: Session, visit_id: str, told: Mapping[str, Any]) -> None:
+    if session.get(Correction, visit_id) is None:
+        answered = told["answered_at"]
+        session.add(
+            Correction(
+                visit_id=visit_id,
+                reason=told["reason"],
+                asked_at=datetime.fromisoformat(told["asked_at"]),
+                answer=told["answer"],
+                answered_at=datetime.fromisoformat(answered) if answered else None,
+            )
+        )
 
 
 def _deliver_visit(session: Session, node: Node, payload: Mapping[str, Any]) -> Answer:
@@ -118,4 +135,5 @@ def _delivered(session: Session, node: Node, payload: Mapping[str, Any], answer:
 sync.DELIVERIES[TOPIC_VISIT] = _deliver_visit
 sync.DELIVERIES[TOPIC_CHECK_OUT] = _deliver_change(TOPIC_CHECK_OUT)
 sync.DELIVERIES[TOPIC_VOID] = _deliver_change(TOPIC_VOID)
+sync.DELIVERIES[TOPIC_ANSWER] = _deliver_change(TOPIC_ANSWER)
 sync.RECEIPTS[TOPIC_VISIT] = _delivered

@@ -20,11 +20,14 @@ from marshmallow import ValidationError
 from charter import localise
 from node.context import node
 from node.db import db
-from node.desk import api, presence
+from node.desk import api, corrections, incidents, presence, service
+from node.members import service as members
+from node.passes import service as passes
 from node.spaces import service as spaces
 from node.sync import service as sync
 from shared.problems import Problem
-from shared.web import allow
+from shared.schemas import unstorable
+from shared.web import allow, current
 from shared.web.application import policy
 from shared.web.offline import worker as keep_offline
 
@@ -56,7 +59,7 @@ def _space_id() -> str:
     return wanted if wanted in ids else ids[0]
 
 
-def _page(space_id: str, answer: dict[str, Any] | None = None) -> Response:
+def _page(space_id: str, answer: dict[str, Any] | None = None, **found: Any) -> Response:
     session = db.session()
     known = sync.network(session, node())
     names = {k: entry["name"] for k, entry in known.trust.nodes.items()} if known else {}
@@ -70,6 +73,10 @@ def _page(space_id: str, answer: dict[str, Any] | None = None) -> Response:
         hub_away=node().hub.away,
         waiting=sync.waiting(session)["pending"],
         zone=spaces.space(session, space_id).timezone,
+        corrections=corrections.waiting(session, space_id),
+        delay=known.charter.rules.correction.hours if known else 0,
+        now=node().clock.now(),
+        **found,
     )
     return _seeing(page)
 
@@ -98,7 +105,15 @@ def worker() -> Response:
 @pages.get("/desk")
 @allow("desk")
 def desk() -> Response:
-    return _page(_space_id())
+    """The desk; ``q`` looks somebody of the house up by name, address or pass number."""
+    wanted = request.args.get("q", "").replace("\x00", "").strip()[:100]
+    today = node().clock.now().date()
+    session = db.session()
+    people = None
+    if wanted:
+        _, of_pass = passes.own(session, wanted)
+        people = members.find(session, wanted, today, of_pass)
+    return _page(_space_id(), wanted=wanted, people=people)
 
 
 @pages.post("/desk")
@@ -110,15 +125,76 @@ def scan() -> Any:
     if not shown:
         flash(gettext("Scan or paste the code of a pass."), "error")
         return redirect(f"/desk?space={space_id}")
+    shown, pin = shown.replace("\x00", "")[:100_000], request.form.get("pin", "").strip()[:20]
     try:
-        status, body = api.scan(space_id, shown.replace("\x00", "")[:100_000], None)
-    except (ValidationError, UnicodeError):
+        status, body = api.scan(space_id, shown, None, pin=pin.replace(" ", "") or None)
+    except ValidationError as fault:
+        if "pin" not in fault.normalized_messages():
+            raise Problem("malformed") from None
+        return _page(space_id, {"card": shown})
+    except UnicodeError:
         raise Problem("malformed") from None
     decision = body["decision"]
     if decision:
         decision = localise(decision, str(get_locale()))
     answer = {"status": status, "visit": body.get("visit"), "decision": decision}
     return _page(space_id, answer)
+
+
+@pages.post("/desk/members/<int:member_id>/check-in")
+@allow("desk")
+def check_in_member(member_id: int) -> Any:
+    """Check in somebody of the house who has no phone at hand."""
+    space_id, session = _space_id(), db.session()
+    member = members.member(session, member_id, node().clock.now().date())
+    outcome = service.check_in_member(session, node(), space_id, member)
+    if outcome.visit is None:
+        decision = localise(outcome.decision, str(get_locale()))
+        return _page(space_id, {"status": 403, "visit": None, "decision": decision})
+    name = outcome.visit.given_name
+    flash(gettext("%(name)s is checked in.", name=name), "success")
+    return redirect(f"/desk?space={space_id}")
+
+
+@pages.post("/desk/pause")
+@allow("desk")
+def pause() -> Any:
+    """Welcome no roaming member for the rest of this day, or again."""
+    space_id, paused = _space_id(), request.form.get("paused") == "yes"
+    spaces.set_paused(db.session(), node(), space_id, paused, today_only=True)
+    sync.flush_soon(db.session(), node())
+    if paused:
+        flash(gettext("No roaming member is admitted today. Those who are here stay."), "success")
+    else:
+        flash(gettext("Roaming members are welcome again."), "success")
+    return redirect(f"/desk?space={space_id}")
+
+
+@pages.post("/desk/incidents")
+@allow("desk")
+def note_incident() -> Any:
+    space_id, text = _space_id(), request.form.get("text", "").strip()
+    if not 1 <= len(text) <= 1000 or unstorable(text):
+        flash(gettext("Write the note in 1 to 1,000 characters."), "error")
+        return redirect(f"/desk?space={space_id}")
+    visit_id = request.form.get("visit", "") or None
+    now, by = node().clock.now(), current().name
+    incidents.note(db.session(), now, space_id, text, by, visit_id)
+    flash(gettext("Noted for the admin."), "success")
+    return redirect(f"/desk?space={space_id}")
+
+
+@pages.post("/desk/corrections/<visit_id>/answer")
+@allow("desk")
+def answer_correction(visit_id: str) -> Any:
+    space_id, words = _space_id(), request.form.get("answer", "").strip()
+    if not 1 <= len(words) <= 500 or unstorable(words):
+        flash(gettext("Say in a few words why the visit stands (500 characters at most)."), "error")
+        return redirect(f"/desk?space={space_id}")
+    corrections.answer(db.session(), node(), visit_id, words)
+    sync.flush_soon(db.session(), node())
+    flash(gettext("The visitor reads your answer."), "success")
+    return redirect(f"/desk?space={space_id}")
 
 
 @pages.post("/desk/visits/<visit_id>/check-out")

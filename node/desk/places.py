@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 
 from node.desk.models import Visit
 from node.desk.scan import Scan
-from node.passes.models import Pass
 from node.spaces.models import Space
 from shared.db import begin_write
 
@@ -39,10 +38,6 @@ _PRESENT = (
     )
     .group_by(Visit.state, Visit.local)
 )
-# Of our own members we know all passes; a partner's are the hub's to know.
-_OTHER_PHONES = select(Pass.id).where(
-    Pass.member_id.in_(select(Pass.member_id).where(Pass.id == bindparam("of_pass")))
-)
 _HERS = select(Visit.__table__).where(
     or_(
         Visit.id == bindparam("visit"),
@@ -50,7 +45,8 @@ _HERS = select(Visit.__table__).where(
         and_(
             Visit.state == literal_column("'open'"),
             Visit.home_id == bindparam("home"),
-            or_(Visit.pass_id == bindparam("of_pass"), Visit.pass_id.in_(_OTHER_PHONES)),
+            # Of our own members we know who they are; of a partner's, the hub does.
+            or_(Visit.pass_id == bindparam("of_pass"), Visit.member_id == bindparam("member")),
         ),
     )
 )
@@ -81,6 +77,7 @@ def hers(session: Session, scan: Scan) -> Hers:
         "shown": scan.evidence.proof,
         "home": scan.evidence.issuer,
         "of_pass": scan.evidence.pass_id,
+        "member": scan.member_id,
     }
     rows = session.connection().execute(_HERS, wanted).all()
     return Hers(
@@ -92,7 +89,7 @@ def hers(session: Session, scan: Scan) -> Hers:
 
 def _is_hers_here(row: Any, scan: Scan) -> bool:
     return bool(
-        scan.evidence.pass_id
+        (scan.evidence.pass_id or scan.member_id)
         and row.state == "open"
         and row.space_id == scan.space_id
         and row.home_id == scan.evidence.issuer
@@ -166,7 +163,9 @@ def add_visit(session: Session, scan: Scan, state: str, **more: Any) -> SimpleNa
             "given_name": scan.evidence.given_name or "",
             "plan": scan.evidence.plan or "",
             "proof": scan.evidence.proof,
-            "local": False,
+            "local": scan.member_id is not None,
+            "member_id": scan.member_id,
+            "by_poster": scan.by_poster,
             "state": state,
             "online": True,
             "delivered": True,

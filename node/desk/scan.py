@@ -40,6 +40,8 @@ class Scan:
     schedule: Schedule
     network: sync.Network
     held: bool = False
+    member_id: int | None = None  # of this house
+    by_poster: bool = False
 
     @property
     def space_id(self) -> str:
@@ -121,6 +123,7 @@ def _read(session: Session, node: Node, space_id: str, shown: str, clock: Clock)
         faults=evidence.faults,
         plan=evidence.plan,
         usable_from=evidence.usable_from,
+        paper=evidence.paper,
         home=evidence.issuer,
         host=host,
         host_state=entry.get("state", "connected"),

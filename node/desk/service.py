@@ -8,13 +8,14 @@ same code is sent again, and ``reconcile`` takes over from the hub what was not 
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from marshmallow import ValidationError
-from sqlalchemy import bindparam, case, literal_column, select, update
+from sqlalchemy import bindparam, case, literal_column, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -25,7 +26,9 @@ from node.desk.models import Refusal, Visit
 from node.desk.outgoing import TOPIC_VISIT
 from node.desk.places import add_visit, count_present, drop_hold, hers, hold, lock, release
 from node.desk.scan import Scan, read_fresh, report
+from node.members.models import Member
 from node.passes import service as passes
+from node.spaces import service as spaces
 from node.sync import service as sync
 from shared.db import begin_write
 from shared.http import Answer, PeerError, Unreachable
@@ -53,9 +56,12 @@ def check_in(session: Session, node: Node, space_id: str, shown: str) -> Outcome
 
     Asks the hub; while it is away, decides alone under the charter's offline article.
     """
-    scan = read_fresh(session, node, space_id, shown)
+    return _decide(session, node, read_fresh(session, node, space_id, shown))
+
+
+def _decide(session: Session, node: Node, scan: Scan) -> Outcome:
     if scan.evidence.pass_id is None and _unreadable(scan.evidence):
-        return _refuse(session, node, scan, decide(scan.charter, scan.facts, scan.now))
+        return refuse(session, node, scan, decide(scan.charter, scan.facts, scan.now))
     if scan.evidence.issuer == scan.facts.host:
         return _admit_own(session, node, scan)
     if node.hub.away:
@@ -72,6 +78,22 @@ def check_in(session: Session, node: Node, space_id: str, shown: str) -> Outcome
     return _follow(session, node, scan, answer)
 
 
+def arrive(session: Session, node: Node, space_id: str, shown: str) -> Outcome:
+    """Check in somebody who scanned the space's poster: her phone signed the poster's code.
+
+    That she stands before it is all that this shows; the desk sees her come in, and may undo it.
+    Raises Problem or ValidationError.
+    """
+    scan = read_fresh(session, node, space_id, shown)
+    poster = spaces.space(session, space_id).poster
+    seen = (scan.evidence.nonce or "").encode(errors="surrogatepass")
+    if not secrets.compare_digest(seen, poster.encode()):
+        scan.facts = replace(scan.facts, faults=(Fault(UNREADABLE, "poster"),), home=None)
+        return refuse(session, node, scan, decide(scan.charter, scan.facts, scan.now))
+    scan.by_poster = True
+    return _decide(session, node, scan)
+
+
 def check_in_late(session: Session, node: Node, space_id: str, shown: str, at: datetime) -> Outcome:
     """Record whom a desk's own browser let in while this node did not answer, as of then.
 
@@ -85,7 +107,7 @@ def check_in_late(session: Session, node: Node, space_id: str, shown: str, at: d
     scan = read_fresh(session, node, space_id, shown, clock)
     if scan.evidence.faults:
         scan.facts = with_home(scan, scan.facts)
-        return _refuse(session, node, scan, decide(scan.charter, scan.facts, scan.now))
+        return refuse(session, node, scan, decide(scan.charter, scan.facts, scan.now))
     of_visit = {"visit": scan.id}
     known = session.connection().execute(_BY_ID, of_visit).first()
     if known is not None and known.state != "held":
@@ -98,6 +120,16 @@ def check_in_late(session: Session, node: Node, space_id: str, shown: str, at: d
         session.rollback()
         known = session.connection().execute(_BY_ID, of_visit).one()
         return Outcome("already", known.decision, known)
+
+
+def check_in_member(session: Session, node: Node, space_id: str, member: Member) -> Outcome:
+    """Check in somebody of the house whom the desk found by name. Raises Problem."""
+    scan = read_fresh(session, node, space_id, secrets.token_urlsafe())  # nobody can show this
+    home, plan = scan.facts.host, member.plan.plan_class
+    of_house = Evidence((), scan.evidence.proof, home, plan=plan, given_name=member.given_name)
+    scan.evidence, scan.member_id = of_house, member.id
+    scan.facts = replace(scan.facts, faults=(), home=home, plan=plan)
+    return _admit_own(session, node, scan)
 
 
 def preview(session: Session, node: Node, space_id: str, shown: str) -> Mapping[str, Any]:
@@ -199,7 +231,7 @@ _LEAVE = (
     .where(
         Visit.state == literal_column("'open'"),
         Visit.home_id == bindparam("home"),
-        Visit.pass_id == bindparam("of_pass"),
+        or_(Visit.pass_id == bindparam("of_pass"), Visit.member_id == bindparam("member")),
         Visit.id != bindparam("but"),
     )
     .values(state="closed", ended_at=case((Visit.started_at > _AT, Visit.started_at), else_=_AT))
@@ -210,13 +242,15 @@ def _leave_elsewhere(session: Session, scan: Scan, at: datetime, except_id: str)
     wanted = {
         "home": scan.evidence.issuer,
         "of_pass": scan.evidence.pass_id,
+        "member": scan.member_id,
         "but": except_id,
         "at": at,
     }
     session.connection().execute(_LEAVE, wanted)
 
 
-def _refuse(session: Session, node: Node, scan: Scan, decision: Decision) -> Outcome:
+def refuse(session: Session, node: Node, scan: Scan, decision: Decision) -> Outcome:
+    """Note that somebody was refused, and why."""
     return _note_refusal(session, node, scan, decision.to_json("fr"))
 
 
@@ -234,7 +268,7 @@ def _note_refusal(session: Session, node: Node, scan: Scan, decision: Mapping[st
 
 def _own_facts(session: Session, scan: Scan) -> Facts:
     """One of our own members: we are the authority on her pass."""
-    state = passes.own_status(session, scan.evidence.pass_id or "")
+    state, scan.member_id = passes.own(session, scan.evidence.pass_id or "")
     faults = scan.facts.faults
     if state != "valid":
         faults = (*faults, Fault(f"pass_{state}"))
@@ -244,16 +278,17 @@ def _own_facts(session: Session, scan: Scan) -> Facts:
 def _admit_own(session: Session, node: Node, scan: Scan) -> Outcome:
     """Check one of our own members in: for presence, not for the account."""
     lock(session, scan)
-    scan.facts = _own_facts(session, scan)
+    if scan.member_id is None:
+        scan.facts = _own_facts(session, scan)
     known, decision = _weigh(session, scan)
     if known is not None:
         session.commit()
         return Outcome("already", known.decision, known)
     if not decision.allowed:
         session.rollback()
-        return _refuse(session, node, scan, decision)
+        return refuse(session, node, scan, decision)
     _leave_elsewhere(session, scan, scan.now, scan.id)
-    visit = add_visit(session, scan, "open", local=True, decision=decision.to_json("fr"))
+    visit = add_visit(session, scan, "open", decision=decision.to_json("fr"))
     session.commit()
     return Outcome("admitted", visit.decision, visit)
 
@@ -289,7 +324,7 @@ def _decide_alone(session: Session, node: Node, scan: Scan, *, is_in: bool = Fal
         return Outcome("already", known.decision or decision.to_json("fr"), known)
     if not decision.allowed and not is_in:
         session.commit()
-        return _refuse(session, node, scan, decision)
+        return refuse(session, node, scan, decision)
     stored = {**decision.to_json("fr"), "outcome": "allowed", "reasons": []}
     noted = {"online": False, "delivered": False, "decision": stored}
     if came_again:

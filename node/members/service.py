@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 from datetime import date, datetime
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from node.identity.models import Account
 from node.identity.service import accounts
 from node.members.models import Member, Plan
 from shared.db import begin_write
@@ -63,3 +64,38 @@ def member_of(session: Session, account_id: int, today: date) -> Member:
     if member is None or (member.ended_on is not None and member.ended_on < today):
         raise Problem("forbidden", "this account has no subscription in force")
     return member
+
+
+def member(session: Session, member_id: int, today: date) -> Member:
+    """Return a subscription in force. Raises Problem("not-found")."""
+    found = session.get(Member, member_id)
+    if found is None or (found.ended_on is not None and found.ended_on < today):
+        raise Problem("not-found")
+    return found
+
+
+FOUND = 20
+
+
+def find(session: Session, text: str, today: date, also: int | None = None) -> list[Member]:
+    """Return subscriptions in force whose name or address has this in it, and one more, by name."""
+    wanted = f"%{text.translate(_LITERALLY)}%"
+    query = (
+        select(Member)
+        .join(Account)
+        .where(
+            or_(Member.ended_on.is_(None), Member.ended_on >= today),
+            or_(
+                Account.name.ilike(wanted, escape="\\"),
+                Account.email.ilike(wanted, escape="\\"),
+                Member.id == also,
+            ),
+        )
+        .order_by(Account.name, Member.id)
+        .limit(FOUND)
+    )
+    return list(session.scalars(query))
+
+
+# What LIKE takes for a sign of its own.
+_LITERALLY = str.maketrans({"%": "\\%", "_": "\\_", "\\": "\\\\"})

@@ -12,10 +12,10 @@ from node.context import node
 from node.db import db
 from node.members import service as members
 from node.members.models import Member
-from node.passes import rights, service
+from node.passes import cards, rights, service
 from node.sync import service as sync
 from shared import jose
-from shared.schemas import DecisionSchema, JwkSchema, WireSchema, moment
+from shared.schemas import DecisionSchema, JwkSchema, WireSchema, moment, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
 
@@ -66,6 +66,15 @@ class RightsSchema(WireSchema):
     next_cursor = fields.String(required=True, allow_none=True)
 
 
+class ShowingAskedSchema(WireSchema):
+    request = text(
+        2000, metadata={"description": "iss, aud, card, pin and iat, a JWS by the host."}
+    )
+
+
+ShowingSchema = WireSchema.from_dict({"pass": fields.String(required=True)}, name="ShowingSchema")
+
+
 def me() -> Member:
     """Return the member who is asking."""
     return members.member_of(db.session(), current().id, node().clock.now().date())
@@ -103,6 +112,15 @@ def revoke(pass_id: str) -> None:
     whose = None if "admin" in current().roles else me().id
     service.revoke(db.session(), node(), pass_id, whose)
     sync.flush_soon(db.session(), node())
+
+
+@blp.route("/cards/<pass_id>/showings", methods=["POST"])
+@blp.arguments(ShowingAskedSchema)
+@blp.response(200, ShowingSchema)
+@allow("public")
+def show_card(data: dict[str, Any], pass_id: str) -> dict[str, Any]:
+    """Show a paper card for its PIN, to a host of the network: it signs what it asks."""
+    return {"pass": cards.answer_host(db.session(), node(), pass_id, data["request"])}
 
 
 @blp.route("/me/rights")

@@ -27,3 +27,17 @@ class Pass(db.Model):
     __table_args__ = (
         CheckConstraint("status IN ('valid', 'revoked', 'suspended')", name="status"),
     )
+
+
+class Card(db.Model):
+    """What makes a pass one on paper: its PIN, and how often it was given wrong in a row."""
+
+    pass_id: Mapped[str] = mapped_column(
+        ForeignKey("pass.id", ondelete="CASCADE"), primary_key=True
+    )
+    pin_hash: Mapped[str] = mapped_column(String(200))
+    tries: Mapped[int] = mapped_column(default=0)
+
+    of: Mapped[Pass] = relationship(lazy="joined", innerjoin=True)
+
+    __table_args__ = (CheckConstraint("tries >= 0", name="tries"),)

@@ -9,8 +9,10 @@ from flask import (
     Response,
     flash,
     jsonify,
+    make_response,
     redirect,
     render_template,
+    request,
     url_for,
 )
 from flask_babel import get_locale, gettext
@@ -18,12 +20,15 @@ from sqlalchemy.orm import Session
 
 from node.context import node
 from node.db import db
-from node.passes import rights, service
+from node.passes import cards, paper, rights, service, trial
 from node.passes.api import me
-from node.passes.history import history
+from node.passes.calendar import visits_ics
+from node.passes.history import ask_correction, history, visit_of
 from node.sync import service as sync
 from shared.problems import Problem
+from shared.schemas import unstorable
 from shared.web import allow
+from shared.web.application import policy
 from shared.web.offline import worker as keep_offline
 
 pages = Blueprint(
@@ -37,6 +42,7 @@ pages = Blueprint(
 # What the pass needs without a network, besides what every page is made of.
 KEPT = (
     ("passes_pages.static", "pass.js"),
+    ("passes_pages.static", "phone.js"),
     ("static", "vendor/qrcode-generator/qrcode.mjs"),
     ("static", "vendor/idb-keyval/index.js"),
 )
@@ -67,13 +73,20 @@ def my_pass() -> str:
         names=_space_names(session),
         hub_url=node().hub.url,
         passes=[p for p in service.passes_of(session, member.id) if p.status == "valid"],
+        card=cards.card_of(session, member.id),
     )
 
 
 def _space_names(session: Session) -> dict[str, dict[str, str]]:
     known = sync.network(session, node())
     return {
-        space["id"]: {"name": space["name"], "town": space["town"], "node": entry["name"]}
+        space["id"]: {
+            "name": space["name"],
+            "town": space["town"],
+            "node": entry["name"],
+            "host": entry["id"],
+            "url": entry["url"],
+        }
         for entry in (known.trust.nodes.values() if known else ())
         for space in entry["spaces"]
     }
@@ -90,6 +103,112 @@ def my_visits() -> str:
     names = {space: about["name"] for space, about in _space_names(session).items()}
     hub_url = node().hub.url
     return render_template("passes/history.html", visits=found, names=names, hub_url=hub_url)
+
+
+@pages.get("/pass/at/<space_id>")
+@allow("member")
+def there(space_id: str) -> Response:
+    """Her pass at one partner space: its conditions, whether all works, and checking herself in."""
+    session, member = db.session(), me()
+    where = _space_names(session).get(space_id)
+    if where is None:
+        raise Problem("not-found")
+    decision = None
+    try:
+        found = rights.rights(node(), member, str(get_locale()), space_id, None)
+        decision = found[0]["decision"] if found else None
+    except Problem as problem:
+        if problem.slug != "hub-unreachable":
+            raise
+    checks = trial.trial(session, node(), where["host"], decision)
+    member = me()
+    page = render_template(
+        "passes/there.html",
+        member=member,
+        where=where,
+        space_id=space_id,
+        code=request.args.get("code", "")[:64],
+        decision=decision,
+        checks=checks,
+        real=node().clock.real(),
+        hub_url=node().hub.url,
+        passes=[p for p in service.passes_of(session, member.id) if p.status == "valid"],
+    )
+    response = make_response(page)
+    # The phone tells the host itself; where that is, the hub's trust list says.
+    response.headers["Content-Security-Policy"] = policy(connect=f"'self' {where['url']}")
+    return response
+
+
+@pages.get("/pass/visits.ics")
+@allow("member")
+def my_visits_ics() -> Response:
+    session = db.session()
+    found = history(session, node(), me())
+    names = {space: about["name"] for space, about in _space_names(session).items()}
+    ics = visits_ics(found, names, node().url, node().clock.now())
+    return _file(ics, "text/calendar", "visits.ics")
+
+
+@pages.get("/pass/visits/<visit_id>/receipt.pdf")
+@allow("member")
+def my_receipt(visit_id: str) -> Response:
+    session, member = db.session(), me()
+    visit = visit_of(session, node(), member, visit_id)
+    if visit["state"] == "void":
+        raise Problem("not-found")
+    space = _space_names(session).get(visit["space"], {}).get("name", visit["space"])
+    name, home, hub_url = me().account.name, node().settings.name, node().hub.url
+    made_at, language = node().clock.now(), str(get_locale())
+    pdf = paper.receipt(name, home, space, visit, hub_url, language, made_at)
+    return _file(pdf, "application/pdf", "receipt.pdf")
+
+
+@pages.post("/pass/visits/<visit_id>/correction")
+@allow("member")
+def ask_for_correction(visit_id: str) -> Any:
+    reason = request.form.get("reason", "").strip()
+    if not 1 <= len(reason) <= 500 or unstorable(reason):
+        flash(gettext("Say in a few words what is wrong (500 characters at most)."), "error")
+        return redirect("/pass/visits")
+    ask_correction(node(), me(), visit_id, reason)
+    flash(gettext("Your request is with the host. The answer appears here."), "success")
+    return redirect("/pass/visits")
+
+
+@pages.post("/pass/card")
+@allow("member")
+def make_card() -> str:
+    """Make a paper card; the PIN is on this page and nowhere else."""
+    _, pin = cards.make(db.session(), node(), me())
+    sync.flush_soon(db.session(), node())
+    return render_template("passes/card_made.html", pin=pin)
+
+
+@pages.get("/pass/card.pdf")
+@allow("member")
+def print_card() -> Response:
+    member = me()
+    row = cards.card_of(db.session(), member.id)
+    if row is None:
+        raise Problem("not-found")
+    address, home = cards.address(node(), row.id), node().settings.name
+    now, language = node().clock.now(), str(get_locale())
+    pdf = paper.card(member.given_name, home, address, row.expires_at, language, now)
+    return _file(pdf, "application/pdf", "card.pdf")
+
+
+@pages.get("/card/<pass_id>")
+@allow("public")
+def found_card(pass_id: str) -> str:
+    """What somebody sees who reads a card with a phone; it tells nothing about its owner."""
+    del pass_id
+    return render_template("passes/card_found.html", home=node().settings.name)
+
+
+def _file(content: bytes, mimetype: str, name: str) -> Response:
+    disposition = f'attachment; filename="{name}"'
+    return Response(content, mimetype=mimetype, headers={"Content-Disposition": disposition})
 
 
 @pages.get("/pass/offline")

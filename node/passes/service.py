@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from charter import Charter
 from node.context import Node
 from node.members.models import Member
 from node.passes.models import Pass
@@ -30,10 +31,17 @@ _ZONE = ZoneInfo("Europe/Paris")
 def issue(session: Session, node: Node, member: Member, jwk: Mapping[str, Any]) -> tuple[str, Pass]:
     """Return a new credential for a phone's key, and its row. Raises Problem or ValueError."""
     home = sync.node_id(session)
-    known = sync.network(session, node)
-    seniority = known.charter.rules.seniority if known else None
-    now = node.clock.real()
-    member_id = member.id
+    charter = charter_of(session, node)
+    expires = node.clock.real() + timedelta(days=VALID_DAYS)
+    row = add(session, node, member, expires)
+    credential = sign(node, home, charter, row, jwk, row.expires_at)
+    session.commit()
+    return credential, row
+
+
+def add(session: Session, node: Node, member: Member, expires: datetime) -> Pass:
+    """Add a pass to a transaction that is begun here, and tell the hub. Raises Problem."""
+    now, member_id = node.clock.real(), member.id
     begin_write(session)
     # The enrolment row is the lock under which numbers in the status list are given.
     session.scalars(select(Enrolment).with_for_update()).one()
@@ -46,41 +54,56 @@ def issue(session: Session, node: Node, member: Member, jwk: Mapping[str, Any]) 
     if active is not None and active >= MAX_PASSES:
         session.rollback()
         raise Problem("conflict", f"at most {MAX_PASSES} passes at once: revoke one first")
-    number = (session.scalar(select(func.max(Pass.number))) or 0) + 1
-    expires = now + timedelta(days=VALID_DAYS)
     if member.ended_on is not None:
-        last = datetime.combine(member.ended_on, time.max, _ZONE)
-        expires = min(expires, last)
+        expires = min(expires, datetime.combine(member.ended_on, time.max, _ZONE))
     row = Pass(
         id=passes.new_pass_id(),
-        number=number,
+        number=(session.scalar(select(func.max(Pass.number))) or 0) + 1,
         member_id=member_id,
         status="valid",
         issued_at=now,
         expires_at=expires,
     )
-    usable_from = None
-    if seniority is not None:
-        day = member.joined_on + timedelta(days=seniority.days)
+    session.add(row)
+    session.flush()
+    _announce(session, node, row, member)
+    return row
+
+
+def charter_of(session: Session, node: Node) -> Charter | None:
+    """Return the charter as this home last knew it."""
+    known = sync.network(session, node)
+    return known.charter if known else None
+
+
+def sign(
+    node: Node,
+    home: str,
+    charter: Charter | None,
+    row: Pass,
+    jwk: Mapping[str, Any],
+    expires: datetime,
+    vct: str = passes.VCT,
+) -> str:
+    """Return a credential for a pass, bound to a public key. Raises ValueError."""
+    member, usable_from = row.member, None
+    if charter is not None and charter.rules.seniority is not None:
+        day = member.joined_on + timedelta(days=charter.rules.seniority.days)
         usable_from = datetime.combine(day, time(), _ZONE)
-    credential = passes.issue(
+    return passes.issue(
         node.ring,
         issuer=home,
         pass_id=row.id,
         jwk=jwk,
         plan=member.plan.plan_class,
         given_name=member.given_name,
-        status_index=number,
+        status_index=row.number,
         status_uri=f"{node.url}/status-lists/1",
-        issued_at=now,
+        issued_at=node.clock.real(),
         expires_at=expires,
         usable_from=usable_from if usable_from and usable_from > node.clock.now() else None,
+        vct=vct,
     )
-    session.add(row)
-    session.flush()
-    _announce(session, node, row, member)
-    session.commit()
-    return credential, row
 
 
 def _announce(session: Session, node: Node, row: Pass, member: Member) -> None:
@@ -109,12 +132,18 @@ def revoke(session: Session, node: Node, pass_id: str, member_id: int | None = N
     if row is None or member_id not in (None, row.member_id):
         session.rollback()
         raise Problem("not-found")
-    if row.status != "revoked":
-        row.status, row.ended_at = "revoked", node.clock.real()
-        session.flush()
-        _announce(session, node, row, row.member)
+    end(session, node, row, "revoked")
     session.commit()
     return row
+
+
+def end(session: Session, node: Node, row: Pass, status: str) -> None:
+    """Revoke or suspend a pass in the caller's transaction, and tell the hub."""
+    if row.status in (status, "revoked"):
+        return
+    row.status, row.ended_at = status, node.clock.real()
+    session.flush()
+    _announce(session, node, row, row.member)
 
 
 def signed_status_list(session: Session, node: Node) -> str:
@@ -140,10 +169,10 @@ def statuses_of(session: Session) -> tuple[dict[int, int], int]:
     return {number: codes[state] for number, state in ended}, size
 
 
-def own_status(session: Session, pass_id: str) -> str:
-    """Return the status of one of our own passes; one that we never issued is revoked."""
+def own(session: Session, pass_id: str) -> tuple[str, int | None]:
+    """Return the status and the member of one of our own passes; a pass that is not is revoked."""
     row = session.get(Pass, pass_id)
-    return row.status if row else "revoked"
+    return (row.status, row.member_id) if row else ("revoked", None)
 
 
 def _deliver(session: Session, node: Node, payload: Mapping[str, Any]) -> Answer:

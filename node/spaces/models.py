@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import secrets
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, String
@@ -35,6 +36,9 @@ class Space(db.Model):
     project: Mapped[bool] = mapped_column(default=False)
     guest_cap: Mapped[int] = mapped_column(default=1)
     paused: Mapped[bool] = mapped_column(default=False)
+    paused_on: Mapped[date | None]  # a pause of this day alone
+    # What the poster in force carries: who shows it stood before it.
+    poster: Mapped[str] = mapped_column(String(32), default=lambda: secrets.token_urlsafe(9))
     # What a visitor is told after a yes, at the desk alone: Wi-Fi, door, house rules, who to ask.
     welcome_fr: Mapped[str] = mapped_column(String(2000), default="", server_default=db.text("''"))
     welcome_en: Mapped[str] = mapped_column(String(2000), default="", server_default=db.text("''"))

@@ -11,7 +11,7 @@ from flask_babel import gettext
 from charter.hours import WEEKDAYS
 from node.context import node
 from node.db import db
-from node.desk import presence
+from node.desk import incidents, presence
 from node.spaces import service
 from node.spaces.forms import SpaceForm, form_for
 from node.sync import service as sync
@@ -64,6 +64,7 @@ def console() -> Any:
     return render_template(
         "spaces/console.html",
         spaces=found,
+        incidents=incidents.latest(session),
         present={space.id: len(presence.presence(session, space.id)) for space in found},
         **_sync_state(),
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import holidays
 import orjson
@@ -146,6 +148,8 @@ def save(
     for name in PLAIN_FIELDS:
         if name in values:
             setattr(row, name, values[name])
+    if not row.paused:
+        row.paused_on = None
     row.rooms = [Room(place=n, **room) for n, room in enumerate(rooms)]
     row.prices = [Price(place=n, **price) for n, price in enumerate(prices)]
     row.revision += 1
@@ -177,16 +181,34 @@ def publish_now(session: Session, node: Node) -> None:
     sync.flush_soon(session, node)
 
 
-def set_paused(session: Session, node: Node, space_id: str, paused: bool) -> None:
-    """Stop or resume welcoming roaming members. Raises Problem."""
+def set_paused(
+    session: Session, node: Node, space_id: str, paused: bool, *, today_only: bool = False
+) -> None:
+    """Stop or resume welcoming roaming members, for good or for this day. Raises Problem."""
     begin_write(session)
     row = session.get(Space, space_id)
     if row is None:
         session.rollback()
         raise Problem("not-found")
-    row.paused, row.updated_at = paused, node.clock.now()
+    now = node.clock.now()
+    row.paused, row.updated_at = paused, now
+    row.paused_on = _today(row, now) if paused and today_only else None
     queue_publication(session, node)
     session.commit()
+
+
+def _today(row: Space, now: datetime) -> date:
+    return now.astimezone(ZoneInfo(row.timezone)).date()
+
+
+def end_pauses(session: Session, node: Node) -> None:
+    """Resume where the pause was for a day that is over, in the space's time."""
+    now = node.clock.now()
+    paused = session.scalars(select(Space).where(Space.paused_on.is_not(None)))
+    over = [row.id for row in paused if row.paused_on and row.paused_on < _today(row, now)]
+    session.rollback()
+    for space_id in over:
+        set_paused(session, node, space_id, paused=False)
 
 
 def queue_publication(session: Session, node: Node) -> None:
@@ -246,3 +268,10 @@ def _receipt(session: Session, node: Node, payload: Mapping[str, Any], answer: A
 
 sync.DELIVERIES[TOPIC] = _deliver
 sync.RECEIPTS[TOPIC] = _receipt
+
+
+def renew_poster(session: Session, space_id: str) -> None:
+    """Give the poster another code: those that hang open nothing any more. Raises Problem."""
+    begin_write(session)
+    space(session, space_id).poster = secrets.token_urlsafe(9)
+    session.commit()

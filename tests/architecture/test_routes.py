@@ -51,6 +51,8 @@ GET    /api/v1/trust-list                             public
 POST   /api/v1/visits                                 node
 GET    /api/v1/visits                                 coordinator node
 POST   /api/v1/visits/<visit_id>/check-out            node
+POST   /api/v1/visits/<visit_id>/correction           node
+POST   /api/v1/visits/<visit_id>/correction/answer    node
 POST   /api/v1/visits/<visit_id>/void                 node
 POST   /api/v1/visits/preview                         node
 GET    /charter                                       public
@@ -80,6 +82,8 @@ GET    /account                                       admin coordinator desk mem
 POST   /account                                       admin coordinator desk member
 POST   /account/tokens/<int:token_id>/revoke          admin coordinator desk member
 GET    /api/docs                                      public
+POST   /api/v1/arrivals                               public
+POST   /api/v1/cards/<pass_id>/showings               public
 POST   /api/v1/check-ins                              desk
 POST   /api/v1/check-ins/<visit_id>/check-out         desk
 POST   /api/v1/check-ins/<visit_id>/void              desk
@@ -94,12 +98,19 @@ DELETE /api/v1/me/passes/<pass_id>                    admin member
 GET    /api/v1/me/rights                              member
 GET    /api/v1/openapi.json                           public
 GET    /api/v1/presence                               desk
+GET    /card/<pass_id>                                public
 GET    /console                                       admin
 GET    /console/spaces/<space_id>                     admin
 POST   /console/spaces/<space_id>                     admin
+POST   /console/spaces/<space_id>/poster              admin
+GET    /console/spaces/<space_id>/poster.pdf          admin desk
 GET    /desk                                          desk
 POST   /desk                                          desk
+POST   /desk/corrections/<visit_id>/answer            desk
+POST   /desk/incidents                                desk
+POST   /desk/members/<int:member_id>/check-in         desk
 GET    /desk/offline                                  public
+POST   /desk/pause                                    desk
 POST   /desk/visits/<visit_id>/check-out              desk
 POST   /desk/visits/<visit_id>/void                   desk
 GET    /desk/worker.js                                public
@@ -110,13 +121,20 @@ POST   /logout                                        public
 GET    /metrics                                       public
 GET    /pass                                          member
 POST   /pass/<pass_id>/revoke                         member
+GET    /pass/at/<space_id>                            member
+POST   /pass/card                                     member
+GET    /pass/card.pdf                                 member
 GET    /pass/manifest.webmanifest                     public
 GET    /pass/offline                                  public
 GET    /pass/visits                                   member
+GET    /pass/visits.ics                               member
+POST   /pass/visits/<visit_id>/correction             member
+GET    /pass/visits/<visit_id>/receipt.pdf            member
 GET    /pass/worker.js                                public
 GET    /problems/<slug>                               public
 GET    /readyz                                        public
 GET    /spaces/<space_id>                             public
+GET    /spaces/<space_id>/here                        public
 GET    /static/<path:filename>                        public
 GET    /static/desk/<path:filename>                   public
 GET    /static/pass/<path:filename>                   public

@@ -62,6 +62,10 @@ def _stated() -> dict[tuple[str, str], tuple[str, str]]:
             f"**{RULES.offline.visits_per_pass} visites** au plus",
             f"at most **{RULES.offline.visits_per_pass} visits**",
         ),
+        ("paper_card", "half_days"): (
+            f"**{RULES.paper_card.half_days} demi-journées** par mois civil",
+            f"**{RULES.paper_card.half_days} half-days** per calendar month",
+        ),
         ("balance", "mode"): MODES[RULES.balance.mode],
         ("balance", "tolerance_half_days"): (
             f"**{RULES.balance.tolerance_half_days} demi-journées** de solde",

@@ -192,6 +192,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/visits/preview": {"report": "e30.e30.AAAA"},
     "/api/v1/visits/{visit_id}/check-out": {"at": "2026-11-24T10:00:00+01:00"},
     "/api/v1/visits/{visit_id}/void": {"at": "2026-11-24T10:00:00+01:00", "reason": "a test"},
+    "/api/v1/visits/{visit_id}/correction": {"member": "m" * 16, "reason": "a test"},
+    "/api/v1/visits/{visit_id}/correction/answer": {"answer": "a test"},
+    "/api/v1/cards/{pass_id}/showings": {"request": "e30.e30.AAAA"},
+    "/api/v1/arrivals": {"space": "troquet", "pass": "e30.e30.AAAA~e30.e30.AAAA"},
     "/api/v1/passes/{pass_id}": {
         "member": "m" * 16,
         "member_since": "2026-01-05",

@@ -9,6 +9,7 @@ const QUEUE = "desk:queue";
 const REFUSED = "desk:refused";
 const ALGORITHMS = ["EdDSA", "Ed25519"];
 const MAX_BYTES = 4096;
+const CARD = /^https?:\/\/\S+\/card\/[\w-]+$/;
 const SAME_VISIT_S = 12 * 3600;
 
 const bytes = new TextEncoder();
@@ -94,6 +95,7 @@ export async function decideAlone(text) {
   const kit = await get(KIT);
   if (!kit) return undefined;
   const shown = text.trim();
+  if (CARD.test(shown)) return { allowed: false, reasons: [kit.reasons.paper] };
   let seen;
   try {
     seen = await examine(shown, kit);

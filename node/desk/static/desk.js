@@ -10,6 +10,7 @@ const PATIENCE_MS = 6_000; // longer than the node waits for the hub
 const READY_MS = 45_000; // then the answer is gone from the screen, with the name in it
 const MEET_MS = 60_000;
 const MEET_AGAIN_MS = 5_000;
+const WATCH_MS = 4_000;
 
 const form = document.getElementById("scan-form");
 const input = document.getElementById("scan");
@@ -42,9 +43,9 @@ function play(yes) {
 }
 
 /* Everything that an answer changes comes from the page that answers. */
-const CHANGED = ["answer", "presence", "desk-state"];
-function take(page) {
-  for (const id of CHANGED) {
+const CHANGED = ["presence", "desk-state"];
+function take(page, ids = ["answer", ...CHANGED]) {
+  for (const id of ids) {
     const there = page.getElementById(id);
     if (there) document.getElementById(id).replaceWith(there);
   }
@@ -104,10 +105,11 @@ async function answerAlone(text) {
 }
 
 /* Ask the node; whatever stands in its place, or nothing, is no answer. */
-async function ask(text) {
+async function ask(text, pin) {
   if (kept) throw new Error("away");
   const sent = new FormData(form);
   sent.set("pass", text);
+  sent.set("pin", pin);
   const signal = AbortSignal.timeout(PATIENCE_MS);
   const response = await fetch(form.action, { method: "POST", body: sent, signal });
   if (response.status >= 500) throw new Error("away");
@@ -115,26 +117,35 @@ async function ask(text) {
 }
 
 let busy = false;
-async function check(text) {
+async function check(text, pin = "") {
   if (busy || !text.trim()) return;
   busy = true;
   input.value = "";
   form.setAttribute("aria-busy", "true");
   try {
-    const page = await ask(text).catch(() => undefined);
+    const page = await ask(text, pin).catch(() => undefined);
     if (!page) await answerAlone(text);
     else if (!page.getElementById("answer")) window.location.reload(); // logged out, most likely
     else {
       take(page);
       answered();
-      play(Boolean(document.querySelector("#answer .is-yes")));
+      if (!pinField()) play(Boolean(document.querySelector("#answer .is-yes")));
     }
   } finally {
     busy = false;
     form.removeAttribute("aria-busy");
-    input.focus({ preventScroll: true });
+    (pinField() ?? input).focus({ preventScroll: true });
   }
 }
+
+/* A paper card is answered with the question for its PIN. */
+const pinField = () => document.querySelector("#pin-form [name=pin]");
+document.addEventListener("submit", (event) => {
+  if (event.target.id !== "pin-form") return;
+  event.preventDefault();
+  const { pass, pin } = event.target.elements;
+  check(pass.value, pin.value);
+});
 
 async function show({ away, login }) {
   const [count, odd] = [await waiting(), await refused()];
@@ -161,6 +172,35 @@ async function keepMeeting() {
   }
   setTimeout(keepMeeting, met.away || (await waiting()) ? MEET_AGAIN_MS : MEET_MS);
 }
+
+/* Who comes in by the poster, or at another desk, appears by itself. */
+const rows = () => [...document.querySelectorAll("#presence [data-visit]")];
+async function watchPresence() {
+  try {
+    if (document.hidden || busy) return;
+    const space = form.elements.space.value;
+    const response = await fetch(`/api/v1/presence?space=${encodeURIComponent(space)}`);
+    if (!response.ok) return;
+    const there = (await response.json()).items.map(({ id }) => id);
+    const before = new Set(rows().map((row) => row.dataset.visit));
+    if (there.length === before.size && there.every((id) => before.has(id))) return;
+    const page = await fetch(`/desk?space=${encodeURIComponent(space)}`);
+    take(new DOMParser().parseFromString(await page.text(), "text/html"), CHANGED);
+    const came = rows().filter((row) => row.dataset.byPoster && !before.has(row.dataset.visit));
+    for (const { dataset } of came) {
+      const notice = document.createElement("p");
+      notice.className = "notice is-yes";
+      const label = document.getElementById("presence").dataset.labelCame;
+      notice.textContent = say(label, { name: dataset.byPoster });
+      document.getElementById("flash").append(notice);
+      setTimeout(() => notice.remove(), READY_MS);
+    }
+    if (came.length) play(true);
+  } catch { /* the node is away: keepMeeting says so */ } finally {
+    setTimeout(watchPresence, WATCH_MS);
+  }
+}
+if (!kept) setTimeout(watchPresence, WATCH_MS);
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();

@@ -6,6 +6,7 @@
  */
 import qrcode from "/static/vendor/qrcode-generator/qrcode.mjs";
 import { del, entries, get, set } from "/static/vendor/idb-keyval/index.js";
+import { claimsOf, fresh, storeOf } from "./phone.js";
 
 const RENEW_MS = 25_000;
 const EXTEND_MS = 15 * 24 * 3600 * 1000; // half of a credential's time
@@ -16,16 +17,8 @@ const QUIET_MODULES = 4;
 const box = document.getElementById("pass");
 const labels = box.dataset;
 const online = Boolean(labels.member); // the home's own page, not the one kept for later
-const store = `pass:${labels.member}`;
-const bytes = new TextEncoder();
+const store = storeOf(labels.member);
 const part = (id) => document.getElementById(`pass-${id}`);
-
-const base64url = (buffer) =>
-  btoa(String.fromCharCode(...new Uint8Array(buffer)))
-    .replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-const encode = (value) => base64url(bytes.encode(JSON.stringify(value)));
-const claimsOf = (token) =>
-  JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/")));
 
 const say = (label, values) =>
   Object.entries(values).reduce((text, [name, value]) => text.replace(`{${name}}`, value), label);
@@ -38,20 +31,6 @@ function show(state, fault = "") {
   part("ready").hidden = state !== "ready";
   part("fault").hidden = !fault;
   part("fault").textContent = fault;
-}
-
-/* <credential>~<key binding>, RFC 9901: the binding is over the credential and its tilde. */
-async function fresh(pass) {
-  const shown = `${pass.credential}~`;
-  const claims = {
-    iat: Math.floor(Date.now() / 1000),
-    aud: "passerelle:check-in",
-    nonce: base64url(crypto.getRandomValues(new Uint8Array(12))),
-    sd_hash: base64url(await crypto.subtle.digest("SHA-256", bytes.encode(shown))),
-  };
-  const signed = `${encode({ alg: "EdDSA", typ: "kb+jwt" })}.${encode(claims)}`;
-  const signature = await crypto.subtle.sign("Ed25519", pass.privateKey, bytes.encode(signed));
-  return `${shown}${signed}.${base64url(signature)}`;
 }
 
 function draw(text) {

@@ -1,0 +1,39 @@
+"""What visitors ask the host to put right, and its answer."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from node.context import Node
+from node.desk.models import Correction, Visit
+from node.desk.outgoing import TOPIC_ANSWER
+from node.sync import service as sync
+from shared.db import begin_write
+from shared.problems import Problem
+
+
+def waiting(session: Session, space_id: str) -> list[Correction]:
+    """Return what was asked about visits at a space and is not settled, the oldest first."""
+    query = (
+        select(Correction)
+        .join(Visit)
+        .where(Visit.space_id == space_id, Visit.state != "void", Correction.answered_at.is_(None))
+        .order_by(Correction.asked_at)
+    )
+    return list(session.scalars(query))
+
+
+def answer(session: Session, node: Node, visit_id: str, words: str) -> Correction:
+    """Say why a visit stands; the first answer is the one. Raises Problem."""
+    begin_write(session)
+    row = session.get(Correction, visit_id, with_for_update=True)
+    if row is None:
+        session.rollback()
+        raise Problem("not-found")
+    if row.answered_at is None:
+        row.answer, row.answered_at = words, node.clock.now()
+        payload = {"id": visit_id, "body": {"answer": words}}
+        sync.queue(session, node.clock.real(), TOPIC_ANSWER, f"{TOPIC_ANSWER}:{visit_id}", payload)
+    session.commit()
+    return row

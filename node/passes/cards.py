@@ -1,0 +1,147 @@
+"""Cards on paper, for those without a smartphone: the home shows the pass in place of a phone.
+
+The card carries an address and no secret. At the door its bearer says a PIN, which the host
+passes on to the home, and the home answers with a pass that is good for one showing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from joserfc.jwk import OKPKey
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.orm import Session
+
+from node.context import Node
+from node.members.models import Member
+from node.passes import service
+from node.passes.models import Card, Pass
+from node.sync import service as sync
+from shared import jose, passes
+from shared.db import begin_write
+from shared.identity import check_password, hash_password
+from shared.problems import Problem
+
+PATH = "/card/"
+TYP = "passerelle-card+jwt"
+VALID = timedelta(days=365)
+PIN_DIGITS = 6
+TRIES = 5  # wrong PINs in a row, then the card is suspended
+_SHOWN_FOR = timedelta(minutes=10)
+_FRESH_SECONDS = 90
+
+
+def make(session: Session, node: Node, member: Member) -> tuple[Pass, str]:
+    """Make a member's card, ending the one she had; the PIN is told this once. Raises Problem."""
+    pin = f"{secrets.randbelow(10**PIN_DIGITS):0{PIN_DIGITS}}"
+    pin_hash = hash_password(pin)
+    row = service.add(session, node, member, node.clock.real() + VALID)
+    for old in _cards(session, row.member_id):
+        service.end(session, node, old.of, "revoked")
+    session.add(Card(pass_id=row.id, pin_hash=pin_hash))
+    session.commit()
+    return row, pin
+
+
+def card_of(session: Session, member_id: int) -> Pass | None:
+    """Return the pass of a member's card, valid or suspended; None without one."""
+    cards = _cards(session, member_id)
+    return cards[0].of if cards else None
+
+
+def _cards(session: Session, member_id: int) -> list[Card]:
+    query = select(Card).join(Pass).where(Pass.member_id == member_id, Pass.status != "revoked")
+    return list(session.scalars(query.order_by(Pass.number.desc())))
+
+
+def address(node: Node, pass_id: str) -> str:
+    """Return the text of a card's QR: a page that tells a finder what this is."""
+    return f"{node.url}{PATH}{pass_id}"
+
+
+_TRY = (
+    update(Card)
+    .where(Card.pass_id == bindparam("card"), Card.tries < TRIES)
+    .values(tries=Card.tries + 1)
+    .returning(Card.pin_hash.label("password_hash"), Card.tries)
+)
+
+
+def show(session: Session, node: Node, pass_id: str, pin: str) -> str:
+    """Return a fresh pass for whoever knows the PIN. Raises Problem("card-refused").
+
+    A try is counted before it is looked at, so that many at once are no more than one by one.
+    """
+    home = sync.node_id(session)
+    row = session.get(Pass, pass_id)
+    charter = service.charter_of(session, node)
+    state = row.status if row else "revoked"
+    if row is None or state != "valid" or row.expires_at <= node.clock.real():
+        session.rollback()
+        raise Problem(
+            "card-refused", reason="pass_expired" if state == "valid" else f"pass_{state}"
+        )
+    connection = begin_write(session)
+    tried = connection.execute(_TRY, {"card": pass_id}).first()
+    session.commit()
+    if tried is None:
+        raise Problem("card-refused", reason="pass_suspended")
+    if not check_password(tried, pin):
+        if tried.tries == TRIES:
+            _suspend(session, node, pass_id)
+        raise Problem("card-refused", reason="pin")
+    begin_write(session)
+    session.execute(update(Card).where(Card.pass_id == pass_id).values(tries=0))
+    session.commit()
+    row, now = session.get_one(Pass, pass_id), node.clock.real()
+    key = OKPKey.generate_key("Ed25519")
+    public = key.as_dict(private=False)
+    until = min(row.expires_at, now + _SHOWN_FOR)
+    credential = service.sign(node, home, charter, row, public, until, passes.CARD_VCT)
+    return passes.bind(credential, key, now.timestamp())
+
+
+def _suspend(session: Session, node: Node, pass_id: str) -> None:
+    begin_write(session)
+    service.end(session, node, session.get_one(Pass, pass_id), "suspended")
+    session.commit()
+
+
+def ask_to_show(node: Node, host: str, home_url: str, pass_id: str, pin: str) -> str:
+    """Return what a host's door sends to a card's home, signed."""
+    claims = {
+        "iss": host,
+        "aud": home_url,
+        "card": pass_id,
+        "pin": pin,
+        "iat": int(node.clock.real().timestamp()),
+    }
+    return node.ring.sign(claims, TYP)
+
+
+def answer_host(session: Session, node: Node, pass_id: str, request: str) -> str:
+    """Show a card to a host of the network, and to nobody else. Raises Problem."""
+    known = sync.network(session, node)
+    if known is None:
+        raise Problem("unavailable", "the network's trust list was never fetched")
+
+    def key(header: Any, claims: Any) -> Any:
+        host = str(claims.get("iss"))
+        if known.trust.nodes.get(host, {}).get("state") not in ("connected", "late", "offline"):
+            raise jose.TokenFault("issuer")
+        return known.trust.find_key_of(host)(header, claims)
+
+    try:
+        claims = jose.verify(request, key, TYP).claims
+    except jose.TokenFault as fault:
+        raise Problem("proof-invalid", fault.detail) from None
+    if claims.get("aud") != node.url or claims.get("card") != pass_id:
+        raise Problem("proof-invalid", "iss, aud or exp are not right")
+    issued, pin = claims.get("iat"), claims.get("pin")
+    if not isinstance(issued, int) or not node.clock.fresh(issued, _FRESH_SECONDS):
+        raise Problem("proof-invalid", "iat")
+    if not isinstance(pin, str) or not 1 <= len(pin) <= 20:
+        raise Problem("proof-invalid", "pin")
+    return show(session, node, pass_id, pin)

@@ -1,0 +1,78 @@
+/* At a partner space: whether this phone is ready, and, by its poster, checking oneself in. */
+import { get } from "/static/vendor/idb-keyval/index.js";
+import { fresh, storeOf } from "./phone.js";
+
+const CLOCK_S = 60;
+const PATIENCE_MS = 10_000;
+
+const box = document.getElementById("there");
+const labels = box.dataset;
+const button = document.getElementById("arrive");
+const answer = document.getElementById("arrival");
+
+const pass = await get(storeOf(labels.member)).catch(() => undefined);
+const arrivedAt = performance.timeOrigin + performance.now();
+const off = Math.round(arrivedAt / 1000 - Number(labels.now));
+
+function judge() {
+  if (!crypto.subtle) return ["no", labels.labelOld];
+  if (!pass || !labels.valid.split(" ").includes(pass.id)) return ["no", labels.labelNone];
+  if (new Date(pass.expiresAt) < Date.now()) return ["no", labels.labelExpired];
+  if (Math.abs(off) > CLOCK_S) return ["no", labels.labelClock.replace("{seconds}", Math.abs(off))];
+  return ["yes", labels.labelReady];
+}
+
+const [state, words] = judge();
+const line = document.getElementById("check-phone");
+line.querySelector(".badge").className = `badge is-${state}`;
+line.querySelector(".badge").textContent = state === "yes" ? labels.labelYes : labels.labelNo;
+line.querySelector(".check-words").textContent = words;
+
+function tell(yes, lines) {
+  answer.className = `answer ${yes ? "is-yes" : "is-no"}`;
+  const word = document.createElement("p");
+  word.className = "answer-word";
+  word.textContent = yes ? labels.labelYes : labels.labelNo;
+  const body = document.createElement("div");
+  body.className = "answer-body";
+  for (const text of lines) {
+    const part = document.createElement("p");
+    part.className = "answer-welcome";
+    part.textContent = text;
+    body.append(part);
+  }
+  answer.replaceChildren(word, body);
+  answer.hidden = false;
+  answer.scrollIntoView({ block: "nearest" });
+}
+
+async function arrive() {
+  button.disabled = true;
+  try {
+    const response = await fetch(`${labels.host}/api/v1/arrivals`, {
+      method: "POST",
+      credentials: "omit",
+      headers: { "Content-Type": "application/json", "Accept-Language": document.documentElement.lang },
+      body: JSON.stringify({ space: labels.space, pass: await fresh(pass, labels.code) }),
+      signal: AbortSignal.timeout(PATIENCE_MS),
+    });
+    const document_ = await response.json();
+    if (response.ok) {
+      const again = response.status === 200 ? [labels.labelAgain] : [];
+      tell(true, [labels.labelWelcome, ...again, ...(document_.welcome ? [document_.welcome] : [])]);
+      button.hidden = true;
+      return;
+    }
+    const reasons = document_.decision?.reasons?.map(({ message, article }) =>
+      `${message} (${labels.labelArticle.replace("{number}", article)})`);
+    tell(false, reasons ?? [document_.title ?? labels.labelAway]);
+  } catch {
+    tell(false, [labels.labelAway]);
+  }
+  button.disabled = false;
+}
+
+if (button && state === "yes") {
+  button.disabled = false;
+  button.addEventListener("click", arrive);
+}
