@@ -88,7 +88,7 @@ def receipt(
         facts.append((gettext("Admitted under"), _admitted(visit)))
         price = gettext("no entrance fee: reciprocity between spaces (article 3)")
         facts.append((gettext("Price"), price))
-    facts.append((gettext("Number"), visit["id"]))
+    facts.append((gettext("Visit number"), visit["id"]))
     paper.write_facts(facts)
     paper.ln(6)
     made = gettext("Made on %(moment)s by the home space.", moment=moment(made_at))

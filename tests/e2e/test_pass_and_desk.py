@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pypdfium2
 import pytest
 import requests
 import zxingcpp
@@ -220,7 +221,8 @@ def test_the_desk_reads_a_phone_with_its_camera(
         seeing.close()
 
 
-PAGES = ["pass", "pass offline", "desk", "console", "map", "space"]
+PAGES = ["pass", "pass offline", "at a space", "visits", "poster", "desk", "console", "sheet"]
+PAGES += ["map", "space"]
 
 
 @pytest.mark.parametrize("width", [360, 1280])
@@ -230,12 +232,16 @@ def test_axe_finds_nothing(browser: Any, demo: Json, what: str, width: int) -> N
     people = {
         "pass": (node["members"][0]["email"], "/pass"),
         "desk": (node["desk"]["email"], "/desk"),
-        "console": (node["admin"]["email"], "/console/spaces/troquet-numerique"),
+        "at a space": (node["members"][0]["email"], "/pass/at/sceaux-smart?code=x"),
+        "visits": (node["members"][0]["email"], "/pass/visits"),
+        "console": (node["admin"]["email"], "/console"),
+        "sheet": (node["admin"]["email"], "/console/spaces/troquet-numerique"),
     }
     public = {
         "map": f"{hub}/",
         "space": f"{hub}/spaces/troquet-numerique",
         "pass offline": f"{node['url']}/pass/offline",
+        "poster": f"{node['url']}/spaces/troquet-numerique/here?code=x",
     }
     context = browser.new_context(locale="fr-FR", viewport={"width": width, "height": 800})
     page = context.new_page()
@@ -369,4 +375,70 @@ def test_full_screen_survives_a_reload_and_can_be_left(browser: Any, demo: Json)
     expect(desk.locator("header.site-header")).to_be_hidden()
     desk.get_by_role("button", name="Quitter le plein écran").click()
     expect(desk.locator("header.site-header")).to_be_visible()
+    context.close()
+
+
+def _codes_of(pdf: bytes) -> list[str]:
+    document = pypdfium2.PdfDocument(io.BytesIO(pdf))
+    picture = document[0].render(scale=2).to_pil()
+    document.close()
+    return [found.text for found in zxingcpp.read_barcodes(picture)]
+
+
+def test_a_visitor_checks_herself_in_by_the_poster_and_the_desk_sees_it(
+    browser: Any, demo: Json
+) -> None:
+    home, host = demo["nodes"]["la-cordee"], demo["nodes"]["troquet-numerique"]
+    context = browser.new_context(locale="fr-FR", viewport={"width": 1024, "height": 768})
+    desk = context.new_page()
+    log_in(desk, host["url"], host["desk"]["email"], "/desk")
+    pdf = context.request.get(f"{host['url']}/console/spaces/troquet-numerique/poster.pdf?lang=fr")
+    (link,) = _codes_of(pdf.body())
+    with _phone(browser, home, 2) as phone:
+        phone.goto(link)
+        phone.get_by_role("link", name="La Cordée").click()
+        expect(phone.locator("#check-phone .badge")).to_have_text("Oui")
+        expect(phone.locator("[data-part] .badge.is-yes")).to_have_count(3)
+        phone.click("#arrive")
+        expect(phone.locator("#arrival.is-yes")).to_contain_text("L’accueil la voit")
+    row = desk.locator("[data-by-poster]")
+    expect(row).to_contain_text("par l’affiche")
+    expect(desk.locator("#flash")).to_contain_text("par l’affiche")
+    leave(host, str(row.get_attribute("data-visit")))
+    context.close()
+
+
+def test_a_paper_card_is_asked_for_its_pin_and_needs_the_node(browser: Any, demo: Json) -> None:
+    home, host = demo["nodes"]["la-cordee"], demo["nodes"]["troquet-numerique"]
+    context = browser.new_context(locale="fr-FR", viewport={"width": 360, "height": 740})
+    page = context.new_page()
+    log_in(page, home["url"], home["members"][2]["email"], "/pass")
+    page.get_by_role("button", name="Faire une carte papier").click()
+    pin = page.inner_text("#card-pin")
+    (card,) = _codes_of(context.request.get(f"{home['url']}/pass/card.pdf").body())
+    desk = context.new_page()
+    with desk.expect_response(lambda answer: "/desk-kit" in answer.url):
+        log_in(desk, host["url"], host["desk"]["email"], "/desk")
+    desk.evaluate("navigator.serviceWorker.ready.then((ready) => ready.active.state)")
+
+    def show() -> None:
+        desk.locator("#scan").fill(card)
+        desk.keyboard.press("Enter")
+
+    def say(digits: str) -> None:
+        expect(desk.locator("#pin")).to_be_focused()
+        desk.keyboard.type(digits)
+        desk.keyboard.press("Enter")
+
+    show()
+    say(f"{(int(pin) + 1) % 10**6:06}")
+    expect(desk.locator(".answer.is-no")).to_contain_text("pas le code de cette carte")
+    show()
+    say(pin)
+    expect(desk.locator(".answer.is-yes .answer-who")).to_contain_text("de La Cordée")
+    leave(host, str(desk.locator("tr[data-visit]").first.get_attribute("data-visit")))
+    context.set_offline(True)
+    desk.reload()
+    show()
+    expect(desk.locator(".answer.is-no [data-code=offline_budget]")).to_contain_text("carte papier")
     context.close()

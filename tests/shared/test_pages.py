@@ -70,7 +70,13 @@ def _pages(service: LocalService, values: dict[str, str]) -> list[tuple[str, fro
     return sorted(found)
 
 
-VALUES = {"space_id": "troquet", "version": "1", "month": "2026-11", "slug": "visit-refused"}
+VALUES = {
+    "space_id": "troquet",
+    "pass_id": "x" * 16,
+    "version": "1",
+    "month": "2026-11",
+    "slug": "visit-refused",
+}
 
 
 @pytest.mark.parametrize("language", ["fr", "en"])
