@@ -12,6 +12,7 @@ from federation.db import db
 from federation.directory import publications
 from federation.directory import service as directory
 from federation.identity import service as identity
+from federation.statements import service as statements
 from shared.jobs import Job, run_jobs
 
 log = structlog.get_logger()
@@ -34,9 +35,14 @@ def tidy() -> None:
     identity.forget_assertions(db.session(), hub().clock.now())
 
 
+def finalise_due() -> None:
+    statements.finalise_due(db.session(), hub().clock.now())
+
+
 JOBS = (
     Job("harvest", 60, harvest),
     Job("mark-silent", 30, mark_silent),
+    Job("finalise-due", 600, finalise_due),
     Job("tidy", 600, tidy),
 )
 

@@ -21,6 +21,7 @@ from node.passes import api as passes_api
 from node.passes import pages as passes_pages
 from node.settings import NodeSettings
 from node.spaces import pages as spaces_pages
+from node.statements import pages as statements_pages
 from node.sync import api as sync_api
 from node.sync import service as sync
 from node.sync.hub import HubClient
@@ -67,6 +68,7 @@ def create_app(settings: NodeSettings) -> Flask:
         passes_pages.pages,
         desk_pages.pages,
         poster_pages.pages,
+        statements_pages.pages,
         _accounts(),
     ):
         app.register_blueprint(pages)

@@ -147,6 +147,39 @@ def sync() -> None:
     sys.exit(1 if left["pending"] else 0)
 
 
+@node.command("verify-statement")
+@click.argument("month")
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The JWS, if you have it; else it is fetched from the hub",
+)
+def verify_statement(month: str, path: Path | None) -> None:
+    """Recompute a month's statement byte for byte, and compare it with this node's own log."""
+    app = _app()
+    from node.context import node as context  # noqa: PLC0415
+    from node.db import db  # noqa: PLC0415
+    from node.statements import service  # noqa: PLC0415
+    from shared.http import PeerError  # noqa: PLC0415
+
+    with app.app_context():
+        try:
+            token = path.read_bytes() if path else None
+            found = service.verify(db.session(), context(), month, token)
+        except PeerError as error:
+            raise click.ClickException(f"the hub could not be asked: {error}") from None
+    for fault in found.faults:
+        click.echo(fault, err=True)
+    if not found.holds:
+        raise click.ClickException(f"The statement of {month} does not hold.")
+    click.echo(
+        f"The statement of {month} ({found.head['state']}, revision {found.head['revision']}) holds: "
+        f"signed by the hub, every figure follows from its lines, and the {found.hosted} visit(s) "
+        "hosted here are those of our own log."
+    )
+
+
 @node.command()
 def serve() -> None:
     """Run the server."""

@@ -215,9 +215,12 @@ class PeerSession:
         *,
         timeout: float = 5.0,
         headers: Mapping[str, str] | None = None,
+        max_bytes: int | None = None,
         **kwargs: Any,
     ) -> Answer:
         """Ask a peer, within ``timeout`` seconds in all. Redirects are not followed.
+
+        ``max_bytes`` is for one that may answer more than others.
 
         Raises Unreachable when there was no answer, PeerError when it may not be asked or
         answered more than is accepted.
@@ -235,15 +238,16 @@ class PeerSession:
             ) as response:
                 if "Content-Encoding" in response.headers:
                     raise PeerError("encoding-refused")
-                return Answer(response.status_code, response.headers, self._read(response))
+                body = self._read(response, max_bytes or self._max_bytes)
+                return Answer(response.status_code, response.headers, body)
         except (requests.RequestException, HTTPError) as error:
             raise Unreachable("unreachable", type(error).__name__) from error
 
-    def _read(self, response: requests.Response) -> bytes:
+    def _read(self, response: requests.Response, max_bytes: int) -> bytes:
         body = bytearray()
         while chunk := response.raw.read1(65536):
             body += chunk
-            if len(body) > self._max_bytes:
+            if len(body) > max_bytes:
                 raise PeerError("answer-too-large")
         return bytes(body)
 

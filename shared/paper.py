@@ -5,6 +5,7 @@ Fonts carry Latin, Greek and Cyrillic; codes are drawn as shapes, sharp at any s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -64,6 +65,31 @@ class Paper(FPDF):
             self.set_text_color(*INK)
             self.multi_cell(0, 6.5, value, align="L", new_x="LMARGIN", new_y="NEXT")
             self.set_y(max(below, self.get_y()) + 1)
+
+    def write_table(
+        self,
+        heads: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        widths: Sequence[float],
+        *,
+        numbers: Sequence[int] = (),
+        size: float = 9.5,
+    ) -> None:
+        """Write a table across the page; ``numbers`` are the columns set to the right."""
+        self.set_font("sans", "", size)
+        self.set_text_color(*INK)
+        self.set_draw_color(228, 219, 204)
+        align = ["RIGHT" if n in numbers else "LEFT" for n in range(len(heads))]
+        with self.table(
+            col_widths=tuple(widths),
+            text_align=tuple(align),
+            borders_layout="HORIZONTAL_LINES",
+            line_height=size * _LINE * 1.25,
+        ) as table:
+            table.row(heads)
+            for row in rows:
+                table.row(row)
+        self.ln(5)
 
     def draw_code(self, text: str, x: float, y: float, side: float) -> None:
         """Draw a QR code with its quiet zone, ``side`` mm wide."""

@@ -15,13 +15,18 @@ from federation.db import db
 from federation.directory import enrolment
 from federation.directory import service as directory
 from federation.governance import service as governance
+from federation.statements import lines
 from federation.statements import service as statements
 from federation.visits import service as visits
 from shared.problems import Problem
+from shared.schemas import unstorable
 from shared.web import allow, current
 from shared.web.forms import storable
 
 pages = Blueprint("console", __name__, template_folder="templates")
+
+
+SHOWN = 500  # lines on a page; all are in the files
 
 
 class InviteForm(FlaskForm):
@@ -82,7 +87,7 @@ def overview() -> Any:
         charter=charter,
         visits=visits.visits(db.session(), limit=25),
         names={space.id: space.name for space in directory.spaces(db.session())},
-        statement=statements.statement(db.session(), month),
+        account=statements.sheet(db.session(), month),
         flag_names=FLAG_NAMES,
         now=now,
     ), (422 if form.errors else 200)
@@ -93,15 +98,53 @@ def overview() -> Any:
 def statement(month: str) -> str:
     if not statements.is_month(month):
         raise Problem("not-found")
-    document = statements.statement(db.session(), month)
+    session = db.session()
+    found = statements.sheet(session, month)
+    shown = [
+        *lines.visits(session, found.chosen, SHOWN),
+        *lines.corrections(session, found.chosen, SHOWN),
+    ]
+    row = statements.statement_of(session, month)
     return render_template(
         "console/statement.html",
-        statement=document,
-        matrix=statements.matrix(document),
-        names={node.id: node.name for node in directory.nodes(db.session())},
-        previous=statements.neighbour(month, -1),
-        following=statements.neighbour(month, 1),
+        statement=found.head,
+        lines=shown,
+        matrix=found.matrix,
+        checks=statements.log_checks(session, month),
+        disputes=statements.disputes(session, month),
+        deadline=statements.deadline(session, row) if row else None,
+        over=f"{hub().clock.now():%Y-%m}" > month,
+        now=hub().clock.now(),
+        names={node.id: node.name for node in directory.nodes(session)},
+        previous=lines.neighbour(month, -1),
+        following=lines.neighbour(month, 1),
     )
+
+
+@pages.post("/coordination/statements/<month>/issue")
+@allow("coordinator")
+def issue(month: str) -> Any:
+    if not statements.is_month(month):
+        raise Problem("not-found")
+    statements.issue(db.session(), hub().clock.now(), month, f"account:{current().id}")
+    flash(gettext("The month is issued: its lines can be contested now."), "success")
+    return redirect(f"/coordination/statements/{month}")
+
+
+@pages.post("/coordination/disputes/<int:dispute_id>")
+@allow("coordinator")
+def settle(dispute_id: int) -> Any:
+    outcome, words = request.form.get("outcome", ""), request.form.get("reason", "").strip()
+    month = statements.dispute_by(db.session(), dispute_id).month
+    if outcome not in ("upheld", "rejected"):
+        raise Problem("malformed")
+    if not 1 <= len(words) <= 500 or unstorable(words):
+        flash(gettext("Give the reason of the decision (500 characters at most)."), "error")
+        return redirect(f"/coordination/statements/{month}")
+    now, actor = hub().clock.now(), f"account:{current().id}"
+    statements.settle(db.session(), now, dispute_id, outcome, words, actor)
+    flash(gettext("The dispute is settled; both nodes see why."), "success")
+    return redirect(f"/coordination/statements/{month}")
 
 
 @pages.post("/coordination/nodes/<node_id>/state")

@@ -1,19 +1,21 @@
-"""The month's statement, as JSON and CSV."""
+"""The month's statement as JSON, CSV, PDF and JWS; issuing it, and contesting its lines."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from flask import Response, request
-from marshmallow import fields
+from flask_babel import get_locale
+from marshmallow import fields, validate
 
+from federation.context import hub
 from federation.db import db
 from federation.directory import service as directory
 from federation.directory.models import Node
-from federation.statements import service
+from federation.statements import forms, service
+from federation.statements.models import Dispute, Statement
 from shared.problems import Problem
-from shared.schemas import WireSchema
+from shared.schemas import WireSchema, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
 
@@ -45,13 +47,27 @@ class TransferSchema(WireSchema):
 class StatementSchema(WireSchema):
     month = fields.String(required=True)
     node = fields.String()
-    state = fields.String(required=True)
+    state = fields.String(required=True, validate=validate.OneOf(["open", "issued", "final"]))
+    revision = fields.Integer(
+        required=True,
+        metadata={"description": "Goes up when a dispute changes what an issued month has."},
+    )
+    issued_at = fields.String(required=True, allow_none=True)
     charter = fields.String(required=True)
     currency = fields.String(required=True)
     visits = fields.List(fields.Nested(LineSchema), required=True)
     corrections = fields.List(fields.Nested(CorrectionSchema), required=True)
+    disputed = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": "Visits whose lines are kept out until a dispute is settled."},
+    )
     balances = fields.Dict(
         required=True, metadata={"description": "Half-days given minus received; sums to zero."}
+    )
+    carried = fields.Dict(
+        required=True,
+        metadata={"description": "With barter: half-days brought forward, and these."},
     )
     compensation = fields.Dict(required=True, metadata={"description": "Cents, + to receive."})
     transfers = fields.List(fields.Nested(TransferSchema), required=True)
@@ -59,34 +75,120 @@ class StatementSchema(WireSchema):
 
 class FormatSchema(WireSchema):
     format = fields.String(
-        load_default=None, metadata={"description": "json or csv; else by the Accept header."}
+        load_default=None,
+        metadata={"description": "json, csv, pdf or jws; else by the Accept header."},
     )
 
 
-def _answer(month: str, node_id: str | None, wanted: str | None) -> Response:
-    if current().kind == "node":
-        directory.active_node(db.session(), current().id)
-    for suffix in ("csv", "json"):
-        if (node_id or month).endswith(f".{suffix}"):
-            wanted = suffix
-            if node_id:
-                node_id = node_id.removesuffix(f".{suffix}")
-            else:
-                month = month.removesuffix(f".{suffix}")
+class MonthSchema(WireSchema):
+    month = fields.String(required=True)
+    state = fields.String(required=True)
+    revision = fields.Integer(required=True)
+    charter = fields.String(required=True)
+    issued_at = fields.AwareDateTime(required=True)
+    final_at = fields.AwareDateTime(required=True, allow_none=True)
+
+
+class MonthsSchema(WireSchema):
+    items = fields.List(fields.Nested(MonthSchema), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class NewDisputeSchema(WireSchema):
+    visit = text(32)
+    reason = text(500)
+
+
+class DisputeSchema(WireSchema):
+    id = fields.Integer(required=True)
+    month = fields.String(required=True)
+    visit = fields.String(required=True, attribute="visit_id")
+    by = fields.String(required=True, attribute="node_id")
+    reason = fields.String(required=True)
+    state = fields.String(required=True)
+    opened_at = fields.AwareDateTime(required=True)
+    decision = fields.String(required=True, allow_none=True)
+    decided_at = fields.AwareDateTime(required=True, allow_none=True)
+
+
+class DisputesSchema(WireSchema):
+    items = fields.List(fields.Nested(DisputeSchema), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class DecisionOnDisputeSchema(WireSchema):
+    outcome = fields.String(
+        required=True, validate=validate.OneOf(["upheld", "rejected", "withdrawn"])
+    )
+    reason = text(500)
+
+
+class LogSchema(WireSchema):
+    visits = fields.Integer(required=True, validate=validate.Range(0, 10**9))
+    sha256 = fields.String(required=True, validate=validate.Regexp(r"^[0-9a-f]{64}\Z"))
+
+
+class LogAnswerSchema(WireSchema):
+    agrees = fields.Boolean(required=True)
+    visits = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": "What the hub has, where the two differ."},
+    )
+
+
+MIMETYPES = {
+    "json": "application/json",
+    "csv": "text/csv",
+    "pdf": "application/pdf",
+    "jws": "application/jose",
+}
+
+
+def _suffix(name: str) -> tuple[str, str | None]:
+    stem, _, suffix = name.rpartition(".")
+    return (stem, suffix) if stem and suffix in MIMETYPES else (name, None)
+
+
+def _month(month: str) -> str:
     if not service.is_month(month):
         raise Problem("not-found", "a month is written 2026-11")
-    if node_id is not None and db.session.get(Node, node_id) is None:
+    if current().kind == "node":
+        directory.active_node(db.session(), current().id)
+    return month
+
+
+def _answer(month: str, node_id: str | None, wanted: str | None) -> Response:
+    """Answer with a month's statement in the form that is wanted."""
+    session = db.session()
+    if node_id is not None and session.get(Node, node_id) is None:
         raise Problem("not-found")
-    document = service.statement(db.session(), month, node_id)
-    accepted = request.accept_mimetypes.best_match(("application/json", "text/csv"))
-    if wanted == "csv" or (wanted is None and accepted == "text/csv"):
-        name = "-".join(part for part in ("passerelle", month, node_id) if part)
-        return Response(
-            service.as_csv(document),
-            mimetype="text/csv",
-            headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
-        )
-    return Response(orjson.dumps(document), mimetype="application/json")
+    if wanted not in MIMETYPES:
+        accepted = request.accept_mimetypes.best_match(list(MIMETYPES.values()))
+        wanted = next((name for name, kind in MIMETYPES.items() if kind == accepted), "json")
+    name = "-".join(part for part in ("passerelle", month, node_id) if part)
+    if wanted in ("json", "jws"):
+        content: Any = service.as_bytes(session, month, node_id)
+        if wanted == "jws":
+            content = hub().ring.sign_bytes(content, service.TYP)
+    elif wanted == "csv":
+        content = forms.as_csv(service.statement(session, month, node_id))
+    else:
+        names = {node.id: node.name for node in directory.nodes(session)}
+        document = service.statement(session, month, node_id)
+        content = forms.as_pdf(document, names, str(get_locale()), hub().clock.now())
+    response = Response(content, mimetype=MIMETYPES[wanted])
+    if wanted in ("csv", "pdf"):
+        response.headers["Content-Disposition"] = f'attachment; filename="{name}.{wanted}"'
+    return response
+
+
+@blp.route("/statements")
+@blp.response(200, MonthsSchema)
+@allow("coordinator", "node")
+def list_statements() -> dict[str, Any]:
+    """The months that were issued, the latest first."""
+    return {"items": service.issued(db.session()), "next_cursor": None}
 
 
 @blp.route("/statements/<month>")
@@ -95,7 +197,8 @@ def _answer(month: str, node_id: str | None, wanted: str | None) -> Response:
 @allow("coordinator", "node")
 def network_statement(query: dict[str, Any], month: str) -> Response:
     """Who hosted whom in a month, in half-days; a node sees it whole, to recompute it."""
-    return _answer(month, None, query["format"])
+    month, suffix = _suffix(month)
+    return _answer(_month(month), None, suffix or query["format"])
 
 
 @blp.route("/statements/<month>/<node_id>")
@@ -104,6 +207,78 @@ def network_statement(query: dict[str, Any], month: str) -> Response:
 @allow("coordinator", "node")
 def node_statement(query: dict[str, Any], month: str, node_id: str) -> Response:
     """One node's own lines and balance."""
-    if current().kind == "node" and node_id.partition(".")[0] != current().id:
+    node_id, suffix = _suffix(node_id)
+    if current().kind == "node" and node_id != current().id:
         raise Problem("forbidden")
-    return _answer(month, node_id, query["format"])
+    return _answer(_month(month), node_id, suffix or query["format"])
+
+
+@blp.route("/statements/<month>/issue", methods=["POST"])
+@blp.response(200, MonthSchema)
+@allow("coordinator")
+def issue(month: str) -> Statement:
+    """Close a month that is over; from then on its lines can be contested."""
+    return service.issue(db.session(), hub().clock.now(), _month(month), _actor())
+
+
+@blp.route("/statements/<month>/final", methods=["POST"])
+@blp.response(200, MonthSchema)
+@allow("coordinator")
+def finalise(month: str) -> Statement:
+    """Make a month final, once its lines can no longer be contested."""
+    return service.finalise(db.session(), hub().clock.now(), _month(month))
+
+
+@blp.route("/statements/<month>/disputes")
+@blp.response(200, DisputesSchema)
+@allow("coordinator", "node")
+def list_disputes(month: str) -> dict[str, Any]:
+    """What was said against a month's lines: a node's own, or all for a coordinator."""
+    node_id = current().id if current().kind == "node" else None
+    return {
+        "items": service.disputes(db.session(), _month(month), node_id),
+        "next_cursor": None,
+    }
+
+
+@blp.route("/statements/<month>/disputes", methods=["POST"])
+@blp.arguments(NewDisputeSchema)
+@blp.response(201, DisputeSchema)
+@allow("node")
+def open_dispute(data: dict[str, Any], month: str) -> Dispute:
+    """Contest a visit's lines, as its home or its host, while the charter allows it."""
+    now, node_id = hub().clock.now(), current().id
+    return service.dispute(db.session(), now, _month(month), node_id, data["visit"], data["reason"])
+
+
+@blp.route("/disputes/<int:dispute_id>/decision", methods=["POST"])
+@blp.arguments(DecisionOnDisputeSchema)
+@blp.response(200, DisputeSchema)
+@allow("coordinator", "node")
+def settle(data: dict[str, Any], dispute_id: int) -> Dispute:
+    """Decide a dispute; whoever opened it may withdraw it."""
+    session, now = db.session(), hub().clock.now()
+    if current().kind == "node":
+        directory.active_node(session, current().id)
+        if service.dispute_by(session, dispute_id).node_id != current().id:
+            raise Problem("not-found")
+        if data["outcome"] != "withdrawn":
+            raise Problem("forbidden")
+    return service.settle(session, now, dispute_id, data["outcome"], data["reason"], _actor())
+
+
+@blp.route("/statements/<month>/checks", methods=["POST"])
+@blp.arguments(LogSchema)
+@blp.response(200, LogAnswerSchema)
+@allow("node")
+def check_log(data: dict[str, Any], month: str) -> dict[str, Any]:
+    """Compare the host's own log with the hub's: how many visits, and the hash of their ids."""
+    session, now = db.session(), hub().clock.now()
+    agrees, ids = service.check_log(
+        session, now, _month(month), current().id, data["visits"], data["sha256"]
+    )
+    return {"agrees": agrees, "visits": ids}
+
+
+def _actor() -> str:
+    return f"{current().kind}:{current().id}"

@@ -93,6 +93,16 @@ class HubClient:
             raise Unreachable("not-json")  # something else answers at the hub's address
         return answer
 
+    def download(self, path: str, *, timeout: float = 120.0, max_bytes: int = 1 << 29) -> bytes:
+        """Fetch a file of any kind as this node; for a person who waits. Raises PeerError."""
+        headers = {"Authorization": f"Bearer {self._access_token()}", "Accept-Language": "en"}
+        answer = self._peers.request(
+            "GET", self.url + path, headers=headers, timeout=timeout, max_bytes=max_bytes
+        )
+        if answer.status != 200:
+            raise PeerError("status", str(answer.status))
+        return answer.body
+
     def _send(self, method: str, path: str, json: Any, timeout: float, token: str) -> Answer:
         # Its words are kept in English, and translated for whoever reads them.
         headers = {"Authorization": f"Bearer {token}", "Accept-Language": "en"}

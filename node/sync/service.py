@@ -117,7 +117,7 @@ def enrol(session: Session, node: Node, invitation: str) -> str:
 def answer_challenge(session: Session, node: Node, challenge: str) -> str:
     """Prove to the hub, and to nobody else, that this address holds our key. Raises Problem."""
     try:
-        claims = jose.verify(challenge, _hub_keys(session, node), CHALLENGE_TYP).claims
+        claims = jose.verify(challenge, hub_keys(session, node), CHALLENGE_TYP).claims
     except (jose.TokenFault, PeerError) as fault:
         raise Problem("proof-invalid", str(fault)) from None
     wanted = {"iss": node.hub.url, "aud": node.url}
@@ -162,8 +162,8 @@ def _keep(session: Session, now: datetime, name: str, body: str) -> None:
     session.commit()
 
 
-def _hub_keys(session: Session, node: Node) -> jose.FindKey:
-    """Find the hub's key by ``kid``; one not known yet is asked for, at the hub's address."""
+def hub_keys(session: Session, node: Node) -> jose.FindKey:
+    """Return a finder of the hub's key by ``kid``; one not known yet is asked for, at the hub's address."""
 
     def find(header: Mapping[str, Any], _claims: Mapping[str, Any]) -> Any:
         kid = header.get("kid")
@@ -217,7 +217,7 @@ def _read_network(session: Session, node: Node, fetched_at: datetime) -> Network
         for row in session.scalars(select(Cached).where(Cached.name.in_(("trust-list", "charter"))))
     }
     try:
-        trust = read_trust_list(bodies["trust-list"], _hub_keys(session, node), node.hub.url)
+        trust = read_trust_list(bodies["trust-list"], hub_keys(session, node), node.hub.url)
         document = orjson.loads(bodies["charter"])
         charter = read_charter(document["version"], document["sources"])
     except (jose.TokenFault, PeerError, KeyError, TypeError, ValueError):
@@ -233,7 +233,7 @@ def refresh(session: Session, node: Node) -> Network | None:
     """Fetch the trust list, and the charter when it names another. Raises PeerError."""
     body = node.hub.get("/api/v1/trust-list").body.decode()
     try:
-        trust = read_trust_list(body, _hub_keys(session, node), node.hub.url)
+        trust = read_trust_list(body, hub_keys(session, node), node.hub.url)
     except (jose.TokenFault, KeyError, TypeError, ValueError) as error:
         raise PeerError("trust-list-invalid", str(error)) from None
     if trust.expires_at <= node.clock.real().timestamp():

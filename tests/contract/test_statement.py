@@ -13,7 +13,7 @@ from sqlalchemy import update
 from charter.settlement import Line, balances, compensation, transfers
 from federation.db import db as hub_db
 from federation.governance import service as governance
-from federation.statements import service as statements
+from federation.statements import forms
 from federation.visits.models import Visit
 from shared.db import begin_write
 from tests.contract.speaking import access_token, kind
@@ -131,7 +131,7 @@ def test_no_cell_of_the_table_is_a_formula() -> None:
         "balances": dict.fromkeys(hostile, -2),
         "compensation": dict.fromkeys(hostile, -900),
     }
-    table = _table(statements.as_csv(document))
+    table = _table(forms.as_csv(document))
     assert len(table) == 3 * len(hostile)
     for row in table:
         for name, cell in row.items():

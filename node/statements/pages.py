@@ -1,0 +1,87 @@
+"""The admin's page of a month: each visit, why it was admitted, and contesting one."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request
+from flask_babel import gettext
+
+from node.context import node
+from node.db import db
+from node.statements import service
+from node.sync import service as sync
+from shared.problems import Problem
+from shared.schemas import unstorable
+from shared.web import allow
+
+pages = Blueprint("statements_pages", __name__, template_folder="templates")
+_MONTH = re.compile("20[0-9]{2}-(0[1-9]|1[0-2])")
+_VISIT = re.compile("[0-9a-f]{26}")
+
+
+@pages.get("/console/statements")
+@allow("admin")
+def latest() -> Any:
+    return redirect(f"/console/statements/{service.months(node().clock.now())[0]}")
+
+
+@pages.get("/console/statements/<month>")
+@allow("admin")
+def month_page(month: str) -> str:
+    if not _MONTH.fullmatch(month):
+        raise Problem("not-found")
+    session = db.session()
+    own = sync.node_id(session)
+    found = service.month_of(session, node(), month)
+    known = sync.network(session, node())
+    nodes = known.trust.nodes if known else {}
+    ours = service.log(session, month)["all"]
+    told = {v["id"] for v in found["visits"] if v["host"] == own}
+    return render_template(
+        "statements/month.html",
+        statement=found,
+        own=own,
+        disputes=service.disputes(node(), month),
+        missing=sorted(ours - told),
+        names={node_id: entry["name"] for node_id, entry in nodes.items()},
+        spaces={s["id"]: s["name"] for entry in nodes.values() for s in entry["spaces"]},
+        hub_url=node().hub.url,
+        months=service.months(node().clock.now()),
+    )
+
+
+@pages.post("/console/statements/<month>/disputes")
+@allow("admin")
+def open_dispute(month: str) -> Any:
+    visit, reason = request.form.get("visit", ""), request.form.get("reason", "").strip()
+    if not _MONTH.fullmatch(month) or not _VISIT.fullmatch(visit):
+        raise Problem("not-found")
+    if not 1 <= len(reason) <= 500 or unstorable(reason):
+        flash(gettext("Give your reason (500 characters at most)."), "error")
+    else:
+        service.dispute(node(), month, visit, reason)
+        flash(gettext("The visit is contested: it is kept out until that is settled."), "success")
+    return redirect(f"/console/statements/{month}")
+
+
+@pages.post("/console/statements/<month>/check")
+@allow("admin")
+def compare(month: str) -> Any:
+    if not _MONTH.fullmatch(month):
+        raise Problem("not-found")
+    found = service.compare_log(db.session(), node(), month)
+    if found["agrees"]:
+        flash(gettext("Your own log and the network’s account agree."), "success")
+    else:
+        only = len(found["only_here"]), len(found["only_there"])
+        flash(
+            gettext(
+                "They differ: %(here)d visits only in your log, %(there)d only in the account.",
+                here=only[0],
+                there=only[1],
+            ),
+            "error",
+        )
+    return redirect(f"/console/statements/{month}")

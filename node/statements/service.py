@@ -1,0 +1,194 @@
+"""The month's account as this node sees it: recomputed, compared with its own log, contested."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from charter import RulesError, TextError, read_charter
+from charter import statement as document
+from charter.model import fingerprint
+from charter.rules import Balance
+from node.context import Node
+from node.desk.models import Visit
+from node.spaces.models import Space
+from node.sync import service as sync
+from shared import jose
+from shared.http import Answer, PeerError
+from shared.problems import Problem
+
+TYP = "passerelle-statement+jwt"
+
+
+@dataclass(slots=True)
+class Verification:
+    """``faults`` are what does not hold, in English; ``head`` is the statement without its lines."""
+
+    head: dict[str, Any] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    hosted: int = 0
+
+    @property
+    def holds(self) -> bool:
+        return not self.faults
+
+
+def verify(session: Session, node: Node, month: str, token: bytes | None = None) -> Verification:
+    """Recompute a month's statement byte for byte, from its published lines alone.
+
+    ``token`` is the JWS, fetched from the hub when not given. Looks at: the hub's signature, the
+    charter's hash, every figure, and whether each visit that this node hosted is in it, and no
+    other. Raises PeerError.
+    """
+    if token is None:
+        token = node.hub.download(f"/api/v1/statements/{month}.jws")
+    found = Verification()
+    try:
+        payload = jose.read_bytes(token.strip(), sync.hub_keys(session, node), TYP)
+        del token
+        found.head, text, lists = document.read(payload)
+        if found.head.get("month") != month:
+            found.faults.append("this is another month's statement")
+        rule = _rule(node, str(found.head["charter"]))
+        if document.recompute(payload, rule) != payload:
+            found.faults.append("the figures do not follow from the lines")
+        visits = list(document.lines_of(text, lists[document.VISITS]))
+        _compare(session, found, sync.node_id(session), month, visits)
+    except jose.TokenFault as fault:
+        found.faults.append(f"the hub's signature does not hold: {fault.detail}")
+    except (document.StatementError, RulesError, TextError, KeyError, TypeError) as error:
+        found.faults.append(f"this cannot be read: {error}")
+    return found
+
+
+def _rule(node: Node, version: str) -> Balance:
+    """Return the rule on balances of a version of the charter, its hash checked."""
+    told = node.hub.get(f"/api/v1/charters/{version}").json()
+    if fingerprint(version, told["sources"]) != told["sha256"]:
+        raise document.StatementError("the charter's text is not what its hash says")
+    return read_charter(version, told["sources"]).rules.balance
+
+
+def _compare(
+    session: Session,
+    found: Verification,
+    own: str,
+    month: str,
+    visits: Iterable[dict[str, Any]],
+) -> None:
+    """Compare the visits that began in this month at our spaces with our own log of them."""
+    told = {v["id"] for v in visits if v["host"] == own and v["started_at"][:7] == month}
+    found.hosted = len(told)
+    apart = set(found.head.get("disputed", ()))
+    ours = log(session, month)
+    for visit_id in sorted(told - ours["all"]):
+        found.faults.append(f"visit {visit_id} is in the statement, and not in our log")
+    for visit_id in sorted(ours["counting"] - told - apart):
+        found.faults.append(f"visit {visit_id} is in our log, and not in the statement")
+
+
+def log(session: Session, month: str) -> dict[str, set[str]]:
+    """Return the ids of the roaming visits that began here in a month: ``all``, and ``counting``.
+
+    Those count that the hub has, that were not undone, and that are alone in their half-days: a
+    second visit by the same pass on one day may count nothing of its own.
+    """
+    zones = {row.id: ZoneInfo(row.timezone) for row in session.scalars(select(Space))}
+    rows = session.execute(
+        select(
+            Visit.id,
+            Visit.space_id,
+            Visit.home_id,
+            Visit.pass_id,
+            Visit.state,
+            Visit.delivered,
+            Visit.started_at,
+        )
+        .where(Visit.local.is_(False), Visit.state != "held")
+        .order_by(Visit.started_at, Visit.id)
+    )
+    every, counting, seen = set[str](), set[str](), set[Any]()
+    for row in rows:
+        local = row.started_at.astimezone(zones[row.space_id])
+        if f"{local:%Y-%m}" != month:
+            continue
+        every.add(row.id)
+        day = (row.home_id, row.pass_id, row.space_id, local.date())
+        if row.state != "void" and row.delivered and day not in seen:
+            counting.add(row.id)
+            seen.add(day)
+    return {"all": every, "counting": counting}
+
+
+def log_hash(ids: Iterable[str]) -> str:
+    """Return the SHA-256, in hex, of visit ids in order, each followed by a line feed."""
+    return hashlib.sha256(b"".join(i.encode() + b"\n" for i in sorted(ids))).hexdigest()
+
+
+def compare_log(session: Session, node: Node, month: str) -> dict[str, Any]:
+    """Tell the hub how many visits we hosted in a month, and their hash. Raises Problem.
+
+    Returns ``agrees`` and, where the two differ, which visits only one of us has.
+    """
+    ours = log(session, month)["counting"]
+    body = {"visits": len(ours), "sha256": log_hash(ours)}
+    told = _ask(node, "POST", f"/api/v1/statements/{month}/checks", body)
+    theirs = set(told["visits"]) if not told["agrees"] else ours
+    return {
+        "agrees": told["agrees"],
+        "only_here": sorted(ours - theirs),
+        "only_there": sorted(theirs - ours),
+    }
+
+
+def month_of(session: Session, node: Node, month: str) -> dict[str, Any]:
+    """Return this node's own statement of a month, from the hub. Raises Problem."""
+    own = sync.node_id(session)
+    session.rollback()
+    found: dict[str, Any] = _ask(node, "GET", f"/api/v1/statements/{month}/{own}")
+    return found
+
+
+def disputes(node: Node, month: str) -> list[dict[str, Any]]:
+    """Return what was said against this node's visits of a month. Raises Problem."""
+    found: list[dict[str, Any]] = _ask(node, "GET", f"/api/v1/statements/{month}/disputes")["items"]
+    return found
+
+
+def dispute(node: Node, month: str, visit_id: str, reason: str) -> None:
+    """Contest a visit of an issued month. Raises Problem."""
+    _ask(
+        node,
+        "POST",
+        f"/api/v1/statements/{month}/disputes",
+        {"visit": visit_id, "reason": reason},
+    )
+
+
+def _ask(node: Node, method: str, path: str, body: Any = None) -> Any:
+    try:
+        answer: Answer = node.hub.call(method, path, json=body, timeout=10)
+    except PeerError:
+        raise Problem("hub-unreachable") from None
+    if answer.status in (200, 201):
+        return orjson.loads(answer.body)
+    told = answer.json()
+    slug = str(told.get("type", "")).rpartition("/")[2]
+    if slug in ("not-found", "conflict", "validation"):
+        raise Problem(slug, told.get("detail"))
+    raise Problem("hub-unreachable", told.get("title"))
+
+
+def months(now: datetime) -> tuple[str, str]:
+    """Return this month and the one before, as ``YYYY-MM``."""
+    local = now.astimezone(ZoneInfo("Europe/Paris"))
+    year, month = (local.year, local.month - 1) if local.month > 1 else (local.year - 1, 12)
+    return f"{local:%Y-%m}", f"{year}-{month:02}"
