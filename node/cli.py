@@ -174,9 +174,9 @@ def verify_statement(month: str, path: Path | None) -> None:
     if not found.holds:
         raise click.ClickException(f"The statement of {month} does not hold.")
     click.echo(
-        f"The statement of {month} ({found.head['state']}, revision {found.head['revision']}) holds: "
-        f"signed by the hub, every figure follows from its lines, and the {found.hosted} visit(s) "
-        "hosted here are those of our own log."
+        f"The statement of {month} ({found.head['state']}, revision {found.head['revision']}) "
+        "holds: signed by the hub, every figure follows from its lines, and the "
+        f"{found.hosted} visit(s) hosted here are those of our own log."
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from charter import Charter
@@ -168,8 +169,11 @@ def issue(session: Session, now: datetime, month: str, actor: str) -> Statement:
     )
     session.add(row)
     directory.audit(session, now, actor, "issue", month, cutoff=row.cutoff)
-    session.commit()
-    return row
+    try:
+        session.commit()
+    except IntegrityError:  # issued by somebody else at the same moment
+        session.rollback()
+    return session.get_one(Statement, month)
 
 
 def _check_turn(session: Session, now: datetime, month: str) -> None:
@@ -332,8 +336,7 @@ def check_log(
 
     Returns whether they agree, and, only when they do not, the ids that the hub has.
     """
-    chosen = lines.select_lines(session, month, host_id)
-    ids = [line["id"] for line in lines.visits(session, chosen) if line["host"] == host_id]
+    ids = _log(session, month, host_id)
     agrees = count == len(ids) and sha256 == log_hash(ids)
     session.rollback()
     begin_write(session)
@@ -344,6 +347,24 @@ def check_log(
     row.visits, row.sha256, row.agrees, row.checked_at = count, sha256, agrees, now
     session.commit()
     return agrees, [] if agrees else sorted(ids)
+
+
+def _log(session: Session, month: str, host_id: str) -> list[str]:
+    """Return the visits of a month at one host's spaces, by their own clocks, that stand."""
+    first = datetime.fromisoformat(f"{month}-01T00:00:00+00:00") - timedelta(days=1)
+    rows = session.execute(
+        select(Visit.id, Visit.started_at, Visit.timezone).where(
+            Visit.host_id == host_id,
+            Visit.state != "void",
+            Visit.started_at >= first,
+            Visit.started_at < first + timedelta(days=34),
+        )
+    )
+    return [
+        row.id
+        for row in rows
+        if f"{row.started_at.astimezone(ZoneInfo(row.timezone)):%Y-%m}" == month
+    ]
 
 
 def log_checks(session: Session, month: str) -> dict[str, LogCheck]:

@@ -37,14 +37,11 @@ def month_page(month: str) -> str:
     found = service.month_of(session, node(), month)
     known = sync.network(session, node())
     nodes = known.trust.nodes if known else {}
-    ours = service.log(session, month)["all"]
-    told = {v["id"] for v in found["visits"] if v["host"] == own}
     return render_template(
         "statements/month.html",
         statement=found,
         own=own,
         disputes=service.disputes(node(), month),
-        missing=sorted(ours - told),
         names={node_id: entry["name"] for node_id, entry in nodes.items()},
         spaces={s["id"]: s["name"] for entry in nodes.values() for s in entry["spaces"]},
         hub_url=node().hub.url,

@@ -30,7 +30,7 @@ TYP = "passerelle-statement+jwt"
 
 @dataclass(slots=True)
 class Verification:
-    """``faults`` are what does not hold, in English; ``head`` is the statement without its lines."""
+    """``faults`` are what does not hold, in English; ``head`` is all but the lines."""
 
     head: dict[str, Any] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
@@ -84,48 +84,46 @@ def _compare(
     month: str,
     visits: Iterable[dict[str, Any]],
 ) -> None:
-    """Compare the visits that began in this month at our spaces with our own log of them."""
-    told = {v["id"] for v in visits if v["host"] == own and v["started_at"][:7] == month}
+    """Compare the visits that began in this month at our spaces with our own log of them.
+
+    A visit of ours may count nothing of its own, where another of the same person touches the same
+    half-days: it is missed only if the statement has none from that home at that space that day.
+    """
+    told = {v["id"]: v for v in visits if v["host"] == own and v["started_at"][:7] == month}
     found.hosted = len(told)
     apart = set(found.head.get("disputed", ()))
+    covered = {(v["home"], v["space"], v["started_at"][:10]) for v in told.values()}
     ours = log(session, month)
-    for visit_id in sorted(told - ours["all"]):
+    for visit_id in sorted(set(told) - set(ours)):
         found.faults.append(f"visit {visit_id} is in the statement, and not in our log")
-    for visit_id in sorted(ours["counting"] - told - apart):
-        found.faults.append(f"visit {visit_id} is in our log, and not in the statement")
+    for visit_id in sorted(set(ours) - set(told) - apart):
+        if ours[visit_id].counts and ours[visit_id].where not in covered:
+            found.faults.append(f"visit {visit_id} is in our log, and not in the statement")
 
 
-def log(session: Session, month: str) -> dict[str, set[str]]:
-    """Return the ids of the roaming visits that began here in a month: ``all``, and ``counting``.
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A roaming visit here: home, space and day (``2026-11-24``); undone ones do not count."""
 
-    Those count that the hub has, that were not undone, and that are alone in their half-days: a
-    second visit by the same pass on one day may count nothing of its own.
-    """
+    where: tuple[str, str, str]
+    counts: bool
+
+
+def log(session: Session, month: str) -> dict[str, Logged]:
+    """Return by id the roaming visits that began here in a month and that the hub was told of."""
     zones = {row.id: ZoneInfo(row.timezone) for row in session.scalars(select(Space))}
     rows = session.execute(
-        select(
-            Visit.id,
-            Visit.space_id,
-            Visit.home_id,
-            Visit.pass_id,
-            Visit.state,
-            Visit.delivered,
-            Visit.started_at,
+        select(Visit.id, Visit.space_id, Visit.home_id, Visit.state, Visit.started_at).where(
+            Visit.local.is_(False), Visit.state != "held", Visit.delivered
         )
-        .where(Visit.local.is_(False), Visit.state != "held")
-        .order_by(Visit.started_at, Visit.id)
     )
-    every, counting, seen = set[str](), set[str](), set[Any]()
+    found = {}
     for row in rows:
-        local = row.started_at.astimezone(zones[row.space_id])
-        if f"{local:%Y-%m}" != month:
-            continue
-        every.add(row.id)
-        day = (row.home_id, row.pass_id, row.space_id, local.date())
-        if row.state != "void" and row.delivered and day not in seen:
-            counting.add(row.id)
-            seen.add(day)
-    return {"all": every, "counting": counting}
+        day = row.started_at.astimezone(zones[row.space_id]).date().isoformat()
+        if day[:7] == month:
+            where = (row.home_id or "", row.space_id, day)
+            found[row.id] = Logged(where, row.state != "void")
+    return found
 
 
 def log_hash(ids: Iterable[str]) -> str:
@@ -138,7 +136,7 @@ def compare_log(session: Session, node: Node, month: str) -> dict[str, Any]:
 
     Returns ``agrees`` and, where the two differ, which visits only one of us has.
     """
-    ours = log(session, month)["counting"]
+    ours = {visit_id for visit_id, logged in log(session, month).items() if logged.counts}
     body = {"visits": len(ours), "sha256": log_hash(ours)}
     told = _ask(node, "POST", f"/api/v1/statements/{month}/checks", body)
     theirs = set(told["visits"]) if not told["agrees"] else ours

@@ -163,7 +163,7 @@ def _keep(session: Session, now: datetime, name: str, body: str) -> None:
 
 
 def hub_keys(session: Session, node: Node) -> jose.FindKey:
-    """Return a finder of the hub's key by ``kid``; one not known yet is asked for, at the hub's address."""
+    """Return a finder of the hub's key; one not known yet is asked for, at the hub's address."""
 
     def find(header: Mapping[str, Any], _claims: Mapping[str, Any]) -> Any:
         kid = header.get("kid")
