@@ -56,6 +56,11 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Ce pass est suspendu par son espace d’origine.",
         "This pass is suspended by its home space.",
     ),
+    "pass_suspended.paper": (
+        "Cette carte est bloquée après trop de codes faux. La personne en fait une nouvelle sur la "
+        "page de son pass.",
+        "This card is blocked after too many wrong PINs. Its owner makes a new one at home.",
+    ),
     "home_unknown": (
         "L’espace d’origine de ce pass ne fait pas partie du réseau.",
         "The home space of this pass is not part of the network.",

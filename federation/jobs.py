@@ -11,6 +11,7 @@ from federation.context import hub
 from federation.db import db
 from federation.directory import publications
 from federation.directory import service as directory
+from federation.governance import proposals
 from federation.identity import service as identity
 from federation.statements import service as statements
 from shared.jobs import Job, run_jobs
@@ -39,7 +40,12 @@ def finalise_due() -> None:
     statements.finalise_due(db.session(), hub().clock.now())
 
 
+def advance_votes() -> None:
+    proposals.advance(db.session(), hub().clock.now())
+
+
 JOBS = (
+    Job("votes", 20, advance_votes),
     Job("harvest", 60, harvest),
     Job("mark-silent", 30, mark_silent),
     Job("finalise-due", 600, finalise_due),

@@ -16,6 +16,7 @@ from node.db import db
 from node.desk import api as desk_api
 from node.desk import arrivals, poster_pages
 from node.desk import pages as desk_pages
+from node.governance import pages as governance_pages
 from node.identity.service import accounts
 from node.passes import api as passes_api
 from node.passes import pages as passes_pages
@@ -69,6 +70,7 @@ def create_app(settings: NodeSettings) -> Flask:
         desk_pages.pages,
         poster_pages.pages,
         statements_pages.pages,
+        governance_pages.pages,
         _accounts(),
     ):
         app.register_blueprint(pages)

@@ -61,8 +61,15 @@ class WireSchema(Schema):
         return data
 
 
+def _not_blank(value: str) -> None:
+    if not str(value).strip():
+        raise ValidationError("This may not be blank.")
+
+
 def text(longest: int, *, required: bool = True, **kwargs: Any) -> fields.String:
-    return fields.String(required=required, validate=validate.Length(min=1, max=longest), **kwargs)
+    """A string of 1 to ``longest`` characters, not of blanks alone."""
+    checks: list[Any] = [validate.Length(min=1, max=longest), _not_blank]
+    return fields.String(required=required, validate=checks, **kwargs)
 
 
 class ProblemSchema(WireSchema):

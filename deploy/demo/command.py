@@ -96,7 +96,6 @@ def _run(
 ) -> None:
     from deploy.demo import network  # noqa: PLC0415 - slow to import; ports are checked before
     from deploy.demo.join import join  # noqa: PLC0415
-    from deploy.demo.story import StoryError, play  # noqa: PLC0415
 
     taken = ports_in_use(range(port_base, port_base + 1 + len(network.NODES)))
     if taken:
@@ -128,20 +127,27 @@ def _run(
     info: dict[str, Any] = {"hub": hub.info, "nodes": {node.id: node.info for node in nodes}}
     with hub.app.app_context():
         now = hub.app.extensions["hub"].clock.now()
-    told = None
-    if story:
-        try:
-            told = play(info, f"{now:%Y-%m}")
-        except StoryError as error:
-            raise ProcessError(f"the founding visit failed: {error}") from None
+    told = _play(info, f"{now:%Y-%m}") if story else None
     _go_on(stop)
     processes.check()
     if info_file is not None:
         _write_info(info_file, info)
     _tell(info, clock, told)
     while not stop.wait(0.5):
-        processes.check()
+        for line in processes.ended():
+            click.echo(line, err=True)  # the others go on: that is what the network is for
     click.echo("\nPasserelle: stopping…")
+
+
+def _play(info: dict[str, Any], month: str) -> str:
+    from deploy.demo.story import StoryError, StoryRefusedError, play  # noqa: PLC0415
+
+    try:
+        return play(info, month)
+    except StoryRefusedError as refused:
+        return f"La porte du Troquet numérique a répondu non : {refused.words}"
+    except StoryError as error:
+        raise ProcessError(f"the founding visit failed: {error}") from None
 
 
 def _write_info(path: Path, info: dict[str, Any]) -> None:

@@ -76,6 +76,15 @@ class Processes:
                     f"{self._last_line(name)}; see {self.logs / f'{name}.log'}"
                 )
 
+    def ended(self) -> list[str]:
+        """Return a line for each that has died since this was asked last."""
+        dead = [name for name, process in self.running.items() if process.poll() is not None]
+        return [
+            f"{name} stopped by itself (status {self.running.pop(name).returncode}); "
+            "the others go on"
+            for name in dead
+        ]
+
     def _last_line(self, name: str) -> str:
         lines = (self.logs / f"{name}.log").read_text(errors="replace").strip().splitlines()
         return lines[-1][:200] if lines else "it said nothing"

@@ -18,6 +18,14 @@ class StoryError(Exception):
     """The founding visit could not be played; the message says at which step."""
 
 
+class StoryRefusedError(Exception):
+    """The door said no, as it should on a closed day or under other rules."""
+
+    def __init__(self, reasons: list[dict[str, Any]]) -> None:
+        super().__init__()
+        self.words = " ".join(f"{r['message']} (article {r['article']})" for r in reasons)
+
+
 def play(info: Mapping[str, Any], month: str) -> str:
     """Check a La Cordée member in at Troquet numérique; return what happened, in a sentence."""
     home, host = info["nodes"]["la-cordee"], info["nodes"]["troquet-numerique"]
@@ -52,8 +60,13 @@ def play(info: Mapping[str, Any], month: str) -> str:
 
 def _ask(step: str, url: str, token: str, body: Mapping[str, Any]) -> dict[str, Any]:
     answer = requests.post(
-        url, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT
+        url,
+        json=body,
+        headers={"Authorization": f"Bearer {token}", "Accept-Language": "fr"},
+        timeout=TIMEOUT,
     )
+    if answer.status_code == 403 and "decision" in answer.json():
+        raise StoryRefusedError(answer.json()["decision"]["reasons"])
     if answer.status_code != 201:
         raise StoryError(f"{step} was answered {answer.status_code}: {answer.text[:300]}")
     document: dict[str, Any] = answer.json()

@@ -47,10 +47,12 @@ def adopt_first(session: Session, now: datetime, sources: Mapping[str, str]) -> 
     session.add(
         CharterVersion(
             version=charter.version,
+            number=1,
             sources=dict(charter.sources),
             sha256=charter.sha256,
             state="in_force",
             adopted_at=now,
+            effective_at=now,
         )
     )
     session.commit()
@@ -71,7 +73,8 @@ def find(session: Session, version: str) -> CharterVersion:
 
 
 def versions(session: Session) -> list[CharterVersion]:
-    return list(session.scalars(select(CharterVersion).order_by(CharterVersion.adopted_at)))
+    """Return every version and proposal, the first one first."""
+    return list(session.scalars(select(CharterVersion).order_by(CharterVersion.number)))
 
 
 def signatures(session: Session, version: str) -> list[Signature]:

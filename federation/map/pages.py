@@ -11,6 +11,7 @@ from federation.context import hub
 from federation.db import db
 from federation.directory import presenter
 from federation.directory import service as directory
+from federation.governance import comparison, proposals
 from federation.governance import service as governance
 from federation.visits import service as visits
 from shared.web import allow
@@ -77,4 +78,19 @@ def charter_page(version: str = "current") -> str:
         articles=articles,
         names={node.id: node.name for node in directory.nodes(db.session())},
         signatures=governance.signatures(db.session(), row.version),
+        versions=governance.versions(db.session()),
+        ballots=proposals.ballots(db.session(), row) if row.outcome else [],
+        closes_at=proposals.closes_at(db.session(), row) if row.state == "open" else None,
+    )
+
+
+@pages.get("/charter/<before>/diff/<after>")
+@allow("public")
+def charter_difference(before: str, after: str) -> str:
+    one, other = (governance.find(db.session(), version) for version in (before, after))
+    return render_template(
+        "map/difference.html",
+        before=one.version,
+        after=other.version,
+        diff=comparison.compare(governance.as_charter(one), governance.as_charter(other)),
     )

@@ -251,20 +251,23 @@ def open_dispute(data: dict[str, Any], month: str) -> Dispute:
     return service.dispute(db.session(), now, _month(month), node_id, data["visit"], data["reason"])
 
 
-@blp.route("/disputes/<int:dispute_id>/decision", methods=["POST"])
+@blp.route("/disputes/<dispute_id>/decision", methods=["POST"])
 @blp.arguments(DecisionOnDisputeSchema)
 @blp.response(200, DisputeSchema)
 @allow("coordinator", "node")
-def settle(data: dict[str, Any], dispute_id: int) -> Dispute:
+def settle(data: dict[str, Any], dispute_id: str) -> Dispute:
     """Decide a dispute; whoever opened it may withdraw it."""
     session, now = db.session(), hub().clock.now()
+    if not dispute_id.isascii() or not dispute_id.isdigit() or len(dispute_id) > 9:
+        raise Problem("not-found")
+    number = int(dispute_id)
     if current().kind == "node":
         directory.active_node(session, current().id)
-        if service.dispute_by(session, dispute_id).node_id != current().id:
+        if service.dispute_by(session, number).node_id != current().id:
             raise Problem("not-found")
         if data["outcome"] != "withdrawn":
             raise Problem("forbidden")
-    return service.settle(session, now, dispute_id, data["outcome"], data["reason"], _actor())
+    return service.settle(session, now, number, data["outcome"], data["reason"], _actor())
 
 
 @blp.route("/statements/<month>/checks", methods=["POST"])

@@ -23,7 +23,7 @@ _WAIT_SECONDS = 4.0
 # What a home says of a card that it does not show, and what the door makes of it.
 _FAULTS: Mapping[Any, Fault] = {
     "pin": Fault("pass_malformed", "pin"),
-    "pass_suspended": Fault("pass_suspended"),
+    "pass_suspended": Fault("pass_suspended", "paper"),
     "pass_revoked": Fault("pass_revoked"),
     "pass_expired": Fault("pass_expired"),
 }
@@ -52,7 +52,7 @@ def read(session: Session, node: Node, text: str, pin: str | None) -> Shown | No
         return None
     if not pin:
         raise ValidationError({"pin": ["This is a paper card: ask for its PIN."]})
-    return Shown(base, pass_id, pin)
+    return Shown(base, pass_id, "".join(pin.split()))
 
 
 def check_in(session: Session, node: Node, space_id: str, card: Shown) -> service.Outcome:

@@ -56,6 +56,8 @@ def _space_id() -> str:
     ids = [space.id for space in spaces.spaces(db.session())]
     if not ids:
         raise Problem("not-found")
+    if request.method == "POST" and wanted not in ids and (wanted or len(ids) > 1):
+        raise Problem("not-found")
     return wanted if wanted in ids else ids[0]
 
 
@@ -73,9 +75,15 @@ def _page(space_id: str, answer: dict[str, Any] | None = None, **found: Any) -> 
         hub_away=node().hub.away,
         waiting=sync.waiting(session)["pending"],
         zone=spaces.space(session, space_id).timezone,
+        unsigned=sync.unsigned(session, node()),
         corrections=corrections.waiting(session, space_id),
         delay=known.charter.rules.correction.hours if known else 0,
         now=node().clock.now(),
+        undo_reasons=(
+            gettext("scanned by mistake"),
+            gettext("another person"),
+            gettext("did not stay"),
+        ),
         **found,
     )
     return _seeing(page)
@@ -160,7 +168,10 @@ def check_in_member(member_id: int) -> Any:
 @allow("desk")
 def pause() -> Any:
     """Welcome no roaming member for the rest of this day, or again."""
-    space_id, paused = _space_id(), request.form.get("paused") == "yes"
+    space_id, wanted = _space_id(), request.form.get("paused", "")
+    if wanted not in ("yes", "no"):
+        raise Problem("malformed")
+    paused = wanted == "yes"
     spaces.set_paused(db.session(), node(), space_id, paused, today_only=True)
     sync.flush_soon(db.session(), node())
     if paused:
@@ -191,9 +202,12 @@ def answer_correction(visit_id: str) -> Any:
     if not 1 <= len(words) <= 500 or unstorable(words):
         flash(gettext("Say in a few words why the visit stands (500 characters at most)."), "error")
         return redirect(f"/desk?space={space_id}")
-    corrections.answer(db.session(), node(), visit_id, words)
+    given = corrections.answer(db.session(), node(), visit_id, words).answer
     sync.flush_soon(db.session(), node())
-    flash(gettext("The visitor reads your answer."), "success")
+    if given == words:
+        flash(gettext("The visitor reads your answer."), "success")
+    else:
+        flash(gettext("An answer was given already: “%(words)s”", words=given), "error")
     return redirect(f"/desk?space={space_id}")
 
 
@@ -210,7 +224,10 @@ def check_out(visit_id: str) -> Any:
 @pages.post("/desk/visits/<visit_id>/void")
 @allow("desk")
 def void(visit_id: str) -> Any:
-    visit = presence.void(db.session(), node(), visit_id, gettext("undone at the desk"))
+    reason = request.form.get("reason", "").replace("\x00", "").strip()[:300]
+    if not reason:
+        raise Problem("malformed")
+    visit = presence.void(db.session(), node(), visit_id, reason)
     space_id = visit.space_id
     sync.flush_soon(db.session(), node())
     flash(gettext("The check-in is undone; it does not count."), "success")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 from urllib.parse import urlencode
 
@@ -25,14 +26,15 @@ def here(space_id: str) -> str:
     session = db.session()
     space, known = spaces.space(session, space_id), sync.network(session, node())
     code = request.args.get("code", "")[:64]
-    nodes = known.trust.nodes.values() if known else ()
+    current = secrets.compare_digest(code.encode(errors="replace"), space.poster.encode())
+    nodes = known.trust.nodes.values() if known and current else ()
     query = urlencode({"code": code})
     homes = [
         {"name": home["name"], "url": f"{home['url']}/pass/at/{space_id}?{query}"}
         for home in sorted(nodes, key=lambda home: str(home["name"]).casefold())
         if home["state"] not in ("suspended", "left")
     ]
-    return render_template("desk/here.html", space=space, homes=homes)
+    return render_template("desk/here.html", space=space, homes=homes, current=current)
 
 
 @pages.get("/console/spaces/<space_id>/poster.pdf")

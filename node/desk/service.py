@@ -150,6 +150,12 @@ def preview(session: Session, node: Node, space_id: str, shown: str) -> Mapping[
         return _would_say(session, scan)
     except PeerError as error:
         raise Problem("hub-unreachable", error.detail) from None
+    here = hers(session, scan).open_here
+    if here is not None and here.decision and _host_suspended(answer.json()):
+        session.rollback()
+        decision: Mapping[str, Any] = here.decision
+        return decision
+    session.rollback()
     return _told(session, node, scan, answer)
 
 
@@ -172,8 +178,16 @@ def _follow(session: Session, node: Node, scan: Scan, answer: Answer) -> Outcome
         visit = _note(session, scan, document["visit"], document["decision"])
         kind = "admitted" if answer.status == 201 else "already"
         return Outcome(kind, visit.decision, visit)
+    here = hers(session, scan).open_here  # a host that is suspended meanwhile sends nobody away
+    if here is not None and _host_suspended(document):
+        release(session, scan)
+        return Outcome("already", here.decision, here)
     release(session, scan)
     return _note_refusal(session, node, scan, _told(session, node, scan, answer))
+
+
+def _host_suspended(document: Mapping[str, Any]) -> bool:
+    return str(document.get("type", "")).endswith("/node-suspended")
 
 
 def _told(session: Session, node: Node, scan: Scan, answer: Answer) -> Mapping[str, Any]:
@@ -182,7 +196,7 @@ def _told(session: Session, node: Node, scan: Scan, answer: Answer) -> Mapping[s
     if "decision" in document:
         found: Mapping[str, Any] = document["decision"]
         return found
-    if document.get("type", "").endswith("/node-suspended"):
+    if _host_suspended(document):
         facts = replace(with_home(scan, scan.facts), host_state="suspended")
         return decide(scan.charter, facts, scan.now).to_json("fr")
     raise Problem("hub-unreachable", document.get("detail") or document.get("title"))

@@ -129,6 +129,8 @@ def show_card(data: dict[str, Any], pass_id: str) -> dict[str, Any]:
 @allow("member")
 def my_rights(query: dict[str, Any]) -> dict[str, Any] | Response:
     """What each partner space's door would tell me, and why."""
-    found = rights.rights(node(), me(), str(get_locale()), query["space"], query["at"])
+    found = rights.rights(
+        db.session(), node(), me(), str(get_locale()), query["space"], query["at"]
+    )
     one = {"decision": found[0]["decision"]} if query["space"] and found else {}
     return {"items": found, "next_cursor": None, **one}

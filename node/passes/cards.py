@@ -7,11 +7,12 @@ passes on to the home, and the home answers with a pass that is good for one sho
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from joserfc.jwk import OKPKey
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from node.context import Node
@@ -61,40 +62,27 @@ def address(node: Node, pass_id: str) -> str:
     return f"{node.url}{PATH}{pass_id}"
 
 
-_TRY = (
-    update(Card)
-    .where(Card.pass_id == bindparam("card"), Card.tries < TRIES)
-    .values(tries=Card.tries + 1)
-    .returning(Card.pin_hash.label("password_hash"), Card.tries)
-)
-
-
 def show(session: Session, node: Node, pass_id: str, pin: str) -> str:
     """Return a fresh pass for whoever knows the PIN. Raises Problem("card-refused").
 
-    A try is counted before it is looked at, so that many at once are no more than one by one.
+    The card is locked while its PIN is looked at, so that many tries at once are told apart as
+    if they came one by one.
     """
-    home = sync.node_id(session)
-    row = session.get(Pass, pass_id)
-    charter = service.charter_of(session, node)
-    state = row.status if row else "revoked"
-    if row is None or state != "valid" or row.expires_at <= node.clock.real():
-        session.rollback()
-        raise Problem(
-            "card-refused", reason="pass_expired" if state == "valid" else f"pass_{state}"
-        )
-    connection = begin_write(session)
-    tried = connection.execute(_TRY, {"card": pass_id}).first()
-    session.commit()
-    if tried is None:
-        raise Problem("card-refused", reason="pass_suspended")
-    if not check_password(tried, pin):
-        if tried.tries == TRIES:
-            _suspend(session, node, pass_id)
-        raise Problem("card-refused", reason="pin")
+    home, charter = sync.node_id(session), service.charter_of(session, node)
+    session.rollback()
     begin_write(session)
-    session.execute(update(Card).where(Card.pass_id == pass_id).values(tries=0))
+    card = session.get(Card, pass_id, with_for_update={"of": Card})
+    reason = _reason_against(node, card)
+    if card is None or reason is not None:
+        session.rollback()
+        raise Problem("card-refused", reason=reason)
+    known = check_password(_Secret(card.pin_hash), pin)
+    card.tries = 0 if known else card.tries + 1
+    if card.tries >= TRIES:
+        service.end(session, node, card.of, "suspended")
     session.commit()
+    if not known:
+        raise Problem("card-refused", reason="pin")
     row, now = session.get_one(Pass, pass_id), node.clock.real()
     key = OKPKey.generate_key("Ed25519")
     public = key.as_dict(private=False)
@@ -103,10 +91,19 @@ def show(session: Session, node: Node, pass_id: str, pin: str) -> str:
     return passes.bind(credential, key, now.timestamp())
 
 
-def _suspend(session: Session, node: Node, pass_id: str) -> None:
-    begin_write(session)
-    service.end(session, node, session.get_one(Pass, pass_id), "suspended")
-    session.commit()
+@dataclass(frozen=True, slots=True)
+class _Secret:
+    password_hash: str
+
+
+def _reason_against(node: Node, card: Card | None) -> str | None:
+    if card is None:
+        return "pass_revoked"
+    if card.tries >= TRIES:
+        return "pass_suspended"
+    if card.of.status != "valid":
+        return f"pass_{card.of.status}"
+    return "pass_expired" if card.of.expires_at <= node.clock.real() else None
 
 
 def ask_to_show(node: Node, host: str, home_url: str, pass_id: str, pin: str) -> str:

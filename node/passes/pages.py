@@ -55,7 +55,7 @@ def my_pass() -> str:
     member = me()
     try:
         found: list[dict[str, Any]] | None = rights.rights(
-            node(), member, str(get_locale()), None, None
+            session, node(), member, str(get_locale()), None, None
         )
     except Problem:
         found = None
@@ -115,7 +115,7 @@ def there(space_id: str) -> Response:
         raise Problem("not-found")
     decision = None
     try:
-        found = rights.rights(node(), member, str(get_locale()), space_id, None)
+        found = rights.rights(db.session(), node(), member, str(get_locale()), space_id, None)
         decision = found[0]["decision"] if found else None
     except Problem as problem:
         if problem.slug != "hub-unreachable":

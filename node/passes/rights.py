@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from charter import localise
+from sqlalchemy.orm import Session
+
+from charter import Decision, Facts, decide, localise
 from node.context import Node
 from node.members.models import Member
+from node.sync import service as sync
 from shared.http import PeerError
 from shared.problems import Problem
 
 
 def rights(
-    node: Node, member: Member, language: str, space_id: str | None, at: datetime | None
+    session: Session,
+    node: Node,
+    member: Member,
+    language: str,
+    space_id: str | None,
+    at: datetime | None,
 ) -> list[dict[str, Any]]:
-    """Return ``{"space", "decision"}`` for each partner space. Raises Problem."""
+    """Return ``{"space", "decision"}`` for each partner space. Raises Problem.
+
+    A home that is suspended cannot ask the hub: what the doors say is then known without it.
+    """
     asked = {
         "member": member.reference,
         "plan": member.plan.plan_class,
@@ -23,6 +35,17 @@ def rights(
         "space": space_id,
         "at": at.isoformat() if at else None,
     }
+    alone = _out_of_the_network(session, node, member)
+    session.rollback()
+    if alone is not None:
+        found = [
+            {"space": space, "decision": decision.to_json(language)}
+            for space, decision in alone.items()
+            if space_id in (None, space)
+        ]
+        if not found:
+            raise Problem("not-found")
+        return found
     try:
         answer = node.hub.call("POST", "/api/v1/rights", json=asked)
     except PeerError:
@@ -35,3 +58,31 @@ def rights(
         {**item, "decision": localise(item["decision"], language)}
         for item in answer.json()["items"]
     ]
+
+
+def _out_of_the_network(session: Session, node: Node, member: Member) -> dict[str, Decision] | None:
+    """Return what each partner's door says while this home is suspended; None while it is not."""
+    known = sync.network(session, node)
+    own = sync.node_id(session)
+    entry = known.trust.nodes.get(own) if known else None
+    if known is None or entry is None or entry["state"] not in ("suspended", "left"):
+        return None
+    person = Facts(
+        plan=member.plan.plan_class,
+        member_since=member.joined_on,
+        home=own,
+        home_state=entry["state"],
+        home_signed=entry.get("charter"),
+        hours_known=False,
+        guest_cap=1,
+    )
+    return {
+        space["id"]: decide(
+            known.charter,
+            replace(person, host=host, space=space["id"], host_signed=about.get("charter")),
+            node.clock.now(),
+        )
+        for host, about in known.trust.nodes.items()
+        if host != own
+        for space in about["spaces"]
+    }

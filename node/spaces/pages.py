@@ -64,6 +64,7 @@ def console() -> Any:
     return render_template(
         "spaces/console.html",
         spaces=found,
+        unsigned=sync.unsigned(session, node()),
         incidents=incidents.latest(session),
         present={space.id: len(presence.presence(session, space.id)) for space in found},
         **_sync_state(),

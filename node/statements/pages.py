@@ -23,8 +23,8 @@ _VISIT = re.compile("[0-9a-f]{26}")
 
 @pages.get("/console/statements")
 @allow("admin")
-def latest() -> Any:
-    return redirect(f"/console/statements/{service.months(node().clock.now())[0]}")
+def latest() -> str:
+    return month_page(service.months(node().clock.now())[0])
 
 
 @pages.get("/console/statements/<month>")

@@ -13,10 +13,8 @@ import orjson
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from charter import RulesError, TextError, read_charter
+from charter import RulesError, TextError
 from charter import statement as document
-from charter.model import fingerprint
-from charter.rules import Balance
 from node.context import Node
 from node.desk.models import Visit
 from node.spaces.models import Space
@@ -57,7 +55,7 @@ def verify(session: Session, node: Node, month: str, token: bytes | None = None)
         found.head, text, lists = document.read(payload)
         if found.head.get("month") != month:
             found.faults.append("this is another month's statement")
-        rule = _rule(node, str(found.head["charter"]))
+        rule = sync.read_version(node, str(found.head["charter"])).rules.balance
         if document.recompute(payload, rule) != payload:
             found.faults.append("the figures do not follow from the lines")
         visits = list(document.lines_of(text, lists[document.VISITS]))
@@ -67,14 +65,6 @@ def verify(session: Session, node: Node, month: str, token: bytes | None = None)
     except (document.StatementError, RulesError, TextError, KeyError, TypeError) as error:
         found.faults.append(f"this cannot be read: {error}")
     return found
-
-
-def _rule(node: Node, version: str) -> Balance:
-    """Return the rule on balances of a version of the charter, its hash checked."""
-    told = node.hub.get(f"/api/v1/charters/{version}").json()
-    if fingerprint(version, told["sources"]) != told["sha256"]:
-        raise document.StatementError("the charter's text is not what its hash says")
-    return read_charter(version, told["sources"]).rules.balance
 
 
 def _compare(

@@ -128,9 +128,14 @@ def answer_challenge(session: Session, node: Node, challenge: str) -> str:
     return node.ring.sign({"iss": node.url, "aud": node.hub.url, "nonce": nonce}, ANSWER_TYP)
 
 
-def sign_charter(session: Session, node: Node) -> str:
-    """Sign the charter in force with this node's key. Returns the version. Raises Problem."""
-    charter = refresh_charter(session, node)
+def sign_charter(session: Session, node: Node, version: str = "current") -> str:
+    """Sign a version with this node's key, the one in force unless another is named.
+
+    Returns the version. Raises Problem or PeerError.
+    """
+    charter = (
+        refresh_charter(session, node) if version == "current" else read_version(node, version)
+    )
     claims = {
         "iss": node_id(session),
         "version": charter.version,
@@ -146,6 +151,22 @@ def sign_charter(session: Session, node: Node) -> str:
     if answer.status != 201:
         raise Problem("conflict", answer.json().get("detail"))
     return charter.version
+
+
+def unsigned(session: Session, node: Node) -> bool:
+    """Tell whether this operator is out of the reciprocity for want of its signature."""
+    known, row = network(session, node), enrolment(session)
+    if known is None or row is None or row.node_id not in known.trust.nodes:
+        return False
+    return known.trust.nodes[row.node_id].get("charter") != known.trust.charter_version
+
+
+def read_version(node: Node, version: str) -> Charter:
+    """Return a version from the hub, its hash checked against its text. Raises PeerError."""
+    told = node.hub.get(f"/api/v1/charters/{version}").json()
+    if fingerprint(told["version"], told["sources"]) != told["sha256"]:
+        raise PeerError("charter-hash", "the text is not what the hash says")
+    return read_charter(told["version"], told["sources"])
 
 
 # What the network says

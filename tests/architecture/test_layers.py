@@ -15,6 +15,7 @@ OTHER_COMMITTERS = {
     "shared/accounts.py": "the verbs of accounts, over either service's tables",
     "shared/jobs.py": "ends the transaction that holds the leader's lock",
     "federation/directory/enrolment.py": "the verbs by which a node comes in",
+    "federation/governance/proposals.py": "the verbs of a proposal's life",
     "federation/directory/publications.py": "the verbs by which spaces are published",
     "federation/visits/passes.py": "a home's word on its passes",
     "federation/visits/corrections.py": "what visitors ask, and hosts answer",

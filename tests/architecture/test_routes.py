@@ -29,8 +29,16 @@ POST   /account                                       admin coordinator desk mem
 POST   /account/tokens/<int:token_id>/revoke          admin coordinator desk member
 GET    /api/docs                                      public
 GET    /api/v1/charters                               public
-GET    /api/v1/charters/<version>                     public
+POST   /api/v1/charters                               node
+GET    /api/v1/charters/<before>/diff/<after>         public
+GET    /api/v1/charters/<version>                     node public
+PUT    /api/v1/charters/<version>                     node
+DELETE /api/v1/charters/<version>                     node
 POST   /api/v1/charters/<version>/signatures          node
+GET    /api/v1/charters/<version>/simulation          coordinator node
+POST   /api/v1/charters/<version>/simulation          coordinator node
+POST   /api/v1/charters/<version>/votes               node
+POST   /api/v1/disputes/<dispute_id>/decision         coordinator node
 GET    /api/v1/docs                                   public
 POST   /api/v1/enrolments                             public
 POST   /api/v1/invitations                            coordinator
@@ -45,8 +53,14 @@ GET    /api/v1/spaces                                 public
 GET    /api/v1/spaces.csv                             public
 GET    /api/v1/spaces.geojson                         public
 GET    /api/v1/spaces/<space_id>                      public
+GET    /api/v1/statements                             coordinator node
 GET    /api/v1/statements/<month>                     coordinator node
 GET    /api/v1/statements/<month>/<node_id>           coordinator node
+POST   /api/v1/statements/<month>/checks              node
+GET    /api/v1/statements/<month>/disputes            coordinator node
+POST   /api/v1/statements/<month>/disputes            node
+POST   /api/v1/statements/<month>/final               coordinator
+POST   /api/v1/statements/<month>/issue               coordinator
 GET    /api/v1/trust-list                             public
 POST   /api/v1/visits                                 node
 GET    /api/v1/visits                                 coordinator node
@@ -56,11 +70,14 @@ POST   /api/v1/visits/<visit_id>/correction/answer    node
 POST   /api/v1/visits/<visit_id>/void                 node
 POST   /api/v1/visits/preview                         node
 GET    /charter                                       public
+GET    /charter/<before>/diff/<after>                 public
 GET    /charter/<version>                             public
 GET    /coordination                                  coordinator
 POST   /coordination                                  coordinator
+POST   /coordination/disputes/<int:dispute_id>        coordinator
 POST   /coordination/nodes/<node_id>/state            coordinator
 GET    /coordination/statements/<month>               coordinator
+POST   /coordination/statements/<month>/issue         coordinator
 GET    /healthz                                       public
 GET    /login                                         public
 POST   /login                                         public
@@ -100,10 +117,20 @@ GET    /api/v1/openapi.json                           public
 GET    /api/v1/presence                               desk
 GET    /card/<pass_id>                                public
 GET    /console                                       admin
+GET    /console/charter                               admin
+POST   /console/charter/<version>/sign                admin
+POST   /console/charter/<version>/vote                admin
+POST   /console/charter/<version>/withdraw            admin
+GET    /console/charter/propose                       admin
+POST   /console/charter/propose                       admin
 GET    /console/spaces/<space_id>                     admin
 POST   /console/spaces/<space_id>                     admin
 POST   /console/spaces/<space_id>/poster              admin
 GET    /console/spaces/<space_id>/poster.pdf          admin desk
+GET    /console/statements                            admin
+GET    /console/statements/<month>                    admin
+POST   /console/statements/<month>/check              admin
+POST   /console/statements/<month>/disputes           admin
 GET    /desk                                          desk
 POST   /desk                                          desk
 POST   /desk/corrections/<visit_id>/answer            desk

@@ -306,7 +306,7 @@ def test_the_charter_in_force_replayed_changes_nothing_where_earlier_days_are_le
     assert all(each.before == each.after for each in replay(charter, visits, {"1": charter}))
 
 
-@often(300)
+@often(200)
 @given(charters("1"), charters("2"), arrivals(told_late=False))
 def test_a_simulation_says_what_the_hub_would_have_said_under_the_other_charter(
     charter: Charter, other: Charter, coming: list[Arrival]

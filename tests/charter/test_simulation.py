@@ -250,6 +250,14 @@ def test_flags_that_are_as_they_were_are_no_change() -> None:
     assert not replayed.changed
 
 
+def test_a_flag_more_on_a_visit_that_was_flagged_is_a_change() -> None:
+    late = visit(1, NINE, online=False, facts={"home_state": "suspended"})
+    replayed = only(simulate(proposed(half_days=at_most(0)), [late], MODEL))
+    assert replayed.before.codes == ("home_suspended",)
+    assert replayed.after.codes == ("home_suspended", "quota_host")
+    assert replayed.changed
+
+
 def test_another_split_makes_other_half_days() -> None:
     """From 11:30 to 12:30 is a morning when the split is at 13:00, and both at noon."""
     replayed = only(simulate(proposed(**split_at(12)), [visit(1, NINE + 2.5 * HOUR, 1)], MODEL))

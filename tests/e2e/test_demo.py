@@ -91,39 +91,40 @@ def test_other_rules_are_what_the_doors_execute(tmp_path: Path) -> None:
         assert [reason["code"] for reason in reasons] == ["plan_not_eligible"]
 
 
-def test_a_dead_child_ends_the_demonstration_with_its_name(tmp_path: Path) -> None:
-    base = free_port_base(8)
-    data = tmp_path / "data"
+def test_a_dead_child_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+    base, data = free_port_base(8), tmp_path / "data"
+    arguments = ["--no-story", "--port-base", str(base), "--data-dir", str(data)]
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "deploy.cli",
-            "demo",
-            "--no-story",
-            "--port-base",
-            str(base),
-            "--data-dir",
-            str(data),
-            "--info",
-            str(tmp_path / "info.json"),
-        ],
+        [sys.executable, "-m", "deploy.cli", "demo", *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     assert process.stdout is not None
+    assert process.stderr is not None
     for line in process.stdout:
         if "Ctrl-C" in line:
             break
-    victim = next(pid for pid, command in _children(process.pid) if "node serve" in command)
+    victim = next(pid for pid, command in _children(process.pid) if "hub serve" in command)
     os.kill(victim, signal.SIGKILL)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert len(said.strip().splitlines()) == 1
-    assert "stopped by itself" in said
+    assert "hub stopped by itself" in process.stderr.readline()
+    assert requests.get(f"http://127.0.0.1:{base + 1}/readyz", timeout=10).status_code == 200
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
     assert processes_of(tmp_path) == []
+
+
+def test_on_a_holiday_the_demonstration_starts_and_the_door_says_no(tmp_path: Path) -> None:
+    with running_demo(tmp_path, "--day", "2026-12-25") as info:
+        hub = info["hub"]
+        statement = requests.get(
+            f"{hub['url']}/api/v1/statements/2026-12",
+            headers={"Authorization": f"Bearer {hub['coordinator']['token']}"},
+            timeout=10,
+        )
+        assert statement.json()["visits"] == []
 
 
 def _children(parent: int) -> list[tuple[int, str]]:

@@ -157,6 +157,8 @@ async function show({ away, login }) {
     const list = odd.map(({ name, at, why }) => `${name} ${clock(at)}: ${why}`).join("; ");
     lines.push(say(state.dataset.labelRefused, { list }));
   }
+  const connected = document.getElementById("desk-state");
+  if (connected) connected.hidden = Boolean(away);
   state.hidden = !lines.length;
   state.textContent = lines.join(" ");
 }

@@ -28,6 +28,20 @@ line.querySelector(".badge").className = `badge is-${state}`;
 line.querySelector(".badge").textContent = state === "yes" ? labels.labelYes : labels.labelNo;
 line.querySelector(".check-words").textContent = words;
 
+/* From here, the space itself is asked: an answer that cannot be read is an answer all the same. */
+async function lookAtHost() {
+  const host = document.querySelector('[data-part="host"]');
+  if (!host?.querySelector(".badge.is-yes")) return;
+  try {
+    await fetch(`${labels.host}/healthz`, { mode: "no-cors", signal: AbortSignal.timeout(PATIENCE_MS) });
+  } catch {
+    host.querySelector(".badge").className = "badge is-warn";
+    host.querySelector(".badge").textContent = labels.labelCareful;
+    host.lastElementChild.textContent = labels.labelSilent;
+  }
+}
+lookAtHost();
+
 function tell(yes, lines) {
   answer.className = `answer ${yes ? "is-yes" : "is-no"}`;
   const word = document.createElement("p");

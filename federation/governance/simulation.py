@@ -1,0 +1,169 @@
+"""Recorded visits decided again under another charter, or under other rules."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from charter import RulesError, facts_from_json
+from charter.model import with_rules
+from charter.simulation import Recorded, Replayed, Simulation, simulate
+from federation.governance import service
+from federation.visits.models import Visit
+from shared.problems import Problem
+
+_ZONE = ZoneInfo("Europe/Paris")
+_AT_ONCE = 5_000
+_COLUMNS = (
+    Visit.id,
+    Visit.home_id,
+    Visit.host_id,
+    Visit.space_id,
+    Visit.member_id,
+    Visit.plan,
+    Visit.facts,
+    Visit.started_at,
+    Visit.ended_at,
+    Visit.online,
+    Visit.charter,
+)
+
+
+def run(
+    session: Session, version: str, first: date, last: date, rules: str | None = None
+) -> Simulation:
+    """Decide every visit that began from ``first`` to ``last`` (inclusive) again. Raises Problem.
+
+    ``rules`` (TOML) are tried in place of the version's own. Undone visits are left out.
+    """
+    if last < first:
+        raise Problem("validation", errors={"to": ["The end is before the beginning."]})
+    charter = service.as_charter(service.find(session, version))
+    if rules is not None:
+        try:
+            charter = with_rules(charter, rules)
+        except RulesError as error:
+            raise Problem("validation", errors={"rules": error.faults}) from None
+    in_force = service.in_force(session)
+    past = [service.as_charter(row) for row in service.versions(session)]
+    return simulate(charter, _recorded(session, first, last), in_force, past)
+
+
+def _recorded(session: Session, first: date, last: date) -> Iterator[Recorded]:
+    start = datetime.combine(first, time(), _ZONE)
+    end = datetime.combine(last + timedelta(days=1), time(), _ZONE)
+    query = (
+        select(*_COLUMNS)
+        .where(Visit.state != "void", Visit.started_at >= start, Visit.started_at < end)
+        .order_by(Visit.started_at, Visit.id)
+        .execution_options(yield_per=_AT_ONCE)
+    )
+    for row in session.connection().execute(query):
+        yield Recorded(
+            id=row.id,
+            home=row.home_id,
+            host=row.host_id,
+            space=row.space_id,
+            member=str(row.member_id),
+            plan=row.plan,
+            facts=facts_from_json(row.facts),
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            online=row.online,
+            charter=row.charter,
+        )
+
+
+def as_json(found: Simulation, limit: int) -> dict[str, Any]:
+    """Return the result: what changes first, visit by visit, then by space, home and plan."""
+    totals = found.totals
+    return {
+        "total": totals.network.visits_before,
+        "changed": totals.network.changed,
+        "half_days": [totals.network.half_days_before, totals.network.half_days_after],
+        "visits": [visit_json(each) for each in found.visits[:limit]],
+        "spaces": _figures(totals.spaces),
+        "homes": _figures(totals.homes),
+        "plans": _figures(totals.plans),
+        "balances": _pair(found.before.balances, found.after.balances),
+        "compensation": _pair(found.before.compensation, found.after.compensation),
+        "currency": found.after.currency,
+    }
+
+
+def _pair(before: Any, after: Any) -> dict[str, list[int]]:
+    nodes = sorted({*before, *after})
+    return {node: [before.get(node, 0), after.get(node, 0)] for node in nodes}
+
+
+def _figures(groups: Any) -> dict[str, dict[str, Any]]:
+    return {
+        name: {
+            "visits": [each.visits_before, each.visits_after],
+            "half_days": [each.half_days_before, each.half_days_after],
+            "changed": each.changed,
+        }
+        for name, each in sorted(groups.items())
+    }
+
+
+def visit_json(each: Replayed) -> dict[str, Any]:
+    """Return one visit, as it was and as it would have been, with the articles that cause it."""
+    visit = each.visit
+    return {
+        "id": visit.id,
+        "home": visit.home,
+        "host": visit.host,
+        "space": visit.space,
+        "plan": visit.plan,
+        "started_at": visit.started_at.isoformat(),
+        "changed": each.changed,
+        "before": {"outcome": each.before.outcome, "half_days": len(each.before.half_days)},
+        "after": {"outcome": each.after.outcome, "half_days": len(each.after.half_days)},
+        "reasons": [{"code": r.code, "article": r.article} for r in each.after.reasons],
+    }
+
+
+CSV_COLUMNS = (
+    "id",
+    "home",
+    "host",
+    "space",
+    "plan",
+    "started_at",
+    "changed",
+    "before",
+    "after",
+    "half_days_before",
+    "half_days_after",
+    "reasons",
+)
+
+
+def as_csv(found: Simulation) -> str:
+    """Return every visit, those that change first. Ids and codes alone: no cell is free text."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, CSV_COLUMNS, extrasaction="ignore", lineterminator="\r\n")
+    writer.writeheader()
+    for each in found.visits:
+        line = visit_json(each)
+        before, after = line["before"], line["after"]
+        writer.writerow(
+            {
+                **line,
+                "changed": int(line["changed"]),
+                "before": before["outcome"],
+                "after": after["outcome"],
+                "half_days_before": before["half_days"],
+                "half_days_after": after["half_days"],
+                "reasons": " ".join(f"{r['code']}:{r['article']}" for r in line["reasons"]),
+            }
+        )
+    return out.getvalue()

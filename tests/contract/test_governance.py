@@ -1,0 +1,261 @@
+"""The charter lives: proposals, votes, effect, signatures, comparison and simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+
+from charter import model_sources
+from federation import jobs as hub_jobs
+from node.sync import service as sync
+from tests.contract.speaking import access_token
+from tests.network import LocalNode, Network, at_once, codes, rules
+
+MakeNetwork = Callable[..., Network]
+
+
+@pytest.fixture
+def three(make_network: MakeNetwork) -> Network:
+    network = make_network()
+    for name in ("cordee", "troquet", "filature"):
+        network.add_node(name)
+    return network
+
+
+def _sources(**changes: object) -> dict[str, str]:
+    return {**model_sources(), "rules.toml": rules(**changes)}
+
+
+def _ask(
+    network: Network, node: str, method: str, path: str, body: Any = None
+) -> requests.Response:
+    headers = {"Authorization": f"Bearer {access_token(network.nodes[node])}"}
+    url = network.hub.url + path
+    return requests.request(method, url, json=body, headers=headers, timeout=20)
+
+
+def _propose(network: Network, node: str = "cordee", **changes: object) -> requests.Response:
+    body = {"sources": _sources(**(changes or {"per_host": 8})), "argument": "Six are too few"}
+    return _ask(network, node, "POST", "/api/v1/charters", body)
+
+
+def _vote(
+    network: Network, node: str, choice: str, version: str = "2", reason: str = ""
+) -> requests.Response:
+    body = {"choice": choice, "reason": reason}
+    return _ask(network, node, "POST", f"/api/v1/charters/{version}/votes", body)
+
+
+def _later(network: Network, **delta: float) -> None:
+    network.pass_time(**delta)
+    with network.hub.app.app_context():
+        hub_jobs.advance_votes()
+
+
+def _read(network: Network, version: str = "2") -> dict[str, Any]:
+    found: dict[str, Any] = network.hub.get(f"/api/v1/charters/{version}").json()
+    return found
+
+
+def _sign(node: LocalNode, version: str) -> None:
+    with node.context() as (session, context):
+        assert sync.sign_charter(session, context, version) == version
+
+
+def test_what_was_voted_is_what_the_door_executes(three: Network) -> None:
+    """From a proposal to the seventh half-day at one host, admitted under the new figure."""
+    proposed = _propose(three)
+    assert proposed.status_code == 201, proposed.text
+    assert (proposed.json()["version"], proposed.json()["state"]) == ("2", "open")
+    for node in ("cordee", "troquet"):
+        assert _vote(three, node, "yes").status_code == 201
+    _later(three, days=9, hours=23)
+    assert _read(three)["state"] == "open"
+    _later(three, hours=2)
+    adopted = _read(three)
+    assert adopted["state"] == "adopted"
+    assert adopted["outcome"] == {"yes": 2, "no": 0, "abstain": 0, "entitled": 3, "reason": None}
+    three.refresh()
+    for node in ("cordee", "troquet"):
+        _sign(three.nodes[node], "2")
+    _later(three, days=14)
+    assert _read(three, "current")["version"] == "2"
+    assert _read(three, "1")["state"] == "past"
+    three.move_to("2026-12-22T10:00:00+01:00")
+    three.refresh()
+    cordee, troquet, filature = (three.nodes[n] for n in ("cordee", "troquet", "filature"))
+    person = cordee.add_person().get_pass()
+    answer = troquet.scan(person.show())
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["decision"]["charter"] == "2"
+    assert answer.json()["decision"]["terms"]["half_days_left"]["host"] == 7
+    # who has not signed is out of reciprocity, on the map all the same, and back by signing
+    assert codes(filature.scan(person.show())) == ["charter_unsigned"]
+    assert codes(troquet.scan(filature.add_person().show())) == ["charter_unsigned"]
+    assert "filature" in three.hub.get("/api/v1/spaces").text
+    _sign(filature, "2")
+    three.refresh()
+    assert filature.scan(person.show()).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("votes", "outcome"),
+    [
+        ({"cordee": "yes"}, "no_quorum"),
+        ({"cordee": "yes", "troquet": "no"}, "no_majority"),
+        ({"cordee": "abstain", "troquet": "abstain"}, "no_majority"),
+        ({"cordee": "yes", "troquet": "yes", "filature": "no"}, None),
+    ],
+)
+def test_quorum_and_majority_are_those_of_the_charter_in_force(
+    three: Network, votes: dict[str, str], outcome: str | None
+) -> None:
+    assert _propose(three).status_code == 201
+    for node, choice in votes.items():
+        assert _vote(three, node, choice, reason="because").status_code == 201
+    _later(three, days=10)
+    found = _read(three)
+    assert found["state"] == ("adopted" if outcome is None else "rejected")
+    assert found["outcome"]["reason"] == outcome
+
+
+def test_a_no_gives_its_reason_and_the_last_vote_counts(three: Network) -> None:
+    _propose(three)
+    answer = _vote(three, "troquet", "no")
+    assert (answer.status_code, list(answer.json()["errors"])) == (422, ["reason"])
+    assert _vote(three, "troquet", "no", reason="too much for us").status_code == 201
+    assert _vote(three, "troquet", "yes").status_code == 201
+    assert _vote(three, "cordee", "yes").status_code == 201
+    during = _read(three)["votes"]
+    assert all("choice" not in vote for vote in during)  # the count is public once closed
+    own = _ask(three, "troquet", "GET", "/api/v1/charters/2").json()["votes"]
+    assert [v.get("choice") for v in own if v["node"] == "troquet"] == ["yes"]
+    _later(three, days=10)
+    assert {(v["node"], v["choice"]) for v in _read(three)["votes"]} == {
+        ("cordee", "yes"),
+        ("troquet", "yes"),
+    }
+    assert _vote(three, "filature", "no", reason="late").status_code == 409
+
+
+def test_an_edit_restarts_the_vote(three: Network) -> None:
+    _propose(three)
+    for node in ("cordee", "troquet", "filature"):
+        _vote(three, node, "yes")
+    _later(three, days=9)
+    path, body = "/api/v1/charters/2", {"sources": _sources(per_host=9), "argument": "Nine"}
+    assert _ask(three, "troquet", "PUT", path, body).status_code == 403
+    edited = _ask(three, "cordee", "PUT", path, body)
+    assert (edited.status_code, edited.json()["votes"]) == (200, [])
+    _later(three, days=2)
+    assert _read(three)["state"] == "open"
+    _later(three, days=9)
+    assert _read(three)["outcome"]["reason"] == "no_quorum"
+
+
+def test_one_proposal_is_under_way_at_a_time(three: Network) -> None:
+    answers = at_once([lambda n=n: _propose(three, n) for n in three.nodes])  # type: ignore[misc]
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409]
+    proposer = _read(three)["proposed_by"]
+    others = [node for node in three.nodes if node != proposer]
+    assert _ask(three, others[0], "DELETE", "/api/v1/charters/2").status_code == 403
+    assert _ask(three, proposer, "DELETE", "/api/v1/charters/2").status_code == 204
+    assert _read(three)["state"] == "withdrawn"
+    again = _propose(three)
+    assert (again.status_code, again.json()["version"]) == (201, "3")
+
+
+def test_a_proposal_that_cannot_be_used_names_every_fault(three: Network) -> None:
+    sources = _sources()
+    broken = sources["rules.toml"].replace("per_host = 6", "per_host = -1\nper_week = 2")
+    body = {"sources": {**sources, "rules.toml": broken}, "argument": "x"}
+    answer = _ask(three, "cordee", "POST", "/api/v1/charters", body)
+    assert answer.status_code == 422
+    assert len(answer.json()["errors"]["sources"]["rules.toml"]) == 2
+    for name, text in (("fr.md", "no title"), ("en.md", "# T\n\n## 1. One\n\nx")):
+        body = {"sources": {**sources, name: text}, "argument": "x"}
+        assert _ask(three, "cordee", "POST", "/api/v1/charters", body).status_code == 422
+    same = {"sources": model_sources(), "argument": "x"}
+    assert _ask(three, "cordee", "POST", "/api/v1/charters", same).status_code == 409
+    assert [item["version"] for item in three.hub.get("/api/v1/charters").json()["items"]] == ["1"]
+
+
+def test_only_operators_of_the_network_propose_and_vote(three: Network) -> None:
+    three.add_node("newcomer", signs=False)
+    assert _propose(three, "newcomer").status_code == 403
+    _propose(three)
+    assert _vote(three, "newcomer", "yes").status_code == 403
+    three.set_state("filature", "suspended")
+    assert _vote(three, "filature", "yes").status_code == 403
+
+
+def test_the_difference_between_two_versions_names_figure_article_and_words(
+    three: Network,
+) -> None:
+    sources = _sources(per_host=8)
+    sources["fr.md"] = sources["fr.md"].replace("**6", "**8", 1)
+    body = {"sources": sources, "argument": "x"}
+    assert _ask(three, "cordee", "POST", "/api/v1/charters", body).status_code == 201
+    found = three.hub.get("/api/v1/charters/1/diff/2").json()
+    assert found["rules"] == [
+        {"kind": "half_days", "key": "per_host", "before": 6, "after": 8, "article": 5}
+    ]
+    (article,) = found["texts"]["fr"]
+    assert (article["before"], article["state"]) == (5, "changed")
+    runs = [tuple(run) for run in article["body"] if run[0] != "same"]
+    assert [(state, text.strip()) for state, text in runs] == [("removed", "6"), ("added", "8")]
+    assert three.hub.get("/api/v1/charters/1/diff/9").status_code == 404
+
+
+def _simulate(network: Network, version: str = "1", **query: str) -> requests.Response:
+    text = "&".join(f"{name}={value}" for name, value in query.items())
+    return network.hub.get(f"/api/v1/charters/{version}/simulation?{text}", network.hub.token)
+
+
+def test_simulating_the_version_in_force_over_its_own_visits_changes_nothing(
+    three: Network,
+) -> None:
+    cordee, troquet = three.nodes["cordee"], three.nodes["troquet"]
+    for _ in range(2):
+        troquet.scan(cordee.add_person().show())
+    with troquet.cut_off():
+        troquet.scan(cordee.add_person("ticket").get_pass().show())
+        late = cordee.add_person().get_pass()
+        troquet.scan(late.show())
+    troquet.deliver()
+    found = _simulate(three).json()
+    assert (found["total"], found["changed"]) == (3, 0)
+    account = three.hub.statement()
+    assert found["balances"] == {n: [b, b] for n, b in account["balances"].items() if b}
+
+
+def test_a_simulation_says_visit_by_visit_what_would_change_and_why(three: Network) -> None:
+    cordee, troquet = three.nodes["cordee"], three.nodes["troquet"]
+    resident, nomad = cordee.add_person(), cordee.add_person("nomad")
+    kept = troquet.scan(resident.show()).json()["visit"]["id"]
+    lost = troquet.scan(nomad.show()).json()["visit"]["id"]
+    answer = three.hub.post(
+        "/api/v1/charters/1/simulation", {"rules": _only_residents()}, three.hub.token
+    )
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert [(v["id"], v["changed"]) for v in found["visits"]] == [(lost, True), (kept, False)]
+    assert found["visits"][0]["reasons"] == [{"code": "plan_not_eligible", "article": 4}]
+    assert found["spaces"]["troquet"]["visits"] == [2, 1]
+    assert found["plans"]["nomad"]["half_days"] == [1, 0]
+    assert found["balances"] == {"cordee": [-2, -1], "troquet": [2, 1]}
+    csv = _simulate(three, format="csv")
+    assert csv.text.splitlines()[0].startswith("id,home,host")
+    assert len(csv.text.splitlines()) == 3
+    assert _simulate(three, **{"from": "2026-11-25", "to": "2026-11-26"}).json()["total"] == 0
+    assert _simulate(three, "9").status_code == 404
+    assert _simulate(three, **{"from": "2026-12-02", "to": "2026-12-01"}).status_code == 422
+    bad = three.hub.post("/api/v1/charters/1/simulation", {"rules": "x = 1"}, three.hub.token)
+    assert bad.status_code == 422
+
+
+def _only_residents() -> str:
+    return model_sources()["rules.toml"].replace('["resident", "nomad"]', '["resident"]')
