@@ -16,6 +16,7 @@ from federation.context import Hub, hub
 from federation.db import db
 from federation.directory import api as directory_api
 from federation.governance import api as governance_api
+from federation.governance import pages as governance_pages
 from federation.identity import oauth
 from federation.identity.service import accounts, node_principal
 from federation.map import pages as network_map
@@ -56,7 +57,13 @@ def create_app(settings: HubSettings) -> Flask:
     oauth.install(app)
     for blueprint in (directory_api.blp, governance_api.blp, visits_api.blp, statements_api.blp):
         api.register_blueprint(blueprint)
-    for blueprint in (network_map.pages, console.pages, well_known, _accounts()):
+    for blueprint in (
+        network_map.pages,
+        console.pages,
+        governance_pages.pages,
+        well_known,
+        _accounts(),
+    ):
         app.register_blueprint(blueprint)
     return app
 

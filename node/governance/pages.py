@@ -21,6 +21,7 @@ from wtforms.validators import DataRequired, InputRequired, Length, NumberRange,
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from charter import PLAN_CLASSES
+from charter.writing import with_figures
 from node.context import node
 from node.db import db
 from node.governance import service
@@ -191,7 +192,7 @@ def propose() -> Any:
     form = ProposalForm() if request.method == "POST" else _form(base)
     if form.validate_on_submit():
         sources = {
-            "rules.toml": service.with_figures(base["sources"]["rules.toml"], form.as_toml()),
+            "rules.toml": with_figures(base["sources"]["rules.toml"], form.as_toml()),
             "fr.md": (form.text_fr.data or "").replace("\r\n", "\n"),
             "en.md": (form.text_en.data or "").replace("\r\n", "\n"),
         }

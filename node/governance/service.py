@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from typing import Any
 
 from node.context import Node
 from shared.http import PeerError
 from shared.problems import Problem
-
-# One figure of the rules, wherever it stands: its table, its key, and its value up to a comment.
-_LINE = re.compile(r"(?m)^(?P<key>\w+)(?P<eq>\s*=\s*)(?P<value>\"[^\"]*\"|\[[^\]]*\]|\d+)")
 
 
 def overview(node: Node) -> dict[str, Any]:
@@ -42,19 +37,3 @@ def ask(node: Node, method: str, path: str, body: Any = None) -> Any:
     if slug in ("not-found", "conflict", "validation", "forbidden"):
         raise Problem(slug, told.get("detail"), errors=told.get("errors"))
     raise Problem("hub-unreachable", told.get("title"))
-
-
-def with_figures(toml: str, figures: Mapping[str, str]) -> str:
-    """Return the rules with other figures; ``figures`` maps ``table.key`` to what TOML writes."""
-    parts = re.split(r"(?m)^(?=\[)", toml)
-    made = []
-    for part in parts:
-        table = re.match(r"\[(\w+)\]", part)
-        name = table[1] if table else ""
-
-        def put(found: re.Match[str], name: str = name) -> str:
-            value = figures.get(f"{name}.{found['key']}", found["value"])
-            return f"{found['key']}{found['eq']}{value}"
-
-        made.append(_LINE.sub(put, part))
-    return "".join(made)

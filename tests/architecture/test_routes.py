@@ -76,6 +76,7 @@ GET    /coordination                                  coordinator
 POST   /coordination                                  coordinator
 POST   /coordination/disputes/<int:dispute_id>        coordinator
 POST   /coordination/nodes/<node_id>/state            coordinator
+GET    /coordination/simulation                       coordinator
 GET    /coordination/statements/<month>               coordinator
 POST   /coordination/statements/<month>/issue         coordinator
 GET    /healthz                                       public

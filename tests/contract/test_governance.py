@@ -13,6 +13,7 @@ from federation import jobs as hub_jobs
 from node.sync import service as sync
 from tests.contract.speaking import access_token
 from tests.network import LocalNode, Network, at_once, codes, rules
+from tests.shared.browser import Browser, Page
 
 MakeNetwork = Callable[..., Network]
 
@@ -259,3 +260,63 @@ def test_a_simulation_says_visit_by_visit_what_would_change_and_why(three: Netwo
 
 def _only_residents() -> str:
     return model_sources()["rules.toml"].replace('["resident", "nomad"]', '["resident"]')
+
+
+def test_an_admin_proposes_votes_and_signs_on_pages(three: Network) -> None:
+    cordee, troquet = three.nodes["cordee"], three.nodes["troquet"]
+    admin, other = Browser(cordee), Browser(troquet)
+    admin.log_in("admin@cordee.example")
+    other.log_in("admin@troquet.example")
+    form = Page(admin.get("/console/charter/propose").text).values
+    assert form["half_days__per_host"] == "6"
+    wrong = admin.post("/console/charter/propose", {**form, "half_days__per_host": "-1"})
+    assert wrong.status_code == 422
+    broken = {**form, "argument": "x", "text_fr": "no title"}
+    assert admin.post("/console/charter/propose", broken).status_code == 422
+    good = {**form, "argument": "Eight <b>suit</b> us", "half_days__per_host": "8"}
+    assert admin.post("/console/charter/propose", good).status_code == 302
+    assert _read(three)["rules"]["half_days"]["per_host"] == 8
+    assert _read(three)["sources"]["fr.md"] == model_sources()["fr.md"]
+    page = other.get("/console/charter").text
+    assert "Eight &lt;b&gt;suit" in page
+    assert "At one space" in page
+    assert other.post("/console/charter/2/vote", {"choice": "no"}).status_code == 302
+    assert _read(three)["votes"] == []  # a no gives its reason
+    other.get("/console/charter")
+    assert other.post("/console/charter/2/vote", {"choice": "yes"}).status_code == 302
+    admin.get("/console/charter")
+    admin.post("/console/charter/2/vote", {"choice": "yes"})
+    _later(three, days=10, hours=1)
+    assert _read(three)["state"] == "adopted"
+    admin.log_in("admin@cordee.example")  # days later
+    admin.get("/console/charter")
+    assert admin.post("/console/charter/2/sign").status_code == 302
+    assert [s["node"] for s in _read(three)["signatures"]] == ["cordee"]
+    assert admin.post("/console/charter/99/sign").status_code == 404
+    difference = requests.get(f"{three.hub.url}/charter/1/diff/2?lang=en", timeout=20)
+    assert "At one space" in difference.text
+    _later(three, days=14)
+    three.refresh()
+    other.log_in("admin@troquet.example")
+    assert "has not signed" in other.get("/console").text
+    assert "is not signed" in _desk(troquet).get("/desk").text
+
+
+def _desk(node: LocalNode) -> Browser:
+    browser = Browser(node)
+    browser.log_in(f"desk@{node.id}.example")
+    return browser
+
+
+def test_the_sandbox_shows_what_a_figure_would_have_changed(three: Network) -> None:
+    cordee, troquet = three.nodes["cordee"], three.nodes["troquet"]
+    person = cordee.add_person()
+    troquet.scan(person.show())
+    browser = Browser(three.hub)
+    browser.log_in("coord@hub.example")
+    same = Page(browser.get("/coordination/simulation").text)
+    assert "None: the month would have been the same." in same.text
+    other = Page(browser.get("/coordination/simulation?half_days__per_host=0").text)
+    assert "1 visits change" in other.text
+    assert "article 5" in other.text
+    assert browser.get("/coordination/simulation?month=2026-13").status_code == 422
