@@ -80,7 +80,10 @@ def read(document: bytes) -> tuple[dict[str, Any], str, dict[str, int]]:
 
     Raises StatementError unless it is an object whose lists of lines are lists.
     """
-    text = document.decode()
+    try:
+        text = document.decode()
+    except UnicodeDecodeError as error:
+        raise StatementError("not UTF-8") from error
     decoder, head, lists = json.JSONDecoder(), dict[str, Any](), dict[str, int]()
     place = 1
     try:

@@ -61,7 +61,7 @@ def as_pdf(
     statement: Mapping[str, Any], names: Mapping[str, str], language: str, made_at: datetime
 ) -> bytes:
     """Return the statement to print, with the names of the nodes."""
-    title = gettext("The account of %(month)s", month=month(statement["month"]))
+    title = gettext("Statement of %(month)s", month=month(statement["month"]))
     paper = Paper(title, language, made_at)
     paper.write_line("Passerelle", 13, bold=True, colour=TEAL, after=3)
     paper.write_line(title, 20, bold=True, after=1)
@@ -129,4 +129,4 @@ def _write_lines(paper: Paper, statement: Mapping[str, Any], names: Mapping[str,
         gettext("Arrived"),
         gettext("Half-days"),
     )
-    paper.write_table(heads, rows, (1.6, 2, 2, 2, 1), numbers=(4,), size=8)
+    paper.write_table(heads, rows, (1.5, 2, 2, 1.9, 1.4), numbers=(4,), size=8)
