@@ -277,6 +277,8 @@ class SimulationSchema(WireSchema):
 
 
 def _simulated(version: str, query: Mapping[str, Any], rules: str | None) -> Any:
+    if current().kind == "node":
+        _node()
     today = hub().clock.now().date()
     first, last = query["first"] or today.replace(day=1), query["last"] or today
     for day in (first, last):

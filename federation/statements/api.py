@@ -94,7 +94,16 @@ class MonthsSchema(WireSchema):
     next_cursor = fields.String(required=True, allow_none=True)
 
 
+class MonthStateSchema(WireSchema):
+    state = fields.String(required=True, validate=validate.OneOf(["issued", "final"]))
+
+
+class DisputesQuerySchema(WireSchema):
+    month = text(7)
+
+
 class NewDisputeSchema(WireSchema):
+    month = text(7)
     visit = text(32)
     reason = text(500)
 
@@ -124,6 +133,7 @@ class DecisionOnDisputeSchema(WireSchema):
 
 
 class LogSchema(WireSchema):
+    month = text(7)
     visits = fields.Integer(required=True, validate=validate.Range(0, 10**9))
     sha256 = fields.String(required=True, validate=validate.Regexp(r"^[0-9a-f]{64}\Z"))
 
@@ -188,6 +198,8 @@ def _answer(month: str, node_id: str | None, wanted: str | None) -> Response:
 @allow("coordinator", "node")
 def list_statements() -> dict[str, Any]:
     """The months that were issued, the latest first."""
+    if current().kind == "node":
+        directory.active_node(db.session(), current().id)
     return {"items": service.issued(db.session()), "next_cursor": None}
 
 
@@ -213,42 +225,37 @@ def node_statement(query: dict[str, Any], month: str, node_id: str) -> Response:
     return _answer(_month(month), node_id, suffix or query["format"])
 
 
-@blp.route("/statements/<month>/issue", methods=["POST"])
+@blp.route("/statements/<month>", methods=["PUT"])
+@blp.arguments(MonthStateSchema)
 @blp.response(200, MonthSchema)
 @allow("coordinator")
-def issue(month: str) -> Statement:
-    """Close a month that is over; from then on its lines can be contested."""
-    return service.issue(db.session(), hub().clock.now(), _month(month), _actor())
+def set_state(data: dict[str, Any], month: str) -> Statement:
+    """Issue a month that is over; make it final once its lines can no longer be contested."""
+    session, now = db.session(), hub().clock.now()
+    if data["state"] == "final":
+        return service.finalise(session, now, _month(month))
+    return service.issue(session, now, _month(month), _actor())
 
 
-@blp.route("/statements/<month>/final", methods=["POST"])
-@blp.response(200, MonthSchema)
-@allow("coordinator")
-def finalise(month: str) -> Statement:
-    """Make a month final, once its lines can no longer be contested."""
-    return service.finalise(db.session(), hub().clock.now(), _month(month))
-
-
-@blp.route("/statements/<month>/disputes")
+@blp.route("/disputes")
+@blp.arguments(DisputesQuerySchema, location="query")
 @blp.response(200, DisputesSchema)
 @allow("coordinator", "node")
-def list_disputes(month: str) -> dict[str, Any]:
+def list_disputes(query: dict[str, Any]) -> dict[str, Any]:
     """What was said against a month's lines: a node's own, or all for a coordinator."""
     node_id = current().id if current().kind == "node" else None
-    return {
-        "items": service.disputes(db.session(), _month(month), node_id),
-        "next_cursor": None,
-    }
+    month = _month(query["month"])
+    return {"items": service.disputes(db.session(), month, node_id), "next_cursor": None}
 
 
-@blp.route("/statements/<month>/disputes", methods=["POST"])
+@blp.route("/disputes", methods=["POST"])
 @blp.arguments(NewDisputeSchema)
 @blp.response(201, DisputeSchema)
 @allow("node")
-def open_dispute(data: dict[str, Any], month: str) -> Dispute:
+def open_dispute(data: dict[str, Any]) -> Dispute:
     """Contest a visit's lines, as its home or its host, while the charter allows it."""
-    now, node_id = hub().clock.now(), current().id
-    return service.dispute(db.session(), now, _month(month), node_id, data["visit"], data["reason"])
+    now, node_id, month = hub().clock.now(), current().id, _month(data["month"])
+    return service.dispute(db.session(), now, month, node_id, data["visit"], data["reason"])
 
 
 @blp.route("/disputes/<dispute_id>/decision", methods=["POST"])
@@ -270,15 +277,16 @@ def settle(data: dict[str, Any], dispute_id: str) -> Dispute:
     return service.settle(session, now, number, data["outcome"], data["reason"], _actor())
 
 
-@blp.route("/statements/<month>/checks", methods=["POST"])
+@blp.route("/log-checks", methods=["POST"])
 @blp.arguments(LogSchema)
 @blp.response(200, LogAnswerSchema)
 @allow("node")
-def check_log(data: dict[str, Any], month: str) -> dict[str, Any]:
+def check_log(data: dict[str, Any]) -> dict[str, Any]:
     """Compare the host's own log with the hub's: how many visits, and the hash of their ids."""
     session, now = db.session(), hub().clock.now()
+    month = _month(data["month"])
     agrees, ids = service.check_log(
-        session, now, _month(month), current().id, data["visits"], data["sha256"]
+        session, now, month, current().id, data["visits"], data["sha256"]
     )
     return {"agrees": agrees, "visits": ids}
 

@@ -127,8 +127,8 @@ def compare_log(session: Session, node: Node, month: str) -> dict[str, Any]:
     Returns ``agrees`` and, where the two differ, which visits only one of us has.
     """
     ours = {visit_id for visit_id, logged in log(session, month).items() if logged.counts}
-    body = {"visits": len(ours), "sha256": log_hash(ours)}
-    told = _ask(node, "POST", f"/api/v1/statements/{month}/checks", body)
+    body = {"month": month, "visits": len(ours), "sha256": log_hash(ours)}
+    told = _ask(node, "POST", "/api/v1/log-checks", body)
     theirs = set(told["visits"]) if not told["agrees"] else ours
     return {
         "agrees": told["agrees"],
@@ -147,18 +147,14 @@ def month_of(session: Session, node: Node, month: str) -> dict[str, Any]:
 
 def disputes(node: Node, month: str) -> list[dict[str, Any]]:
     """Return what was said against this node's visits of a month. Raises Problem."""
-    found: list[dict[str, Any]] = _ask(node, "GET", f"/api/v1/statements/{month}/disputes")["items"]
+    found: list[dict[str, Any]] = _ask(node, "GET", f"/api/v1/disputes?month={month}")["items"]
     return found
 
 
 def dispute(node: Node, month: str, visit_id: str, reason: str) -> None:
     """Contest a visit of an issued month. Raises Problem."""
-    _ask(
-        node,
-        "POST",
-        f"/api/v1/statements/{month}/disputes",
-        {"visit": visit_id, "reason": reason},
-    )
+    body = {"month": month, "visit": visit_id, "reason": reason}
+    _ask(node, "POST", "/api/v1/disputes", body)
 
 
 def _ask(node: Node, method: str, path: str, body: Any = None) -> Any:

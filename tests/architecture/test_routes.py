@@ -38,10 +38,13 @@ POST   /api/v1/charters/<version>/signatures          node
 GET    /api/v1/charters/<version>/simulation          coordinator node
 POST   /api/v1/charters/<version>/simulation          coordinator node
 POST   /api/v1/charters/<version>/votes               node
+GET    /api/v1/disputes                               coordinator node
+POST   /api/v1/disputes                               node
 POST   /api/v1/disputes/<dispute_id>/decision         coordinator node
 GET    /api/v1/docs                                   public
 POST   /api/v1/enrolments                             public
 POST   /api/v1/invitations                            coordinator
+POST   /api/v1/log-checks                             node
 GET    /api/v1/me/rights                              public
 GET    /api/v1/nodes                                  coordinator node
 PUT    /api/v1/nodes/<node_id>/state                  coordinator
@@ -55,12 +58,8 @@ GET    /api/v1/spaces.geojson                         public
 GET    /api/v1/spaces/<space_id>                      public
 GET    /api/v1/statements                             coordinator node
 GET    /api/v1/statements/<month>                     coordinator node
+PUT    /api/v1/statements/<month>                     coordinator
 GET    /api/v1/statements/<month>/<node_id>           coordinator node
-POST   /api/v1/statements/<month>/checks              node
-GET    /api/v1/statements/<month>/disputes            coordinator node
-POST   /api/v1/statements/<month>/disputes            node
-POST   /api/v1/statements/<month>/final               coordinator
-POST   /api/v1/statements/<month>/issue               coordinator
 GET    /api/v1/trust-list                             public
 POST   /api/v1/visits                                 node
 GET    /api/v1/visits                                 coordinator node

@@ -11,6 +11,7 @@ import pytest
 import requests
 from sqlalchemy import select
 
+from charter import model_sources
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
 from federation.directory.models import AuditEntry
@@ -235,8 +236,14 @@ def _node_routes(network: Network) -> list[tuple[str, str]]:
     """Return every method and address of the hub that a node may use and the public may not."""
     found = []
     for rule in network.hub.app.url_map.iter_rules():
-        if "node" in (guard_of(network.hub.app, rule.endpoint) or ()):
-            values = {"month": "2026-11", "node_id": "troquet", "version": "1"}
+        roles = guard_of(network.hub.app, rule.endpoint) or frozenset()
+        if "node" in roles and "public" not in roles:
+            values = {
+                "month": "2026-11",
+                "node_id": "troquet",
+                "version": "1",
+                "dispute_id": "1",
+            }
             path = rule.rule
             for name in rule.arguments:
                 path = path.replace(f"<{name}>", values.get(name, "a" * 20))
@@ -261,8 +268,18 @@ def test_a_suspended_node_is_refused_everywhere_at_once(network: Network) -> Non
         "member_since": "2026-01-01",
         "status": "valid",
         "plan": "resident",
+        "sources": model_sources(),
+        "argument": "none",
+        "choice": "yes",
+        "visit": "0" * 26,
+        "visits": 0,
+        "sha256": "0" * 64,
+        "month": "2026-11",
+        "outcome": "withdrawn",
+        "answer": "none",
     }
-    for method, path in routes:
+    for method, rule in routes:
+        path = f"{rule}?month=2026-11" if rule.endswith("/disputes") else rule
         got = requests.request(
             method,
             network.hub.url + path,

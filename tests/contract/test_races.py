@@ -41,7 +41,8 @@ def test_fifty_check_ins_at_once_use_the_last_half_day_once(make_network: MakeNe
     for answer in answers:
         assert answer.status_code in (200, 201, 403), answer.text
         if answer.status_code == 403:
-            assert codes(answer) == ["quota_network"]
+            # A place that another scan holds for too long is told as well.
+            assert set(codes(answer)) - {"guest_cap"} == {"quota_network"}
         else:
             assert answer.json()["visit"]["id"] == admitted[0]
     statement = network.hub.statement()

@@ -63,7 +63,17 @@ def _post(network: Network, path: str, body: Any = None, token: str = "") -> req
 
 
 def _issue(network: Network, month: str = "2026-11") -> requests.Response:
-    return _post(network, f"/api/v1/statements/{month}/issue")
+    return _set_state(network, month, "issued")
+
+
+def _final(network: Network, month: str = "2026-11") -> requests.Response:
+    return _set_state(network, month, "final")
+
+
+def _set_state(network: Network, month: str, state: str, token: str = "") -> requests.Response:
+    url = f"{network.hub.url}/api/v1/statements/{month}"
+    headers = {"Authorization": f"Bearer {token or network.hub.token}"}
+    return requests.put(url, json={"state": state}, headers=headers, timeout=20)
 
 
 def _as_node(node: LocalNode) -> str:
@@ -71,8 +81,8 @@ def _as_node(node: LocalNode) -> str:
 
 
 def _dispute(node: LocalNode, network: Network, visit: str, month: str = "2026-11") -> Any:
-    body = {"visit": visit, "reason": "She was not here"}
-    return _post(network, f"/api/v1/statements/{month}/disputes", body, _as_node(node))
+    body = {"month": month, "visit": visit, "reason": "She was not here"}
+    return _post(network, "/api/v1/disputes", body, _as_node(node))
 
 
 def _settle(network: Network, dispute: int, outcome: str, token: str = "") -> requests.Response:
@@ -95,9 +105,9 @@ def test_a_month_is_issued_once_it_is_over_and_in_order(small: Network, troquet:
     assert (first.json()["state"], first.json()["revision"]) == ("issued", 1)
     assert small.hub.lines(visit) == [1]
     assert _issue(small, "2026-12").status_code == 409  # November is not final
-    assert _post(small, "/api/v1/statements/2026-11/final").status_code == 409
+    assert _final(small).status_code == 409
     small.pass_time(days=15)
-    assert _post(small, "/api/v1/statements/2026-11/final").json()["state"] == "final"
+    assert _final(small).json()["state"] == "final"
     assert _issue(small, "2026-12").status_code == 200
     listed = small.hub.get("/api/v1/statements", small.hub.token).json()["items"]
     assert [(item["month"], item["state"]) for item in listed] == [
@@ -118,7 +128,7 @@ def test_nodes_do_not_issue_nor_decide(small: Network, troquet: LocalNode) -> No
     visit = _visit(troquet, small.nodes["cordee"].add_person())
     _move(small, DECEMBER)
     token = _as_node(troquet)
-    assert _post(small, "/api/v1/statements/2026-11/issue", token=token).status_code == 403
+    assert _set_state(small, "2026-11", "issued", token).status_code == 403
     _issue(small)
     dispute = _dispute(small.nodes["cordee"], small, visit).json()["id"]
     assert _settle(small, dispute, "rejected", token).status_code == 404
@@ -213,7 +223,7 @@ def test_a_dispute_that_outlasts_its_month_is_settled_in_a_later_one(
     _issue(small)
     dispute = _dispute(cordee, small, visit).json()["id"]
     _move(small, "2027-01-05T10:00:00+01:00")
-    assert _post(small, "/api/v1/statements/2026-11/final").status_code == 200
+    assert _final(small).status_code == 200
     assert small.hub.statement("2026-12")["disputed"] == [visit]
     assert _issue(small, "2026-12").status_code == 200
     assert small.hub.statement("2026-12")["visits"] == []
@@ -337,10 +347,10 @@ def test_logs_are_compared_by_count_and_hash_and_only_differences_are_told(
     visit = _visit(troquet, cordee.add_person())
     with troquet.context() as (session, context):
         assert node_statements.compare_log(session, context, "2026-11")["agrees"]
-    path, token = "/api/v1/statements/2026-11/checks", _as_node(troquet)
-    empty = {"visits": 0, "sha256": node_statements.log_hash([])}
+    path, token = "/api/v1/log-checks", _as_node(troquet)
+    empty = {"month": "2026-11", "visits": 0, "sha256": node_statements.log_hash([])}
     assert _post(small, path, empty, token).json() == {"agrees": False, "visits": [visit]}
-    right = {"visits": 1, "sha256": node_statements.log_hash([visit])}
+    right = {"month": "2026-11", "visits": 1, "sha256": node_statements.log_hash([visit])}
     assert _post(small, path, right, token).json() == {"agrees": True, "visits": []}
 
 
@@ -402,7 +412,7 @@ def test_barter_carries_half_days_from_month_to_month(make_network: MakeNetwork)
         _move(network, f"{day}T10:00:00+01:00")
         assert _issue(network, month).status_code == 200
         network.pass_time(days=15)
-        assert _post(network, f"/api/v1/statements/{month}/final").status_code == 200
+        assert _final(network, month).status_code == 200
         document = network.hub.statement(month)
         assert document["carried"] == {"cordee": -1, "troquet": 1}
         assert set(document["compensation"].values()) == {0}
