@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -53,7 +55,24 @@ def run(
             raise Problem("validation", errors={"rules": error.faults}) from None
     in_force = service.in_force(session)
     past = [service.as_charter(row) for row in service.versions(session)]
-    return simulate(charter, _recorded(session, first, last), in_force, past)
+    with _uncollected():
+        return simulate(charter, _recorded(session, first, last), in_force, past)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Leave the garbage collector out.
+
+    Looking through all that is kept, again and again, for cycles that are not there, would take
+    longer than deciding.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _recorded(session: Session, first: date, last: date) -> Iterator[Recorded]:
