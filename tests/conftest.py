@@ -55,6 +55,13 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a module's tests in one process, and all that use the demonstration in one, too."""
+    for item in items:
+        demo = "demo" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("demo" if demo else item.nodeid.partition("::")[0]))
+
+
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Name a case alike in every process: sets have no order, long texts are often signed."""
     if isinstance(val, set | frozenset):

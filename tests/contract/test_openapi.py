@@ -303,6 +303,14 @@ def test_no_value_in_any_field_breaks_a_route(lasting_network: Network, service:
     lasting_network.set_state("filature", "connected")
 
 
+PAGES_THAT_ARE_ASKED = {
+    "/",
+    "/login",
+    "/desk",
+    "/spaces/{space_id}/here",
+    "/pass/at/{space_id}",
+    "/coordination/simulation",
+}
 QUERY_VALUES = [
     "",
     "0",
@@ -337,11 +345,13 @@ def test_no_query_breaks_a_route(service: Service) -> None:
                 continue
             path = rule.rule.replace("<", "{").replace(">", "}")
             parameters = named.get(path, PAGE_PARAMETERS)
+            # Most pages take a language alone: a few values do for these.
+            few = path not in named and path not in PAGES_THAT_ARE_ASKED
             for name in rule.arguments:
                 path = path.replace(f"{{{name}}}", service.ids.get(name, "1"))
             headers = service.headers("GET", path)
             for parameter in sorted(parameters):
-                for value in QUERY_VALUES:
+                for value in QUERY_VALUES[:: 5 if few else 1]:
                     query = f"{parameter}={value.replace('@', parameter)}"
                     answer = session.get(
                         f"{service.local.url}{path}?{query}",

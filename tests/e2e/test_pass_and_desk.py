@@ -96,6 +96,7 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 def test_two_decoders_read_the_code_of_a_narrow_screen(phone: Page, change: str) -> None:
     from pyzbar.pyzbar import decode
 
+    expect(phone.locator("#pass-text")).not_to_have_value("")  # the code is drawn
     picture = Image.open(io.BytesIO(phone.screenshot())).convert("L")
     shown = CHANGES[change](picture)
     text = phone.input_value("#pass-text")
