@@ -140,6 +140,8 @@ def _host_reasons(charter: Charter, facts: Facts) -> Iterator[Reason]:
         yield Reason("paused", rules.articles.membership, {"by": "network"})
     elif facts.paused:
         yield Reason("paused", rules.articles.host, {"by": "host"})
+    elif facts.closed_date is not None:
+        yield from _closed_date(rules, facts.closed_date)
     if facts.host_signed != charter.version:
         yield Reason("charter_unsigned", rules.articles.membership, {"node": facts.host})
     if rules.guest_cap:
@@ -147,6 +149,14 @@ def _host_reasons(charter: Charter, facts: Facts) -> Iterator[Reason]:
         if facts.guests_present >= cap:
             params = {"present": facts.guests_present, "limit": cap}
             yield Reason("guest_cap", rules.guest_cap.article, params)
+
+
+def _closed_date(rules: Rules, which: int) -> Iterator[Reason]:
+    """A house closes to visitors on as many dates a month as the charter lets it, and no more."""
+    rule = rules.house_conditions
+    if rule is None or which <= rule.closed_dates:
+        article = rule.article if rule else rules.articles.host
+        yield Reason("paused", article, {"by": "host", "detail": "date"})
 
 
 def _offline_reasons(rules: Rules, facts: Facts) -> Iterator[Reason]:

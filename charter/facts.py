@@ -29,7 +29,8 @@ class Facts:
     Counts of half-days are of the calendar month of the visit, in the space's zone, without
     the visit being decided; ``counted_already`` says that this very half-day at this host
     is among them. Ages are in seconds. A space whose hours are not known is not called closed:
-    whoever is at the desk knows. ``faults`` may be in any order.
+    whoever is at the desk knows. ``closed_date`` is given on a date that the host closes to
+    visitors: which one of its month it is, from 1. ``faults`` may be in any order.
     """
 
     # the pass, and the person's standing at home
@@ -49,6 +50,7 @@ class Facts:
     host_signed: str | None = None
     space: str = ""
     paused: bool = False
+    closed_date: int | None = None
     hours_known: bool = True
     opening: tuple[datetime, datetime] | None = None
     next_opening: datetime | None = None

@@ -105,6 +105,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Cet espace n’accueille pas de membres du réseau aujourd’hui.",
         "This space does not welcome network members today.",
     ),
+    "paused.date": (
+        "Cet espace est ouvert, mais ne reçoit pas de visite à cette date : il l’a annoncé.",
+        "This space is open, but takes no visitors on this date, as it had announced.",
+    ),
     "paused.network": (
         "Cet espace ne participe pas au réseau en ce moment.",
         "This space does not take part in the network at the moment.",

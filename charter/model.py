@@ -10,6 +10,7 @@ from pathlib import Path
 
 from charter.rules import Rules, RulesError, parse_rules
 from charter.text import Text, parse_text
+from charter.values import shared_values
 
 LANGUAGES = ("fr", "en")
 HERE = Path(__file__).parent
@@ -42,7 +43,7 @@ def fingerprint(version: str, sources: Mapping[str, str]) -> str:
 def read_charter(version: str, sources: Mapping[str, str]) -> Charter:
     """Build a charter from its sources. Raises RulesError or TextError.
 
-    Every article that a rule names must exist in every language.
+    Every article that a rule names must exist in every language, and list the same values.
     """
     rules = parse_rules(sources["rules.toml"])
     texts = {language: parse_text(sources[f"{language}.md"]) for language in LANGUAGES}
@@ -54,7 +55,9 @@ def read_charter(version: str, sources: Mapping[str, str]) -> Charter:
     ]
     if faults:
         raise RulesError(faults)
-    return Charter(version, dict(sources), rules, texts)
+    charter = Charter(version, dict(sources), rules, texts)
+    shared_values(charter)
+    return charter
 
 
 def cited_articles(rules: Rules) -> set[int]:

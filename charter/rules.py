@@ -73,6 +73,22 @@ class GuestCap:
 
 
 @dataclass(frozen=True, slots=True)
+class HouseConditions:
+    """How far a house may close to visitors: dates a month, and the notice it may ask for."""
+
+    article: int
+    closed_dates: int
+    notice_hours: int
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """The shared values are the items in bold of the article itself."""
+
+    article: int
+
+
+@dataclass(frozen=True, slots=True)
 class OpeningHours:
     """Visits happen within the space's hours; ``split`` ends the morning, local time."""
 
@@ -143,6 +159,8 @@ class Rules:
     half_days: HalfDays | None = None
     paper_card: PaperCard | None = None
     guest_cap: GuestCap | None = None
+    house_conditions: HouseConditions | None = None
+    values: Values | None = None
     reciprocity_floor: ReciprocityFloor | None = None
 
 
@@ -153,6 +171,7 @@ KINDS: dict[str, Any] = {
     "half_days": HalfDays,
     "paper_card": PaperCard,
     "guest_cap": GuestCap,
+    "house_conditions": HouseConditions,
     "opening_hours": OpeningHours,
     "offline": Offline,
     "reciprocity_floor": ReciprocityFloor,
@@ -160,6 +179,7 @@ KINDS: dict[str, Any] = {
     "correction": Correction,
     "dispute": Dispute,
     "vote": Vote,
+    "values": Values,
 }
 OPTIONAL = {
     "eligible_plans",
@@ -167,7 +187,9 @@ OPTIONAL = {
     "half_days",
     "paper_card",
     "guest_cap",
+    "house_conditions",
     "reciprocity_floor",
+    "values",
 }
 
 

@@ -21,6 +21,7 @@ from node.identity.service import accounts
 from node.passes import api as passes_api
 from node.passes import pages as passes_pages
 from node.settings import NodeSettings
+from node.spaces import conditions_pages, values_pages
 from node.spaces import pages as spaces_pages
 from node.statements import pages as statements_pages
 from node.sync import api as sync_api
@@ -66,6 +67,8 @@ def create_app(settings: NodeSettings) -> Flask:
     for pages in (
         sync_api.well_known,
         spaces_pages.pages,
+        conditions_pages.pages,
+        values_pages.pages,
         passes_pages.pages,
         desk_pages.pages,
         poster_pages.pages,

@@ -39,6 +39,7 @@ class HostFactsSchema(WireSchema):
     """What a host says of itself at the moment of a check-in."""
 
     paused = fields.Boolean(required=True)
+    closed_date = fields.Integer(load_default=None, allow_none=True, validate=validate.Range(1, 31))
     hours_known = fields.Boolean(load_default=True)
     opening = fields.List(
         moment(), required=True, allow_none=True, validate=validate.Length(equal=2)
@@ -119,6 +120,7 @@ def sign_report(
         "online": facts.online,
         "host": {
             "paused": facts.paused,
+            "closed_date": facts.closed_date,
             "hours_known": facts.hours_known,
             "opening": opening,
             "next_opening": next_opening,

@@ -8,7 +8,9 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from charter.conditions import ConditionsError, read_conditions
 from charter.hours import HoursError, Schedule, read_schedule
+from charter.values import LEVELS
 from shared.schemas import SPACE_ID, WireSchema, text
 
 PRICE_UNITS = ("hour", "half_day", "day", "month", "quarter", "year", "pack")
@@ -41,6 +43,45 @@ def _strings(longest: int) -> fields.List[Any]:
     return fields.List(text(longest), load_default=list, validate=validate.Length(max=60))
 
 
+class ConditionsSchema(WireSchema):
+    """The house conditions of visitors, within the charter's bounds."""
+
+    guests = fields.Dict(
+        load_default=dict, metadata={"description": "mo…su: places where they differ."}
+    )
+    closed = fields.List(
+        fields.String(),
+        load_default=list,
+        metadata={"description": "Dates on which the space is open, but not to visitors."},
+    )
+    notice_hours = fields.Integer(load_default=0)
+    included = fields.List(
+        text(120),
+        load_default=None,
+        allow_none=True,
+        validate=validate.Length(max=60),
+        metadata={"description": "Services that visitors have; null: all."},
+    )
+    note_fr = fields.String(load_default="", validate=validate.Length(max=1000))
+    note_en = fields.String(load_default="", validate=validate.Length(max=1000))
+
+
+class StorySchema(WireSchema):
+    """A value, and the anecdote that proves it."""
+
+    value = text(120)
+    text = text(1000)
+
+
+class AssessmentSchema(WireSchema):
+    """Where a space says it stands on a shared value."""
+
+    year = fields.Integer(required=True, validate=validate.Range(2000, 2200))
+    value = fields.String(required=True, validate=validate.Regexp(r"^[a-z0-9-]{1,80}\Z"))
+    level = fields.Integer(required=True, validate=validate.OneOf(LEVELS))
+    evidence = text(1000)
+
+
 class SpaceSchema(WireSchema):
     """Identity, hours, rooms, prices, services, values and roaming terms of one space."""
 
@@ -63,6 +104,7 @@ class SpaceSchema(WireSchema):
     email = fields.String(load_default="", validate=validate.Length(max=254))
     guest_cap = fields.Integer(load_default=1, validate=validate.Range(0, 1000))
     paused = fields.Boolean(load_default=False)
+    conditions = fields.Nested(ConditionsSchema, load_default=dict)
     project = fields.Boolean(load_default=False, metadata={"description": "In project."})
     rooms = fields.List(
         fields.Nested(RoomSchema), load_default=list, validate=validate.Length(max=60)
@@ -72,6 +114,12 @@ class SpaceSchema(WireSchema):
     )
     services = _strings(120)
     values = _strings(120)
+    stories = fields.List(
+        fields.Nested(StorySchema), load_default=list, validate=validate.Length(max=60)
+    )
+    assessments = fields.List(
+        fields.Nested(AssessmentSchema), load_default=list, validate=validate.Length(max=200)
+    )
     page = fields.String(load_default="", validate=validate.Length(max=300))
 
     @validates_schema
@@ -90,6 +138,10 @@ class SpaceSchema(WireSchema):
         except HoursError as error:
             name, _, message = str(error).partition(": ")
             faults[name.split(".")[0]] = [message]
+        try:
+            read_conditions(data)
+        except ConditionsError as error:
+            faults["conditions"] = [str(error)]
         if faults:
             raise ValidationError(faults)
 
@@ -116,14 +168,18 @@ PUBLICATION_TYP = "passerelle-publication+jwt"
 def host_facts(document: Mapping[str, Any], schedule: Schedule, now: datetime) -> dict[str, Any]:
     """Return the part of ``Facts`` that a space says of itself; presence is added by the caller."""
     opening = schedule.opening_at(now)
+    conditions = read_conditions(document)
+    today = now.astimezone(schedule.zone).date()
+    included = conditions.included
     return {
         "space": document["id"],
         "paused": bool(document.get("paused")),
+        "closed_date": conditions.closed_on(today),
         "hours_known": schedule.known,
         "opening": opening,
         "next_opening": None if opening else schedule.next_opening(now),
         "timezone": str(schedule.zone),
-        "guest_cap": document["guest_cap"],
+        "guest_cap": conditions.guests_on(today),
         "capacity": document.get("capacity"),
-        "services": tuple(document.get("services", ())),
+        "services": tuple(document.get("services", ()) if included is None else included),
     }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from charter.hours import WEEKDAYS, read_schedule
 from federation.directory.models import Space
+from shared.spaces import host_facts
 
 # Presence older than this is not shown as known.
 AVAILABILITY_TTL = timedelta(minutes=15)
@@ -16,15 +18,14 @@ def present(space: Space, now: datetime, guests: int, hub_url: str) -> dict[str,
     """Return a space's public JSON. ``open`` and ``guest_places_free`` are null when unknown."""
     document = space.document
     schedule = read_schedule(document)
-    opening = schedule.opening_at(now)
-    next_opening = None if opening else schedule.next_opening(now)
+    host = host_facts(document, schedule, now)
+    opening, next_opening = host["opening"], host["next_opening"]
     last_seen = space.node.last_seen_at
     known = now - last_seen <= AVAILABILITY_TTL and space.node.state == "connected"
+    closed = host["paused"] or host["closed_date"] is not None
     free = None
-    if known and not document.get("paused"):
-        free = max(0, document["guest_cap"] - guests)
-    elif known:
-        free = 0
+    if known:
+        free = 0 if closed else max(0, host["guest_cap"] - guests)
     public = {name: value for name, value in document.items() if name not in ("paused",)}
     return {
         **public,
@@ -35,9 +36,9 @@ def present(space: Space, now: datetime, guests: int, hub_url: str) -> dict[str,
         "closes_at": opening[1].isoformat() if opening else None,
         "opens_at": next_opening.isoformat() if next_opening else None,
         "availability": {
-            "guest_places": document["guest_cap"],
+            "guest_places": host["guest_cap"],
             "guest_places_free": free,
-            "paused": bool(document.get("paused")),
+            "paused": closed,
             "state": "known" if known else "unknown",
             "as_of": last_seen.isoformat(),
             "ttl": int(AVAILABILITY_TTL.total_seconds()),
@@ -60,6 +61,11 @@ def week(space: Space, now: datetime) -> list[dict[str, Any]]:
         }
         for day in days
     ]
+
+
+def standing(assessments: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return what a space last said of each shared value, by value id."""
+    return {each["value"]: each for each in sorted(assessments, key=lambda each: each["year"])}
 
 
 def feature(shown: dict[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, render_template, request
 from flask_babel import get_locale
 
+from charter.values import shared_values
 from federation.context import hub
 from federation.db import db
 from federation.directory import presenter
@@ -38,7 +40,26 @@ def network_map() -> str:
         presenter.present(space, now, guests.get(space.id, 0), hub().url)
         for space in directory.spaces(db.session(), words=words)
     ]
-    return render_template("map/map.html", spaces=spaces, words=words, settings=hub().settings)
+    shared = shared_values(governance.in_force(db.session()))
+    by_value = request.args.get("by_value", "")
+    if by_value not in {value.id for value in shared}:
+        by_value = ""
+    if by_value:  # who stands furthest first
+        spaces.sort(key=lambda space: -_level(space, by_value))
+    return render_template(
+        "map/map.html",
+        spaces=spaces,
+        words=words,
+        shared=shared,
+        by_value=by_value,
+        language=str(get_locale()),
+        settings=hub().settings,
+    )
+
+
+def _level(space: Mapping[str, Any], value: str) -> int:
+    said = presenter.standing(space.get("assessments", []))
+    return int(said[value]["level"]) if value in said else 0
 
 
 @pages.get("/spaces/<space_id>")
@@ -51,6 +72,25 @@ def space_page(space_id: str) -> str:
         "map/space.html",
         space=presenter.present(space, now, guests, hub().url),
         week=presenter.week(space, now),
+        shared=shared_values(governance.in_force(db.session())),
+        language=str(get_locale()),
+    )
+
+
+@pages.get("/values")
+@allow("public")
+def compare_values() -> str:
+    """Where every space says it stands on the shared values, side by side."""
+    shared = shared_values(governance.in_force(db.session()))
+    spaces = directory.spaces(db.session())
+    return render_template(
+        "map/values.html",
+        shared=shared,
+        rows=[
+            {"space": space, "said": presenter.standing(space.document.get("assessments", []))}
+            for space in sorted(spaces, key=lambda space: space.name.casefold())
+        ],
+        language=str(get_locale()),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from charter import PLAN_CLASSES, Charter, Facts, Fault, decide
+from charter.conditions import read_conditions
 from charter.hours import Schedule
 from node.context import Node
 from node.desk.places import present
@@ -63,9 +64,13 @@ def desk_kit(session: Session, node: Node, space_id: str, language: str) -> dict
         if home != base.host
     }
     homes[base.host] = _own(session, node, said(home=base.host))
+    closed = read_conditions(space._mapping).closed_on  # noqa: SLF001
+    # What is decided here is decided for today; on a later date that is closed to visitors,
+    # the browser finds no hours.
     hours = [
         [start.timestamp() - offset, end.timestamp() - offset]
         for start, end in _openings(schedule, now)
+        if base.closed_date or not closed(start.astimezone(schedule.zone).date())
     ]
     offline = charter.rules.offline
     good_for = timedelta(hours=offline.trust_list_hours)
@@ -82,7 +87,7 @@ def desk_kit(session: Session, node: Node, space_id: str, language: str) -> dict
         "trust_until": (known.fetched_at + good_for).timestamp(),
         "visits_per_pass": offline.visits_per_pass,
         "fresh_seconds": FRESH_SECONDS,
-        "places": _places(session, charter, space, now),
+        "places": _places(session, charter, space, schedule, now),
     }
 
 
@@ -163,12 +168,15 @@ def _openings(schedule: Schedule, now: datetime) -> Iterator[tuple[datetime, dat
             instant = opening[1]
 
 
-def _places(session: Session, charter: Charter, space: Any, now: datetime) -> int | None:
+def _places(
+    session: Session, charter: Charter, space: Any, schedule: Schedule, now: datetime
+) -> int | None:
     """Return how many more roaming members there is room for; None without a limit."""
     guests, held, own = present(session, space.id, now)
     rule, left = charter.rules.guest_cap, []
     if rule is not None:
-        left.append(max(space.guest_cap, rule.at_least) - guests - held)
+        facts = host_facts(space._mapping, schedule, now)  # noqa: SLF001
+        left.append(max(facts["guest_cap"], rule.at_least) - guests - held)
     if space.capacity is not None:
         left.append(space.capacity - guests - held - own)
     return max(0, min(left)) if left else None

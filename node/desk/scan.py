@@ -65,6 +65,7 @@ _SPACE = select(
     Space.closed_on_holidays,
     Space.paused,
     Space.guest_cap,
+    Space.conditions,
     Space.capacity,
     Space.services,
     Space.welcome_fr,

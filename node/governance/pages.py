@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request
@@ -25,6 +26,7 @@ from charter.writing import with_figures
 from node.context import node
 from node.db import db
 from node.governance import service
+from node.mail.service import mailbox
 from node.sync import service as sync
 from shared.http import PeerError
 from shared.problems import Problem
@@ -54,6 +56,12 @@ class ProposalForm(FlaskForm):
         lazy_gettext("Half-days a month with a card"), **_figure(100)
     )
     guest_cap__at_least = IntegerField(lazy_gettext("Guest places, at least"), **_figure(1000))
+    house_conditions__closed_dates = IntegerField(
+        lazy_gettext("Dates a month closed to visitors, at most"), **_figure(31)
+    )
+    house_conditions__notice_hours = IntegerField(
+        lazy_gettext("Notice that a house may ask for, hours"), **_figure(720)
+    )
     offline__trust_list_hours = IntegerField(
         lazy_gettext("Without a network, hours"), **_figure(1000)
     )
@@ -110,6 +118,12 @@ class ProposalForm(FlaskForm):
     def figures(self) -> list[Field]:
         return [field for field in self if "__" in field.name]
 
+    def leave_out(self, rules: Mapping[str, Any]) -> None:
+        """Leave out the figures of rules that are not in force: this form changes, it adds none."""
+        for field in self.figures():
+            if field.name.partition("__")[0] not in rules:
+                del self[field.name]
+
     def as_toml(self) -> dict[str, str]:
         """Return what TOML writes for each figure, by ``table.key``."""
         return {f.name.replace("__", "."): _toml(f.data) for f in self.figures()}
@@ -136,6 +150,7 @@ def charter() -> str:
         signed=[s["node"] for s in found["current"]["signatures"]],
         signed_coming=[s["node"] for s in coming["signatures"]] if coming else [],
         hub_url=node().hub.url,
+        mail=mailbox.counts(db.session()) if node().settings.smtp_url else None,
     )
 
 
@@ -190,6 +205,7 @@ def propose() -> Any:
             return redirect("/console/charter")
         base = coming
     form = ProposalForm() if request.method == "POST" else _form(base)
+    form.leave_out(base["rules"])
     if form.validate_on_submit():
         sources = {
             "rules.toml": with_figures(base["sources"]["rules.toml"], form.as_toml()),

@@ -94,7 +94,7 @@ class _MayBeEmpty:
         pass
 
 
-def _text(label: Any, longest: int, *, required: bool = False, area: bool = False) -> Any:
+def text_field(label: Any, longest: int, *, required: bool = False, area: bool = False) -> Any:
     kind = TextAreaField if area else StringField
     first = DataRequired(lazy_gettext("This is needed.")) if required else _MayBeEmpty()
     return kind(
@@ -113,7 +113,7 @@ class WholeField(IntegerField):
             super().process_formdata(valuelist)
 
 
-def _whole(label: Any, least: int, most: int, *, optional: bool = True, **kwargs: Any) -> Any:
+def whole_field(label: Any, least: int, most: int, *, optional: bool = True, **kwargs: Any) -> Any:
     message = lazy_gettext("A whole number from %(min)s to %(max)s.")
     bounds = NumberRange(least, most, message=message)
     return WholeField(label, validators=[Optional(), bounds] if optional else [bounds], **kwargs)
@@ -147,6 +147,20 @@ class LinesField(TextAreaField):
             raise ValidationError(gettext("At most 60 lines of 120 characters."))
 
 
+class DatesField(LinesField):
+    """One date a line."""
+
+    def pre_validate(self, form: Any) -> None:
+        super().pre_validate(form)
+        for line in self.entries:
+            try:
+                date.fromisoformat(line)
+            except ValueError:
+                raise ValidationError(
+                    gettext("“%(line)s” is not a date like 2026-12-24.", line=line[:40])
+                ) from None
+
+
 class DegreesField(StringField):
     def __init__(self, label: Any, most: int, **kwargs: Any) -> None:
         super().__init__(label, **kwargs)
@@ -177,12 +191,12 @@ class RowForm(FlaskForm):
 
 
 class RoomForm(RowForm):
-    name = _text(lazy_gettext("Name"), 120)
+    name = text_field(lazy_gettext("Name"), 120)
     kind = SelectField(
         lazy_gettext("Kind"), choices=[SelectChoice(k, _ROOM_NAMES[k]) for k in ROOM_KINDS]
     )
-    seats = _whole(lazy_gettext("Seats"), 0, 10_000)
-    area_m2 = _whole(lazy_gettext("Area, m²"), 0, 1_000_000)
+    seats = whole_field(lazy_gettext("Seats"), 0, 10_000)
+    area_m2 = whole_field(lazy_gettext("Area, m²"), 0, 1_000_000)
 
     def validate_name(self, field: Any) -> None:
         if not field.data and (self.seats.data is not None or self.area_m2.data is not None):
@@ -190,12 +204,12 @@ class RoomForm(RowForm):
 
 
 class PriceForm(RowForm):
-    label = _text(lazy_gettext("What for"), 120)
+    label = text_field(lazy_gettext("What for"), 120)
     amount = StringField(lazy_gettext("Price, €"))
     unit = SelectField(
         lazy_gettext("For"), choices=[SelectChoice(u, _UNIT_NAMES[u]) for u in PRICE_UNITS]
     )
-    quantity = _whole(lazy_gettext("Number"), 1, 1000, default=1)
+    quantity = whole_field(lazy_gettext("Number"), 1, 1000, default=1)
 
     def validate_label(self, field: Any) -> None:
         if not field.data and self.amount.data:
@@ -213,19 +227,19 @@ class PriceForm(RowForm):
 class SpaceForm(FlaskForm):
     """One space's sheet. ``values()``, ``room_rows()`` and ``price_rows()`` are for the service."""
 
-    name = _text(lazy_gettext("Name of the space"), 120, required=True)
-    description = _text(lazy_gettext("In a few words"), 4000, area=True)
-    street = _text(lazy_gettext("Street"), 200)
-    postcode = _text(lazy_gettext("Postcode"), 12)
-    town = _text(lazy_gettext("Town"), 120, required=True)
+    name = text_field(lazy_gettext("Name of the space"), 120, required=True)
+    description = text_field(lazy_gettext("In a few words"), 4000, area=True)
+    street = text_field(lazy_gettext("Street"), 200)
+    postcode = text_field(lazy_gettext("Postcode"), 12)
+    town = text_field(lazy_gettext("Town"), 120, required=True)
     latitude = DegreesField(lazy_gettext("Latitude"), 90)
     longitude = DegreesField(lazy_gettext("Longitude"), 180)
-    transport = _text(lazy_gettext("How to get there"), 500)
+    transport = text_field(lazy_gettext("How to get there"), 500)
     email = EmailField(lazy_gettext("Contact e-mail"), validators=[Length(max=254), storable])
-    website = _text(lazy_gettext("Web site"), 300)
-    legal_form = _text(lazy_gettext("Legal form"), 200)
-    capacity = _whole(lazy_gettext("Capacity, people"), 0, 10_000)
-    area_m2 = _whole(lazy_gettext("Area, m²"), 0, 1_000_000)
+    website = text_field(lazy_gettext("Web site"), 300)
+    legal_form = text_field(lazy_gettext("Legal form"), 200)
+    capacity = whole_field(lazy_gettext("Capacity, people"), 0, 10_000)
+    area_m2 = whole_field(lazy_gettext("Area, m²"), 0, 1_000_000)
     mo = HoursField(lazy_gettext("Monday"))
     tu = HoursField(lazy_gettext("Tuesday"))
     we = HoursField(lazy_gettext("Wednesday"))
@@ -233,16 +247,12 @@ class SpaceForm(FlaskForm):
     fr = HoursField(lazy_gettext("Friday"))
     sa = HoursField(lazy_gettext("Saturday"))
     su = HoursField(lazy_gettext("Sunday"))
-    closings = LinesField(lazy_gettext("Exceptional closings, one date a line (2026-12-24)"))
+    closings = DatesField(lazy_gettext("Exceptional closings, one date a line (2026-12-24)"))
     closed_on_holidays = BooleanField(lazy_gettext("Closed on public holidays"))
-    guest_cap = _whole(
-        lazy_gettext("Desks open to roaming members at once"), 0, 1000, optional=False
-    )
     paused = BooleanField(lazy_gettext("Pause: welcome no roaming member for now"))
-    welcome_fr = _text(lazy_gettext("Welcome brief, in French"), 2000, area=True)
-    welcome_en = _text(lazy_gettext("Welcome brief, in English"), 2000, area=True)
+    welcome_fr = text_field(lazy_gettext("Welcome brief, in French"), 2000, area=True)
+    welcome_en = text_field(lazy_gettext("Welcome brief, in English"), 2000, area=True)
     services = LinesField(lazy_gettext("Services, one a line"))
-    values_ = LinesField(lazy_gettext("Values, one a line"), name="values")
     rooms = FieldList(FormField(RoomForm), max_entries=MAX_ROWS)
     prices = FieldList(FormField(PriceForm), max_entries=MAX_ROWS)
 
@@ -253,15 +263,6 @@ class SpaceForm(FlaskForm):
     def validate_email(self, field: Any) -> None:
         if field.data and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", field.data):
             raise ValidationError(gettext("An address like contact@space.org is expected."))
-
-    def validate_closings(self, field: Any) -> None:
-        for line in field.entries:
-            try:
-                date.fromisoformat(line)
-            except ValueError:
-                raise ValidationError(
-                    gettext("“%(line)s” is not a date like 2026-12-24.", line=line[:40])
-                ) from None
 
     def days(self) -> list[Any]:
         return [self[name] for name in WEEKDAYS]
@@ -289,12 +290,10 @@ class SpaceForm(FlaskForm):
                 date.fromisoformat(line).isoformat(): [] for line in self.closings.entries
             },
             "closed_on_holidays": bool(self.closed_on_holidays.data),
-            "guest_cap": self.guest_cap.data,
             "paused": bool(self.paused.data),
             "welcome_fr": self.welcome_fr.data or "",
             "welcome_en": self.welcome_en.data or "",
             "services": self.services.entries,
-            "values": self.values_.entries,
         }
 
     def room_rows(self) -> list[dict[str, Any]]:
@@ -341,7 +340,6 @@ def form_for(space: Space) -> SpaceForm:
             "capacity",
             "area_m2",
             "closed_on_holidays",
-            "guest_cap",
             "welcome_fr",
             "welcome_en",
             "paused",
@@ -366,7 +364,6 @@ def form_for(space: Space) -> SpaceForm:
         data={
             **plain,
             **hours,
-            "values_": space.values,
             "closings": sorted(space.closings),
             "rooms": rooms + [{}] * EMPTY_ROWS,
             "prices": prices + [{"quantity": 1}] * EMPTY_ROWS,

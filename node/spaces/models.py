@@ -35,6 +35,8 @@ class Space(db.Model):
     email: Mapped[str] = mapped_column(String(254), default="")
     project: Mapped[bool] = mapped_column(default=False)
     guest_cap: Mapped[int] = mapped_column(default=1)
+    # The house conditions, as published beside guest_cap.
+    conditions: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=db.text("'{}'"))
     paused: Mapped[bool] = mapped_column(default=False)
     paused_on: Mapped[date | None]  # a pause of this day alone
     # What the poster in force carries: who shows it stood before it.
@@ -44,6 +46,8 @@ class Space(db.Model):
     welcome_en: Mapped[str] = mapped_column(String(2000), default="", server_default=db.text("''"))
     services: Mapped[list[str]]
     values: Mapped[list[str]]
+    # By value: the anecdote that proves it.
+    stories: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=db.text("'{}'"))
     revision: Mapped[int] = mapped_column(default=1)
     updated_at: Mapped[datetime]
 
@@ -52,6 +56,9 @@ class Space(db.Model):
     )
     prices: Mapped[list[Price]] = relationship(
         order_by="Price.place", cascade="all, delete-orphan", lazy="selectin"
+    )
+    assessments: Mapped[list[Assessment]] = relationship(
+        order_by="Assessment.year", cascade="all, delete-orphan", lazy="selectin"
     )
 
     __table_args__ = (
@@ -85,3 +92,20 @@ class Price(db.Model):
     quantity: Mapped[int] = mapped_column(default=1)
 
     __table_args__ = (CheckConstraint("cents >= 0", name="cents"),)
+
+
+class Assessment(db.Model):
+    """Where the space says it stands on a shared value, once a year, and what shows it."""
+
+    space_id: Mapped[str] = mapped_column(
+        ForeignKey("space.id", ondelete="CASCADE"), primary_key=True
+    )
+    year: Mapped[int] = mapped_column(primary_key=True)
+    value: Mapped[str] = mapped_column(String(80), primary_key=True)
+    level: Mapped[int]
+    evidence: Mapped[str] = mapped_column(String(1000))
+
+    __table_args__ = (
+        CheckConstraint("level BETWEEN 1 AND 4", name="level"),
+        CheckConstraint("evidence <> ''", name="evidence"),
+    )

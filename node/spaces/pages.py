@@ -6,9 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request
-from flask_babel import gettext
+from flask_babel import get_locale, gettext
 
 from charter.hours import WEEKDAYS
+from charter.values import shared_values
 from node.context import node
 from node.db import db
 from node.desk import incidents, presence
@@ -46,9 +47,13 @@ def space_page(space_id: str) -> str:
         for day in days
     ]
     opening = schedule.opening_at(now)
+    known = sync.network(db.session(), node())
     return render_template(
         "spaces/space.html",
         space=row,
+        document=service.document(row, now.date(), node().url),
+        shared=shared_values(known.charter) if known else (),
+        language=str(get_locale()),
         week=week,
         hours_known=schedule.known,
         opening=opening,

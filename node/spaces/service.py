@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from charter.hours import Schedule, read_schedule
 from node.context import Node
 from node.members.models import Plan
-from node.spaces.models import Price, Room, Space
+from node.spaces.models import Assessment, Price, Room, Space
 from node.sync import service as sync
 from node.sync.models import Enrolment
 from shared.db import begin_write
@@ -47,12 +47,10 @@ PLAIN_FIELDS = (
     "website",
     "email",
     "project",
-    "guest_cap",
     "paused",
     "welcome_fr",
     "welcome_en",
     "services",
-    "values",
 )
 
 
@@ -93,6 +91,7 @@ def document(row: Space, today: date, node_url: str) -> dict[str, Any]:
         "email": row.email,
         "project": row.project,
         "guest_cap": row.guest_cap,
+        "conditions": row.conditions,
         "paused": row.paused,
         "rooms": [
             {"name": r.name, "kind": r.kind, "seats": r.seats, "area_m2": r.area_m2}
@@ -110,6 +109,15 @@ def document(row: Space, today: date, node_url: str) -> dict[str, Any]:
         ],
         "services": row.services,
         "values": row.values,
+        "stories": [
+            {"value": name, "text": row.stories[name]}
+            for name in row.values
+            if row.stories.get(name)
+        ],
+        "assessments": [
+            {"year": a.year, "value": a.value, "level": a.level, "evidence": a.evidence}
+            for a in row.assessments
+        ],
         "page": f"{node_url}/spaces/{row.id}",
     }
 
@@ -153,6 +161,50 @@ def save(
     row.rooms = [Room(place=n, **room) for n, room in enumerate(rooms)]
     row.prices = [Price(place=n, **price) for n, price in enumerate(prices)]
     row.revision += 1
+    row.updated_at = node.clock.now()
+    queue_publication(session, node)
+    session.commit()
+
+
+def change(session: Session, node: Node, space_id: str, values: Mapping[str, Any]) -> None:
+    """Change some columns of a space and queue the publication. Raises Problem."""
+    begin_write(session)
+    row = space(session, space_id)
+    for name, value in values.items():
+        setattr(row, name, value)
+    row.revision += 1
+    row.updated_at = node.clock.now()
+    queue_publication(session, node)
+    session.commit()
+
+
+def save_values(
+    session: Session,
+    node: Node,
+    space_id: str,
+    stories: Mapping[str, str],
+    year: int,
+    answers: Mapping[str, tuple[int, str]],
+) -> None:
+    """Save a space's own values, and where it stands on the shared ones this year.
+
+    ``stories`` has each value's anecdote or an empty text; ``answers`` is ``{value id: (level,
+    evidence)}``: what is missing is not said. Queues the publication. Raises Problem.
+    """
+    begin_write(session)
+    row = space(session, space_id)
+    row.values, row.stories = list(stories), {n: text for n, text in stories.items() if text}
+    row.revision += 1
+    held = {each.value: each for each in row.assessments if each.year == year}
+    for value in held.keys() - answers.keys():
+        row.assessments.remove(held[value])
+    for value, (level, evidence) in answers.items():
+        if value in held:
+            held[value].level, held[value].evidence = level, evidence
+        else:
+            row.assessments.append(
+                Assessment(year=year, value=value, level=level, evidence=evidence)
+            )
     row.updated_at = node.clock.now()
     queue_publication(session, node)
     session.commit()

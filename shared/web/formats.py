@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_date, format_datetime, format_time
 from babel.numbers import format_currency, format_decimal
 from flask import Flask
-from flask_babel import get_locale
+from flask_babel import get_locale, lazy_gettext
 
 DEFAULT_ZONE = "Europe/Paris"
 
@@ -62,6 +62,19 @@ def month(value: str) -> str:
     return format_date(date.fromisoformat(f"{value}-01"), "LLLL y", _locale())
 
 
+# Where a space says it stands on a shared value (charter.values.LEVELS).
+_LEVELS = {
+    1: lazy_gettext("first steps"),
+    2: lazy_gettext("on our way"),
+    3: lazy_gettext("in place"),
+    4: lazy_gettext("we can show others"),
+}
+
+
+def level_name(level: int) -> Any:
+    return _LEVELS.get(level, "–")
+
+
 def install(app: Flask) -> None:
     app.jinja_env.filters.update(
         day=day,
@@ -71,4 +84,5 @@ def install(app: Flask) -> None:
         number=number,
         signed=signed,
         month=month,
+        level_name=level_name,
     )

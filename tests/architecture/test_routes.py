@@ -89,6 +89,7 @@ GET    /readyz                                        public
 GET    /spaces/<space_id>                             public
 GET    /static/<path:filename>                        public
 GET    /static/network/<path:filename>                public
+GET    /values                                        public
 """
 
 NODE_ROUTES = """
@@ -125,8 +126,12 @@ GET    /console/charter/propose                       admin
 POST   /console/charter/propose                       admin
 GET    /console/spaces/<space_id>                     admin
 POST   /console/spaces/<space_id>                     admin
+GET    /console/spaces/<space_id>/conditions          admin
+POST   /console/spaces/<space_id>/conditions          admin
 POST   /console/spaces/<space_id>/poster              admin
 GET    /console/spaces/<space_id>/poster.pdf          admin desk
+GET    /console/spaces/<space_id>/values              admin
+POST   /console/spaces/<space_id>/values              admin
 GET    /console/statements                            admin
 GET    /console/statements/<month>                    admin
 POST   /console/statements/<month>/check              admin

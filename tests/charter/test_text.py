@@ -26,6 +26,7 @@ def _stated() -> dict[tuple[str, str], tuple[str, str]]:
     assert RULES.seniority is not None
     assert RULES.half_days is not None
     assert RULES.guest_cap is not None
+    assert RULES.house_conditions is not None
     classes = [CLASSES[name] for name in reversed(RULES.eligible_plans.classes)]
     split, cents = RULES.opening_hours.split, RULES.balance.rate_cents
     euros = f"{cents // 100}.{cents % 100:02}"
@@ -52,6 +53,14 @@ def _stated() -> dict[tuple[str, str], tuple[str, str]]:
         ("guest_cap", "at_least"): (
             f"**au moins {RULES.guest_cap.at_least}**",
             f"**at least {RULES.guest_cap.at_least}**",
+        ),
+        ("house_conditions", "closed_dates"): (
+            f"**{RULES.house_conditions.closed_dates} par mois** au plus",
+            f"**{RULES.house_conditions.closed_dates} a month** at most",
+        ),
+        ("house_conditions", "notice_hours"): (
+            f"ne dépasse pas **{RULES.house_conditions.notice_hours} heures**",
+            f"never longer than **{RULES.house_conditions.notice_hours} hours**",
         ),
         ("opening_hours", "split"): (f"**{split.hour} h**", f"**{split:%H:%M}**"),
         ("offline", "trust_list_hours"): (

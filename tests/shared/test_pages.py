@@ -166,7 +166,6 @@ TEXTS = (
     "transport",
     "legal_form",
     "services",
-    "values",
     "rooms-0-name",
     "prices-0-label",
 )
@@ -183,7 +182,6 @@ CONTROLS = (
     "area_m2",
     "mo",
     "closings",
-    "guest_cap",
     "welcome_fr",
     "welcome_en",
     "rooms-0-seats",
@@ -253,7 +251,7 @@ def test_whatever_is_typed_is_shown_as_text_or_named_beside_its_field(
     page = Page(answer.text)
     links = {attrs.get("href") for tag, attrs in page.elements if tag == "a"}
     wrong = set(_wrong(page))
-    assert wrong >= {"latitude", "guest_cap", "mo", "closings", "rooms-0-kind", "prices-0-amount"}
+    assert wrong >= {"latitude", "mo", "closings", "rooms-0-kind", "prices-0-amount"}
     for control in CONTROLS:
         field = page.with_id(control)
         assert field, control
@@ -305,8 +303,6 @@ def test_markup_in_an_address_stays_within_it(
         ("capacity", "10001"),
         ("capacity", "9" * 5000),
         ("capacity", "many"),
-        ("guest_cap", ""),
-        ("guest_cap", "1001"),
         ("mo", "25:00-26:00"),
         ("mo", "9-12"),
         ("mo", "9:00-9:00"),
@@ -350,13 +346,13 @@ def test_a_row_half_filled_is_named_at_what_is_missing(admin: Browser) -> None:
 def test_what_is_saved_is_on_the_map_and_says_since_when(
     admin: Browser, sheet: dict[str, str], lasting_network: Network
 ) -> None:
-    changes = {"name": "Le Troquet d’à côté", "guest_cap": "7", "services": "Wi-Fi\nCafé"}
+    changes = {"name": "Le Troquet d’à côté", "capacity": "7", "services": "Wi-Fi\nCafé"}
     saved = admin.post(EDIT, {**sheet, **changes})
     assert saved.headers["Location"] == EDIT
     page = admin.get(EDIT)
     assert "Saved. On the map since" in Page(page.text).text
     space = requests.get(f"{lasting_network.hub.url}/api/v1/spaces/troquet", timeout=20).json()
-    assert (space["name"], space["guest_cap"]) == ("Le Troquet d’à côté", 7)
+    assert (space["name"], space["capacity"]) == ("Le Troquet d’à côté", 7)
     assert space["services"] == ["Wi-Fi", "Café"]
     assert [room["name"] for room in space["rooms"]] == ["Salle"]
     assert [price["cents"] for price in space["prices"]] == [1250]

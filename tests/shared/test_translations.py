@@ -292,7 +292,7 @@ def test_forms_complain_in_french(node_app: Flask) -> None:
         "town": "x" * 200,
         "email": "x" * 300,
         "capacity": "many",
-        "guest_cap": "",
+        "area_m2": "-1",
         "mo": "morning",
         "rooms-0-name": "Kitchen",
         "rooms-0-kind": "none-such",
@@ -308,7 +308,7 @@ def test_forms_complain_in_french(node_app: Flask) -> None:
         assert form.errors["name"] == ["Ce champ est obligatoire."]
         assert form.errors["town"] == ["120 caractères au plus."]
         assert form.errors["capacity"] == form.errors["capacity"][:1]
-        assert "nombre entier" in form.errors["guest_cap"][0]
+        assert "nombre entier" in form.errors["area_m2"][0]
         assert "Le champ ne peut pas" in form.errors["email"][0]
     with node_app.test_request_context("/?lang=fr", method="POST", data={"email": "x" * 300}):
         login = LoginForm(meta={"csrf": False})

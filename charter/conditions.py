@@ -1,0 +1,122 @@
+"""A space's own house conditions, and the bounds that the charter sets to them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from charter.hours import WEEKDAYS
+from charter.rules import Rules
+
+MOST_PLACES, MOST_DATES, MOST_HOURS = 1000, 400, 720
+
+
+class ConditionsError(ValueError):
+    """The conditions cannot be read; the message names the place."""
+
+
+@dataclass(frozen=True, slots=True)
+class HouseConditions:
+    """What a space asks of visitors.
+
+    ``guests`` is how many it takes at once, ``by_weekday`` what differs (``mo`` to ``su``).
+    ``closed`` are dates in order, on which it is open but not to visitors. ``notice_hours``
+    is asked for, never enforced. ``included`` are the services that visitors have; None: all.
+    """
+
+    guests: int
+    by_weekday: Mapping[str, int]
+    closed: tuple[date, ...]
+    notice_hours: int
+    included: tuple[str, ...] | None
+
+    def guests_on(self, day: date) -> int:
+        return self.by_weekday.get(WEEKDAYS[day.weekday()], self.guests)
+
+    def closed_on(self, day: date) -> int | None:
+        """Return which of its month's closed dates this is, from 1; None if it is not one."""
+        if day not in self.closed:
+            return None
+        return _of_month(self.closed, day).index(day) + 1
+
+
+def _of_month(dates: tuple[date, ...], day: date) -> list[date]:
+    return [each for each in dates if (each.year, each.month) == (day.year, day.month)]
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """Where conditions go beyond the charter: the field, the article, and the article's figure."""
+
+    field: str
+    article: int
+    limit: int
+
+
+def breaches(rules: Rules, conditions: HouseConditions) -> Iterator[Breach]:
+    """Yield what the charter does not let a house set.
+
+    The door does not execute it either: see ``decide``.
+    """
+    cap, house = rules.guest_cap, rules.house_conditions
+    if cap:
+        if conditions.guests < cap.at_least:
+            yield Breach("guests", cap.article, cap.at_least)
+        for name, places in conditions.by_weekday.items():
+            if places < cap.at_least:
+                yield Breach(name, cap.article, cap.at_least)
+    if house:
+        if any(
+            len(_of_month(conditions.closed, day)) > house.closed_dates for day in conditions.closed
+        ):
+            yield Breach("closed", house.article, house.closed_dates)
+        if conditions.notice_hours > house.notice_hours:
+            yield Breach("notice_hours", house.article, house.notice_hours)
+
+
+def read_conditions(document: Mapping[str, Any]) -> HouseConditions:
+    """Read a space's published ``guest_cap`` and ``conditions``. Raises ConditionsError.
+
+    ``conditions`` is ``{"guests": {"mo": 3}, "closed": ["2026-12-24"], "notice_hours": 24,
+    "included": ["Wi-Fi"]}``, each of them optional.
+    """
+    given = document.get("conditions") or {}
+    if not isinstance(given, Mapping):
+        raise ConditionsError("conditions: a table is expected")
+    included = given.get("included")
+    return HouseConditions(
+        guests=document["guest_cap"],
+        by_weekday=_places(given.get("guests") or {}),
+        closed=_dates(given.get("closed") or []),
+        notice_hours=_whole("notice_hours", given.get("notice_hours") or 0, MOST_HOURS),
+        included=None if included is None else _services(included),
+    )
+
+
+def _whole(where: str, value: Any, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise ConditionsError(f"{where}: a whole number from 0 to {most} is expected")
+    return value
+
+
+def _places(given: Any) -> dict[str, int]:
+    if not isinstance(given, Mapping) or set(given) - set(WEEKDAYS):
+        raise ConditionsError("guests: places by weekday, mo to su, are expected")
+    return {name: _whole("guests", given[name], MOST_PLACES) for name in WEEKDAYS if name in given}
+
+
+def _dates(given: Any) -> tuple[date, ...]:
+    if not isinstance(given, list) or len(given) > MOST_DATES:
+        raise ConditionsError(f"closed: at most {MOST_DATES} dates are expected")
+    try:
+        return tuple(sorted({date.fromisoformat(each) for each in given}))
+    except (TypeError, ValueError):
+        raise ConditionsError("closed: dates like 2026-12-24 are expected") from None
+
+
+def _services(given: Any) -> tuple[str, ...]:
+    if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+        raise ConditionsError("included: a list of services is expected")
+    return tuple(given)

@@ -1,0 +1,146 @@
+"""The house conditions: what an admin sets for visitors, within the charter in force."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request
+from flask_babel import gettext, lazy_gettext
+from flask_wtf import FlaskForm
+from wtforms import BooleanField, SelectChoice, SelectMultipleField
+from wtforms.widgets import CheckboxInput, ListWidget
+
+from charter.conditions import MOST_HOURS, MOST_PLACES, breaches, read_conditions
+from charter.hours import WEEKDAYS
+from charter.rules import Rules
+from node.context import node
+from node.db import db
+from node.spaces import service
+from node.spaces.forms import DatesField, text_field, whole_field
+from node.spaces.models import Space
+from node.sync import service as sync
+from shared.web import allow
+
+pages = Blueprint("conditions_pages", __name__, template_folder="templates")
+
+
+class ConditionsForm(FlaskForm):
+    guest_cap = whole_field(
+        lazy_gettext("Places for roaming members at once"), 0, MOST_PLACES, optional=False
+    )
+    mo = whole_field(lazy_gettext("Monday"), 0, MOST_PLACES)
+    tu = whole_field(lazy_gettext("Tuesday"), 0, MOST_PLACES)
+    we = whole_field(lazy_gettext("Wednesday"), 0, MOST_PLACES)
+    th = whole_field(lazy_gettext("Thursday"), 0, MOST_PLACES)
+    fr = whole_field(lazy_gettext("Friday"), 0, MOST_PLACES)
+    sa = whole_field(lazy_gettext("Saturday"), 0, MOST_PLACES)
+    su = whole_field(lazy_gettext("Sunday"), 0, MOST_PLACES)
+    closed = DatesField(lazy_gettext("Open, but not to visitors: one date a line (2026-12-24)"))
+    notice_hours = whole_field(lazy_gettext("Tell us ahead, hours"), 0, MOST_HOURS)
+    every_service = BooleanField(lazy_gettext("All services are included"))
+    included = SelectMultipleField(
+        lazy_gettext("Or these alone"),
+        widget=ListWidget(prefix_label=False),
+        option_widget=CheckboxInput(),
+    )
+    note_fr = text_field(lazy_gettext("What a visitor should know, in French"), 1000, area=True)
+    note_en = text_field(lazy_gettext("What a visitor should know, in English"), 1000, area=True)
+
+    def offer(self, services: list[str]) -> None:
+        self.included.choices = [SelectChoice(name, name) for name in services]
+
+    def days(self) -> list[Any]:
+        return [self[name] for name in WEEKDAYS]
+
+    def conditions(self) -> dict[str, Any]:
+        """Return what is published, of a valid form."""
+        dates = {date.fromisoformat(line).isoformat() for line in self.closed.entries}
+        places = {name: self[name].data for name in WEEKDAYS if self[name].data is not None}
+        return {
+            "guests": places,
+            "closed": sorted(dates),
+            "notice_hours": self.notice_hours.data or 0,
+            "included": None if self.every_service.data else list(self.included.data or []),
+            "note_fr": self.note_fr.data or "",
+            "note_en": self.note_en.data or "",
+        }
+
+    def check(self, rules: Rules | None) -> bool:
+        """Add what the charter in force does not let a house set; return whether it all may be."""
+        if rules is None:
+            return True
+        asked = {"guest_cap": self.guest_cap.data, "conditions": self.conditions()}
+        faults = list(breaches(rules, read_conditions(asked)))
+        for fault in faults:
+            field = self["guest_cap" if fault.field == "guests" else fault.field]
+            field.errors = [*field.errors, _words(fault.field, fault.article, fault.limit)]
+        return not faults
+
+
+def _words(field: str, article: int, limit: int) -> str:
+    if field == "closed":
+        said = gettext("Article %(n)s lets a house choose %(most)s dates a month at most.")
+    elif field == "notice_hours":
+        said = gettext("Article %(n)s lets a house ask for %(most)s hours at most.")
+    else:
+        said = gettext("Article %(n)s asks for at least %(most)s.")
+    return said % {"n": article, "most": limit}
+
+
+def _form(space: Space) -> ConditionsForm:
+    given: Mapping[str, Any] = space.conditions
+    included = given.get("included")
+    return ConditionsForm(
+        data={
+            **given.get("guests", {}),
+            "guest_cap": space.guest_cap,
+            "closed": given.get("closed", []),
+            "notice_hours": given.get("notice_hours", 0),
+            "every_service": included is None,
+            "included": space.services if included is None else included,
+            "note_fr": given.get("note_fr", ""),
+            "note_en": given.get("note_en", ""),
+        }
+    )
+
+
+def _limits(rules: Rules | None) -> Iterator[tuple[int, str]]:
+    """Yield each bound of the charter as an article and its words."""
+    if rules and rules.guest_cap:
+        yield (
+            rules.guest_cap.article,
+            gettext("at least %(n)s at once, every day", n=rules.guest_cap.at_least),
+        )
+    if rules and rules.house_conditions:
+        house = rules.house_conditions
+        yield (
+            house.article,
+            gettext(
+                "%(dates)s dates a month and %(hours)s hours of notice at most",
+                dates=house.closed_dates,
+                hours=house.notice_hours,
+            ),
+        )
+
+
+@pages.route("/console/spaces/<space_id>/conditions", methods=["GET", "POST"])
+@allow("admin")
+def conditions(space_id: str) -> Any:
+    session = db.session()
+    space, known = service.space(session, space_id), sync.network(session, node())
+    rules = known.charter.rules if known else None
+    form = ConditionsForm() if request.method == "POST" else _form(space)
+    form.offer(space.services)
+    if form.validate_on_submit() and form.check(rules):
+        changed = {"guest_cap": form.guest_cap.data, "conditions": form.conditions()}
+        service.change(session, node(), space_id, changed)
+        sync.flush_soon(session, node())
+        flash(
+            gettext("Saved. Visitors see it before they come, and the door applies it."), "success"
+        )
+        return redirect(f"/console/spaces/{space_id}/conditions")
+    return render_template(
+        "spaces/conditions.html", space=space, form=form, limits=list(_limits(rules))
+    ), (422 if form.errors else 200)
