@@ -130,6 +130,19 @@ def invite(operator: str) -> None:
         click.echo(f"{token}\nfor {row.node_id}, until {row.expires_at:%Y-%m-%d}")
 
 
+@hub.command("mail-test")
+@click.argument("address")
+def mail_test(address: str) -> None:
+    """Send one message to ADDRESS, and say what the mail server answered."""
+    app = _app()
+    from federation.context import hub as context  # noqa: PLC0415
+    from federation.db import db  # noqa: PLC0415
+    from federation.mail.service import mailbox  # noqa: PLC0415
+
+    with app.app_context():
+        command.mail_test(mailbox, db.session(), context().settings, address)
+
+
 @hub.command()
 def settings() -> None:
     """List every setting, with its default."""

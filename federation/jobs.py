@@ -13,6 +13,7 @@ from federation.directory import publications
 from federation.directory import service as directory
 from federation.governance import proposals
 from federation.identity import service as identity
+from federation.mail.service import mailbox
 from federation.statements import service as statements
 from shared.jobs import Job, run_jobs
 
@@ -32,8 +33,13 @@ def mark_silent() -> None:
     directory.mark_silent(db.session(), hub().clock.now(), LATE_AFTER, OFFLINE_AFTER)
 
 
+def send_mail() -> None:
+    mailbox.deliver(db.session(), hub().settings, hub().clock.real())
+
+
 def tidy() -> None:
     identity.forget_assertions(db.session(), hub().clock.now())
+    mailbox.forget(db.session(), hub().clock.real())
 
 
 def finalise_due() -> None:
@@ -49,6 +55,7 @@ JOBS = (
     Job("harvest", 60, harvest),
     Job("mark-silent", 30, mark_silent),
     Job("finalise-due", 600, finalise_due),
+    Job("mail", 5, send_mail),
     Job("tidy", 600, tidy),
 )
 

@@ -203,6 +203,19 @@ def migrate() -> None:
     command.migrate(_app())
 
 
+@node.command("mail-test")
+@click.argument("address")
+def mail_test(address: str) -> None:
+    """Send one message to ADDRESS, and say what the mail server answered."""
+    app = _app()
+    from node.context import node as context  # noqa: PLC0415
+    from node.db import db  # noqa: PLC0415
+    from node.mail.service import mailbox  # noqa: PLC0415
+
+    with app.app_context():
+        command.mail_test(mailbox, db.session(), context().settings, address)
+
+
 @node.command()
 def settings() -> None:
     """List every setting, with its default."""

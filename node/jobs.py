@@ -8,8 +8,11 @@ from flask import Flask
 from node.context import node
 from node.db import db
 from node.desk import idempotency, incidents, outgoing, presence
+from node.governance import reminders
 from node.identity import service as identity
+from node.mail.service import mailbox
 from node.spaces import service as spaces
+from node.statements import heading, month_end
 from node.sync import service as sync
 from shared.http import PeerError
 from shared.jobs import Job, run_jobs
@@ -42,11 +45,34 @@ def close_forgotten() -> None:
     presence.close_forgotten(db.session(), node())
 
 
+def remind() -> None:
+    """Tell the admins of votes and signatures that are due."""
+    if sync.enrolment(db.session()) is not None:
+        reminders.remind(db.session(), node())
+
+
+def warn() -> None:
+    """Tell the admins when the month's balance nears the tolerance."""
+    if sync.enrolment(db.session()) is not None:
+        heading.warn(db.session(), node())
+
+
+def compare_log() -> None:
+    """Compare last month's log with the account, so that the month can be issued."""
+    if sync.enrolment(db.session()) is not None:
+        month_end.compare(db.session(), node())
+
+
+def send_mail() -> None:
+    mailbox.deliver(db.session(), node().settings, node().clock.real())
+
+
 def tidy() -> None:
     now = node().clock.now()
     idempotency.forget(db.session(), now)
     identity.forget_logins(db.session(), now)
     incidents.forget(db.session(), now)
+    mailbox.forget(db.session(), node().clock.real())
 
 
 def end_pauses() -> None:
@@ -59,6 +85,10 @@ JOBS = (
     Job("status-lists", 60, refresh_status_lists),
     Job("close-forgotten", 30, close_forgotten),
     Job("end-pauses", 60, end_pauses),
+    Job("reminders", 120, remind),
+    Job("warn", 1800, warn),
+    Job("compare-log", 3600, compare_log),
+    Job("mail", 5, send_mail),
     Job("tidy", 600, tidy),
 )
 

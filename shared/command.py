@@ -7,7 +7,7 @@ import secrets
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 from flask import Flask
@@ -56,6 +56,16 @@ def migrate(app: Flask) -> None:
 
     with app.app_context():
         upgrade()
+
+
+def mail_test(mailbox: Any, session: Any, settings: Settings, address: str) -> None:
+    """Send one message now, and print what the mail server answered."""
+    from shared.smtp import MailFault  # noqa: PLC0415
+
+    try:
+        click.echo(mailbox.test(session, settings, address))
+    except MailFault as fault:
+        raise click.ClickException(f"{fault.reason}: {fault.words}") from None
 
 
 def serve(kind: type[S], prefix: str, service: str, create_app: Callable[[S], Flask]) -> None:

@@ -14,6 +14,7 @@ from dotenv import dotenv_values
 
 from shared.clock import Clock, parse_clock
 from shared.http import PeerError, check_url
+from shared.smtp import MailServer, mail_address, mail_server
 
 
 class SettingsError(Exception):
@@ -120,6 +121,15 @@ class Settings:
     trusted_proxies: int = setting(
         number(0, 8), "How many proxies in front set X-Forwarded-*", default=0
     )
+    smtp_url: MailServer | None = setting(
+        mail_server,
+        "Mail server: smtp://user:password@host:587 (STARTTLS), smtps://…:465, or file:///folder "
+        "for one .eml file a message; empty: no mail",
+        default=None,
+    )
+    mail_from: str = setting(
+        mail_address, "Who e-mail is from; needed with a mail server", default=""
+    )
 
     @property
     def tiles_origin(self) -> str:
@@ -165,6 +175,10 @@ def read_settings(kind: type[S], prefix: str, environ: Mapping[str, str]) -> S:
         faults.append(f"{prefix}_CLOCK is refused outside a demonstration ({prefix}_DEMO)")
     if "url" in found and not found["url"].startswith("https://") and not found.get("demo"):
         faults.append(f"{prefix}_URL must be https outside a demonstration ({prefix}_DEMO)")
+    if found.get("smtp_url") and not values.get(f"{prefix}_MAIL_FROM"):
+        faults.append(
+            f"{prefix}_MAIL_FROM is missing: {known[f'{prefix}_MAIL_FROM'].metadata['help']}"
+        )
     if faults:
         raise SettingsError(faults)
     return kind(**found)
@@ -182,7 +196,7 @@ def _as_set(value: Any) -> str:
     """Return a default as it would be written in a settings file."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "" if value == Clock() else str(value)
+    return "" if value is None or value == Clock() else str(value)
 
 
 def describe(kind: type[Settings], prefix: str) -> list[tuple[str, str, str]]:

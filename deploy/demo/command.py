@@ -124,7 +124,11 @@ def _run(
     processes.start("hub-jobs", ["hub", "jobs"], hub.environ)
     for node in nodes:
         processes.start(f"{node.id}-jobs", ["node", "jobs"], node.environ)
-    info: dict[str, Any] = {"hub": hub.info, "nodes": {node.id: node.info for node in nodes}}
+    info: dict[str, Any] = {
+        "hub": hub.info,
+        "nodes": {node.id: node.info for node in nodes},
+        "mail": str(network.mail_folder(folder)),
+    }
     with hub.app.app_context():
         now = hub.app.extensions["hub"].clock.now()
     told = _play(info, f"{now:%Y-%m}") if story else None
@@ -183,4 +187,5 @@ def _tell(info: dict[str, Any], clock: str | None, told: str | None) -> None:
     click.echo("\nOther nodes:")
     for name, node in info["nodes"].items():
         click.echo(f"  {name:22} {node['url']:40} {node['admin']['email']}")
+    click.echo(f"\nE-mail is written to {info['mail']} (one .eml file each).")
     click.echo("\nCtrl-C stops all of it.")

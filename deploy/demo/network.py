@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from flask import Flask
 
@@ -66,10 +67,22 @@ def _week(sheet: Mapping[str, Any]) -> dict[str, list[list[str]]]:
 
 
 def _environ(prefix: str, values: Mapping[str, str], clock: str | None) -> dict[str, str]:
-    common = {"DEMO": "yes", "ALLOW_PRIVATE_PEERS": "yes", "HOST": "127.0.0.1"}
+    folder = mail_folder(Path(values["DATA_DIR"]).parent)
+    common = {
+        "DEMO": "yes",
+        "ALLOW_PRIVATE_PEERS": "yes",
+        "HOST": "127.0.0.1",
+        "SMTP_URL": f"file://{quote(str(folder))}",
+        "MAIL_FROM": "Passerelle <ne-pas-repondre@passerelle.example>",
+    }
     if clock:
         common["CLOCK"] = clock
     return {f"{prefix}_{name}": value for name, value in {**common, **values}.items()}
+
+
+def mail_folder(folder: Path) -> Path:
+    """Return where the demonstration's e-mail is written: none leaves the machine."""
+    return folder / "mail"
 
 
 def make_hub(folder: Path, port: int, clock: str | None, secret: str, rules: Path | None) -> Part:

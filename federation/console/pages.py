@@ -110,6 +110,7 @@ def statement(month: str) -> str:
         statement=found.head,
         lines=shown,
         matrix=found.matrix,
+        outlooks=statements.outlooks(session, found, hub().clock.now()),
         checks=statements.log_checks(session, month),
         disputes=statements.disputes(session, month),
         deadline=statements.deadline(session, row) if row else None,

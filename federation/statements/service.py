@@ -18,8 +18,9 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from charter import Charter
+from charter import Charter, outlook
 from charter import statement as document
+from charter.outlook import Outlook
 from charter.settlement import Line
 from federation.directory import service as directory
 from federation.directory.models import Node
@@ -124,6 +125,15 @@ def as_bytes(session: Session, month: str, node_id: str | None = None) -> bytes:
         lines.visits(session, found.chosen),
         lines.corrections(session, found.chosen),
     )
+
+
+def outlooks(session: Session, found: Sheet, now: datetime) -> Mapping[str, Outlook]:
+    """Return where the month under way is heading, by operator; nothing for any other month."""
+    today = now.astimezone(_ZONE).date()
+    if found.head["month"] != f"{today:%Y-%m}" or found.head["state"] != "open":
+        return {}
+    rules = _charter_of(session, None).rules
+    return outlook.outlooks(found.totals, found.head["balances"], today, rules)
 
 
 def statement_of(session: Session, month: str) -> Statement | None:

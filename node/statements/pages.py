@@ -10,7 +10,7 @@ from flask_babel import gettext
 
 from node.context import node
 from node.db import db
-from node.statements import service
+from node.statements import heading, service
 from node.sync import service as sync
 from shared.problems import Problem
 from shared.schemas import unstorable
@@ -40,6 +40,8 @@ def month_page(month: str) -> str:
     return render_template(
         "statements/month.html",
         statement=found,
+        outlook=heading.of_month(session, node(), found),
+        caps=heading.caps(session),
         own=own,
         disputes=service.disputes(node(), month),
         names={node_id: entry["name"] for node_id, entry in nodes.items()},

@@ -13,6 +13,7 @@ from tests.architecture.sources import ROOT, called_methods, imports, modules, n
 # What else commits, and why it is not a ``service.py``.
 OTHER_COMMITTERS = {
     "shared/accounts.py": "the verbs of accounts, over either service's tables",
+    "shared/mail.py": "the verbs of e-mail, over either service's table",
     "shared/jobs.py": "ends the transaction that holds the leader's lock",
     "federation/directory/enrolment.py": "the verbs by which a node comes in",
     "federation/governance/proposals.py": "the verbs of a proposal's life",

@@ -1,0 +1,8 @@
+"""E-mail that is owed to people."""
+
+from federation.db import db
+from shared.mail import MailColumns
+
+
+class Mail(MailColumns, db.Model):
+    pass

@@ -1,0 +1,240 @@
+"""Whom to remind of what, from the charter's versions as the hub tells them.
+
+``due`` is a pure function: what is to be sent at an instant follows from the versions, and from
+what was told before. Each is sent once for each text that is put to the vote; the hub being
+away delays it, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy.orm import Session
+
+from node.context import Node
+from node.governance import service
+from node.mail.service import mailbox, tell_admins
+from node.sync import service as sync
+from shared.http import PeerError
+from shared.problems import Problem
+from shared.web.letters import letter, quoted
+
+log = structlog.get_logger()
+
+# How long before an end who has not acted is reminded: the last one first.
+DAYS_BEFORE = (1, 3)
+# A result is news for so long; whoever joins later reads it on the charter's page.
+NEWS_FOR = timedelta(days=7)
+_PREFIX = "charter:"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version as the hub tells it. What an older hub does not tell is None or empty.
+
+    ``votes`` has when each operator last voted on the text as it stands. ``closes_at`` is when the
+    vote ends, or ended.
+    """
+
+    version: str
+    sha256: str
+    state: str
+    opened_at: datetime | None = None
+    closes_at: datetime | None = None
+    effective_at: datetime | None = None
+    votes: Mapping[str, datetime | None] | None = None
+    signers: frozenset[str] | None = None
+    outcome: Mapping[str, Any] | None = None
+    proposed_by: str | None = None
+    argument: str = ""
+
+    def signed(self, node_id: str) -> bool | None:
+        return None if self.signers is None else node_id in self.signers
+
+    def voted(self, node_id: str) -> bool:
+        """Tell whether an operator has voted since this text was put to the vote."""
+        if self.votes is None or node_id not in self.votes:
+            return self.votes is None  # not known: nobody is reminded of what she may have done
+        at = self.votes[node_id]
+        return at is None or self.opened_at is None or at >= self.opened_at
+
+
+@dataclass(frozen=True, slots=True)
+class Reminder:
+    """``kind``: vote, edited, vote-3, vote-1, adopted, rejected, sign-3, sign-1, out or back."""
+
+    kind: str
+    of: Version
+
+    @property
+    def key(self) -> str:
+        """Return what is told once: this, of this text, since it was put to the vote."""
+        opened = int(self.of.opened_at.timestamp()) if self.of.opened_at else 0
+        return f"{self.kind}:{self.of.version}:{self.of.sha256}:{opened}"
+
+
+def due(
+    versions: Iterable[Version], own: str, now: datetime, told: Collection[str] = ()
+) -> list[Reminder]:
+    """Return what the admins of operator ``own`` are to be told at an instant (aware).
+
+    ``told`` has the keys of what was sent before: by it an edit is known from a first proposal, and
+    only who was told that it is out is told that it is back. What was sent is returned again: it
+    is new to an admin who has just come.
+    """
+    known = list(versions)
+    out = any(v.state == "in_force" and v.signed(own) is False for v in known)
+    found: list[Reminder] = []
+    for version in known:
+        if version.state == "open":
+            found += _of_vote(version, own, now, told, may_vote=not out)
+        elif version.state in ("adopted", "in_force", "rejected"):
+            found += _of_result(version, now)
+        if version.state == "adopted":
+            found += _of_signature(version, own, now)
+        elif version.state == "in_force":
+            found += _of_reciprocity(version, own, told)
+    return found
+
+
+def _of_vote(
+    version: Version, own: str, now: datetime, told: Collection[str], *, may_vote: bool
+) -> Iterator[Reminder]:
+    if version.closes_at is not None and now >= version.closes_at:
+        return  # its result is about to be known
+    first = Reminder("vote", version)
+    earlier = (f"vote:{version.version}:", f"edited:{version.version}:")
+    edited = any(key.startswith(earlier) and key != first.key for key in told)
+    yield Reminder("edited", version) if edited else first
+    days = _days_before(version.closes_at, version.opened_at, now)
+    if days is not None and may_vote and not version.voted(own):
+        yield Reminder(f"vote-{days}", version)
+
+
+def _of_result(version: Version, now: datetime) -> Iterator[Reminder]:
+    ended = version.closes_at
+    if ended is not None and version.outcome is not None and ended <= now < ended + NEWS_FOR:
+        yield Reminder("rejected" if version.state == "rejected" else "adopted", version)
+
+
+def _of_signature(version: Version, own: str, now: datetime) -> Iterator[Reminder]:
+    days = _days_before(version.effective_at, version.closes_at, now)
+    if days is not None and version.signed(own) is False:
+        yield Reminder(f"sign-{days}", version)
+
+
+def _of_reciprocity(version: Version, own: str, told: Collection[str]) -> Iterator[Reminder]:
+    out = Reminder("out", version)
+    if version.signed(own) is False:
+        yield out
+    elif version.signed(own) and out.key in told:
+        yield Reminder("back", version)
+
+
+def _days_before(end: datetime | None, start: datetime | None, now: datetime) -> int | None:
+    """Return 3 or 1: the last of these numbers of days before ``end`` that has come.
+
+    None before the first, from the end on, and where the whole began later than that.
+    """
+    if end is None or now >= end:
+        return None
+    for days in DAYS_BEFORE:
+        moment = end - timedelta(days=days)
+        if now >= moment:
+            return days if start is None or start < moment else None
+    return None
+
+
+def read(document: Mapping[str, Any]) -> Version | None:
+    """Read a version's JSON; None without a version or hash. What cannot be read is not known."""
+    version, sha256 = document.get("version"), document.get("sha256")
+    if not isinstance(version, str) or not isinstance(sha256, str):
+        return None
+    votes, signatures = document.get("votes"), document.get("signatures")
+    outcome = document.get("outcome")
+    return Version(
+        version=version[:20],
+        sha256=sha256[:64],
+        state=str(document.get("state")),
+        opened_at=_instant(document.get("opened_at")),
+        closes_at=_instant(document.get("closes_at")),
+        effective_at=_instant(document.get("effective_at")),
+        votes=None
+        if not isinstance(votes, list)
+        else {str(v.get("node")): _instant(v.get("at")) for v in votes if isinstance(v, dict)},
+        signers=None
+        if not isinstance(signatures, list)
+        else frozenset(str(s.get("node")) for s in signatures if isinstance(s, dict)),
+        outcome=outcome if isinstance(outcome, dict) else None,
+        proposed_by=document.get("proposed_by"),
+        argument=str(document.get("argument") or ""),
+    )
+
+
+def _instant(value: Any) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    return found if found.tzinfo else None
+
+
+def remind(session: Session, node: Node) -> int:
+    """Queue what is due now; return how many messages. While the hub is away, nothing."""
+    if node.settings.smtp_url is None or node.hub.away:
+        return 0
+    own = sync.node_id(session)
+    told = {key.removeprefix(_PREFIX).rpartition(":")[0] for key in mailbox.keys(session, _PREFIX)}
+    session.rollback()
+    try:
+        versions = list(_fetch(node))
+        return sum(
+            tell_admins(
+                session, node, _PREFIX + found.key, lambda f=found: _letter(session, node, f)
+            )
+            for found in due(versions, own, node.clock.now(), told)
+        )
+    except (Problem, PeerError) as error:
+        log.info("reminders.later", reason=str(error)[:100])
+        return 0
+
+
+def _fetch(node: Node) -> Iterator[Version]:
+    """Read the version in force, the one under way, and the one rejected last. Raises Problem."""
+    items = service.ask(node, "GET", "/api/v1/charters").get("items", [])
+    wanted = [i for i in items if i.get("state") in ("open", "adopted", "in_force")]
+    wanted += [i for i in items if i.get("state") == "rejected"][-1:]
+    for item in wanted:
+        found = read(service.ask(node, "GET", f"/api/v1/charters/{item['version']}"))
+        if found is not None:
+            yield found
+
+
+def _letter(session: Session, node: Node, reminder: Reminder) -> tuple[str, str]:
+    """Write a reminder in both languages. Raises Problem."""
+    of, kind = reminder.of, reminder.kind
+    known = sync.network(session, node)
+    names = {n: entry["name"] for n, entry in known.trust.nodes.items()} if known else {}
+    own = sync.node_id(session)
+    changes = []
+    if known and kind in ("vote", "edited", "vote-3", "vote-1"):
+        path = f"/api/v1/charters/{known.charter.version}/diff/{of.version}"
+        changes = service.ask(node, "GET", path).get("rules", [])
+    template = "vote" if kind == "edited" else kind.partition("-")[0]
+    return letter(
+        f"governance/mail/{template}.txt",
+        of=of,
+        first=kind in ("vote", "edited"),
+        edited=kind == "edited",
+        days=int(kind.partition("-")[2] or 0),
+        by=names.get(of.proposed_by or "", of.proposed_by),
+        argument=quoted(of.argument),
+        changes=changes,
+        signed=of.signed(own),
+        url=f"{node.url}/console/charter",
+        name=node.settings.name,
+    )

@@ -1,0 +1,233 @@
+"""One e-mail as a message, and handing it to a mail server or a folder. No database here.
+
+What leaves this machine is encrypted, and the server's certificate verified: plain SMTP is spoken
+to a loopback address alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import os
+import re
+import smtplib
+import socket
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from email import policy
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import parseaddr
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+TIMEOUT_SECONDS = 15.0
+_PORTS = {"smtp": 587, "smtps": 465}
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_ADDRESS = re.compile(rf"{_ATOM}(\.{_ATOM})*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+_SENDER = re.compile(
+    r"(?P<bare>[^\s<>]+)|[^\x00-\x1f\x7f-\x9f\u2028\u2029\"\\<>@,;:]+ <(?P<address>[^\s<>]+)>"
+)
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # spaces that French needs stay
+
+
+class MailFault(Exception):
+    """The message was not taken. ``reason`` is a code without anybody's address in it.
+
+    ``words`` are the server's own, for a person who asks at once; they may hold addresses, and
+    are neither kept nor logged. ``lasting``: trying again gives the same answer.
+    ``of_server``: no other message would be taken either.
+    """
+
+    def __init__(
+        self, reason: str, words: str = "", *, lasting: bool = False, of_server: bool = False
+    ) -> None:
+        super().__init__(reason)
+        self.reason, self.words = reason, words
+        self.lasting, self.of_server = lasting, of_server
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """Where messages go: ``scheme`` is smtp, smtps or file."""
+
+    scheme: str
+    host: str = ""
+    port: int = 0
+    user: str = ""
+    password: str = field(default="", repr=False)
+    folder: Path = Path()
+
+    @property
+    def plain(self) -> bool:
+        """Tell whether nothing is encrypted, since nothing leaves this machine."""
+        return self.scheme == "smtp" and is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine by its very name: nothing is looked up."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def mail_server(value: str) -> MailServer:
+    """Read ``smtp://``, ``smtps://`` or ``file://``. Raises ValueError, without the password."""
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise ValueError(
+            "this is not an address; a : / @ in a password is written %3A %2F %40"
+        ) from (None)
+    if parts.query or parts.fragment or parts.scheme not in ("smtp", "smtps", "file"):
+        raise ValueError("smtp://user:password@host:587, smtps://… or file:///folder is expected")
+    if parts.scheme == "file":
+        if parts.netloc or len(parts.path) < 2:
+            raise ValueError("file:/// and an absolute folder is expected")
+        return MailServer("file", folder=Path(unquote(parts.path)))
+    if not parts.hostname or parts.path not in ("", "/") or port == 0:
+        raise ValueError(f"{parts.scheme}://user:password@host:port is expected")
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if bool(user) != bool(password):
+        raise ValueError("user and password go together")
+    if not (user + password).isascii():
+        raise ValueError("user and password are ASCII, as SMTP wants them")
+    port = port or _PORTS[parts.scheme]
+    return MailServer(parts.scheme, parts.hostname, port, user, password)
+
+
+def mail_address(value: str) -> str:
+    """Return ``mail@example.org``, or ``Name <mail@example.org>``. Raises ValueError."""
+    found = _SENDER.fullmatch(value)
+    if found is None or not is_address(found["bare"] or found["address"]):
+        raise ValueError("mail@example.org or Name <mail@example.org> is expected")
+    return value
+
+
+def is_address(value: str) -> bool:
+    """Tell whether a message can be sent there: ASCII on both sides, and no quoting."""
+    return len(value) <= 254 and bool(_ADDRESS.fullmatch(value))
+
+
+def _one_line(text: str) -> str:
+    return re.sub(" +", " ", _CONTROLS.sub(" ", text)).strip(" ")
+
+
+def compose(
+    site: str, key: str, sender: str, to: str, subject: str, text: str, at: datetime
+) -> EmailMessage:
+    """Return the message: the same for the same ``site`` (a URL) and ``key``, whenever it is made.
+
+    So a message that is sent again after a crash has the same Message-ID, by which mail programs
+    recognise it. No header can be brought in by ``subject``, which becomes one line, nor by the
+    addresses, which ``EmailMessage`` writes from their parts.
+    """
+    name, address = parseaddr(sender)
+    message = EmailMessage(policy=policy.SMTP)
+    message["From"] = Address(name, addr_spec=address)
+    message["To"] = Address(addr_spec=to)
+    message["Subject"] = _one_line(subject)
+    message["Date"] = at
+    message["Message-ID"] = f"<{_digest(site, key)}@{urlsplit(site).hostname or 'localhost'}>"
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
+    lines = (_CONTROLS.sub(" ", line).rstrip() for line in text.splitlines())
+    message.set_content("\n".join(lines) + "\n", charset="utf-8", cte="quoted-printable")
+    return message
+
+
+def _digest(site: str, key: str) -> str:
+    return hashlib.sha256(f"{site}\n{key}".encode()).hexdigest()[:32]
+
+
+def send(server: MailServer, message: EmailMessage) -> str:
+    """Hand a message over; return what the server answered. Raises MailFault."""
+    if server.scheme == "file":
+        return _write(server.folder, message)
+    try:
+        smtp = _connect(server)
+        try:
+            _begin(smtp, server)
+            return _hand_over(smtp, message)
+        finally:
+            with suppress(OSError):  # what it says to our good-bye changes nothing
+                smtp.quit()
+    except smtplib.SMTPAuthenticationError as error:
+        raise MailFault("not-authenticated", _told(error.smtp_error), of_server=True) from None
+    except smtplib.SMTPNotSupportedError as error:
+        raise MailFault("not-supported", str(error), of_server=True) from None
+    except smtplib.SMTPResponseException as error:
+        words = f"{error.smtp_code} {_told(error.smtp_error)}"
+        raise MailFault(f"smtp-{error.smtp_code}", words, of_server=True) from None
+    except ssl.SSLError as error:
+        raise MailFault("tls", str(error), of_server=True) from None
+    except OSError as error:  # which SMTPException is, too
+        raise MailFault("unreachable", str(error), of_server=True) from None
+
+
+def _connect(server: MailServer) -> smtplib.SMTP:
+    where = server.host, server.port, socket.gethostname()  # getfqdn() would ask the network
+    if server.scheme == "smtps":
+        tls = ssl.create_default_context()
+        return smtplib.SMTP_SSL(*where, timeout=TIMEOUT_SECONDS, context=tls)
+    return smtplib.SMTP(*where, timeout=TIMEOUT_SECONDS)
+
+
+def _begin(smtp: smtplib.SMTP, server: MailServer) -> None:
+    """Encrypt unless nothing leaves this machine, and log in where told to."""
+    smtp.ehlo()
+    if server.scheme == "smtp" and not server.plain:
+        smtp.starttls(context=ssl.create_default_context())
+        smtp.ehlo()
+    if server.user:
+        smtp.login(server.user, server.password)
+
+
+def _hand_over(smtp: smtplib.SMTP, message: EmailMessage) -> str:
+    _expect(smtp.mail(_address_in(message, "From")))
+    _expect(smtp.rcpt(_address_in(message, "To")))
+    answer: tuple[int, bytes | str]
+    try:
+        answer = smtp.data(message.as_bytes())
+    except smtplib.SMTPDataError as error:
+        answer = error.smtp_code, error.smtp_error
+    return _expect(answer)
+
+
+def _address_in(message: EmailMessage, header: str) -> str:
+    address: str = message[header].addresses[0].addr_spec
+    return address
+
+
+def _told(words: bytes | str) -> str:
+    return words.decode(errors="replace") if isinstance(words, bytes) else words
+
+
+def _expect(answer: tuple[int, bytes | str]) -> str:
+    """Return what was answered. Raises MailFault unless it is a yes; 5xx is a last word."""
+    code, words = answer
+    told = f"{code} {_told(words)}"
+    if not 200 <= code < 300:
+        raise MailFault(f"smtp-{code}", told, lasting=500 <= code < 600)
+    return told
+
+
+def _write(folder: Path, message: EmailMessage) -> str:
+    """Write a message as one .eml file, whole or not at all; the same message is the same file."""
+    digest = str(message["Message-ID"]).strip("<>").partition("@")[0]
+    path = folder / f"{message['Date'].datetime:%Y%m%d-%H%M%S}-{digest[:12]}.eml"
+    partial = path.with_suffix(f".{os.getpid()}-{os.urandom(4).hex()}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(message.as_bytes())
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise MailFault("not-written", str(error), of_server=True) from None
+    return f"written to {path}"
