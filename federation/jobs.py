@@ -14,6 +14,7 @@ from federation.directory import service as directory
 from federation.governance import proposals
 from federation.identity import service as identity
 from federation.mail.service import mailbox
+from federation.statements import month_end
 from federation.statements import service as statements
 from shared.jobs import Job, run_jobs
 
@@ -42,6 +43,10 @@ def tidy() -> None:
     mailbox.forget(db.session(), hub().clock.real())
 
 
+def issue_due() -> None:
+    month_end.issue_due(db.session(), hub().clock.now())
+
+
 def finalise_due() -> None:
     statements.finalise_due(db.session(), hub().clock.now())
 
@@ -55,6 +60,7 @@ JOBS = (
     Job("harvest", 60, harvest),
     Job("mark-silent", 30, mark_silent),
     Job("finalise-due", 600, finalise_due),
+    Job("issue-due", 900, issue_due),
     Job("mail", 5, send_mail),
     Job("tidy", 600, tidy),
 )

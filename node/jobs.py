@@ -12,7 +12,7 @@ from node.governance import reminders
 from node.identity import service as identity
 from node.mail.service import mailbox
 from node.spaces import service as spaces
-from node.statements import heading
+from node.statements import heading, month_end
 from node.sync import service as sync
 from shared.http import PeerError
 from shared.jobs import Job, run_jobs
@@ -57,6 +57,12 @@ def warn() -> None:
         heading.warn(db.session(), node())
 
 
+def compare_log() -> None:
+    """Compare last month's log with the account, so that the month can be issued."""
+    if sync.enrolment(db.session()) is not None:
+        month_end.compare(db.session(), node())
+
+
 def send_mail() -> None:
     mailbox.deliver(db.session(), node().settings, node().clock.real())
 
@@ -81,6 +87,7 @@ JOBS = (
     Job("end-pauses", 60, end_pauses),
     Job("reminders", 120, remind),
     Job("warn", 1800, warn),
+    Job("compare-log", 3600, compare_log),
     Job("mail", 5, send_mail),
     Job("tidy", 600, tidy),
 )

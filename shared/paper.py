@@ -5,8 +5,10 @@ Fonts carry Latin, Greek and Cyrillic; codes are drawn as shapes, sharp at any s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
+from html import unescape
 from pathlib import Path
 
 import segno
@@ -51,6 +53,21 @@ class Paper(FPDF):
         self.set_text_color(*colour)
         self.multi_cell(width, size * _LINE, text, align=align, new_x="LMARGIN", new_y="NEXT")
         self.ln(after)
+
+    def write_runs(self, html: str, size: float = 10.5, *, mark: str = "") -> None:
+        """Write a paragraph whose bold words are in ``<strong>``; ``mark`` hangs before it."""
+        left = self.l_margin
+        height = size * _LINE * 1.1
+        self.set_text_color(*INK)
+        if mark:
+            self.set_font("sans", "", size)
+            self.cell(5, height, mark)
+            self.set_left_margin(left + 5)
+        for n, run in enumerate(re.split("</?strong>", html)):
+            self.set_font("sans", "B" if n % 2 else "", size)
+            self.write(height, unescape(run))
+        self.set_left_margin(left)
+        self.ln(height + 1.5)
 
     def write_facts(self, facts: list[tuple[str, str]], label_width: float = 48) -> None:
         """Write names and values, one pair below the other."""

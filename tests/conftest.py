@@ -17,15 +17,33 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
+from werkzeug.routing import Rule
 
 from tests.databases import Databases, PostgresServer
 from tests.network import Network, new_network
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
+
+
+def _compile_url_builders_once() -> None:
+    """Hundreds of applications have the same routes: their builders are the same functions."""
+    compile_builder, kept = Rule._compile_builder, dict[Any, Any]()
+
+    def once(rule: Rule, append_unknown: bool = True) -> Any:
+        key = rule.rule, tuple(rule._trace), repr(rule.defaults), append_unknown
+        if key not in kept:
+            kept[key] = compile_builder(rule, append_unknown)
+        return kept[key]
+
+    Rule._compile_builder = once  # type: ignore[method-assign]
+
+
+_compile_url_builders_once()
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -93,7 +111,9 @@ def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server: the one of PASSERELLE_TEST_POSTGRES, or one of our own."""
     given = os.environ.get("PASSERELLE_TEST_POSTGRES")
     if given:
-        yield PostgresServer(given)
+        found = PostgresServer(given)
+        yield found
+        found.drop_templates()
         return
     # Not in pytest's own folder: the server runs as another user when tests run as root.
     folder = Path(tempfile.mkdtemp(prefix="passerelle-postgres-"))

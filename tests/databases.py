@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import uuid
 from pathlib import Path
 
 import psycopg
 from flask import Flask
 from psycopg import sql
+from sqlalchemy import MetaData, create_engine
 
 
 class PostgresServer:
@@ -15,12 +17,30 @@ class PostgresServer:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
+        self._like: dict[str, str] = {}
 
-    def new_database(self) -> str:
-        """Return the SQLAlchemy URL of a new, empty database."""
+    def new_database(self, kind: str | None = None) -> str:
+        """Return the SQLAlchemy URL of a new database: empty, or with the tables of a service."""
+        like = "template1" if kind is None else self._template(kind)
         name = f"t{uuid.uuid4().hex[:12]}"
+        query = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         with psycopg.connect(self.uri, autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            connection.execute(query.format(sql.Identifier(name), sql.Identifier(like)))
+        return self._url(name)
+
+    def _template(self, kind: str) -> str:
+        if kind not in self._like:
+            url = self.new_database()
+            _create(kind, url)
+            self._like[kind] = url.partition("?")[0].rpartition("/")[2]
+        return self._like[kind]
+
+    def drop_templates(self) -> None:
+        for name in self._like.values():
+            self.drop(self._url(name))
+        self._like.clear()
+
+    def _url(self, name: str) -> str:
         parts = psycopg.conninfo.conninfo_to_dict(self.uri)
         host, user = str(parts["host"]), parts.get("user", "postgres")
         if host.startswith("/"):
@@ -35,6 +55,23 @@ class PostgresServer:
             connection.execute(drop)
 
 
+def _metadata(kind: str) -> MetaData:
+    """Return the tables of ``hub`` or ``node``; the application's import names them all."""
+    importlib.import_module({"hub": "federation.app", "node": "node.app"}[kind])
+    db = importlib.import_module({"hub": "federation.db", "node": "node.db"}[kind]).db
+    metadata: MetaData = db.metadata
+    return metadata
+
+
+def _create(kind: str, url: str) -> None:
+    engine = create_engine(url)
+    _metadata(kind).create_all(engine)
+    engine.dispose()
+
+
+_sqlite: dict[str, bytes] = {}
+
+
 class Databases:
     """Gives each service of a test its own database, of the kind the test runs on."""
 
@@ -47,12 +84,22 @@ class Databases:
     def kind(self) -> str:
         return "postgres" if self._server else "sqlite"
 
-    def new(self) -> str:
-        """Return the URL of an empty database."""
-        if self._server is None:
-            return f"sqlite:///{self._folder / uuid.uuid4().hex}.sqlite"
-        self._made.append(self._server.new_database())
-        return self._made[-1]
+    def new(self, kind: str | None = None) -> str:
+        """Return the URL of a database that is empty, or has the tables of ``hub`` or ``node``.
+
+        Tables are made once in a process, and copied.
+        """
+        if self._server is not None:
+            self._made.append(self._server.new_database(kind))
+            return self._made[-1]
+        file = self._folder / f"{uuid.uuid4().hex}.sqlite"
+        url = f"sqlite:///{file}"
+        if kind is not None:
+            if kind not in _sqlite:
+                _create(kind, url)
+                _sqlite[kind] = file.read_bytes()
+            file.write_bytes(_sqlite[kind])
+        return url
 
     def drop(self) -> None:
         """Drop what was made on a server: left to the end, hundreds take a minute to remove."""

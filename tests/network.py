@@ -46,7 +46,7 @@ from shared.clock import Clock
 from shared.db import begin_write
 from shared.http import Answer, Circuit, PeerSession, Unreachable
 from shared.passes import bind
-from tests.databases import Databases, create_tables
+from tests.databases import Databases
 
 PASSWORD = "correct horse battery"
 # Tuesday 24 November 2026, ten in the morning in Paris.
@@ -403,13 +403,12 @@ class Network:
                 name=name,
                 secret_key="n" * 32,
                 data_dir=folder,
-                database_url=self.databases.new(),
+                database_url=self.databases.new("node"),
                 demo=True,
                 allow_private_peers=True,
                 clock=self.clock,
             )
         )
-        create_tables(app)
         node = LocalNode(app, server, id=name)
         with node.context() as (session, context):
             now = context.clock.now()
@@ -504,13 +503,12 @@ def new_network(
             url=server.url,
             secret_key="h" * 32,
             data_dir=data,
-            database_url=databases.new(),
+            database_url=databases.new("hub"),
             demo=True,
             allow_private_peers=True,
             clock=shared_clock,
         )
     )
-    create_tables(app)
     _be_patient(app.extensions["hub"].peers)
     hub = LocalHub(app, server)
     sources = model_sources()

@@ -74,7 +74,11 @@ class NodesSchema(WireSchema):
 
 
 class StateSchema(WireSchema):
-    state = fields.String(required=True, validate=validate.OneOf(["connected", "suspended"]))
+    state = fields.String(
+        required=True,
+        validate=validate.OneOf(["connected", "suspended", "left"]),
+        metadata={"description": "“left” is for good."},
+    )
     reason = text(300)
 
 
@@ -268,7 +272,7 @@ def list_nodes() -> dict[str, Any]:
 @blp.response(200, NodeSchema)
 @allow("coordinator")
 def set_state(data: dict[str, Any], node_id: str) -> Any:
-    """Suspend a node, or take it back."""
+    """Suspend a node, take it back, or note that it has left for good."""
     who = f"account:{current().id}"
     return service.set_state(
         db.session(), hub().clock.now(), node_id, data["state"], who, data["reason"]

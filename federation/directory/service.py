@@ -136,7 +136,7 @@ def nodes(session: Session) -> list[Node]:
 def set_state(
     session: Session, now: datetime, node_id: str, state: str, actor: str, reason: str
 ) -> Node:
-    """Suspend a node or take it back. Raises Problem."""
+    """Suspend a node, take it back, or note that it has left, for good. Raises Problem."""
     begin_write(session)
     node = session.get(Node, node_id)
     if node is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, Response, render_template, request
 from flask_babel import get_locale
 
 from charter.values import shared_values
@@ -13,7 +13,7 @@ from federation.context import hub
 from federation.db import db
 from federation.directory import presenter
 from federation.directory import service as directory
-from federation.governance import comparison, proposals
+from federation.governance import comparison, paper, proposals
 from federation.governance import service as governance
 from federation.visits import service as visits
 from shared.web import allow
@@ -122,6 +122,24 @@ def charter_page(version: str = "current") -> str:
         ballots=proposals.ballots(db.session(), row) if row.outcome else [],
         closes_at=proposals.closes_at(db.session(), row) if row.state == "open" else None,
     )
+
+
+@pages.get("/charter/<version>.pdf")
+@allow("public")
+def charter_pdf(version: str) -> Response:
+    session, language = db.session(), str(get_locale())
+    row = governance.find(session, version)
+    pdf = paper.as_pdf(
+        row,
+        governance.as_charter(row),
+        governance.signatures(session, row.version),
+        {node.id: node.name for node in directory.nodes(session)},
+        language,
+        hub().clock.now(),
+    )
+    name = f"charter-{row.version}-{language}.pdf"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(pdf, mimetype="application/pdf", headers=headers)
 
 
 @pages.get("/charter/<before>/diff/<after>")

@@ -71,6 +71,7 @@ POST   /api/v1/visits/preview                         node
 GET    /charter                                       public
 GET    /charter/<before>/diff/<after>                 public
 GET    /charter/<version>                             public
+GET    /charter/<version>.pdf                         public
 GET    /coordination                                  coordinator
 POST   /coordination                                  coordinator
 POST   /coordination/disputes/<int:dispute_id>        coordinator

@@ -10,13 +10,19 @@ from typing import Any
 import pytest
 import requests
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlalchemy import delete
 
+from charter import model_sources
+from federation import jobs as hub_jobs
 from federation.statements import service as statements
+from node.desk.models import Visit
+from node.statements import month_end
 from node.statements import service as node_statements
+from node.sync import service as sync
 from shared.db import begin_write
 from shared.keys import new_key_ring
 from tests.contract.speaking import access_token
-from tests.network import LocalNode, Network, Person, at_once, rules
+from tests.network import LocalNode, Network, Person, at_once, codes, rules
 
 MakeNetwork = Callable[..., Network]
 DECEMBER = "2026-12-01T10:00:00+01:00"
@@ -357,15 +363,140 @@ def test_logs_are_compared_by_count_and_hash_and_only_differences_are_told(
 # What happens within a month
 
 
+@pytest.mark.parametrize("state", ["suspended", "left"])
 def test_a_space_that_leaves_in_the_month_is_in_its_account_to_the_last(
-    small: Network, cordee: LocalNode, troquet: LocalNode
+    small: Network, cordee: LocalNode, troquet: LocalNode, state: str
 ) -> None:
-    visit = _visit(troquet, cordee.add_person())
-    small.set_state("troquet", "suspended")
+    person = cordee.add_person()
+    visit = _visit(troquet, person)
+    own = troquet.add_person().get_pass()
+    small.set_state("troquet", state)
+    small.refresh()
+    assert codes(troquet.scan(person.show())) == ["paused"]
+    said = {"suspended": "home_suspended", "left": "home_unknown"}[state]
+    assert codes(cordee.scan(own.show())) == [said]
     _move(small, DECEMBER)
     _issue(small)
     assert small.hub.lines(visit) == [1]
     assert small.hub.statement()["balances"]["troquet"] == 1
+    on_map = "troquet" in small.hub.get("/api/v1/spaces").text
+    assert on_map == (state == "suspended")
+
+
+def test_whoever_has_left_stays_so_and_what_it_signed_can_still_be_verified(
+    small: Network, troquet: LocalNode
+) -> None:
+    small.set_state("troquet", "left")
+    back = {"state": "connected", "reason": "come back"}
+    assert small.hub.put("/api/v1/nodes/troquet/state", back, small.hub.token).status_code == 409
+    charter = small.hub.get("/api/v1/charters/current").json()
+    jws = next(s["jws"] for s in charter["signatures"] if s["node"] == "troquet")
+    head, claims, signature = jws.split(".")
+    trusted = small.hub.get("/api/v1/trust-list").text.split(".")[1]
+    node = next(n for n in json.loads(_part(trusted.encode()))["nodes"] if n["id"] == "troquet")
+    assert node["state"] == "left"
+    key = next(k for k in node["keys"] if k["kid"] == json.loads(_part(head.encode()))["kid"])
+    public = Ed25519PublicKey.from_public_bytes(_part(key["x"].encode()))
+    public.verify(_part(signature.encode()), f"{head}.{claims}".encode())
+    assert json.loads(_part(claims.encode()))["sha256"] == charter["sha256"]
+
+
+def test_a_charter_that_changes_in_the_month_is_the_accounts_from_its_day_on(
+    small: Network, cordee: LocalNode, troquet: LocalNode
+) -> None:
+    """Each line says the version that decided it; money is of the version in force at issue."""
+    _move(small, "2026-12-01T10:00:00+01:00")
+    before = _visit(troquet, cordee.add_person())
+    sources = {**model_sources(), "rules.toml": rules(tolerance_half_days=0, rate_cents=700)}
+    body = {"sources": sources, "argument": "Simpler"}
+    assert _post(small, "/api/v1/charters", body, _as_node(cordee)).status_code == 201
+    for node in (cordee, troquet):
+        _post(small, "/api/v1/charters/2/votes", {"choice": "yes"}, _as_node(node))
+    for instant in ("2026-12-11T11:00:00+01:00", "2026-12-28T10:00:00+01:00"):
+        small.move_to(instant)
+        with small.hub.app.app_context():
+            hub_jobs.advance_votes()
+        small.refresh()
+        for node in (cordee, troquet):
+            with node.context() as (session, context):
+                sync.sign_charter(session, context, "2")
+    small.refresh()
+    after = _visit(troquet, cordee.add_person())
+    _move(small, "2027-01-04T10:00:00+01:00")
+    assert _issue(small, "2026-12").status_code == 200
+    told = small.hub.statement("2026-12")
+    assert {v["id"]: v["charter"] for v in told["visits"]} == {before: "1", after: "2"}
+    assert (told["charter"], told["compensation"]["troquet"]) == ("2", 1400)
+    with troquet.context() as (session, context):
+        assert node_statements.verify(session, context, "2026-12").holds
+
+
+# At the month's end, by itself
+
+
+def test_a_month_is_issued_by_itself_once_every_log_agrees(
+    small: Network, cordee: LocalNode, troquet: LocalNode
+) -> None:
+    visit = _visit(troquet, cordee.add_person())
+
+    def issued() -> str:
+        with small.hub.app.app_context():
+            hub_jobs.issue_due()
+        state: str = small.hub.statement()["state"]
+        return state
+
+    def compared(node: LocalNode) -> bool | None:
+        with node.context() as (session, context):
+            return month_end.compare(session, context)
+
+    _move(small, "2026-11-30T23:00:00+01:00")
+    assert issued() == "open"
+    _move(small, "2026-12-01T09:00:00+01:00")
+    assert [compared(cordee), compared(troquet)] == [True, True]
+    assert issued() == "open"  # a host may undo a visit yet
+    _move(small, "2026-12-03T09:00:00+01:00")
+    assert issued() == "issued"
+    assert small.hub.lines(visit) == [1]
+    audit = small.hub.statement()
+    assert audit["revision"] == 1
+    assert issued() == "issued"
+    assert small.hub.statement()["revision"] == 1
+
+
+def test_a_month_with_a_log_that_differs_waits_for_people(
+    small: Network, cordee: LocalNode, troquet: LocalNode
+) -> None:
+    visit = _visit(troquet, cordee.add_person())
+    _move(small, "2026-12-04T09:00:00+01:00")
+    with troquet.context() as (session, context):
+        begin_write(session)
+        session.execute(delete(Visit).where(Visit.id == visit))
+        session.commit()
+        assert month_end.compare(session, context) is False
+    with cordee.context() as (session, context):
+        assert month_end.compare(session, context) is True
+    with small.hub.app.app_context():
+        hub_jobs.issue_due()
+    assert small.hub.statement()["state"] == "open"
+    assert _issue(small).status_code == 200
+
+
+def test_logs_are_compared_in_the_first_days_once_the_hub_was_told_everything(
+    small: Network, cordee: LocalNode, troquet: LocalNode
+) -> None:
+    person = cordee.add_person().get_pass()
+    small.hub_goes()
+    assert troquet.scan(person.show()).status_code == 201
+    small.move_to("2026-12-02T09:00:00+01:00")
+    with troquet.context() as (session, context):
+        assert month_end.compare(session, context) is None
+    small.hub_returns()
+    troquet.deliver()
+    with troquet.context() as (session, context):
+        assert month_end.compare(session, context) is True
+    small.move_to("2026-12-11T09:00:00+01:00")
+    with troquet.context() as (session, context):
+        assert month_end.compare(session, context) is None
 
 
 def test_a_visit_over_closing_time_and_over_one_o_clock_counts_what_it_touched(
