@@ -15,7 +15,7 @@ from federation.db import db
 from federation.directory import enrolment
 from federation.directory import service as directory
 from federation.governance import service as governance
-from federation.statements import lines
+from federation.statements import flows, lines, month_end
 from federation.statements import service as statements
 from federation.visits import service as visits
 from shared.problems import Problem
@@ -104,19 +104,25 @@ def statement(month: str) -> str:
         *lines.visits(session, found.chosen, SHOWN),
         *lines.corrections(session, found.chosen, SHOWN),
     ]
-    row = statements.statement_of(session, month)
+    row, nodes = statements.statement_of(session, month), directory.nodes(session)
     return render_template(
         "console/statement.html",
         statement=found.head,
         lines=shown,
         matrix=found.matrix,
+        flows=flows.picture(found.matrix),
+        width=flows.WIDTH,
+        labels=flows.LABELS,
+        bar_width=flows.BAR,
         outlooks=statements.outlooks(session, found, hub().clock.now()),
         checks=statements.log_checks(session, month),
         disputes=statements.disputes(session, month),
         deadline=statements.deadline(session, row) if row else None,
         over=f"{hub().clock.now():%Y-%m}" > month,
         now=hub().clock.now(),
-        names={node.id: node.name for node in directory.nodes(session)},
+        names={node.id: node.name for node in nodes},
+        heard={node.id: node.last_seen_at for node in nodes},
+        waiting=month_end.waiting_for(session, month),
         previous=lines.neighbour(month, -1),
         following=lines.neighbour(month, 1),
     )

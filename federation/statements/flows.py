@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-WIDTH, LABELS, BAR, GAP = 360.0, 118.0, 8.0, 6.0
+WIDTH, LABELS, BAR, GAP = 360.0, 130.0, 8.0, 6.0
 LEAST_HEIGHT = 16.0  # of a bar: its name stands beside it
 MOST = 12
 OTHERS = ""

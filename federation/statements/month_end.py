@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -20,14 +20,14 @@ _ZONE = ZoneInfo("Europe/Paris")
 AT_LEAST = timedelta(days=2)
 
 
-def ended(now: datetime) -> tuple[str, datetime]:
-    """Return the month before this one, and when it ended."""
-    first = now.astimezone(_ZONE).date().replace(day=1)
-    return lines.neighbour(f"{first:%Y-%m}", -1), datetime.combine(first, time(), _ZONE)
+def end_of(month: str) -> datetime:
+    following = date.fromisoformat(f"{lines.neighbour(month, 1)}-01")
+    return datetime.combine(following, time(), _ZONE)
 
 
-def waiting_for(session: Session, month: str, since: datetime) -> list[str]:
-    """Return the nodes whose own log was not compared since then, or differs from the account."""
+def waiting_for(session: Session, month: str) -> list[str]:
+    """Return the nodes whose log was not compared since its end, or differs from the account."""
+    since = end_of(month)
     checks = service.log_checks(session, month)
     return [
         node.id
@@ -46,11 +46,11 @@ def issue_due(session: Session, now: datetime) -> Statement | None:
 
     Where one does not, or is not heard of, a coordinator looks at it and issues it by hand.
     """
-    month, over = ended(now)
+    month = lines.neighbour(f"{now.astimezone(_ZONE):%Y-%m}", -1)
     if service.statement_of(session, month) is not None:
         return None
     undone = timedelta(hours=governance.in_force(session).rules.correction.hours)
-    if now < over + max(undone, AT_LEAST) or waiting_for(session, month, over):
+    if now < end_of(month) + max(undone, AT_LEAST) or waiting_for(session, month):
         return None
     try:
         return service.issue(session, now, month, "jobs")

@@ -43,6 +43,7 @@ def month_page(month: str) -> str:
         outlook=heading.of_month(session, node(), found),
         caps=heading.caps(session),
         own=own,
+        offline_article=known.charter.rules.offline.article if known else 9,
         disputes=service.disputes(node(), month),
         names={node_id: entry["name"] for node_id, entry in nodes.items()},
         spaces={s["id"]: s["name"] for entry in nodes.values() for s in entry["spaces"]},

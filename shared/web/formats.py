@@ -67,7 +67,7 @@ _LEVELS = {
     1: lazy_gettext("first steps"),
     2: lazy_gettext("on our way"),
     3: lazy_gettext("in place"),
-    4: lazy_gettext("we can show others"),
+    4: lazy_gettext("ready to share"),
 }
 
 

@@ -164,13 +164,13 @@ def test_a_value_is_shown_with_what_proves_it_and_compared_on_the_map(
     for service in (troquet, lasting_network.hub):
         page = Page(requests.get(f"{service.url}/spaces/troquet?lang=en", timeout=20).text).text
         assert story in page
-        assert "we can show others" in page
+        assert "ready to share" in page
     hub = lasting_network.hub
     table = Page(hub.get("/values?lang=en").text).text
     assert "Dix associés, une voix chacun." in table
     ranked = hub.get("/?by_value=cooperation&lang=en").text
     assert ranked.index('data-space="troquet"') < ranked.index('data-space="cordee"')
-    assert "we can show others" in Page(ranked).text
+    assert "ready to share" in Page(ranked).text
     assert hub.get("/?by_value=nonsense").status_code == 200
     # Said again in the same year, it takes the place of what was said; left out, it is unsaid.
     fill(admin, VALUES, shared__3__level="2")
