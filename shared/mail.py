@@ -131,15 +131,16 @@ class Mailbox:
         """
         mail = self.mail
         due = (mail.state == PENDING) & (mail.next_attempt_at <= now)
+        first = select(mail.id).where(due).order_by(mail.next_attempt_at, mail.id).limit(1)
+        if key is not None:
+            first = first.where(mail.key == key)
+        values = {"next_attempt_at": now + CLAIMED_FOR, "attempts": mail.attempts + 1}
         while True:
-            begin_write(session)
-            query = select(mail).where(due).order_by(mail.next_attempt_at, mail.id).limit(1)
-            row = session.scalar(query if key is None else query.where(mail.key == key))
-            if row is None:
-                session.rollback()
+            row_id = session.scalar(first)
+            session.rollback()
+            if row_id is None:
                 return None
-            row_id = row.id
-            values = {"next_attempt_at": now + CLAIMED_FOR, "attempts": mail.attempts + 1}
+            begin_write(session)
             claim = update(mail).where(mail.id == row_id, due).values(values).returning(mail.id)
             won = session.scalar(claim, execution_options={"synchronize_session": False})
             session.commit()

@@ -20,6 +20,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from click.testing import CliRunner
 from flask import Flask
 from sqlalchemy import select
+from structlog.testing import CapturingLogger
 
 from federation.mail.service import mailbox as hub_mailbox
 from node.mail.service import mailbox
@@ -472,6 +473,21 @@ def test_a_refused_message_steps_aside(app: Flask, sink: Sink, refusal: str, sta
         queue(app, settings, "b")
         assert deliver(app, settings) == 1
     assert (row_of(app, "a").state, row_of(app, "a").error) == (state, f"smtp-{refusal[:3]}")
+
+
+def test_neither_the_log_nor_what_is_kept_of_a_refusal_names_anybody(
+    app: Flask, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, logged = free_port(), CapturingLogger()
+    monkeypatch.setattr(mail, "log", logged)
+    settings = settings_of(app, f"smtp://127.0.0.1:{port}")
+    sink.refusal = f"550 <{TO}> is not known here"
+    with serving(sink, port):
+        queue(app, settings, text="Bonjour Ada", subject="Un vote")
+        deliver(app, settings)
+    assert [call.args for call in logged.calls] == [("mail.dead",)]
+    for secret in (TO, "Bonjour", "Un vote", "not known"):
+        assert secret not in str(logged.calls) + str(row_of(app).error)
 
 
 def test_a_message_is_given_up_after_four_days(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
