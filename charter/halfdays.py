@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 MORNING, AFTERNOON = "am", "pm"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class HalfDay:
-    """A morning (``am``: up to the split) or an afternoon (``pm``) of a local date."""
+class HalfDay(NamedTuple):
+    """A morning (``am``: up to the split) or an afternoon (``pm``) of a local date.
+
+    A tuple, because a simulation makes, compares and looks up hundreds of thousands.
+    """
 
     day: date
     half: str

@@ -118,20 +118,26 @@ def _verify(url: str, folder: Path) -> str:
     return f"byte for byte; {len(head['transfers'])} transfers, sums zero"
 
 
-def _simulate(url: str, folder: Path) -> str:
-    """Decide a month of visits again: under the charter in force, then under a smaller limit."""
+def _simulate_same(url: str, folder: Path) -> str:
+    """Decide a month of visits again under the charter in force."""
     with app_for(url, folder).app_context():
-        session, days = db.session(), (date(2026, 10, 1), date(2026, 10, 31))
-        same = simulation.run(session, "1", *days)
-        charter = governance.in_force(session)
-        rules = charter.sources["rules.toml"].replace("network = 16", "network = 5")
-        other = simulation.run(session, "1", *days, rules)
-    if same.totals.network.changed:
+        found = simulation.run(db.session(), "1", *_OCTOBER).totals.network
+    if found.changed:
         raise SystemExit("replaying the charter in force changed something")
-    return (
-        f"the charter in force changes nothing; a limit of 5 changes "
-        f"{other.totals.network.changed:,} of {other.totals.network.visits_before:,} (two runs)"
-    )
+    return f"changes none of {found.visits_before:,}"
+
+
+def _simulate_other(url: str, folder: Path) -> str:
+    """The same under a smaller limit, which corrects what later visits are decided on."""
+    with app_for(url, folder).app_context():
+        session = db.session()
+        rules = governance.in_force(session).sources["rules.toml"]
+        tried = rules.replace("network = 16", "network = 5")
+        found = simulation.run(session, "1", *_OCTOBER, tried).totals.network
+    return f"changes {found.changed:,} of {found.visits_before:,}"
+
+
+_OCTOBER = date(2026, 10, 1), date(2026, 10, 31)
 
 
 def _in_child(work: Callable[..., str], url: str, folder: Path, results: Any) -> None:
@@ -186,12 +192,15 @@ def main() -> None:
                 issue = measure("issue, write and sign", _issue, url, data)
                 measure("recompute from the file", _verify, url, data)
             else:
-                simulated, _ = measure("simulate, twice", _simulate, url, data)
+                simulated = max(
+                    measure("simulate the charter in force", _simulate_same, url, data)[0],
+                    measure("simulate a limit of 5", _simulate_other, url, data)[0],
+                )
         good = issue[0] <= AIM_SECONDS and issue[1] <= AIM_MIB
         print(
             f"aim: issued ≤ {AIM_SECONDS:.0f} s and ≤ {AIM_MIB:.0f} MiB: {'yes' if good else 'NO'}"
         )
-        fast = simulated / 2 <= AIM_SIMULATION
+        fast = simulated <= AIM_SIMULATION
         print(f"aim: one simulation ≤ {AIM_SIMULATION:.0f} s: {'yes' if fast else 'NO'}")
 
 

@@ -267,10 +267,16 @@ class SimulationSchema(WireSchema):
     total = fields.Integer(required=True)
     changed = fields.Integer(required=True)
     half_days = fields.List(fields.Integer(), required=True)
+    causes = fields.List(
+        fields.Dict(),
+        required=True,
+        metadata={"description": "Code, article, and how many of the visits that change."},
+    )
     visits = fields.List(fields.Dict(), required=True)
     spaces = fields.Dict(required=True)
     homes = fields.Dict(required=True)
     plans = fields.Dict(required=True)
+    days = fields.Dict(required=True)
     balances = fields.Dict(required=True)
     compensation = fields.Dict(required=True)
     currency = fields.String(required=True)

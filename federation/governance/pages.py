@@ -1,82 +1,215 @@
-"""The sandbox: a coordinator moves a figure and sees what last month would have been."""
+"""The sandbox: a coordinator tries a version, or moves a figure, on visits that were recorded."""
 
 from __future__ import annotations
 
-import calendar
-from datetime import date
+import json
+import tomllib
+from collections import defaultdict
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, Response, render_template, request, stream_with_context
 from flask_babel import lazy_gettext
-from flask_wtf import FlaskForm
-from wtforms import IntegerField, StringField
-from wtforms.validators import NumberRange, Optional, Regexp
+from wtforms import SelectChoice
 
+from charter.effect import HALF_DAYS, Simulation, result
 from charter.writing import with_figures
+from federation.console.pages import FLAG_NAMES
 from federation.context import hub
 from federation.db import db
 from federation.directory import service as directory
 from federation.governance import service, simulation
-from shared.web import allow
+from federation.governance.forms import PLANS, SandboxForm
+from federation.governance.models import CharterVersion
+from shared.problems import Problem
+from shared.web import allow, formats
 
-pages = Blueprint("governance_pages", __name__, template_folder="templates")
+pages = Blueprint(
+    "governance_pages",
+    __name__,
+    template_folder="templates",
+    static_folder="static",
+    static_url_path="/static/governance",
+)
 
-SHOWN = 100
+SHOWN = 25  # visits on the page; all are in the CSV
+AT_ONCE = 2_000  # visits that are decided in well under a second
+MOST_DAYS = 92  # a chart of more has a column for each month
+STATES = {
+    "open": lazy_gettext("put to the vote"),
+    "adopted": lazy_gettext("adopted, not yet in force"),
+    "in_force": lazy_gettext("in force"),
+    "past": lazy_gettext("no longer in force"),
+    "rejected": lazy_gettext("not adopted"),
+    "withdrawn": lazy_gettext("withdrawn"),
+}
+CAUSES = FLAG_NAMES | {HALF_DAYS: lazy_gettext("other half-days are counted")}
 
 
-class SandboxForm(FlaskForm):
-    """Read by GET: it changes nothing. A figure that is left empty is that of the charter."""
+@dataclass(frozen=True)
+class _Asked:
+    """What a request wants simulated; ``sound`` is false where the form says what is wrong."""
 
-    class Meta:
-        csrf = False
+    form: SandboxForm
+    row: CharterVersion
+    first: date
+    last: date
+    sound: bool
 
-    month = StringField(
-        lazy_gettext("Month"), validators=[Optional(), Regexp("^20[0-9]{2}-(0[1-9]|1[0-2])$")]
-    )
-    half_days__per_host = IntegerField(
-        lazy_gettext("Half-days a month at one space"), [Optional(), NumberRange(0, 100)]
-    )
-    half_days__network = IntegerField(
-        lazy_gettext("Half-days a month in the network"), [Optional(), NumberRange(0, 100)]
-    )
-    seniority__days = IntegerField(
-        lazy_gettext("Seniority, days"), [Optional(), NumberRange(0, 3650)]
-    )
-    balance__tolerance_half_days = IntegerField(
-        lazy_gettext("Tolerance, half-days"), [Optional(), NumberRange(0, 10_000)]
-    )
-    balance__rate_cents = IntegerField(
-        lazy_gettext("A half-day, in cents"), [Optional(), NumberRange(0, 100_000)]
-    )
+    @property
+    def what(self) -> tuple[str, date, date, str | None]:
+        """Return what ``simulation.run`` takes."""
+        moved = self.form.moved()
+        rules = with_figures(self.row.sources["rules.toml"], moved) if moved else None
+        return self.row.version, self.first, self.last, rules
+
+
+def _asked() -> _Asked:
+    session, today = db.session(), hub().clock.now().date()
+    current = service.find(session, "current")
+    form = SandboxForm(request.args)
+    rows = {row.version: row for row in service.versions(session)}
+    form.version.choices = [
+        SelectChoice(row.version, f"{row.version} – {STATES[row.state]}") for row in rows.values()
+    ]
+    form.version.data = request.args.get("version") or current.version
+    row = rows.get(form.version.data, current)
+    form.suit(tomllib.loads(row.sources["rules.toml"]))
+    sound = form.validate()
+    first, last = (form.period(today) if sound else None) or _usual(today)
+    return _Asked(form, row, first, last, sound)
+
+
+def _usual(today: date) -> tuple[date, date]:
+    """Return last month, or where nobody visited then, this one until today."""
+    this = today.replace(day=1)
+    last = this - timedelta(days=1)
+    if simulation.any_visit(db.session(), last.replace(day=1), last):
+        return last.replace(day=1), last
+    return this, today
+
+
+def _result(found: Simulation, asked: _Asked) -> dict[str, Any]:
+    """Return what the result's template takes."""
+    session = db.session()
+    result = simulation.as_json(found, SHOWN)
+    nodes = sorted({*result["balances"], *result["homes"]})
+    return {
+        "result": result,
+        "operators": [(node, result["balances"].get(node, [0, 0])) for node in nodes],
+        "currencies": (found.before.currency, found.after.currency),
+        "columns": _columns(found, asked.first, asked.last),
+        "when": _when,
+        "first": asked.first,
+        "last": asked.last,
+        "query": _query(),
+        "causes": CAUSES,
+        "plan_names": dict(PLANS),
+        "names": {node.id: node.name for node in directory.nodes(session)},
+        "spaces": {space.id: space.name for space in directory.spaces(session)},
+    }
+
+
+def _columns(found: Simulation, first: date, last: date) -> list[dict[str, Any]]:
+    """Return the visits before and after for each day of the period.
+
+    Of a long one, for each month from the first visit to the last.
+    """
+    days, length = found.totals.days, len("2026-11-24")
+    if days and (last - first).days >= MOST_DAYS:
+        first, last, length = min(days), max(days), len("2026-11")
+    counts: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for number in range((last - first).days + 1):
+        day = first + timedelta(days=number)
+        pair = counts[str(day)[:length]]
+        if day in days:
+            pair[0] += days[day].visits_before
+            pair[1] += days[day].visits_after
+    return [{"when": when, "visits": pair} for when, pair in counts.items()]
+
+
+def _when(column: str) -> str:
+    return formats.day(column) if len(column) > len("2026-11") else formats.month(column)
+
+
+def _query() -> str:
+    """Return the question as asked, for the addresses that answer it in another form."""
+    kept = [(k, v) for k, v in request.args.items(multi=True) if k not in ("now", "lang") and v]
+    return urlencode(kept)
 
 
 @pages.get("/coordination/simulation")
 @allow("coordinator")
 def sandbox() -> Any:
-    session, now = db.session(), hub().clock.now()
-    current = service.find(session, "current")
-    form = SandboxForm(request.args)
-    result = None
-    sound = form.validate()
-    month = (form.month.data if sound else None) or f"{now:%Y-%m}"
-    if sound:
-        figures = {
-            field.name.replace("__", "."): str(field.data)
-            for field in form
-            if "__" in field.name and field.data is not None
-        }
-        rules = with_figures(current.sources["rules.toml"], figures)
-        year, number = (int(part) for part in month.split("-"))
-        last = calendar.monthrange(year, number)[1]
-        days = date(year, number, 1), date(year, number, last)
-        found = simulation.run(session, current.version, *days, rules)
-        result = simulation.as_json(found, SHOWN)
+    """Show the form, and the result at once where there is little to decide.
+
+    Where there is much, the page's script fetches it and shows how far it is; without script, the
+    form says ``now``, and the page comes when all is decided.
+    """
+    asked = _asked()
+    shown, waiting = {}, False
+    if asked.sound:
+        total, work = simulation.steps(db.session(), *asked.what)
+        waiting = total > AT_ONCE and "now" not in request.args
+        if not waiting:
+            shown = _result(result(work), asked)
     return render_template(
         "governance/sandbox.html",
-        form=form,
-        month=month,
-        result=result,
-        version=current.version,
-        names={node.id: node.name for node in directory.nodes(session)},
-        spaces={space.id: space.name for space in directory.spaces(session)},
-    ), (200 if sound else 422)
+        **{"first": asked.first, "last": asked.last, "query": _query(), **shown},
+        form=asked.form,
+        version=asked.row.version,
+        waiting=waiting,
+    ), (200 if asked.sound else 422)
+
+
+@pages.get("/coordination/simulation.ndjson")
+@allow("coordinator")
+def progress() -> Response:
+    """Answer line by line: how many visits are decided, of how many; the last line has the result.
+
+    Nothing is locked meanwhile, and who goes away ends the work.
+    """
+    asked = _asked()
+    if not asked.sound:
+        raise Problem("validation", errors=asked.form.errors)
+    session = db.session()
+    total, work = simulation.steps(session, *asked.what)
+
+    def lines() -> Iterator[str]:
+        # The request's end has closed the session; what is asked since, it is closed for again.
+        with closing(session), closing(work):
+            found = yield from _told(work, total)
+        page = render_template("governance/effect.html", **_result(found, asked))
+        yield json.dumps({"done": total, "of": total, "page": page}) + "\n"
+
+    headers = {"X-Accel-Buffering": "no"}  # a proxy passes each line on as it comes
+    return Response(stream_with_context(lines()), mimetype="application/x-ndjson", headers=headers)
+
+
+def _told(work: Generator[int, None, Simulation], total: int) -> Generator[str, None, Simulation]:
+    while True:
+        try:
+            done = next(work)
+        except StopIteration as end:
+            found: Simulation = end.value
+            return found
+        yield json.dumps({"done": done, "of": total}) + "\n"
+
+
+@pages.get("/coordination/simulation.csv")
+@allow("coordinator")
+def as_csv() -> Response:
+    """Give every visit of what is shown."""
+    asked = _asked()
+    if not asked.sound:
+        raise Problem("validation", errors=asked.form.errors)
+    name = f"simulation-{asked.row.version}-{asked.first}-{asked.last}.csv"
+    return Response(
+        simulation.as_csv(simulation.run(db.session(), *asked.what)),
+        mimetype="text/csv",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )

@@ -77,6 +77,8 @@ POST   /coordination                                  coordinator
 POST   /coordination/disputes/<int:dispute_id>        coordinator
 POST   /coordination/nodes/<node_id>/state            coordinator
 GET    /coordination/simulation                       coordinator
+GET    /coordination/simulation.csv                   coordinator
+GET    /coordination/simulation.ndjson                coordinator
 GET    /coordination/statements/<month>               coordinator
 POST   /coordination/statements/<month>/issue         coordinator
 GET    /healthz                                       public
@@ -89,6 +91,7 @@ GET    /problems/<slug>                               public
 GET    /readyz                                        public
 GET    /spaces/<space_id>                             public
 GET    /static/<path:filename>                        public
+GET    /static/governance/<path:filename>             public
 GET    /static/network/<path:filename>                public
 GET    /values                                        public
 """

@@ -32,10 +32,11 @@ from charter import (
     model_sources,
     read_charter,
 )
+from charter.effect import simulate
 from charter.halfdays import HalfDay, half_day_at, half_days
 from charter.rules import EligiblePlans, GuestCap, HalfDays, ReciprocityFloor, Rules, Seniority
 from charter.settlement import Line, balances, compensation, transfers
-from charter.simulation import Recorded, replay, simulate
+from charter.simulation import Recorded, replay
 from charter.voting import Ballot, Proposal, edit, outcome
 from tests.charter.test_facts import any_facts, any_instant
 

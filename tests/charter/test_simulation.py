@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from charter import Charter, Facts, model_sources, read_charter
+from charter.effect import HALF_DAYS, Figures, Simulation, simulate, simulating
 from charter.halfdays import HalfDay
 from charter.rules import EligiblePlans, GuestCap, HalfDays, Rules
-from charter.simulation import Figures, Recorded, Replayed, Simulation, replay, simulate
+from charter.simulation import Recorded, Replayed, replay
 
 PARIS = ZoneInfo("Europe/Paris")
 MODEL = read_charter("1", model_sources())
@@ -322,6 +323,11 @@ def test_results_come_one_by_one_so_that_progress_can_be_shown() -> None:
     assert given == ["v0"]
 
 
+def test_a_simulation_says_how_far_it_is() -> None:
+    visits = [visit(n, NINE + n * HOUR) for n in range(1001)]
+    assert list(simulating(MODEL, visits, MODEL)) == [500, 1000]
+
+
 def test_visits_that_change_come_first_each_part_in_order() -> None:
     charter = proposed(eligible_plans=EligiblePlans(article=4, classes=("resident",)))
     plans = ["resident", "nomad", "resident", "nomad"]
@@ -355,6 +361,38 @@ def test_totals_are_by_space_by_home_and_by_plan() -> None:
         "nomad": Figures(2, 0, 3, 0, changed=2),
         "resident": Figures(1, 1, 1, 1, changed=0),
     }
+
+
+def test_what_changes_is_counted_by_cause_with_its_article_and_by_day() -> None:
+    """Residents alone, at most one half-day; the resident's second visit in one half-day counts."""
+    charter = proposed(
+        eligible_plans=EligiblePlans(article=4, classes=("resident",)), half_days=at_most(1)
+    )
+    again = used(1, 1, already=True) | {"plan": "resident"}
+    visits = [
+        visit(1, NINE, 1, facts=used(0, 0)),
+        visit(2, NINE + 2 * HOUR, 1, facts=again),
+        visit(3, NINE + DAY, member="bob", facts=used(1, 1)),
+        visit(4, NINE + DAY, member="eve", facts={"plan": "resident"}),
+    ]
+    found = simulate(charter, visits, MODEL)
+    assert found.totals.causes == {
+        ("plan_not_eligible", 4): 2,
+        ("quota_host", 5): 1,
+        (HALF_DAYS, 7): 1,
+    }
+    assert {str(day): each.changed for day, each in found.totals.days.items()} == {
+        "2026-07-06": 2,
+        "2026-07-07": 1,
+    }
+
+
+def test_a_reason_that_falls_away_is_a_cause_too_and_one_that_stays_is_none() -> None:
+    facts = used(6, 6) | {"home_state": "suspended"}
+    late = visit(1, NINE, online=False, facts=facts)
+    replayed = only(simulate(proposed(half_days=at_most(9)), [late], MODEL))
+    assert replayed.before.codes == ("home_suspended", "quota_host")
+    assert replayed.causes == (("quota_host", 5),)
 
 
 def test_each_month_is_compensated_on_its_own_by_the_rule_of_each_charter() -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import gc
+import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import requests
+from sqlalchemy import insert, select
 
 from charter import model_sources
 from federation import jobs as hub_jobs
+from federation.db import db
+from federation.governance import pages as governance_pages
+from federation.visits.models import Visit
 from node.sync import service as sync
 from tests.contract.speaking import access_token
 from tests.network import LocalNode, Network, at_once, codes, rules
@@ -308,15 +315,98 @@ def _desk(node: LocalNode) -> Browser:
     return browser
 
 
+SANDBOX = "/coordination/simulation"
+
+
 def test_the_sandbox_shows_what_a_figure_would_have_changed(three: Network) -> None:
     cordee, troquet = three.nodes["cordee"], three.nodes["troquet"]
-    person = cordee.add_person()
-    troquet.scan(person.show())
+    troquet.scan(cordee.add_person().show())
+    troquet.scan(cordee.add_person("nomad").show())
     browser = Browser(three.hub)
     browser.log_in("coord@hub.example")
-    same = Page(browser.get("/coordination/simulation").text)
-    assert "None: the month would have been the same." in same.text
-    other = Page(browser.get("/coordination/simulation?half_days__per_host=0").text)
-    assert "1 visits change" in other.text
+    same = Page(browser.get(SANDBOX).text)
+    assert "the period would have been the same" in same.text
+    other = Page(browser.get(f"{SANDBOX}?half_days__per_host=0").text)
+    assert "2 visits change" in other.text
+    assert "month’s limit at this host" in other.text
     assert "article 5" in other.text
-    assert browser.get("/coordination/simulation?month=2026-13").status_code == 422
+    plans = Page(browser.get(f"{SANDBOX}?eligible_plans__classes=resident&from=2026-11-24").text)
+    assert "1 visits change" in plans.text
+    assert "plan not eligible" in plans.text
+    none = Page(browser.get(f"{SANDBOX}?half_days__per_host=0&to=2026-10-31").text)
+    assert "No visit in this period" in none.text
+    for wrong in ("from=x", "version=9", "from=2026-11-02&to=2026-11-01", "from=0001-01-01"):
+        assert browser.get(f"{SANDBOX}?{wrong}").status_code == 422
+        assert browser.get(f"{SANDBOX}.csv?{wrong}").status_code == 422
+    csv = browser.get(f"{SANDBOX}.csv?half_days__per_host=0").text.splitlines()
+    assert [line.split(",")[8] for line in csv] == ["after", "refused", "refused"]
+
+
+def test_the_sandbox_tries_a_proposal_and_the_charter_leads_coordinators_there(
+    three: Network,
+) -> None:
+    three.nodes["troquet"].scan(three.nodes["cordee"].add_person().show())
+    _propose(three, per_host=0)
+    coordinator, anybody = Browser(three.hub), Browser(three.hub)
+    coordinator.log_in("coord@hub.example")
+    assert f"{SANDBOX}?version=2" in coordinator.get("/charter/2").text
+    assert SANDBOX not in anybody.get("/charter/2").text
+    assert SANDBOX not in coordinator.get("/charter/1").text
+    assert "1 visits change" in Page(coordinator.get(f"{SANDBOX}?version=2").text).text
+    assert anybody.get(f"{SANDBOX}.ndjson?version=2").status_code == 302
+
+
+def _copy_visit(network: Network, copies: int) -> None:
+    """Add as many visits like the only one, each a second after the other."""
+    with network.hub.app.app_context():
+        (row,) = db.session.execute(select(Visit.__table__)).mappings()
+        start = row["started_at"]
+        plain = {**row, "state": "closed", "ended_at": start + timedelta(hours=1)}
+        made = [
+            {**plain, "id": f"v{n}", "proof": f"p{n}", "started_at": start + timedelta(seconds=n)}
+            for n in range(copies)
+        ]
+        db.session.execute(insert(Visit), made)
+        db.session.commit()
+
+
+def test_a_large_simulation_says_how_far_it_is_and_ends_as_the_page_does(
+    three: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three.nodes["troquet"].scan(three.nodes["cordee"].add_person().show())
+    _copy_visit(three, 1200)
+    client = three.hub.app.test_client()
+    headers, asked = {"Authorization": f"Bearer {three.hub.token}"}, "half_days__per_host=0"
+    answer = client.get(f"{SANDBOX}.ndjson?{asked}", headers=headers)
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert [(line["done"], line["of"]) for line in lines] == [
+        (500, 1201),
+        (1000, 1201),
+        (1201, 1201),
+    ]
+    assert ["page" in line for line in lines] == [False, False, True]
+    for _ in range(20):  # each gives its connection back
+        again = client.get(f"{SANDBOX}.ndjson?to=2026-10-31", headers=headers)
+        assert len(again.text.splitlines()) == 1
+    monkeypatch.setattr(governance_pages, "AT_ONCE", 1200)
+    waiting = client.get(f"{SANDBOX}?{asked}", headers=headers).text
+    assert f'data-source="{SANDBOX}.ndjson?{asked}"' in waiting
+    assert "by-space" not in waiting
+    assert lines[-1]["page"] in client.get(f"{SANDBOX}?{asked}&now=1", headers=headers).text
+
+
+def test_who_goes_away_ends_a_simulation_which_kept_nobody_waiting(three: Network) -> None:
+    cordee, troquet = three.nodes["cordee"], three.nodes["troquet"]
+    troquet.scan(cordee.add_person().show())
+    _copy_visit(three, 1200)
+    answer = three.hub.app.test_client().get(
+        f"{SANDBOX}.ndjson",
+        headers={"Authorization": f"Bearer {three.hub.token}"},
+        buffered=False,
+    )
+    first = next(iter(answer.response))
+    assert json.loads(first)["done"] == 500
+    assert not gc.isenabled()  # in the midst of deciding
+    assert troquet.scan(cordee.add_person().show()).status_code == 201
+    answer.close()
+    assert gc.isenabled()
