@@ -174,6 +174,8 @@ def vote(
 def ballots(session: Session, row: CharterVersion) -> list[Ballot]:
     """Return each operator's last ballot on the text as it stands, the first cast first."""
     query = select(Ballot).where(Ballot.version == row.version, Ballot.sha256 == row.sha256)
+    if row.opened_at is not None:  # edited and edited back, its vote began anew
+        query = query.where(Ballot.at >= row.opened_at)
     last = {ballot.node_id: ballot for ballot in session.scalars(query.order_by(Ballot.id))}
     return sorted(last.values(), key=lambda ballot: ballot.id)
 

@@ -36,7 +36,7 @@ class Space(db.Model):
     project: Mapped[bool] = mapped_column(default=False)
     guest_cap: Mapped[int] = mapped_column(default=1)
     # The house conditions, as published beside guest_cap.
-    conditions: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=db.text("'{}'"))
+    conditions: Mapped[dict[str, Any]] = mapped_column(default=dict)
     paused: Mapped[bool] = mapped_column(default=False)
     paused_on: Mapped[date | None]  # a pause of this day alone
     # What the poster in force carries: who shows it stood before it.
@@ -47,7 +47,7 @@ class Space(db.Model):
     services: Mapped[list[str]]
     values: Mapped[list[str]]
     # By value: the anecdote that proves it.
-    stories: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=db.text("'{}'"))
+    stories: Mapped[dict[str, Any]] = mapped_column(default=dict)
     revision: Mapped[int] = mapped_column(default=1)
     updated_at: Mapped[datetime]
 

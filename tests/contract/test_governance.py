@@ -158,6 +158,8 @@ def test_an_edit_restarts_the_vote(three: Network) -> None:
     assert _ask(three, "troquet", "PUT", path, body).status_code == 403
     edited = _ask(three, "cordee", "PUT", path, body)
     assert (edited.status_code, edited.json()["votes"]) == (200, [])
+    back = {"sources": _sources(per_host=8), "argument": "Eight, then"}
+    assert _ask(three, "cordee", "PUT", path, back).json()["votes"] == []
     _later(three, days=2)
     assert _read(three)["state"] == "open"
     _later(three, days=9)

@@ -13,6 +13,9 @@ def upgrade():
     with op.batch_alter_table('space', schema=None) as batch_op:
         batch_op.add_column(sa.Column('conditions', sa.JSON(), nullable=False, server_default=sa.text("'{}'")))
         batch_op.add_column(sa.Column('stories', sa.JSON(), nullable=False, server_default=sa.text("'{}'")))
+    with op.batch_alter_table('space', schema=None) as batch_op:
+        batch_op.alter_column('conditions', existing_type=sa.JSON(), server_default=None)
+        batch_op.alter_column('stories', existing_type=sa.JSON(), server_default=None)
     op.create_table('assessment',
     sa.Column('space_id', sa.String(64), sa.ForeignKey('space.id', name=op.f('fk_assessment_space_id_space'), ondelete='CASCADE'), nullable=False),
     sa.Column('year', sa.Integer(), nullable=False),
