@@ -11,6 +11,7 @@ from charter.hours import WEEKDAYS
 from charter.rules import Rules
 
 MOST_PLACES, MOST_DATES, MOST_HOURS = 1000, 400, 720
+CANCEL_HOURS, RELEASE_MINUTES, MOST_MINUTES = 2, 60, 1440
 
 
 class ConditionsError(ValueError):
@@ -24,6 +25,8 @@ class HouseConditions:
     ``guests`` is how many it takes at once, ``by_weekday`` what differs (``mo`` to ``su``).
     ``closed`` are dates in order, on which it is open but not to visitors. ``notice_hours``
     is asked for, never enforced. ``included`` are the services that visitors have; None: all.
+    Who cancels a booking less than ``cancel_hours`` ahead is late; a place that nobody came for
+    is free again ``release_minutes`` after its time.
     """
 
     guests: int
@@ -31,6 +34,8 @@ class HouseConditions:
     closed: tuple[date, ...]
     notice_hours: int
     included: tuple[str, ...] | None
+    cancel_hours: int = CANCEL_HOURS
+    release_minutes: int = RELEASE_MINUTES
 
     def guests_on(self, day: date) -> int:
         return self.by_weekday.get(WEEKDAYS[day.weekday()], self.guests)
@@ -92,6 +97,10 @@ def read_conditions(document: Mapping[str, Any]) -> HouseConditions:
         closed=_dates(given.get("closed") or []),
         notice_hours=_whole("notice_hours", given.get("notice_hours") or 0, MOST_HOURS),
         included=None if included is None else _services(included),
+        cancel_hours=_whole("cancel_hours", given.get("cancel_hours", CANCEL_HOURS), MOST_HOURS),
+        release_minutes=_whole(
+            "release_minutes", given.get("release_minutes", RELEASE_MINUTES), MOST_MINUTES
+        ),
     )
 
 

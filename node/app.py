@@ -11,6 +11,8 @@ from flask_migrate import Migrate
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from node.bookings import api as bookings_api
+from node.bookings import pages as bookings_pages
 from node.context import Node, node
 from node.db import db
 from node.desk import api as desk_api
@@ -62,7 +64,7 @@ def create_app(settings: NodeSettings) -> Flask:
     )
     with app.app_context():
         prepare_engine(db.engine, settings.sqlite_synchronous)
-    for blueprint in (desk_api.blp, arrivals.blp, passes_api.blp, sync_api.blp):
+    for blueprint in (desk_api.blp, arrivals.blp, passes_api.blp, bookings_api.blp, sync_api.blp):
         api.register_blueprint(blueprint)
     for pages in (
         sync_api.well_known,
@@ -70,6 +72,7 @@ def create_app(settings: NodeSettings) -> Flask:
         conditions_pages.pages,
         values_pages.pages,
         passes_pages.pages,
+        bookings_pages.pages,
         desk_pages.pages,
         poster_pages.pages,
         statements_pages.pages,
@@ -96,6 +99,7 @@ def _nav(principal: Principal | None) -> Sequence[tuple[str, str]]:
     if principal is not None:
         for role, path, label in (
             ("member", "/pass", gettext("My pass")),
+            ("member", "/bookings", gettext("My bookings")),
             ("desk", "/desk", gettext("Desk")),
             ("admin", "/console", gettext("Console")),
         ):

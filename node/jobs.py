@@ -5,6 +5,8 @@ from __future__ import annotations
 import structlog
 from flask import Flask
 
+from node.bookings import host as hosted
+from node.bookings import trips
 from node.context import node
 from node.db import db
 from node.desk import idempotency, incidents, outgoing, presence
@@ -63,6 +65,18 @@ def compare_log() -> None:
         month_end.compare(db.session(), node())
 
 
+def tend_bookings() -> None:
+    """Keep bookings as they should be, here and with the hosts of our members."""
+    if sync.enrolment(db.session()) is not None:
+        hosted.tend(db.session(), node())
+        trips.settle_due(db.session(), node())
+
+
+def tell_homes() -> None:
+    if sync.enrolment(db.session()) is not None:
+        trips.tell_homes(db.session(), node())
+
+
 def send_mail() -> None:
     mailbox.deliver(db.session(), node().settings, node().clock.real())
 
@@ -88,6 +102,8 @@ JOBS = (
     Job("reminders", 120, remind),
     Job("warn", 1800, warn),
     Job("compare-log", 3600, compare_log),
+    Job("bookings", 30, tend_bookings),
+    Job("tell-homes", 2, tell_homes),
     Job("mail", 5, send_mail),
     Job("tidy", 600, tidy),
 )

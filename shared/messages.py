@@ -58,6 +58,7 @@ OURS = (
     # of a value
     _("Lower-case letters, digits and single dashes."),
     _("Not a pass number."),
+    _("Not a booking’s number."),
     _("This contains characters that cannot be stored."),
     _("A web address starting with https:// is expected."),
     _('pairs of times like ["09:00", "19:00"] are expected'),
@@ -114,6 +115,8 @@ OURS = (
     _("the node at that address does not hold the key"),
     _("the node answered another challenge"),
     _("iss is another node"),
+    _("iat or aud is not what it should be"),
+    _("the space does not answer"),
     _("iss or aud is another"),
     _("iss, aud or exp are not right"),
     _("aud, url or invitation differ"),

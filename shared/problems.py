@@ -79,6 +79,11 @@ KINDS: dict[str, Kind] = {
         lazy_gettext("The visit was refused"),
         lazy_gettext("“decision” gives every reason, with the charter’s article."),
     ),
+    "booking-refused": Kind(
+        409,
+        lazy_gettext("The booking was not taken"),
+        lazy_gettext("“reasons” says why; choose another time, or another space."),
+    ),
     "card-refused": Kind(
         403,
         lazy_gettext("This card opens nothing"),

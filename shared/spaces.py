@@ -8,7 +8,12 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from charter.conditions import ConditionsError, read_conditions
+from charter.conditions import (
+    CANCEL_HOURS,
+    RELEASE_MINUTES,
+    ConditionsError,
+    read_conditions,
+)
 from charter.hours import HoursError, Schedule, read_schedule
 from charter.values import LEVELS
 from shared.schemas import SPACE_ID, WireSchema, text
@@ -62,6 +67,8 @@ class ConditionsSchema(WireSchema):
         validate=validate.Length(max=60),
         metadata={"description": "Services that visitors have; null: all."},
     )
+    cancel_hours = fields.Integer(load_default=CANCEL_HOURS)
+    release_minutes = fields.Integer(load_default=RELEASE_MINUTES)
     note_fr = fields.String(load_default="", validate=validate.Length(max=1000))
     note_en = fields.String(load_default="", validate=validate.Length(max=1000))
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from charter import PLAN_CLASSES, Charter, Facts, Fault, decide
 from charter.conditions import read_conditions
 from charter.hours import Schedule
+from node.bookings.reserved import reserved
 from node.context import Node
 from node.desk.places import present
 from node.desk.scan import find_space, schedule_of
@@ -173,10 +174,11 @@ def _places(
 ) -> int | None:
     """Return how many more roaming members there is room for; None without a limit."""
     guests, held, own = present(session, space.id, now)
+    kept = reserved(session, space.id, now)
     rule, left = charter.rules.guest_cap, []
     if rule is not None:
         facts = host_facts(space._mapping, schedule, now)  # noqa: SLF001
-        left.append(max(facts["guest_cap"], rule.at_least) - guests - held)
+        left.append(max(facts["guest_cap"], rule.at_least) - guests - held - kept)
     if space.capacity is not None:
         left.append(space.capacity - guests - held - own)
     return max(0, min(left)) if left else None

@@ -18,6 +18,7 @@ from flask_babel import get_locale, gettext
 from marshmallow import ValidationError
 
 from charter import localise
+from node.bookings import host as bookings
 from node.context import node
 from node.db import db
 from node.desk import api, corrections, incidents, presence, service
@@ -77,6 +78,7 @@ def _page(space_id: str, answer: dict[str, Any] | None = None, **found: Any) -> 
         zone=spaces.space(session, space_id).timezone,
         unsigned=sync.unsigned(session, node()),
         corrections=corrections.waiting(session, space_id),
+        expected=_expected(session, space_id),
         delay=known.charter.rules.correction.hours if known else 0,
         now=node().clock.now(),
         undo_reasons=(
@@ -94,6 +96,13 @@ def _seeing(page: str) -> Response:
     response = make_response(page)
     response.headers["Content-Security-Policy"] = policy(script="'self' 'wasm-unsafe-eval'")
     return response
+
+
+def _expected(session: Any, space_id: str) -> list[Any]:
+    """Return who is still expected today."""
+    row, now = spaces.space(session, space_id), node().clock.now()
+    found = bookings.of_day(session, row, bookings.today(row, now))
+    return [each for each in found if each.state == "confirmed"]
 
 
 @pages.get("/desk/offline")

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam, delete, func, insert, literal_column, or_, select
 from sqlalchemy.orm import Session
 
+from node.bookings.reserved import reserved
 from node.desk.models import Visit
 from node.desk.scan import Scan
 from node.spaces.models import Space
@@ -108,15 +109,18 @@ def present(session: Session, space_id: str, now: datetime) -> tuple[int, int, i
 def count_present(session: Session, scan: Scan, person: Hers) -> tuple[bool, bool]:
     """Set who is here among the facts; return whether a place is free, and whether one is held.
 
-    The person herself is not counted: she may be here already.
+    The person herself is not counted: she may be here already. A place that is kept for somebody
+    who has booked is a guest's.
     """
     here, held, own = present(session, scan.space_id, scan.now)
+    kept = reserved(session, scan.space_id, scan.now, scan.evidence.pass_id)
     if person.open_here is not None:
         here -= 1
-    scan.facts = replace(scan.facts, guests_present=here + held, people_present=here + held + own)
+    guests = here + held + kept
+    scan.facts = replace(scan.facts, guests_present=guests, people_present=here + held + own)
     rule, capacity = scan.charter.rules.guest_cap, scan.facts.capacity
     cap = max(scan.facts.guest_cap, rule.at_least) if rule else None
-    free = (cap is None or here + held < cap) and (capacity is None or here + held + own < capacity)
+    free = (cap is None or guests < cap) and (capacity is None or here + held + own < capacity)
     return free, held > 0
 
 

@@ -64,6 +64,7 @@ _SPACE = select(
     Space.closings,
     Space.closed_on_holidays,
     Space.paused,
+    Space.paused_on,
     Space.guest_cap,
     Space.conditions,
     Space.capacity,

@@ -12,7 +12,15 @@ from flask_wtf import FlaskForm
 from wtforms import BooleanField, SelectChoice, SelectMultipleField
 from wtforms.widgets import CheckboxInput, ListWidget
 
-from charter.conditions import MOST_HOURS, MOST_PLACES, breaches, read_conditions
+from charter.conditions import (
+    CANCEL_HOURS,
+    MOST_HOURS,
+    MOST_MINUTES,
+    MOST_PLACES,
+    RELEASE_MINUTES,
+    breaches,
+    read_conditions,
+)
 from charter.hours import WEEKDAYS
 from charter.rules import Rules
 from node.context import node
@@ -39,6 +47,12 @@ class ConditionsForm(FlaskForm):
     su = whole_field(lazy_gettext("Sunday"), 0, MOST_PLACES)
     closed = DatesField(lazy_gettext("Open, but not to visitors: one date a line (2026-12-24)"))
     notice_hours = whole_field(lazy_gettext("Tell us ahead, hours"), 0, MOST_HOURS)
+    cancel_hours = whole_field(
+        lazy_gettext("A booking is cancelled in time up to so many hours before"), 0, MOST_HOURS
+    )
+    release_minutes = whole_field(
+        lazy_gettext("A booked place is given back after so many minutes"), 0, MOST_MINUTES
+    )
     every_service = BooleanField(lazy_gettext("All services are included"))
     included = SelectMultipleField(
         lazy_gettext("Or these alone"),
@@ -62,6 +76,8 @@ class ConditionsForm(FlaskForm):
             "guests": places,
             "closed": sorted(dates),
             "notice_hours": self.notice_hours.data or 0,
+            "cancel_hours": _or(self.cancel_hours.data, CANCEL_HOURS),
+            "release_minutes": _or(self.release_minutes.data, RELEASE_MINUTES),
             "included": None if self.every_service.data else list(self.included.data or []),
             "note_fr": self.note_fr.data or "",
             "note_en": self.note_en.data or "",
@@ -77,6 +93,10 @@ class ConditionsForm(FlaskForm):
             field = self["guest_cap" if fault.field == "guests" else fault.field]
             field.errors = [*field.errors, _words(fault.field, fault.article, fault.limit)]
         return not faults
+
+
+def _or(value: int | None, usual: int) -> int:
+    return usual if value is None else value
 
 
 def _words(field: str, article: int, limit: int) -> str:
@@ -98,6 +118,8 @@ def _form(space: Space) -> ConditionsForm:
             "guest_cap": space.guest_cap,
             "closed": given.get("closed", []),
             "notice_hours": given.get("notice_hours", 0),
+            "cancel_hours": given.get("cancel_hours", CANCEL_HOURS),
+            "release_minutes": given.get("release_minutes", RELEASE_MINUTES),
             "every_service": included is None,
             "included": space.services if included is None else included,
             "note_fr": given.get("note_fr", ""),

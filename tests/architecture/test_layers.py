@@ -23,6 +23,8 @@ OTHER_COMMITTERS = {
     "node/desk/corrections.py": "the host's answers",
     "node/desk/incidents.py": "the desk's notes",
     "node/passes/cards.py": "the verbs of paper cards",
+    "node/bookings/host.py": "the verbs of places that are kept here",
+    "node/bookings/trips.py": "the verbs of what our members ask of hosts",
     "node/desk/idempotency.py": "the verbs of remembered answers",
     "node/desk/outgoing.py": "what is taken over from the hub",
     "node/desk/places.py": "holding a place",

@@ -105,6 +105,8 @@ POST   /account                                       admin coordinator desk mem
 POST   /account/tokens/<int:token_id>/revoke          admin coordinator desk member
 GET    /api/docs                                      public
 POST   /api/v1/arrivals                               public
+GET    /api/v1/bookings                               desk
+PUT    /api/v1/bookings/<booking_id>                  public
 POST   /api/v1/cards/<pass_id>/showings               public
 POST   /api/v1/check-ins                              desk
 POST   /api/v1/check-ins/<visit_id>/check-out         desk
@@ -114,14 +116,28 @@ POST   /api/v1/check-ins/preview                      desk
 GET    /api/v1/desk-kit                               desk
 GET    /api/v1/docs                                   public
 POST   /api/v1/enrolment/challenge                    public
+GET    /api/v1/me/bookings                            member
+POST   /api/v1/me/bookings                            member
+DELETE /api/v1/me/bookings/<booking_id>               member
+POST   /api/v1/me/bookings/<booking_id>/confirm       member
 POST   /api/v1/me/passes                              member
 GET    /api/v1/me/passes                              member
 DELETE /api/v1/me/passes/<pass_id>                    admin member
 GET    /api/v1/me/rights                              member
 GET    /api/v1/openapi.json                           public
 GET    /api/v1/presence                               desk
+PUT    /api/v1/trips/<booking_id>                     public
+GET    /bookings                                      member
+GET    /bookings/<booking_id>                         member
+GET    /bookings/<booking_id>.ics                     member
+POST   /bookings/<booking_id>/cancel                  member
+POST   /bookings/<booking_id>/confirm                 member
+GET    /bookings/at/<space_id>                        member
+POST   /bookings/at/<space_id>                        member
 GET    /card/<pass_id>                                public
 GET    /console                                       admin
+GET    /console/bookings                              admin desk
+POST   /console/bookings/<booking_id>/cancel          admin desk
 GET    /console/charter                               admin
 POST   /console/charter/<version>/sign                admin
 POST   /console/charter/<version>/vote                admin

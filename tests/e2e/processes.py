@@ -71,18 +71,19 @@ def running_demo(folder: Path, *arguments: str) -> Iterator[dict[str, Any]]:
         process.send_signal(signal.SIGINT)
         status = process.wait(30)
     assert status == 0, (folder / "demo.log").read_text()
-    assert processes_of(folder) == [], "processes were left behind"
+    assert processes_of(folder) == {}, "processes were left behind"
 
 
-def processes_of(folder: Path) -> list[str]:
-    """Return the command lines of live processes whose data is in this folder."""
-    found = []
+def processes_of(folder: Path) -> dict[int, str]:
+    """Return the command line of each live process whose data is in this folder."""
+    found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
                 environ = (entry / "environ").read_bytes().decode(errors="replace")
                 if f"DATA_DIR={folder}" in environ:
-                    found.append((entry / "cmdline").read_bytes().decode().replace("\0", " "))
+                    command = (entry / "cmdline").read_bytes().decode().replace("\0", " ")
+                    found[int(entry.name)] = command
             except OSError:
                 continue
     return found

@@ -5,18 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import random
 import re
 import secrets
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -96,50 +89,6 @@ class Demo:
         return Member(found["url"], of_plan[number]["token"])
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def _free_base() -> int:
-    for _ in range(200):
-        base = random.randrange(20_000, 30_000, 10)
-        if all(_is_free(port) for port in range(base, base + SERVICES)):
-            return base
-    raise AssertionError("no eight ports in a row are free")
-
-
-def _is_alive(pid: int) -> bool:
-    """Whether the process runs; one that waits to be collected by its parent does not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{pid}/stat")
-    with suppress(OSError):
-        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
-    return not stat.parent.parent.is_dir()
-
-
-def _descendants(root: int) -> set[int]:
-    """Every process below this one, by ``ps``, which Linux and macOS both have."""
-    listed = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True
-    )
-    parents = [tuple(map(int, line.split())) for line in listed.stdout.splitlines()]
-    found: set[int] = set()
-    edge = {root}
-    while edge:
-        edge = {pid for pid, parent in parents if parent in edge} - found
-        found |= edge
-    return found
-
-
 def _until(holds: Callable[[], bool], seconds: float) -> bool:
     end = time.monotonic() + seconds
     while not holds():
@@ -149,37 +98,9 @@ def _until(holds: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """The whole network in its own processes; none of them outlives the tests."""
-    folder = tmp_path_factory.mktemp("demo")
-    info, log = folder / "info.json", folder / "log.txt"
-    base = _free_base()
-    command = [
-        sys.executable, "-m", "deploy.cli", "demo", "--no-story",
-        "--info", str(info), "--port-base", str(base), "--day", DAY,
-    ]  # fmt: skip
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
-    try:
-        _until(lambda: info.exists() or process.poll() is not None, 120)
-        assert info.exists(), f"the demo did not start:\n{log.read_text()}"
-        yield Demo(json.loads(info.read_text(encoding="utf-8")))
-    finally:
-        children = _descendants(process.pid)
-        process.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(60)
-        _until(lambda: not any(map(_is_alive, children)), 5)
-        left = [pid for pid in {process.pid, *children} if _is_alive(pid)]
-        for pid in left:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        process.wait()
-    assert len(children) >= 2 * SERVICES, "the hub and every node serve, and have their jobs"
-    assert not left, "processes were left behind"
-    assert process.returncode == 0, log.read_text()
-    assert all(_is_free(port) for port in range(base, base + SERVICES))
+@pytest.fixture(scope="module", name="demo")
+def _demo(demo: dict[str, Any]) -> Demo:
+    return Demo(demo)
 
 
 class Enter(Protocol):

@@ -98,7 +98,10 @@ def test_every_page_answers_for_its_role_in_its_language(
     }
     known = ("coordinator",) if kind == "hub" else ("admin", "desk", "member")
     browsers = {role: _logged_in(service, people[role], language) for role in known}
-    pages = _pages(service, VALUES)
+    kept = {"space": "cordee", "starts_at": "2026-11-26T09:00:00+01:00"}
+    kept["ends_at"] = "2026-11-26T12:00:00+01:00"
+    booking = troquet.post("/api/v1/me/bookings", kept, member.token).json()["id"]
+    pages = _pages(service, {**VALUES, "booking_id": booking})
     assert len(pages) >= 6
     for path, roles in pages:
         readers = [browsers[role] for role in known if role in roles]

@@ -1,0 +1,241 @@
+"""Booking as a member; and, as a host, who is expected."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from flask import Blueprint, Response, flash, redirect, render_template, request
+from flask_babel import get_locale, gettext
+from icalendar import Calendar, Event
+from sqlalchemy.orm import Session
+
+from charter.conditions import read_conditions
+from charter.hours import read_schedule
+from node.bookings import host, trips
+from node.bookings.forms import BookingForm
+from node.bookings.models import Trip
+from node.bookings.words import words_of
+from node.context import node
+from node.db import db
+from node.passes import rights
+from node.passes.api import me
+from node.spaces import service as spaces
+from node.sync import service as sync
+from shared.http import PeerError
+from shared.problems import Problem
+from shared.schemas import unstorable
+from shared.web import allow
+
+pages = Blueprint("bookings_pages", __name__, template_folder="templates")
+
+PAST = timedelta(days=31)
+
+
+@pages.get("/bookings")
+@allow("member")
+def my_bookings() -> Any:
+    if request.args.get("at"):
+        return redirect(f"/bookings/at/{quote(request.args['at'][:64], safe='')}")
+    session, now = db.session(), node().clock.now()
+    found = trips.of_member(session, me().id, now - PAST)
+    return render_template(
+        "bookings/bookings.html",
+        coming=[trip for trip in found if trip.ends_at > now],
+        past=[trip for trip in reversed(found) if trip.ends_at <= now],
+        places=_places(session),
+    )
+
+
+def _places(session: Session) -> list[dict[str, Any]]:
+    """Return the spaces that can be asked: partners', and our own for their rooms."""
+    known = sync.network(session, node())
+    entries = known.trust.nodes.values() if known else ()
+    found = [
+        space
+        for entry in entries
+        if entry["state"] not in ("suspended", "left")
+        for space in entry["spaces"]
+    ]
+    return sorted(found, key=lambda space: str(space["name"]).casefold())
+
+
+@pages.route("/bookings/at/<space_id>", methods=["GET", "POST"])
+@allow("member")
+def new_booking(space_id: str) -> Any:
+    session, member = db.session(), me()
+    document = _document(session, space_id)
+    known = sync.network(session, node())
+    if document is None or known is None:
+        return render_template("bookings/unreachable.html", space_id=space_id), 503
+    own = any(space.id == space_id for space in spaces.spaces(session))
+    form = BookingForm()
+    rooms = [room["name"] for room in document.get("rooms", []) if room["kind"] == "meeting"]
+    form.offer(rooms, seat=not own)
+    refused: list[str] = []
+    if form.validate_on_submit():
+        span = form.span(read_schedule(document), known.charter.rules.opening_hours.split)
+        room, wait = form.room.data or None, bool(form.wait.data)
+        reasons: Any = [{"code": "booking_hours"}]
+        if span is not None:
+            try:
+                trip = trips.ask(session, node(), member, space_id, *span, room, wait=wait)
+            except Problem as problem:
+                if problem.slug != "booking-refused":
+                    raise
+                reasons = problem.extra["reasons"]
+            else:
+                return redirect(f"/bookings/{trip.id}")
+        refused = [words_of(reason, str(get_locale())) for reason in reasons]
+    return render_template(
+        "bookings/new.html",
+        form=form,
+        document=document,
+        conditions=read_conditions(document),
+        own=own,
+        refused=refused,
+        days=_days(document),
+        decision=None if own else _decision(session, space_id),
+        language=str(get_locale()),
+        earliest=node().clock.now().date().isoformat(),
+        latest=(node().clock.now() + host.AHEAD).date().isoformat(),
+    ), (422 if form.errors or refused else 200)
+
+
+def _document(session: Session, space_id: str) -> dict[str, Any] | None:
+    """Return a space's published document: ours, or what the hub has; None where it is silent."""
+    for row in spaces.spaces(session):
+        if row.id == space_id:
+            return spaces.document(row, node().clock.now().date(), node().url)
+    if space_id not in {space["id"] for space in _places(session)}:
+        raise Problem("not-found")
+    session.rollback()
+    try:
+        found: dict[str, Any] = node().hub.get(f"/api/v1/spaces/{space_id}").json()
+    except PeerError:
+        return None
+    return found
+
+
+def _decision(session: Session, space_id: str) -> dict[str, Any] | None:
+    try:
+        found = rights.rights(session, node(), me(), str(get_locale()), space_id, None)
+    except Problem:
+        return None
+    return found[0]["decision"] if found else None
+
+
+def _days(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the hours of the next two weeks, and whether visitors are received."""
+    schedule, conditions = read_schedule(document), read_conditions(document)
+    today = node().clock.now().astimezone(schedule.zone).date()
+    return [
+        {
+            "date": (day := today + timedelta(n)).isoformat(),
+            "hours": [(f"{a:%H:%M}", f"{b:%H:%M}") for a, b in schedule.on(day)],
+            "closed": conditions.closed_on(day) is not None,
+        }
+        for n in range(14)
+    ]
+
+
+def _mine(booking_id: str) -> Trip:
+    trip = db.session().get(Trip, booking_id)
+    if trip is None or trip.member_id != me().id:
+        raise Problem("not-found")
+    return trip
+
+
+@pages.get("/bookings/<booking_id>")
+@allow("member")
+def one_booking(booking_id: str) -> str:
+    trip = _mine(booking_id)
+    return render_template(
+        "bookings/one.html",
+        trip=trip,
+        over=trip.ends_at <= node().clock.now(),
+        hub_url=node().hub.url,
+    )
+
+
+@pages.post("/bookings/<booking_id>/confirm")
+@allow("member")
+def confirm(booking_id: str) -> Any:
+    trip = trips.confirm(db.session(), node(), booking_id, me().id)
+    if trip.state == "confirmed":
+        flash(gettext("Your place is kept."), "success")
+    elif trip.state == "confirming":
+        flash(gettext("The space does not answer: it is asked again by itself."), "error")
+    else:
+        flash(gettext("Too late: the place was given to somebody else."), "error")
+    return redirect(f"/bookings/{booking_id}")
+
+
+@pages.post("/bookings/<booking_id>/cancel")
+@allow("member")
+def cancel(booking_id: str) -> Any:
+    trips.cancel(db.session(), node(), booking_id, me().id)
+    flash(gettext("The booking is cancelled. Thank you for giving the place back."), "success")
+    return redirect("/bookings")
+
+
+@pages.get("/bookings/<booking_id>.ics")
+@allow("member")
+def calendar_file(booking_id: str) -> Response:
+    trip = _mine(booking_id)
+    calendar, event = Calendar(), Event()
+    calendar.add("prodid", "-//Passerelle//node//FR")
+    calendar.add("version", "2.0")
+    event.add("uid", f"{trip.id}@{node().url.partition('://')[2]}")
+    event.add("dtstamp", node().clock.now().astimezone(UTC))
+    event.add("dtstart", trip.starts_at.astimezone(UTC))
+    event.add("dtend", trip.ends_at.astimezone(UTC))
+    event.add("summary", " – ".join(filter(None, (trip.space_name, trip.room))))
+    event.add("location", trip.space_name)
+    kept = "TENTATIVE" if trip.state in trips.LIVE else "CANCELLED"
+    event.add("status", "CONFIRMED" if trip.state in ("confirmed", "arrived") else kept)
+    calendar.add_component(event)
+    headers = {"Content-Disposition": 'attachment; filename="booking.ics"'}
+    return Response(calendar.to_ical(), mimetype="text/calendar", headers=headers)
+
+
+# As a host
+
+
+@pages.get("/console/bookings")
+@allow("admin", "desk")
+def expected() -> str:
+    session, now = db.session(), node().clock.now()
+    try:
+        first = date.fromisoformat(request.args.get("from", ""))
+    except ValueError:
+        first = now.date()
+    if not date(2000, 1, 1) <= first < date(2200, 1, 1):
+        first = now.date()
+    days = [first + timedelta(n) for n in range(14)]
+    listed = [
+        {"space": row, "days": [(day, host.of_day(session, row, day)) for day in days]}
+        for row in spaces.spaces(session)
+    ]
+    known = sync.network(session, node())
+    return render_template(
+        "bookings/expected.html",
+        listed=listed,
+        first=first,
+        names={home: entry["name"] for home, entry in known.trust.nodes.items()} if known else {},
+        now=now,
+    )
+
+
+@pages.post("/console/bookings/<booking_id>/cancel")
+@allow("admin", "desk")
+def call_off(booking_id: str) -> Any:
+    reason = request.form.get("reason", "").strip()
+    if not 1 <= len(reason) <= 300 or unstorable(reason):
+        flash(gettext("Say why, in 300 characters at most: the member reads it."), "error")
+    else:
+        host.cancel_as_host(db.session(), node(), booking_id, reason)
+        trips.tell_homes(db.session(), node())
+        flash(gettext("Called off; the member is told."), "success")
+    return redirect("/console/bookings")

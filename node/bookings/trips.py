@@ -1,0 +1,352 @@
+"""Bookings that our members ask of hosts. What is not answered is asked again until it is."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from node.bookings import host, news, wire
+from node.bookings.models import Booking, Trip
+from node.context import Node
+from node.members.models import Member
+from node.passes import service as passes
+from node.passes.rights import rights
+from node.sync import service as sync
+from shared.db import begin_write
+from shared.http import PeerError
+from shared.outbox import next_attempt
+from shared.problems import Problem
+
+log = structlog.get_logger()
+
+TIMEOUT_SECONDS = 5.0
+ASKED = ("asking", "confirming", "cancelling")
+LIVE = (*ASKED, "held", "confirmed", "waiting")
+# Nobody waits for an answer that long after asking: what is then held at the host is let go.
+GIVEN_UP = timedelta(minutes=2)
+# Whoever refuses this may still be asked: what it says is of another moment.
+_NOT_OF_THE_DAY = ("guest_cap", "space_full")
+_ACTIONS = {"asking": wire.ASK, "confirming": wire.CONFIRM, "cancelling": wire.CANCEL}
+
+
+def ask(
+    session: Session,
+    node: Node,
+    member: Member,
+    space_id: str,
+    starts_at: datetime,
+    ends_at: datetime,
+    room: str | None = None,
+    *,
+    wait: bool = False,
+    trip_id: str | None = None,
+) -> Trip:
+    """Ask a host for a place or a room; it is held for a few minutes, to be confirmed.
+
+    Raises Problem: ``booking-refused`` with the host's or the charter's reasons, ``unavailable``
+    where the host does not answer. ``wait``: go on the waiting list where there is no place.
+    """
+    trip_id = trip_id or secrets.token_hex(16)
+    known = session.get(Trip, trip_id)
+    if known is not None:
+        return _own(known, member.id)
+    host_id, entry = _find_host(session, node, space_id)
+    if ends_at <= starts_at:
+        raise Problem("booking-refused", reasons=[{"code": "booking_span"}])
+    if host_id != sync.node_id(session):
+        _check_rights(session, node, member, space_id, starts_at)
+    begin_write(session)
+    session.execute(select(Member.id).where(Member.id == member.id).with_for_update())
+    if _overlapping(session, member.id, starts_at, ends_at):
+        session.rollback()
+        raise Problem("booking-refused", reasons=[{"code": "booked_elsewhere"}])
+    trip = Trip(
+        id=trip_id,
+        member_id=member.id,
+        host_id=host_id,
+        space_id=space_id,
+        space_name=entry["name"],
+        room=room,
+        timezone=entry["timezone"],
+        starts_at=starts_at,
+        ends_at=ends_at,
+        state="asking",
+        wait=wait,
+        codes=[],
+        asked_at=node.clock.now(),
+        next_attempt_at=node.clock.real() + GIVEN_UP,
+    )
+    session.add(trip)
+    session.commit()
+    send(session, node, trip_id)
+    trip = session.get_one(Trip, trip_id)
+    if trip.state == "asking":
+        raise Problem("unavailable", "the space does not answer")
+    if trip.state == "refused":
+        raise Problem("booking-refused", reasons=trip.codes)
+    return trip
+
+
+def _find_host(session: Session, node: Node, space_id: str) -> tuple[str, dict[str, Any]]:
+    known = sync.network(session, node)
+    for host_id, entry in (known.trust.nodes if known else {}).items():
+        for space in entry["spaces"]:
+            if space["id"] == space_id:
+                return host_id, {"timezone": "Europe/Paris", **space}
+    raise Problem("not-found")
+
+
+def _check_rights(
+    session: Session, node: Node, member: Member, space_id: str, at: datetime
+) -> None:
+    """Raise Problem("booking-refused") where the hub says that her door would be closed then."""
+    try:
+        found = rights(session, node, member, "fr", space_id, at)
+    except Problem as problem:
+        if problem.slug != "hub-unreachable":
+            raise
+        return  # the host decides with what it knows, and the door decides all of it that day
+    reasons = [
+        reason
+        for item in found
+        for reason in item["decision"]["reasons"]
+        if reason["code"] not in _NOT_OF_THE_DAY
+    ]
+    if reasons:
+        raise Problem("booking-refused", reasons=reasons)
+
+
+def _overlapping(session: Session, member_id: int, start: datetime, end: datetime) -> bool:
+    query = select(Trip.id).where(
+        Trip.member_id == member_id,
+        Trip.state.in_(LIVE),
+        Trip.state != "waiting",
+        Trip.starts_at < end,
+        Trip.ends_at > start,
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
+def confirm(session: Session, node: Node, trip_id: str, member_id: int) -> Trip:
+    """Confirm what is held. Raises Problem."""
+    return _go_on(session, node, trip_id, member_id, ("held",), "confirming")
+
+
+def cancel(session: Session, node: Node, trip_id: str, member_id: int) -> Trip:
+    """Cancel a booking, or leave the waiting list. Raises Problem."""
+    states = ("held", "confirmed", "waiting", "asking", "confirming")
+    return _go_on(session, node, trip_id, member_id, states, "cancelling")
+
+
+def _go_on(
+    session: Session,
+    node: Node,
+    trip_id: str,
+    member_id: int,
+    states: Sequence[str],
+    state: str,
+) -> Trip:
+    begin_write(session)
+    trip = session.get(Trip, trip_id, with_for_update=True)
+    if trip is None or trip.member_id != member_id:
+        session.rollback()
+        raise Problem("not-found")
+    if trip.state in states:
+        trip.state, trip.attempts, trip.next_attempt_at = state, 0, node.clock.real()
+    session.commit()
+    if trip.state in ASKED:
+        send(session, node, trip_id)
+    return session.get_one(Trip, trip_id)
+
+
+def _own(trip: Trip, member_id: int) -> Trip:
+    if trip.member_id != member_id:
+        raise Problem("not-found")
+    return trip
+
+
+def send(session: Session, node: Node, trip_id: str) -> None:
+    """Ask the host what this trip is about, and take its word; a silent host is asked later."""
+    trip = session.get_one(Trip, trip_id)
+    if trip.state not in ASKED:
+        return
+    own = sync.node_id(session)
+    request = _request(session, node, trip, _ACTIONS[trip.state])
+    host_id, asked = trip.host_id, trip.state
+    try:
+        if host_id == own:
+            session.rollback()
+            found = host.act(session, node, wire.Request(home=own, **request))
+            word = wire.load_word(found)
+        else:
+            word = _ask_host(session, node, host_id, own, request)
+    except (PeerError, Problem) as error:
+        session.rollback()
+        log.info("booking.unanswered", host=host_id, reason=str(error)[:100])
+        _postpone(session, node, trip_id, asked)
+        return
+    take(session, node, trip_id, word)
+
+
+def _request(session: Session, node: Node, trip: Trip, action: str) -> dict[str, Any]:
+    member = trip.member
+    valid = [p.id for p in passes.passes_of(session, member.id) if p.status == "valid"][:20]
+    return {
+        "id": trip.id,
+        "action": action,
+        "space": trip.space_id,
+        "room": trip.room,
+        "starts_at": trip.starts_at,
+        "ends_at": trip.ends_at,
+        "member": _name_at(node, member, trip.host_id),
+        "given_name": member.given_name,
+        "plan": member.plan.plan_class,
+        "passes": valid,
+        "wait": trip.wait,
+    }
+
+
+def _name_at(node: Node, member: Member, host_id: str) -> str:
+    """Return what a host knows her by: the same each time, and another at each host."""
+    secret = node.settings.secret_key.encode()
+    text = f"{member.reference}@{host_id}".encode()
+    return hmac.new(secret, text, "sha256").hexdigest()[:32]
+
+
+def _ask_host(
+    session: Session, node: Node, host_id: str, own: str, request: dict[str, Any]
+) -> dict[str, Any]:
+    known = sync.network(session, node)
+    entry = known.trust.nodes.get(host_id) if known else None
+    session.rollback()  # nothing is kept waiting while the host is asked
+    if entry is None:
+        raise PeerError("unknown", host_id)
+    document = {
+        **request,
+        "starts_at": request["starts_at"].isoformat(),
+        "ends_at": request["ends_at"].isoformat(),
+    }
+    token = wire.sign(node, wire.REQUEST_TYP, own, entry["url"], document)
+    url = f"{entry['url']}/api/v1/bookings/{request['id']}"
+    headers = {"Accept-Language": "en"}
+    answer = node.peers.request(
+        "PUT", url, json={"request": token}, headers=headers, timeout=TIMEOUT_SECONDS
+    )
+    if answer.status == 422:  # it will never take this
+        return wire.load_word(wire.refusal(request["id"], [{"code": "booking_span"}]))
+    if answer.status != 200:
+        raise PeerError("status", str(answer.status))
+    return wire.load_word(answer.json())
+
+
+def _postpone(session: Session, node: Node, trip_id: str, asked: str) -> None:
+    begin_write(session)
+    trip = session.get(Trip, trip_id, with_for_update=True)
+    if trip is not None and trip.state == asked and asked != "asking":
+        trip.attempts += 1
+        trip.next_attempt_at = next_attempt(node.clock.real(), trip.attempts)
+    session.commit()
+
+
+def take(session: Session, node: Node, trip_id: str, word: dict[str, Any]) -> None:
+    """Take the host's word, unless a later one was taken; tell the member what she should know."""
+    begin_write(session)
+    trip = session.get(Trip, trip_id, with_for_update=True)
+    if trip is None or (word["revision"] <= trip.revision and trip.state not in ASKED):
+        session.commit()
+        return
+    if trip.state == "cancelling" and word["state"] in ("held", "confirmed", "waiting"):
+        # It crossed our own wish: that is asked again.
+        trip.revision = max(trip.revision, word["revision"])
+        session.commit()
+        return
+    before = trip.state
+    trip.state, trip.held_until = word["state"], word["held_until"]
+    if before == "cancelling" and word["state"] == "refused":
+        trip.state = "cancelled"
+    trip.reason, trip.codes = word["reason"], list(word["reasons"])
+    trip.revision = max(trip.revision, word["revision"])
+    trip.next_attempt_at, trip.attempts = None, 0
+    news.tell_member(session, node, trip, before)
+    session.commit()
+
+
+def settle_due(session: Session, node: Node) -> None:
+    """Ask again what was not answered; what was asked and never answered is let go."""
+    now = node.clock.real()
+    query = select(Trip.id).where(Trip.state.in_(ASKED), Trip.next_attempt_at <= now)
+    due = list(session.scalars(query.limit(100)))
+    session.rollback()
+    for trip_id in due:
+        begin_write(session)
+        trip = session.get(Trip, trip_id, with_for_update=True)
+        if trip is not None and trip.state == "asking":
+            trip.state = "cancelling"
+        session.commit()
+        send(session, node, trip_id)
+
+
+def tell_homes(session: Session, node: Node) -> None:
+    """Tell each home what changed here since it was last told."""
+    own, now = sync.node_id(session), node.clock.real()
+    query = select(Booking.id).where(
+        Booking.told < Booking.revision,
+        (Booking.next_attempt_at.is_(None)) | (Booking.next_attempt_at <= now),
+    )
+    due = list(session.scalars(query.order_by(Booking.changed_at).limit(100)))
+    session.rollback()
+    for booking_id in due:
+        _tell(session, node, own, booking_id, now)
+
+
+def _tell(session: Session, node: Node, own: str, booking_id: str, now: datetime) -> None:
+    row = session.get_one(Booking, booking_id)
+    word, home = wire.word_of(row), row.home_id
+    known = sync.network(session, node)
+    entry = known.trust.nodes.get(home) if known else None
+    session.rollback()
+    taken = True
+    if home == own:
+        take(session, node, booking_id, wire.load_word(word))
+    elif entry is not None and entry["state"] not in ("suspended", "left"):
+        token = wire.sign(node, wire.WORD_TYP, own, entry["url"], word)
+        url = f"{entry['url']}/api/v1/trips/{booking_id}"
+        try:
+            answer = node.peers.request("PUT", url, json={"word": token}, timeout=TIMEOUT_SECONDS)
+            taken = answer.status in (200, 404, 422)
+        except PeerError:
+            taken = False
+    begin_write(session)
+    row = session.get_one(Booking, booking_id, with_for_update=True)
+    if taken:
+        row.told = max(row.told, word["revision"])
+    else:
+        row.attempts += 1
+        row.next_attempt_at = next_attempt(now, row.attempts)
+    session.commit()
+
+
+def hear(session: Session, node: Node, trip_id: str, token: str) -> None:
+    """Take a host's signed word on a trip of ours. Raises Problem."""
+    known = sync.network(session, node)
+    if known is None:
+        raise Problem("unavailable", "the network's trust list was never fetched")
+    said_by, word = wire.read_word(known.trust, node, token)
+    trip = session.get(Trip, trip_id)
+    if trip is None or trip.host_id != said_by or word["id"] != trip_id:
+        raise Problem("not-found")
+    session.rollback()
+    take(session, node, trip_id, word)
+
+
+def of_member(session: Session, member_id: int, since: datetime) -> list[Trip]:
+    """Return a member's trips that were not over then, the earliest first."""
+    query = select(Trip).where(Trip.member_id == member_id, Trip.ends_at > since)
+    return list(session.scalars(query.order_by(Trip.starts_at, Trip.asked_at)))
