@@ -32,7 +32,7 @@ class BookingForm(FlaskForm):
         ],
     )
     start = TimeField(lazy_gettext("From (for 1 or 2 hours)"), [Optional()])
-    room = SelectField(lazy_gettext("What for"), validate_choice=True)
+    room = SelectField(lazy_gettext("A place or a room"), validate_choice=True)
     wait = BooleanField(lazy_gettext("If it is full, put me on the waiting list"))
 
     def offer(self, rooms: list[str], *, seat: bool) -> None:

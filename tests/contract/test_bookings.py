@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, time
+from time import time as time_now
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import requests
 from icalendar import Calendar
 
 from charter.hours import read_schedule
+from deploy.demo.processes import Processes
 from node.bookings import host, trips
 from node.bookings.forms import spans
 from node.bookings.models import Booking, Trip
@@ -19,6 +22,7 @@ from node.mail.models import Mail
 from node.spaces import service as spaces
 from shared.db import begin_write
 from shared.http import Unreachable
+from tests.e2e.processes import ROOT, free_port_base
 from tests.network import LocalNode, Network, Person, at_once, codes
 from tests.shared.browser import Browser, Page, forget_attempts
 
@@ -492,3 +496,64 @@ def test_a_length_is_read_by_the_spaces_hours(
     assert found is not None
     assert tuple(each.isoformat(timespec="minutes") for each in found) == expected
     assert spans(schedule, time(13), date(2026, 11, 28), "day", None) is None
+
+
+@pytest.mark.processes
+def test_two_hundred_at_once_through_two_workers_get_the_last_place_once(
+    cordee: LocalNode, troquet: LocalNode, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with troquet.context() as (_, context):
+        settings = context.settings
+    base = free_port_base(1)
+    environ = {
+        "NODE_URL": troquet.url,
+        "NODE_HUB_URL": settings.hub_url,
+        "NODE_NAME": "troquet",
+        "NODE_SECRET_KEY": settings.secret_key,
+        "NODE_DATA_DIR": str(settings.data_dir),
+        "NODE_DATABASE_URL": settings.database_url,
+        "NODE_PORT": str(base),
+        "NODE_HOST": "127.0.0.1",
+        "NODE_WORKERS": "2",
+        "NODE_DEMO": "yes",
+        "NODE_ALLOW_PRIVATE_PEERS": "yes",
+        "NODE_CLOCK": "2026-11-24T10:00:00+01:00",
+    }
+    monkeypatch.chdir(ROOT)
+    processes = Processes(tmp_path / "logs")
+    with cordee.context() as (_, context):
+        ring = context.ring
+    issued = int(time_now())
+
+    def ask(number: int) -> str:
+        booking = f"{number:032x}"
+        claims = {
+            "iss": "cordee",
+            "aud": troquet.url,
+            "iat": issued,
+            "id": booking,
+            "action": "ask",
+            "space": "troquet",
+            "starts_at": MORNING[0],
+            "ends_at": MORNING[1],
+            "member": f"m{number}",
+            "given_name": "Ada",
+            "plan": "resident",
+            "passes": [],
+        }
+        url = f"http://127.0.0.1:{base}/api/v1/bookings/{booking}"
+        body = {"request": ring.sign(claims, "passerelle-booking+jwt")}
+        answer = requests.put(url, json=body, timeout=60)
+        assert answer.status_code == 200, answer.text
+        state: str = answer.json()["state"]
+        return state
+
+    processes.start("host", ["node", "serve"], environ)
+    try:
+        processes.wait_ready({"host": f"http://127.0.0.1:{base}"})
+        with ThreadPoolExecutor(40) as pool:
+            states = list(pool.map(ask, range(200)))
+    finally:
+        processes.stop()
+    assert sorted(states) == ["held"] + ["refused"] * 199
+    assert list(at_host(troquet).values()) == ["held"]
