@@ -59,6 +59,7 @@ OURS = (
     _("Lower-case letters, digits and single dashes."),
     _("Not a pass number."),
     _("Not a booking’s number."),
+    _("Two numbers are expected: latitude,longitude."),
     _("This contains characters that cannot be stored."),
     _("A web address starting with https:// is expected."),
     _('pairs of times like ["09:00", "19:00"] are expected'),

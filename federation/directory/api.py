@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -13,9 +14,9 @@ from marshmallow import ValidationError, fields, validate
 
 from federation.context import hub
 from federation.db import db
-from federation.directory import enrolment, presenter, publications, service
+from federation.directory import enrolment, presenter, publications, search, service
 from federation.visits import service as visits
-from shared.schemas import JwkSchema, WireSchema, text
+from shared.schemas import JwkSchema, WireSchema, moment, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
 from shared.web.application import limiter
@@ -84,7 +85,24 @@ class StateSchema(WireSchema):
 
 class SpacesQuerySchema(WireSchema):
     bbox = fields.String(metadata={"description": "west,south,east,north in degrees"})
-    q = fields.String(load_default="", validate=validate.Length(max=100))
+    q = fields.String(
+        load_default="",
+        validate=validate.Length(max=100),
+        metadata={"description": "Beginnings of words of the name or the town; accents aside."},
+    )
+    service = fields.String(load_default="", validate=validate.Length(max=120))
+    value = fields.String(load_default="", validate=validate.Length(max=120))
+    open_at = moment(
+        load_default=None,
+        metadata={"description": "Known to be open then. A plus sign is written %2B."},
+    )
+    seats = fields.Integer(
+        load_default=0,
+        validate=validate.Range(0, 10_000),
+        metadata={"description": "So many guest places are known to be free now."},
+    )
+    near = fields.String(metadata={"description": "latitude,longitude; the nearest come first."})
+    radius_km = fields.Float(load_default=20.0, validate=validate.Range(0.1, 1000.0))
     limit = fields.Integer(load_default=500, validate=validate.Range(1, 1000))
     cursor = fields.String(load_default="", validate=validate.Length(max=64))
 
@@ -111,21 +129,34 @@ def _box(text_: str | None) -> tuple[float, float, float, float] | None:
     return west, south, east, north
 
 
+def _place(text_: str | None) -> tuple[float, float] | None:
+    if not text_:
+        return None
+    try:
+        latitude, longitude = (float(part) for part in text_.split(","))
+    except ValueError:
+        latitude = longitude = 999.0
+    if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
+        raise ValidationError({"near": ["Two numbers are expected: latitude,longitude."]})
+    return latitude, longitude
+
+
 def _page(query: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
-    found = service.spaces(
-        db.session(),
+    wanted = search.Wanted(
         box=_box(query.get("bbox")),
         words=query["q"],
-        after=query["cursor"],
-        limit=query["limit"] + 1,
+        service=query["service"],
+        value=query["value"],
+        open_at=query["open_at"],
+        seats=query["seats"],
+        near=_place(query.get("near")),
+        radius_km=query["radius_km"],
     )
-    now, guests = hub().clock.now(), visits.guests_by_space(db.session())
-    more = len(found) > query["limit"]
-    shown = [
-        presenter.present(space, now, guests.get(space.id, 0), hub().url)
-        for space in found[: query["limit"]]
-    ]
-    return shown, (shown[-1]["id"] if more else None)
+    session, now, limit = db.session(), hub().clock.now(), query["limit"]
+    guests = visits.guests_by_space(session)
+    found = search.find(session, wanted, now, guests, hub().url, after=query["cursor"])
+    shown = list(islice(found, limit + 1))
+    return shown[:limit], (shown[limit - 1]["id"] if len(shown) > limit else None)
 
 
 def open_data(body: bytes, mimetype: str) -> Response:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from nacl.signing import VerifyKey
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from federation.directory.models import AuditEntry, Node, NodeKey, Space
@@ -98,7 +98,6 @@ def spaces(
     session: Session,
     *,
     box: tuple[float, float, float, float] | None = None,
-    words: str = "",
     after: str = "",
     limit: int = 1000,
 ) -> list[Space]:
@@ -115,9 +114,6 @@ def spaces(
         query = query.where(
             Space.latitude.between(south, north), Space.longitude.between(west, east)
         )
-    if words:
-        like = f"%{words.lower()}%"
-        query = query.where(func.lower(Space.name).like(like) | func.lower(Space.town).like(like))
     return list(session.scalars(query))
 
 

@@ -11,7 +11,7 @@ from flask_babel import get_locale
 from charter.values import shared_values
 from federation.context import hub
 from federation.db import db
-from federation.directory import presenter
+from federation.directory import presenter, search
 from federation.directory import service as directory
 from federation.governance import comparison, paper, proposals
 from federation.governance import service as governance
@@ -36,10 +36,8 @@ def network_map() -> str:
     words = request.args.get("q", "")[:MAX_WORDS].replace("\x00", "").strip()
     now = hub().clock.now()
     guests = visits.guests_by_space(db.session())
-    spaces = [
-        presenter.present(space, now, guests.get(space.id, 0), hub().url)
-        for space in directory.spaces(db.session(), words=words)
-    ]
+    wanted = search.Wanted(words=words)
+    spaces = list(search.find(db.session(), wanted, now, guests, hub().url))
     shared = shared_values(governance.in_force(db.session()))
     by_value = request.args.get("by_value", "")
     if by_value not in {value.id for value in shared}:

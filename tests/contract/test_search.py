@@ -1,0 +1,138 @@
+"""What the open data finds: words without accents, services, values, hours, places, distance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from federation.directory.search import distance_km, plain
+from tests.network import LocalHub, Network
+
+LYON, SEVRES = (45.7640, 4.8357), (48.8235, 2.2115)
+SHEETS: dict[str, dict[str, Any]] = {
+    "cordee": {"latitude": LYON[0], "longitude": LYON[1], "services": ["Café", "Fibre"]},
+    "sevres": {
+        "latitude": SEVRES[0],
+        "longitude": SEVRES[1],
+        "services": ["fibre"],
+        "values": ["Coopération"],
+        "week": {"sa": [["09:00", "12:00"]]},
+        "guest_cap": 1,
+    },
+    "nowhere": {"week": {}},
+}
+
+
+@pytest.fixture(scope="module")
+def hub(lasting_network: Network) -> LocalHub:
+    for name, sheet in SHEETS.items():
+        if name in lasting_network.nodes:
+            continue
+        lasting_network.add_node(name, **sheet)
+    from node.spaces import service as spaces
+
+    with lasting_network.nodes["sevres"].context() as (session, node):
+        spaces.change(session, node, "sevres", {"name": "Tiers-lieu de Sèvres", "town": "Sèvres"})
+        spaces.publish_now(session, node)
+    with lasting_network.nodes["cordee"].context() as (session, node):
+        spaces.change(session, node, "cordee", SHEETS["cordee"])
+        spaces.publish_now(session, node)
+    return lasting_network.hub
+
+
+@pytest.fixture
+def ids(hub: LocalHub) -> Callable[..., list[str]]:
+    def find(**query: object) -> list[str]:
+        text = "&".join(f"{name}={value}" for name, value in query.items())
+        answer = hub.get(f"/api/v1/spaces?{text}")
+        assert answer.status_code == 200, answer.text
+        assert [f["id"] for f in hub.get(f"/api/v1/spaces.geojson?{text}").json()["features"]] == [
+            space["id"] for space in answer.json()["items"]
+        ]
+        return [space["id"] for space in answer.json()["items"]]
+
+    return find
+
+
+def test_words_are_found_without_their_accents_by_their_beginnings(
+    ids: Callable[..., list[str]],
+) -> None:
+    assert ids(q="sevres") == ids(q="SÈVRES") == ids(q="tiers sev") == ["sevres"]
+    assert ids(q="evres") == []
+
+
+def test_services_and_values_are_found_however_they_are_written(
+    ids: Callable[..., list[str]],
+) -> None:
+    assert ids(service="FIBRE") == ["cordee", "sevres"]
+    assert ids(service="cafe") == ["cordee"]
+    assert ids(value="cooperation") == ["sevres"]
+    assert ids(service="fib") == []
+
+
+def test_what_is_open_is_found_and_what_is_not_known_is_not(ids: Callable[..., list[str]]) -> None:
+    saturday = ids(open_at="2026-11-28T10:00:00%2B01:00")
+    assert saturday == ["sevres"]
+    tuesday = ids(open_at="2026-11-24T10:00:00%2B01:00")
+    assert "sevres" not in tuesday
+    assert "nowhere" not in tuesday
+    assert "cordee" in tuesday
+
+
+def test_free_places_are_those_that_are_known(ids: Callable[..., list[str]]) -> None:
+    assert "sevres" in ids(seats=1)
+    assert "sevres" not in ids(seats=2)
+    assert "troquet" in ids(seats=900)
+
+
+def test_the_nearest_come_first_with_how_far_they_are(
+    hub: LocalHub, ids: Callable[..., list[str]]
+) -> None:
+    assert ids(near="45.75,4.85", radius_km=10) == ["cordee"]
+    assert ids(near="48.8,2.2", radius_km=600) == ["sevres", "cordee"]
+    found = hub.get("/api/v1/spaces?near=48.8235,2.2115&radius_km=600&limit=1").json()
+    assert (found["items"][0]["distance_km"], found["next_cursor"]) == (0.0, "sevres")
+    rest = hub.get("/api/v1/spaces?near=48.8235,2.2115&radius_km=600&limit=1&cursor=sevres").json()
+    assert [space["id"] for space in rest["items"]] == ["cordee"]
+    assert 380 < rest["items"][0]["distance_km"] < 410
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("near=here", "near"),
+        ("near=91,0", "near"),
+        ("near=nan,0", "near"),
+        ("near=1,2,3", "near"),
+        ("radius_km=0", "radius_km"),
+        ("radius_km=nan", "radius_km"),
+        ("seats=-1", "seats"),
+        ("open_at=today", "open_at"),
+        ("bbox=1,2,3", "bbox"),
+    ],
+)
+def test_a_wrong_question_is_named(hub: LocalHub, query: str, field: str) -> None:
+    answer = hub.get(f"/api/v1/spaces?{query}")
+    assert answer.status_code == 422
+    assert field in str(answer.json()["errors"])
+
+
+degrees = st.tuples(st.floats(-90, 90), st.floats(-180, 180))
+
+
+@given(degrees, degrees)
+def test_a_distance_is_the_same_both_ways_and_never_more_than_half_the_earth(
+    a: tuple[float, float], b: tuple[float, float]
+) -> None:
+    assert distance_km(a, a) == 0
+    assert abs(distance_km(a, b) - distance_km(b, a)) < 1e-6
+    assert distance_km(a, b) <= 20_016
+
+
+@given(st.text())
+def test_plain_text_is_plain_already(text: str) -> None:
+    assert plain(plain(text)) == plain(text)
