@@ -31,6 +31,7 @@ from shared.keys import load_key_ring
 from shared.web import Principal, Service, allow, new_app
 from shared.web.account_pages import blueprint as account_pages
 
+KEYS = "hub-keys.json"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -50,7 +51,7 @@ def create_app(settings: HubSettings) -> Flask:
     Migrate(app, db, directory=str(MIGRATIONS), render_as_batch=True)
     app.extensions["hub"] = Hub(
         settings,
-        load_key_ring(settings.data_dir / "hub-keys.json"),
+        load_key_ring(settings.data_dir / KEYS),
         PeerSession(allow_private=settings.allow_private_peers),
     )
     with app.app_context():

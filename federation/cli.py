@@ -130,6 +130,20 @@ def invite(operator: str) -> None:
         click.echo(f"{token}\nfor {row.node_id}, until {row.expires_at:%Y-%m-%d}")
 
 
+@hub.command("rotate-key")
+def rotate_key_command() -> None:
+    """Make a new key, that signs once the services are started again; the old one stays good."""
+    settings = command.settings_or_exit(HubSettings, "HUB")
+    from federation.app import KEYS  # noqa: PLC0415
+    from shared.keys import add_key, make_current  # noqa: PLC0415
+
+    path = settings.data_dir / KEYS
+    kid = add_key(path).keys[-1][0]
+    make_current(path, kid)
+    click.echo(f"The key {kid} signs once serve and jobs are started again.")
+    click.echo("Nodes fetch it by themselves; what the old one signed still holds.")
+
+
 @hub.command("mail-test")
 @click.argument("address")
 def mail_test(address: str) -> None:

@@ -35,6 +35,7 @@ from shared.keys import load_key_ring
 from shared.web import Principal, Service, new_app
 from shared.web.account_pages import blueprint as account_pages
 
+KEYS = "node-keys.json"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -52,7 +53,7 @@ def create_app(settings: NodeSettings) -> Flask:
     configure(app, settings.database)
     db.init_app(app)
     Migrate(app, db, directory=str(MIGRATIONS), render_as_batch=True)
-    ring = load_key_ring(settings.data_dir / "node-keys.json")
+    ring = load_key_ring(settings.data_dir / KEYS)
     peers = PeerSession(allow_private=settings.allow_private_peers)
 
     def node_id() -> str | None:

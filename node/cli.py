@@ -130,6 +130,27 @@ def sign_charter_command() -> None:
     click.echo(f"Signed the charter, version {version}.")
 
 
+@node.command("rotate-key")
+def rotate_key_command() -> None:
+    """Make a new key, known to the network, that signs once the services are started again."""
+    app = _app()
+    from node.app import KEYS  # noqa: PLC0415
+    from node.context import node as context  # noqa: PLC0415
+    from node.db import db  # noqa: PLC0415
+    from node.sync import service  # noqa: PLC0415
+    from shared.http import PeerError  # noqa: PLC0415
+    from shared.problems import Problem  # noqa: PLC0415
+
+    with app.app_context():
+        path = context().settings.data_dir / KEYS
+        try:
+            kid = service.rotate_key(db.session(), context(), path)
+        except (Problem, PeerError) as error:
+            raise click.ClickException(f"{error}; the old key goes on") from None
+    click.echo(f"The network knows the key {kid}. Start serve and jobs again, and it signs.")
+    click.echo("The old key stays published: what it signed still holds.")
+
+
 @node.command()
 def sync() -> None:
     """Deliver what waits and fetch what the network says, now."""

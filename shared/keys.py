@@ -80,17 +80,50 @@ def load_key_ring(path: Path) -> KeyRing:
     return KeyRing(tuple((key_id(key), key) for key in keys))
 
 
+def add_key(path: Path) -> KeyRing:
+    """Add a new key behind the others; it is published, and signs nothing yet."""
+    ring = load_key_ring(path)
+    key = OKPKey.generate_key("Ed25519")
+    ring = KeyRing((*ring.keys, (key_id(key), key)))
+    _replace(path, ring)
+    return ring
+
+
+def make_current(path: Path, kid: str) -> KeyRing:
+    """Let a key of the file sign from now on; services notice when they are started again."""
+    ring = load_key_ring(path)
+    ring = KeyRing(tuple(sorted(ring.keys, key=lambda item: item[0] != kid)))
+    _replace(path, ring)
+    return ring
+
+
+def remove_key(path: Path, kid: str) -> None:
+    """Take back a key that was added and never used."""
+    ring = load_key_ring(path)
+    _replace(path, KeyRing(tuple(item for item in ring.keys if item[0] != kid)))
+
+
 def _write(path: Path, ring: KeyRing) -> None:
     """Two processes starting at once make one file: the link fails for the second."""
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump({"keys": [key.as_dict(private=True) for _, key in ring.keys]}, file)
-        file.flush()
-        os.fsync(file.fileno())
+    temporary = _temporary(path, ring)
     try:
         os.link(temporary, path)
     except FileExistsError:
         pass
     finally:
         temporary.unlink()
+
+
+def _replace(path: Path, ring: KeyRing) -> None:
+    """Whoever reads meanwhile has the one file or the other, whole."""
+    _temporary(path, ring).replace(path)
+
+
+def _temporary(path: Path, ring: KeyRing) -> Path:
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump({"keys": [key.as_dict(private=True) for _, key in ring.keys]}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    return temporary

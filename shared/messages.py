@@ -117,6 +117,8 @@ OURS = (
     _("the node answered another challenge"),
     _("iss is another node"),
     _("iat or aud is not what it should be"),
+    _("iss, aud or iat are not right"),
+    _("this node has many keys already"),
     _("the space does not answer"),
     _("iss or aud is another"),
     _("iss, aud or exp are not right"),

@@ -69,6 +69,16 @@ class NodeSchema(WireSchema):
     published_at = fields.AwareDateTime(required=True, allow_none=True)
 
 
+class NewKeySchema(WireSchema):
+    jwk = fields.Nested(JwkSchema, required=True)
+    proof = text(4096, metadata={"description": "JWS by that key: iss, aud, iat."})
+
+
+class NodeKeySchema(WireSchema):
+    kid = fields.String(required=True)
+    added_at = fields.AwareDateTime(required=True)
+
+
 class NodesSchema(WireSchema):
     items = fields.List(fields.Nested(NodeSchema), required=True)
     next_cursor = fields.String(required=True, allow_none=True)
@@ -296,6 +306,16 @@ def list_nodes() -> dict[str, Any]:
     if current().kind == "node":
         service.active_node(db.session(), current().id)
     return {"items": service.nodes(db.session()), "next_cursor": None}
+
+
+@blp.route("/nodes/me/keys", methods=["POST"])
+@blp.arguments(NewKeySchema)
+@blp.response(200, NodeKeySchema)
+@allow("node")
+def add_key(data: dict[str, Any]) -> Any:
+    """Announce a further key of one's own: both are good from now on."""
+    now, hub_url = hub().clock.now(), hub().url
+    return enrolment.add_key(db.session(), now, hub_url, current().id, data["jwk"], data["proof"])
 
 
 @blp.route("/nodes/<node_id>/state", methods=["PUT"])

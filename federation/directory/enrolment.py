@@ -197,3 +197,52 @@ def _call_back(peers: PeerSession, ring: KeyRing, hub_url: str, url: str, key: A
         raise Problem("peer-refused", "the node at that address does not hold the key") from None
     if claims.get("nonce") != nonce or claims.get("aud") != hub_url:
         raise Problem("peer-refused", "the node answered another challenge")
+
+
+KEY_TYP = "passerelle-key+jwt"
+MOST_KEYS = 50
+
+
+def add_key(
+    session: Session,
+    now: datetime,
+    hub_url: str,
+    node_id: str,
+    jwk: Mapping[str, Any],
+    proof: str,
+) -> NodeKey:
+    """Take a further key of a node that proves to hold it; the ones before stay good.
+
+    The same key again changes nothing. Raises Problem.
+    """
+    try:
+        key = OKPKey.import_key({name: str(jwk[name]) for name in ("kty", "crv", "x")})
+        public = jose.import_public(jwk)
+    except ValueError:
+        raise Problem("proof-invalid", "key") from None
+    kid = key_id(key)
+
+    def own(_header: Mapping[str, Any], _claims: Mapping[str, Any]) -> VerifyKey:
+        return public
+
+    try:
+        claims = jose.verify(proof, own, KEY_TYP).claims
+    except jose.TokenFault as fault:
+        raise Problem("proof-invalid", fault.detail) from None
+    issued = claims.get("iat")
+    fresh = isinstance(issued, int) and abs(datetime.now(UTC).timestamp() - issued) <= PROOF_SECONDS
+    if claims.get("iss") != node_id or claims.get("aud") != hub_url or not fresh:
+        raise Problem("proof-invalid", "iss, aud or iat are not right")
+    begin_write(session)
+    node = session.get(Node, node_id, with_for_update=True)
+    if node is None or len(node.keys) >= MOST_KEYS:
+        session.rollback()
+        raise Problem("conflict", "this node has many keys already")
+    row = session.get(NodeKey, (node_id, kid))
+    if row is None:
+        public_part = {"kty": "OKP", "crv": "Ed25519", "x": str(jwk["x"]), "kid": kid, "use": "sig"}
+        row = NodeKey(node_id=node_id, kid=kid, jwk=public_part, added_at=now)
+        session.add(row)
+        audit(session, now, f"node:{node_id}", "add-key", node_id, kid=kid)
+    session.commit()
+    return row

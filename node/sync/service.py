@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -22,6 +23,7 @@ from shared import jose, outbox
 from shared.db import begin_write
 from shared.http import Answer, PeerError, Unreachable
 from shared.identity import hash_token
+from shared.keys import add_key, make_current, public_jwk, remove_key
 from shared.problems import Problem
 from shared.status import StatusList, read_list
 from shared.trust import TrustList, read_trust_list
@@ -31,6 +33,7 @@ log = structlog.get_logger()
 PROOF_TYP = "passerelle-enrolment+jwt"
 CHALLENGE_TYP = "passerelle-challenge+jwt"
 ANSWER_TYP = "passerelle-challenge-answer+jwt"
+KEY_TYP = "passerelle-key+jwt"
 SIGNATURE_TYP = "charter-signature+jwt"
 STATUS_FRESH = timedelta(seconds=60)
 STATUS_ASK_AGAIN_SECONDS = 30
@@ -112,6 +115,28 @@ def enrol(session: Session, node: Node, invitation: str) -> str:
         )
     session.commit()
     return str(document["node_id"])
+
+
+def rotate_key(session: Session, node: Node, path: Path) -> str:
+    """Make a new key, tell the hub, and let it sign from the next start on; returns its number.
+
+    The old one stays published, and good: what it signed still holds. Raises Problem or PeerError.
+    """
+    own = node_id(session)
+    session.rollback()
+    kid, key = add_key(path).keys[-1]
+    claims = {"iss": own, "aud": node.hub.url, "iat": int(time.time())}
+    body = {"jwk": public_jwk(kid, key), "proof": jose.sign(claims, key, KEY_TYP, kid=kid)}
+    try:
+        answer = node.hub.call("POST", "/api/v1/nodes/me/keys", json=body, timeout=10)
+    except PeerError:
+        remove_key(path, kid)
+        raise
+    if answer.status != 200:
+        remove_key(path, kid)
+        raise Problem("conflict", answer.json().get("detail"))
+    make_current(path, kid)
+    return kid
 
 
 def answer_challenge(session: Session, node: Node, challenge: str) -> str:

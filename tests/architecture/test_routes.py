@@ -48,6 +48,7 @@ POST   /api/v1/log-checks                             node
 GET    /api/v1/me/rights                              public
 GET    /api/v1/nodes                                  coordinator node
 PUT    /api/v1/nodes/<node_id>/state                  coordinator
+POST   /api/v1/nodes/me/keys                          node
 GET    /api/v1/openapi.json                           public
 PUT    /api/v1/passes/<pass_id>                       node
 POST   /api/v1/publications                           node

@@ -197,6 +197,10 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "/api/v1/publications": {"publication": "e30.e30.AAAA"},
     "/api/v1/invitations": {"operator": "Café de l’Été"},
+    "/api/v1/nodes/me/keys": {
+        "jwk": {"kty": "OKP", "crv": "Ed25519", "x": "A" * 43},
+        "proof": "e30.e30.AAAA",
+    },
     "/api/v1/nodes/{node_id}/state": {"state": "connected", "reason": "a test"},
     "/api/v1/charters/{version}/signatures": {"jws": "e30.e30.AAAA"},
     "/api/v1/charters": {

@@ -1,0 +1,135 @@
+"""Keys are rotated without anybody being refused, and nobody adds one for somebody else."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from joserfc.jwk import OKPKey
+
+from node.app import KEYS
+from node.sync import service as sync
+from shared import jose
+from shared.http import PeerError
+from shared.keys import add_key, key_id, load_key_ring, make_current, public_jwk
+from tests.contract.speaking import access_token
+from tests.network import LocalNode, LocalService, Network, codes
+
+
+def restart(service: LocalService, kind: str, file: str) -> None:
+    """Let a service read its keys again, as one does that is started."""
+    held = service.app.extensions[kind]
+    ring = load_key_ring(held.settings.data_dir / file)
+    if kind == "node":
+        held.hub._ring, held.hub._token = ring, ""
+    service.app.extensions[kind] = replace(held, ring=ring)
+
+
+def rotate(node: LocalNode) -> str:
+    with node.context() as (session, context):
+        kid = sync.rotate_key(session, context, context.settings.data_dir / KEYS)
+    restart(node, "node", KEYS)
+    return kid
+
+
+def test_a_nodes_new_key_signs_and_what_the_old_one_signed_still_opens_doors(
+    network: Network,
+) -> None:
+    cordee, troquet = network.nodes["cordee"], network.nodes["troquet"]
+    old, other = cordee.add_person().get_pass(), cordee.add_person()
+    before = jose.read_unverified(old.credential).header["kid"]
+    kid = rotate(cordee)
+    other.get_pass()
+    assert jose.read_unverified(other.credential).header["kid"] == kid != before
+    published = [key["kid"] for key in cordee.get("/.well-known/jwks.json").json()["keys"]]
+    assert published == [kid, before]
+    # The host has not heard of the new key yet: it asks by itself.
+    for person in (old, other):
+        admitted = troquet.scan(person.show())
+        assert admitted.status_code == 201, admitted.text
+        troquet.check_out(admitted.json()["visit"]["id"])
+    own = cordee.scan(troquet.add_person().show())  # reported to the hub with the new key
+    assert own.status_code == 201, own.text
+    network.refresh()
+    with network.nodes["troquet"].context() as (session, context):
+        found = sync.status_list(
+            session, context, sync.network(session, context).trust, "cordee", ask=True
+        )
+        assert found is not None
+
+
+def test_a_host_that_is_cut_off_knows_the_new_key_from_its_last_list(network: Network) -> None:
+    cordee, troquet = network.nodes["cordee"], network.nodes["troquet"]
+    rotate(cordee)
+    network.refresh()
+    person = cordee.add_person().get_pass()
+    network.hub_goes()
+    assert troquet.scan(person.show()).status_code == 201
+    network.hub_returns()
+
+
+def test_a_rotation_that_the_hub_does_not_hear_of_changes_nothing(network: Network) -> None:
+    cordee = network.nodes["cordee"]
+    with cordee.context() as (session, context):
+        path = context.settings.data_dir / KEYS
+        before = path.read_bytes()
+        with cordee.cut_off(), pytest.raises(PeerError):
+            sync.rotate_key(session, context, path)
+        assert path.read_bytes() == before
+
+
+def test_the_hubs_new_key_is_fetched_and_the_old_ones_words_hold(network: Network) -> None:
+    cordee, troquet = network.nodes["cordee"], network.nodes["troquet"]
+    before = troquet.get("/.well-known/passerelle").status_code
+    assert before == 200
+    path = network.hub.app.extensions["hub"].settings.data_dir / "hub-keys.json"
+    kid = add_key(path).keys[-1][0]
+    make_current(path, kid)
+    restart(network.hub, "hub", "hub-keys.json")
+    assert troquet.scan(cordee.add_person().show()).status_code == 201
+    network.refresh()
+    trusted = network.hub.get("/api/v1/trust-list").text
+    assert jose.read_unverified(trusted).header["kid"] == kid
+    with troquet.context() as (session, context):
+        known = sync.network(session, context)
+        assert known is not None
+        assert "cordee" in known.trust.nodes
+    assert troquet.scan(cordee.add_person().show()).status_code == 201
+
+
+def test_a_key_is_added_by_who_holds_it_for_oneself_and_now(network: Network) -> None:
+    cordee, hub = network.nodes["cordee"], network.hub
+    key = OKPKey.generate_key("Ed25519")
+    kid, token = key_id(key), access_token(cordee)
+    jwk = {name: value for name, value in public_jwk(kid, key).items() if name != "use"}
+    good: dict[str, Any] = {"iss": "cordee", "aud": hub.url, "iat": int(time.time())}
+
+    def send(key: OKPKey = key, typ: str = "passerelle-key+jwt", **changed: Any) -> int:
+        proof = jose.sign({**good, **changed}, key, typ, kid=kid)
+        return hub.post("/api/v1/nodes/me/keys", {"jwk": jwk, "proof": proof}, token).status_code
+
+    assert send(key=OKPKey.generate_key("Ed25519")) == 403
+    assert send(typ="passerelle-enrolment+jwt") == 403
+    assert send(iss="troquet") == 403
+    assert send(aud="http://127.0.0.1:1") == 403
+    assert send(iat=int(time.time()) - 1000) == 403
+    assert hub.post("/api/v1/nodes/me/keys", {"jwk": jwk, "proof": "x"}, None).status_code == 401
+    assert [send(), send()] == [200, 200]
+    trusted = jose.read_unverified(hub.get("/api/v1/trust-list").text).claims["nodes"]
+    keys = {node["id"]: [k["kid"] for k in node["keys"]] for node in trusted}
+    assert keys["cordee"].count(kid) == 1
+    assert kid not in keys["troquet"]
+
+
+def test_two_rotations_in_a_row_keep_every_key(network: Network) -> None:
+    cordee, troquet = network.nodes["cordee"], network.nodes["troquet"]
+    people = [cordee.add_person().get_pass()]
+    for _ in range(2):
+        rotate(cordee)
+        people.append(cordee.add_person().get_pass())
+    assert len({jose.read_unverified(p.credential).header["kid"] for p in people}) == 3
+    for person in people:
+        answer = troquet.scan(person.show())
+        assert answer.status_code == 201, codes(answer)
