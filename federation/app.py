@@ -15,6 +15,7 @@ from federation.console import pages as console
 from federation.context import Hub, hub
 from federation.db import db
 from federation.directory import api as directory_api
+from federation.feeds import api as feeds_api
 from federation.governance import api as governance_api
 from federation.governance import pages as governance_pages
 from federation.identity import oauth
@@ -57,7 +58,13 @@ def create_app(settings: HubSettings) -> Flask:
     with app.app_context():
         prepare_engine(db.engine, settings.sqlite_synchronous)
     oauth.install(app)
-    for blueprint in (directory_api.blp, governance_api.blp, visits_api.blp, statements_api.blp):
+    for blueprint in (
+        directory_api.blp,
+        feeds_api.blp,
+        governance_api.blp,
+        visits_api.blp,
+        statements_api.blp,
+    ):
         api.register_blueprint(blueprint)
     for blueprint in (
         network_map.pages,

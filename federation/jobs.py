@@ -11,6 +11,7 @@ from federation.context import hub
 from federation.db import db
 from federation.directory import publications
 from federation.directory import service as directory
+from federation.feeds import service as feeds
 from federation.governance import proposals
 from federation.identity import service as identity
 from federation.mail.service import mailbox
@@ -38,6 +39,10 @@ def send_mail() -> None:
     mailbox.deliver(db.session(), hub().settings, hub().clock.real())
 
 
+def refresh_feeds() -> None:
+    feeds.refresh(db.session(), hub().clock.now(), hub().url)
+
+
 def tidy() -> None:
     identity.forget_assertions(db.session(), hub().clock.now())
     mailbox.forget(db.session(), hub().clock.real())
@@ -61,6 +66,7 @@ JOBS = (
     Job("mark-silent", 30, mark_silent),
     Job("finalise-due", 600, finalise_due),
     Job("issue-due", 900, issue_due),
+    Job("feeds", 5, refresh_feeds),
     Job("mail", 5, send_mail),
     Job("tidy", 600, tidy),
 )

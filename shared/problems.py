@@ -23,7 +23,7 @@ from shared.messages import translate
 
 log = structlog.get_logger()
 
-API_PREFIXES = ("/api/", "/oauth/", "/.well-known/", "/status-lists/")
+API_PREFIXES = ("/api/", "/oauth/", "/.well-known/", "/status-lists/", "/feeds/")
 
 
 @dataclass(frozen=True, slots=True)

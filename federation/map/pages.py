@@ -8,6 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, render_template, request
 from flask_babel import get_locale
 
+from charter.hours import read_schedule
 from charter.values import shared_values
 from federation.context import hub
 from federation.db import db
@@ -16,7 +17,10 @@ from federation.directory import service as directory
 from federation.governance import comparison, paper, proposals
 from federation.governance import service as governance
 from federation.visits import service as visits
+from shared.events import coming
+from shared.linked_data import linked_space
 from shared.web import allow
+from shared.web.application import policy
 from shared.web.prose import paragraphs, rule_of_article
 
 pages = Blueprint(
@@ -60,6 +64,23 @@ def _level(space: Mapping[str, Any], value: str) -> int:
     return int(said[value]["level"]) if value in said else 0
 
 
+@pages.get("/embed/map")
+@allow("public")
+def embedded_map() -> Response:
+    """The map for a frame in somebody else's page; it sets and reads no cookie."""
+    words = request.args.get("q", "")[:MAX_WORDS].replace("\x00", "").strip()
+    guests = visits.guests_by_space(db.session())
+    wanted = search.Wanted(words=words)
+    spaces = list(search.find(db.session(), wanted, hub().clock.now(), guests, hub().url))
+    page = render_template("map/embed.html", spaces=spaces, words=words, settings=hub().settings)
+    response = Response(page)
+    tiles = hub().settings.tiles_origin
+    response.headers["Content-Security-Policy"] = policy(
+        images=f" {tiles}" if tiles else "", ancestors="*"
+    )
+    return response
+
+
 @pages.get("/spaces/<space_id>")
 @allow("public")
 def space_page(space_id: str) -> str:
@@ -69,6 +90,13 @@ def space_page(space_id: str) -> str:
     return render_template(
         "map/space.html",
         space=presenter.present(space, now, guests, hub().url),
+        events=coming(space.document, now),
+        linked=linked_space(
+            space.document,
+            read_schedule(space.document),
+            now,
+            f"{hub().url}/spaces/{space.id}",
+        ),
         week=presenter.week(space, now),
         shared=shared_values(governance.in_force(db.session())),
         language=str(get_locale()),

@@ -173,12 +173,18 @@ def _with_language(code: str) -> str:
     return f"{request.path}?{urlencode([*kept, ('lang', code)])}"
 
 
-def policy(*, script: str = "'self'", images: str = "", connect: str = "'self'") -> str:
+def policy(
+    *,
+    script: str = "'self'",
+    images: str = "",
+    connect: str = "'self'",
+    ancestors: str = "'none'",
+) -> str:
     """Return a Content-Security-Policy: everything from this site alone, but for what is said."""
     return (
         f"default-src 'self'; script-src {script}; img-src 'self' data:{images}; "
         f"connect-src {connect}; "
-        "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+        f"object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors {ancestors}"
     )
 
 

@@ -82,6 +82,8 @@ GET    /coordination/simulation.csv                   coordinator
 GET    /coordination/simulation.ndjson                coordinator
 GET    /coordination/statements/<month>               coordinator
 POST   /coordination/statements/<month>/issue         coordinator
+GET    /embed/map                                     public
+GET    /feeds/<feed>                                  public
 GET    /healthz                                       public
 GET    /login                                         public
 POST   /login                                         public
