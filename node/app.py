@@ -18,12 +18,13 @@ from node.db import db
 from node.desk import api as desk_api
 from node.desk import arrivals, poster_pages
 from node.desk import pages as desk_pages
+from node.events import pages as events_pages
 from node.governance import pages as governance_pages
 from node.identity.service import accounts
 from node.passes import api as passes_api
 from node.passes import pages as passes_pages
 from node.settings import NodeSettings
-from node.spaces import conditions_pages, values_pages
+from node.spaces import conditions_pages, open_pages, values_pages
 from node.spaces import pages as spaces_pages
 from node.statements import pages as statements_pages
 from node.sync import api as sync_api
@@ -72,6 +73,8 @@ def create_app(settings: NodeSettings) -> Flask:
         spaces_pages.pages,
         conditions_pages.pages,
         values_pages.pages,
+        open_pages.pages,
+        events_pages.pages,
         passes_pages.pages,
         bookings_pages.pages,
         desk_pages.pages,

@@ -57,6 +57,7 @@ LIBRARIES = (  # what they say of a value
 OURS = (
     # of a value
     _("Lower-case letters, digits and single dashes."),
+    _("The end is not after the beginning."),
     _("Not a pass number."),
     _("Not a booking’s number."),
     _("Two numbers are expected: latitude,longitude."),

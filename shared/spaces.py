@@ -16,6 +16,7 @@ from charter.conditions import (
 )
 from charter.hours import HoursError, Schedule, read_schedule
 from charter.values import LEVELS
+from shared.events import MOST_EVENTS, EventSchema
 from shared.schemas import SPACE_ID, WireSchema, text
 
 PRICE_UNITS = ("hour", "half_day", "day", "month", "quarter", "year", "pack")
@@ -126,6 +127,12 @@ class SpaceSchema(WireSchema):
     )
     assessments = fields.List(
         fields.Nested(AssessmentSchema), load_default=list, validate=validate.Length(max=200)
+    )
+    events = fields.List(
+        fields.Nested(EventSchema),
+        load_default=list,
+        validate=validate.Length(max=MOST_EVENTS),
+        metadata={"description": "Those that are not over, of the coming year."},
     )
     page = fields.String(load_default="", validate=validate.Length(max=300))
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from itertools import islice
 from typing import Any
 
 import orjson
-from flask import Response, request
+from flask import Response
 from marshmallow import ValidationError, fields, validate
 
 from federation.context import hub
@@ -20,6 +19,7 @@ from shared.schemas import JwkSchema, WireSchema, moment, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
 from shared.web.application import limiter
+from shared.web.open_data import open_data
 
 blp = Blueprint("directory", __name__, url_prefix="/api/v1", description="Nodes and spaces")
 
@@ -169,18 +169,6 @@ def _page(query: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
     return shown[:limit], (shown[limit - 1]["id"] if len(shown) > limit else None)
 
 
-def open_data(body: bytes, mimetype: str) -> Response:
-    """Return public data: open to every origin, its licence stated, 304 when unchanged."""
-    response = Response(body, mimetype=mimetype)
-    response.set_etag(hashlib.sha256(body).hexdigest()[:32], weak=True)
-    response.headers["Access-Control-Allow-Origin"] = "*"
-    response.headers["Cache-Control"] = "public, max-age=5"
-    response.headers["Link"] = (
-        '<https://www.etalab.gouv.fr/licence-ouverte-open-licence>; rel="license"'
-    )
-    return response.make_conditional(request)
-
-
 @blp.route("/spaces")
 @blp.arguments(SpacesQuerySchema, location="query")
 @blp.response(200, SpacesSchema)
@@ -246,8 +234,22 @@ def one_space(space_id: str) -> Response:
     """One space."""
     space = service.space(db.session(), space_id)
     guests = visits.guests_by_space(db.session()).get(space.id, 0)
-    shown = presenter.present(space, hub().clock.now(), guests, hub().url)
+    signed = service.signed(db.session())
+    shown = presenter.present(space, hub().clock.now(), guests, hub().url, signed)
     return open_data(orjson.dumps({**shown, "licence": LICENCE}), "application/json")
+
+
+@blp.route("/spaceapi")
+@blp.response(
+    200,
+    fields.Dict(keys=fields.String(), values=fields.Url()),
+    description="The SpaceAPI address of each space, by its name",
+)
+@allow("public")
+def spaceapi_directory() -> Response:
+    """The spaces as a SpaceAPI directory: where each says of itself whether it is open."""
+    found = presenter.spaceapi_directory(service.spaces(db.session(), limit=10_000))
+    return open_data(orjson.dumps(found), "application/json")
 
 
 @blp.route("/trust-list")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,8 +15,14 @@ from shared.spaces import host_facts
 AVAILABILITY_TTL = timedelta(minutes=15)
 
 
-def present(space: Space, now: datetime, guests: int, hub_url: str) -> dict[str, Any]:
-    """Return a space's public JSON. ``open`` and ``guest_places_free`` are null when unknown."""
+def present(
+    space: Space, now: datetime, guests: int, hub_url: str, signed: Container[str]
+) -> dict[str, Any]:
+    """Return a space's public JSON. ``open`` and ``guest_places_free`` are null when unknown.
+
+    ``signed`` are the nodes that signed the charter in force; a space of another one is out of
+    the reciprocity, on the map all the same.
+    """
     document = space.document
     schedule = read_schedule(document)
     host = host_facts(document, schedule, now)
@@ -25,13 +32,15 @@ def present(space: Space, now: datetime, guests: int, hub_url: str) -> dict[str,
     closed = host["paused"] or host["closed_date"] is not None
     free = None
     if known:
-        free = 0 if closed else max(0, host["guest_cap"] - guests)
+        free = 0 if closed or space.node_id not in signed else max(0, host["guest_cap"] - guests)
     public = {name: value for name, value in document.items() if name not in ("paused",)}
     return {
         **public,
         "node": {"id": space.node.id, "name": space.node.name, "state": space.node.state},
         "town": space.town,
         "url": f"{hub_url}/spaces/{space.id}",
+        "spaceapi": spaceapi_url(space),
+        "calendar": f"{space.node.url}/spaces/{space.id}/events.ics",
         "open": opening is not None if schedule.known else None,
         "closes_at": opening[1].isoformat() if opening else None,
         "opens_at": next_opening.isoformat() if next_opening else None,
@@ -43,7 +52,24 @@ def present(space: Space, now: datetime, guests: int, hub_url: str) -> dict[str,
             "as_of": last_seen.isoformat(),
             "ttl": int(AVAILABILITY_TTL.total_seconds()),
         },
+        "reciprocity": space.node_id in signed and space.node.state != "suspended",
         "published_at": space.published_at.isoformat(),
+    }
+
+
+def spaceapi_url(space: Space) -> str:
+    return f"{space.node.url}/spaces/{space.id}/spaceapi.json"
+
+
+def spaceapi_directory(spaces: Sequence[Space]) -> dict[str, str]:
+    """Return each space's SpaceAPI address by its name, with the id too where a name is not alone.
+
+    That is the directory's format: one object, whose names are the spaces'.
+    """
+    times = Counter(space.name for space in spaces)
+    return {
+        space.name if times[space.name] == 1 else f"{space.name} ({space.id})": spaceapi_url(space)
+        for space in spaces
     }
 
 

@@ -13,9 +13,12 @@ from charter.values import shared_values
 from node.context import node
 from node.db import db
 from node.desk import incidents, presence
+from node.governance.notice import awaited
 from node.spaces import service
 from node.spaces.forms import SpaceForm, form_for
 from node.sync import service as sync
+from shared.events import coming
+from shared.linked_data import linked_space
 from shared.messages import translate
 from shared.web import allow
 from shared.web.formats import clock_time
@@ -48,10 +51,13 @@ def space_page(space_id: str) -> str:
     ]
     opening = schedule.opening_at(now)
     known = sync.network(db.session(), node())
+    document = service.full_document(db.session(), node(), row)
     return render_template(
         "spaces/space.html",
         space=row,
-        document=service.document(row, now.date(), node().url),
+        document=document,
+        events=coming(document, now),
+        linked=linked_space(document, schedule, now, document["page"]),
         shared=shared_values(known.charter) if known else (),
         language=str(get_locale()),
         week=week,
@@ -70,6 +76,7 @@ def console() -> Any:
         "spaces/console.html",
         spaces=found,
         unsigned=sync.unsigned(session, node()),
+        awaited=awaited(session, node()),
         incidents=incidents.latest(session),
         present={space.id: len(presence.presence(session, space.id)) for space in found},
         **_sync_state(),

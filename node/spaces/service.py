@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from charter.hours import Schedule, read_schedule
 from node.context import Node
+from node.events.listing import published as published_events
 from node.members.models import Plan
 from node.spaces.models import Assessment, Price, Room, Space
 from node.sync import service as sync
@@ -66,7 +67,9 @@ def space(session: Session, space_id: str) -> Space:
     return row
 
 
-def document(row: Space, today: date, node_url: str) -> dict[str, Any]:
+def document(
+    row: Space, today: date, node_url: str, events: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
     """Return a space's published document; this year's and next year's holidays are spelled out."""
     return {
         "id": row.id,
@@ -118,8 +121,16 @@ def document(row: Space, today: date, node_url: str) -> dict[str, Any]:
             {"year": a.year, "value": a.value, "level": a.level, "evidence": a.evidence}
             for a in row.assessments
         ],
+        "events": list(events),
         "page": f"{node_url}/spaces/{row.id}",
     }
+
+
+def full_document(session: Session, node: Node, row: Space) -> dict[str, Any]:
+    """Return a space's document as of now, with its events."""
+    now = node.clock.now()
+    events = published_events(session, row.id, now, row.timezone)
+    return document(row, now.date(), node.url, events)
 
 
 def _holidays(row: Space, today: date) -> dict[str, list[Any]]:
@@ -278,15 +289,16 @@ def publication(session: Session, node: Node) -> tuple[str, str]:
     row = sync.enrolment(session)
     if row is None:
         raise Problem("unavailable", "this node is not enrolled yet")
-    today = node.clock.now().date()
     plans: dict[str, int | None] = {}
     for plan in session.scalars(select(Plan).order_by(Plan.id)):
-        plans[plan.plan_class] = plan.half_days_per_month
+        # A pass names the class alone: of two plans of one class, the larger holds.
+        known, own = plans.get(plan.plan_class, 0), plan.half_days_per_month
+        plans[plan.plan_class] = None if known is None or own is None else max(known, own)
     content = {
         "iss": row.node_id,
         "name": node.settings.name,
         "plans": plans,
-        "spaces": [document(space, today, node.url) for space in spaces(session)],
+        "spaces": [full_document(session, node, space) for space in spaces(session)],
     }
     sha256 = hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
     issued = int(node.clock.real().timestamp())

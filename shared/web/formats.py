@@ -42,6 +42,11 @@ def clock_time(value: datetime | str | None, zone: str = DEFAULT_ZONE) -> str:
     return format_time(_instant(value), "HH:mm", ZoneInfo(zone), _locale())
 
 
+def local_day(value: datetime | str, zone: str = DEFAULT_ZONE) -> date:
+    """Return the date that it is then in the given zone."""
+    return _instant(value).astimezone(ZoneInfo(zone)).date()
+
+
 def money(cents: int | None, currency: str = "EUR") -> str:
     if cents is None:
         return "–"
@@ -80,6 +85,7 @@ def install(app: Flask) -> None:
         day=day,
         moment=moment,
         clock_time=clock_time,
+        local_day=local_day,
         money=money,
         number=number,
         signed=signed,

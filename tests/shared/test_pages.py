@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 import requests
 
+from node.events import service as events
 from shared import problems
 from shared.web.guards import PUBLIC, guard_of
 from tests.network import LocalNode, LocalService, Network
@@ -101,7 +103,13 @@ def test_every_page_answers_for_its_role_in_its_language(
     kept = {"space": "cordee", "starts_at": "2026-11-26T09:00:00+01:00"}
     kept["ends_at"] = "2026-11-26T12:00:00+01:00"
     booking = troquet.post("/api/v1/me/bookings", kept, member.token).json()["id"]
-    pages = _pages(service, {**VALUES, "booking_id": booking})
+    with troquet.context() as (session, node):
+        day = node.clock.now() + timedelta(days=2)
+        words = dict.fromkeys(("title", "description", "place"), "Petit-déjeuner")
+        times = {"starts_at": day, "ends_at": day + timedelta(hours=2)}
+        more = {"url": "", "open_to": "everyone"}
+        event = events.add(session, node, "troquet", {**words, **times, **more})
+    pages = _pages(service, {**VALUES, "booking_id": booking, "event_id": event})
     assert len(pages) >= 6
     for path, roles in pages:
         readers = [browsers[role] for role in known if role in roles]

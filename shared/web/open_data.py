@@ -1,0 +1,23 @@
+"""Answers that any program on any site may read."""
+
+from __future__ import annotations
+
+import hashlib
+
+from flask import Response, request
+
+
+def open_data(body: bytes, mimetype: str, *, seconds: int = 5) -> Response:
+    """Return public data: open to every origin, its licence stated, 304 when unchanged.
+
+    It may be kept for so many seconds before it is asked for again.
+    """
+    response = Response(body, mimetype=mimetype)
+    response.set_etag(hashlib.sha256(body).hexdigest()[:32], weak=True)
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Cache-Control"] = f"public, max-age={seconds}"
+    response.headers["Link"] = (
+        '<https://www.etalab.gouv.fr/licence-ouverte-open-licence>; rel="license"'
+    )
+    response.make_conditional(request)
+    return response
