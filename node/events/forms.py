@@ -24,7 +24,7 @@ def _needed() -> InputRequired:
 
 
 class EventForm(FlaskForm):
-    """``check`` after ``validate``: the fields together, by the space's zone and the clock."""
+    """``right`` is ``validate``, and what the times are by the space's zone and the clock."""
 
     title = text_field(lazy_gettext("What is it called?"), 120, required=True)
     day = DateField(lazy_gettext("Day"), [_needed()])
@@ -43,8 +43,16 @@ class EventForm(FlaskForm):
         if field.data and not is_web_address(field.data):
             raise ValidationError(gettext("A web address starting with https:// is expected."))
 
-    def check(self, zone: ZoneInfo, now: datetime) -> bool:
-        """Add what is wrong with the times of a valid form; return whether nothing is."""
+    def right(self, zone: ZoneInfo, now: datetime) -> bool:
+        """Tell whether a form was sent and nothing is wrong; all that is wrong is named."""
+        if not self.is_submitted():
+            return False
+        valid = self.validate()
+        given = self.day.data and self.start.data is not None and self.until.data is not None
+        return (not given or self._check(zone, now)) and valid
+
+    def _check(self, zone: ZoneInfo, now: datetime) -> bool:
+        """Add the first that is wrong with the times; return whether nothing is."""
         today = now.astimezone(zone).date()
         begins, ends = (self.day.data, self.start.data), (self._last(), self.until.data)
         for field, day in ((self.day, begins[0]), (self.last_day, ends[0])):
@@ -68,7 +76,7 @@ class EventForm(FlaskForm):
         return found
 
     def values(self, zone: ZoneInfo) -> dict[str, Any]:
-        """Return the columns of a form that was checked."""
+        """Return the columns of a form that is right."""
         return {
             "title": (self.title.data or "").strip(),
             "description": (self.description.data or "").strip(),

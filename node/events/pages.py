@@ -33,7 +33,7 @@ def events(space_id: str) -> Any:
     space = spaces.space(session, space_id)
     zone, form = ZoneInfo(space.timezone), EventForm()
     coming = listing.since(session, space_id, now)
-    if form.validate_on_submit() and form.check(zone, now) and _has_room(form, len(coming)):
+    if form.right(zone, now) and _has_room(form, len(coming)):
         service.add(session, node(), space_id, form.values(zone))
         return _published(space_id, gettext("Announced. It is on the space’s public page."))
     return render_template("events/list.html", space=space, events=coming, form=form), (
@@ -54,7 +54,7 @@ def event(space_id: str, event_id: str) -> Any:
     space, row = spaces.space(session, space_id), service.find(session, space_id, event_id)
     zone = ZoneInfo(space.timezone)
     form = EventForm() if request.method == "POST" else form_for(row, zone)
-    if form.validate_on_submit() and form.check(zone, node().clock.now()):
+    if form.right(zone, node().clock.now()):
         service.change(session, node(), space_id, event_id, form.values(zone))
         return _published(space_id, gettext("Saved. It is on the space’s public page."))
     return render_template("events/edit.html", space=space, event=row, form=form), (

@@ -185,6 +185,12 @@ def test_a_wrong_field_is_named_beside_itself_and_nothing_is_published(
     assert troquet.get("/.well-known/passerelle").headers["ETag"] == before
 
 
+def test_all_that_is_wrong_is_named_at_once(admin: Browser) -> None:
+    answer = admin.post(CONSOLE, {**BREAKFAST, "title": "", "until": "07:00", "url": "abc"})
+    page = Page(answer.text)
+    assert [n for n in BREAKFAST if page.with_id(f"{n}-error")] == ["title", "until", "url"]
+
+
 def test_errors_are_in_french_for_those_who_read_french(troquet: LocalNode) -> None:
     forget_attempts()
     admin = Browser(troquet, "fr")
