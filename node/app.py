@@ -21,6 +21,8 @@ from node.desk import pages as desk_pages
 from node.events import pages as events_pages
 from node.governance import pages as governance_pages
 from node.identity.service import accounts
+from node.members import import_pages, plans_pages, welcome_pages
+from node.members import pages as members_pages
 from node.passes import api as passes_api
 from node.passes import pages as passes_pages
 from node.settings import NodeSettings
@@ -75,6 +77,10 @@ def create_app(settings: NodeSettings) -> Flask:
         values_pages.pages,
         open_pages.pages,
         events_pages.pages,
+        members_pages.pages,
+        plans_pages.pages,
+        import_pages.pages,
+        welcome_pages.pages,
         passes_pages.pages,
         bookings_pages.pages,
         desk_pages.pages,

@@ -13,6 +13,7 @@ from node.desk import idempotency, incidents, outgoing, presence
 from node.governance import reminders
 from node.identity import service as identity
 from node.mail.service import mailbox
+from node.members import changes, importing, links
 from node.spaces import service as spaces
 from node.statements import heading, month_end
 from node.sync import service as sync
@@ -77,6 +78,10 @@ def tell_homes() -> None:
         trips.tell_homes(db.session(), node())
 
 
+def end_subscriptions() -> None:
+    changes.end_due(db.session(), node())
+
+
 def send_mail() -> None:
     mailbox.deliver(db.session(), node().settings, node().clock.real())
 
@@ -86,6 +91,8 @@ def tidy() -> None:
     idempotency.forget(db.session(), now)
     identity.forget_logins(db.session(), now)
     incidents.forget(db.session(), now)
+    links.forget(db.session(), now)
+    importing.forget(db.session(), now)
     mailbox.forget(db.session(), node().clock.real())
 
 
@@ -99,6 +106,7 @@ JOBS = (
     Job("status-lists", 60, refresh_status_lists),
     Job("close-forgotten", 30, close_forgotten),
     Job("end-pauses", 60, end_pauses),
+    Job("end-subscriptions", 60, end_subscriptions),
     Job("reminders", 120, remind),
     Job("warn", 1800, warn),
     Job("compare-log", 3600, compare_log),

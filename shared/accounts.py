@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from shared.db import begin_write
 from shared.identity import (
     LOGIN_HOURS,
+    NO_PASSWORD,
     TOKEN_PREFIX,
     check_password,
     hash_password,
@@ -58,17 +59,20 @@ class Accounts:
         *,
         email: str,
         name: str,
-        password: str,
+        password: str | None,
         roles: Sequence[str],
     ) -> Any:
-        """Add an account to the caller's transaction; an address that is taken is a Problem."""
+        """Add an account to the caller's transaction; an address that is taken is a Problem.
+
+        Without a password nobody logs in until she has chosen one.
+        """
         address = normal_email(email)
         if session.scalar(select(self.account.id).where(self.account.email == address)):
             raise Problem("conflict", "this e-mail address already has an account")
         row = self.account(
             email=address,
             name=name,
-            password_hash=hash_password(password),
+            password_hash=NO_PASSWORD if password is None else hash_password(password),
             roles=list(roles),
             created_at=now,
         )

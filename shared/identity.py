@@ -15,6 +15,9 @@ from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 LOGIN_HOURS = 12
 TOKEN_PREFIX = "psl_"  # noqa: S105 - lets secret scanners know ours
 
+# What stands in place of a hash for whoever has chosen no password yet.
+NO_PASSWORD = "!"  # noqa: S105 - it opens nothing
+
 _hasher = PasswordHasher()
 _NOBODY = _hasher.hash(secrets.token_urlsafe(16))
 
@@ -68,12 +71,13 @@ def hash_password(password: str) -> str:
 
 
 def check_password(account: HasPassword | None, password: str) -> bool:
-    """Tell whether it is the account's password; takes as long when there is no account."""
+    """Tell whether it is the account's password; takes as long when there is none, of either."""
+    chosen = account is not None and account.password_hash != NO_PASSWORD
     try:
-        matches = _hasher.verify(account.password_hash if account else _NOBODY, password)
+        matches = _hasher.verify(account.password_hash if account and chosen else _NOBODY, password)
     except (VerificationError, InvalidHashError):
         return False
-    return matches and account is not None
+    return matches and chosen
 
 
 def new_token(prefix: str = "") -> str:

@@ -21,6 +21,10 @@ class Pass(db.Model):
     issued_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+    # How often it was announced anew: what the hub is told each time is another message.
+    changes: Mapped[int] = mapped_column(default=0, server_default=db.text("0"))
+    # Suspended because its member is: it holds again when she does.
+    with_member: Mapped[bool] = mapped_column(default=False, server_default=db.false())
 
     member: Mapped[Member] = relationship(lazy="joined", innerjoin=True)
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from charter import Charter
 from node.context import Node
+from node.members import service as members
 from node.members.models import Member
 from node.passes.models import Pass
 from node.sync import service as sync
@@ -45,7 +46,12 @@ def add(session: Session, node: Node, member: Member, expires: datetime) -> Pass
     begin_write(session)
     # The enrolment row is the lock under which numbers in the status list are given.
     session.scalars(select(Enrolment).with_for_update()).one()
-    member = session.get_one(Member, member_id)
+    # Her row too: who is being suspended or ended gets no pass meanwhile.
+    found = members.lock(session, member_id)
+    if found is None or found.suspended_at is not None:
+        session.rollback()
+        raise Problem("forbidden", "this subscription is suspended")
+    member = found
     active = session.scalar(
         select(func.count())
         .select_from(Pass)
@@ -66,7 +72,7 @@ def add(session: Session, node: Node, member: Member, expires: datetime) -> Pass
     )
     session.add(row)
     session.flush()
-    _announce(session, node, row, member)
+    announce(session, node, row)
     return row
 
 
@@ -106,14 +112,16 @@ def sign(
     )
 
 
-def _announce(session: Session, node: Node, row: Pass, member: Member) -> None:
+def announce(session: Session, node: Node, row: Pass) -> None:
+    """Tell the hub what a pass is now, in the caller's transaction; each change once."""
     payload = {
         "pass_id": row.id,
-        "member": member.reference,
-        "member_since": member.joined_on.isoformat(),
+        "member": row.member.reference,
+        "member_since": row.member.joined_on.isoformat(),
         "status": row.status,
     }
-    sync.queue(session, node.clock.real(), TOPIC, f"{TOPIC}:{row.id}:{row.status}", payload)
+    key = f"{TOPIC}:{row.id}:{row.changes}:{row.status}"
+    sync.queue(session, node.clock.real(), TOPIC, key, payload)
 
 
 def passes_of(session: Session, member_id: int) -> list[Pass]:
@@ -142,8 +150,9 @@ def end(session: Session, node: Node, row: Pass, status: str) -> None:
     if row.status in (status, "revoked"):
         return
     row.status, row.ended_at = status, node.clock.real()
+    row.changes += 1
     session.flush()
-    _announce(session, node, row, row.member)
+    announce(session, node, row)
 
 
 def signed_status_list(session: Session, node: Node) -> str:

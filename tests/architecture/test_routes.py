@@ -148,6 +148,27 @@ POST   /console/charter/<version>/vote                admin
 POST   /console/charter/<version>/withdraw            admin
 GET    /console/charter/propose                       admin
 POST   /console/charter/propose                       admin
+GET    /console/members                               admin
+GET    /console/members.csv                           admin
+GET    /console/members/<int:member_id>               admin
+POST   /console/members/<int:member_id>               admin
+POST   /console/members/<int:member_id>/end           admin
+POST   /console/members/<int:member_id>/invite        admin
+POST   /console/members/<int:member_id>/passes/<pass_id>/revoke admin
+POST   /console/members/<int:member_id>/resume        admin
+POST   /console/members/<int:member_id>/roles         admin
+POST   /console/members/<int:member_id>/suspend       admin
+GET    /console/members/import                        admin
+POST   /console/members/import                        admin
+GET    /console/members/import/<file_id>              admin
+POST   /console/members/import/<file_id>              admin
+GET    /console/members/new                           admin
+POST   /console/members/new                           admin
+GET    /console/plans                                 admin
+POST   /console/plans                                 admin
+GET    /console/plans/<int:plan_id>                   admin
+POST   /console/plans/<int:plan_id>                   admin
+POST   /console/plans/<int:plan_id>/remove            admin
 GET    /console/spaces/<space_id>                     admin
 POST   /console/spaces/<space_id>                     admin
 GET    /console/spaces/<space_id>/conditions          admin
@@ -175,6 +196,8 @@ POST   /desk/pause                                    desk
 POST   /desk/visits/<visit_id>/check-out              desk
 POST   /desk/visits/<visit_id>/void                   desk
 GET    /desk/worker.js                                public
+GET    /forgot                                        public
+POST   /forgot                                        public
 GET    /healthz                                       public
 GET    /login                                         public
 POST   /login                                         public
@@ -202,6 +225,8 @@ GET    /static/<path:filename>                        public
 GET    /static/desk/<path:filename>                   public
 GET    /static/pass/<path:filename>                   public
 GET    /status-lists/1                                public
+GET    /welcome/<token>                               public
+POST   /welcome/<token>                               public
 """
 
 EXPECTED = {"hub": HUB_ROUTES, "node": NODE_ROUTES}

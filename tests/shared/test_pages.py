@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import requests
+from sqlalchemy import select
 
 from node.events import service as events
+from node.identity.models import Account
+from node.members import importing, links
+from node.members import service as members
 from shared import problems
 from shared.web.guards import PUBLIC, guard_of
 from tests.network import LocalNode, LocalService, Network
@@ -67,7 +72,7 @@ def _pages(service: LocalService, values: dict[str, str]) -> list[tuple[str, fro
             continue
         path = rule.rule
         for name in rule.arguments:
-            path = path.replace(f"<{name}>", values[name])
+            path = re.sub(rf"<(?:int:)?{name}>", values[name], path)
         found.append((path, guard_of(service.app, rule.endpoint) or frozenset()))
     return sorted(found)
 
@@ -109,7 +114,9 @@ def test_every_page_answers_for_its_role_in_its_language(
         times = {"starts_at": day, "ends_at": day + timedelta(hours=2)}
         more = {"url": "", "open_to": "everyone"}
         event = events.add(session, node, "troquet", {**words, **times, **more})
-    pages = _pages(service, {**VALUES, "booking_id": booking, "event_id": event})
+        mine = _of_members(session, node, member.account_id)
+    made = {"booking_id": booking, "event_id": event, **mine}
+    pages = _pages(service, {**VALUES, **made})
     assert len(pages) >= 6
     for path, roles in pages:
         readers = [browsers[role] for role in known if role in roles]
@@ -118,6 +125,16 @@ def test_every_page_answers_for_its_role_in_its_language(
         assert readers, path
         for reader in readers:
             _check_page(path, reader.get(path), language)
+
+
+def _of_members(session: Any, node: Any, account_id: int) -> dict[str, str]:
+    """Return a member, her plan, a link of hers, and a list that the admin has brought."""
+    row = members.member_of(session, account_id, node.clock.now().date())
+    found = {"member_id": str(row.id), "plan_id": str(row.plan_id)}
+    link = links.invite_again(session, node, account_id) or ""
+    admin = session.scalar(select(Account.id).where(Account.email == "admin@troquet.example"))
+    brought = importing.keep(session, node.clock.now(), admin, "email,first name\na@b.example,A\n")
+    return {**found, "token": link.rpartition("/")[2], "file_id": brought}
 
 
 def _check_page(path: str, answer: requests.Response, language: str) -> None:

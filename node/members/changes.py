@@ -1,0 +1,166 @@
+"""What changes in a subscription, and reaches the passes in the same transaction.
+
+Each verb may be repeated: done twice, it changes nothing the second time. The member's row is the
+lock, which whoever issues her a pass takes as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import date
+
+from sqlalchemy import String, cast, select
+from sqlalchemy.orm import Session
+
+from node.context import Node
+from node.identity.models import Account
+from node.members.models import Link, Member, Plan
+from node.members.names import folded, full_name
+from node.members.service import Sheet, lock, today
+from node.passes import standing
+from node.passes.models import Pass
+from shared.db import begin_write
+from shared.identity import normal_email
+from shared.problems import Problem
+
+ROLES = ("admin", "desk", "member")
+LAST_ADMIN = "She is the only admin: give somebody else the role first."
+
+
+def locked(session: Session, member_id: int) -> Member:
+    """Begin a transaction and return the member, for this change alone. Raises Problem."""
+    begin_write(session)
+    found = lock(session, member_id)
+    if found is None:
+        session.rollback()
+        raise Problem("not-found")
+    return found
+
+
+def change(session: Session, node: Node, member_id: int, sheet: Sheet) -> int:
+    """Make a subscription what the sheet says. Returns how many phones must make another pass.
+
+    Raises Problem when the address is another's, the plan is gone, or the last admin would end.
+    """
+    begin_write(session)
+    hold_plan(session, sheet.plan_id)  # before the member, as imports do
+    row = lock(session, member_id)
+    if row is None:
+        session.rollback()
+        raise Problem("not-found")
+    try:
+        phones = apply(session, node, row, sheet)
+    except Problem:
+        session.rollback()
+        raise
+    session.commit()
+    return phones
+
+
+def apply(session: Session, node: Node, row: Member, sheet: Sheet) -> int:
+    """Do the same within the caller's transaction, in which the member is locked."""
+    plan = session.get(Plan, sheet.plan_id)
+    if plan is None:
+        raise Problem("not-found")
+    if sheet.ended_on is not None and row.ended_on is None:
+        keep_an_admin(session, row.account)
+    _rename(session, row, sheet)
+    other = row.plan.plan_class != plan.plan_class or row.joined_on != sheet.joined_on
+    row.plan, row.joined_on, row.ended_on = plan, sheet.joined_on, sheet.ended_on
+    session.flush()
+    phones = standing.renew_all(session, node, row.id) if other else 0
+    if row.ended_on is not None and row.ended_on < today(node):
+        standing.end_all(session, node, row.id)
+    return phones
+
+
+def hold_plan(session: Session, plan_id: int) -> None:
+    """Keep a plan as it is until the caller's transaction ends."""
+    session.execute(select(Plan.id).where(Plan.id == plan_id).with_for_update(read=True))
+
+
+def _rename(session: Session, row: Member, sheet: Sheet) -> None:
+    email = normal_email(sheet.email)
+    if email != row.account.email:
+        if session.scalar(select(Account.id).where(Account.email == email)) is not None:
+            raise Problem("conflict", "this e-mail address already has an account")
+        row.account.email = email
+        for link in session.scalars(select(Link).where(Link.account_id == row.account_id)):
+            session.delete(link)  # it went to the address that is no longer hers
+    row.given_name, row.family_name = sheet.given_name, sheet.family_name
+    row.account.name = full_name(sheet.given_name, sheet.family_name)
+    row.folded = folded(sheet.family_name, sheet.given_name, email)
+
+
+def suspend(session: Session, node: Node, member_id: int) -> None:
+    """Suspend a subscription and every pass that is valid. Raises Problem."""
+    row = locked(session, member_id)
+    if row.suspended_at is None:
+        row.suspended_at = node.clock.now()
+        session.flush()
+        standing.suspend_all(session, node, row.id)
+    session.commit()
+
+
+def resume(session: Session, node: Node, member_id: int) -> None:
+    """Take a subscription up again, with the passes that were valid before. Raises Problem."""
+    row = locked(session, member_id)
+    if row.suspended_at is not None:
+        row.suspended_at = None
+        session.flush()
+        standing.resume_all(session, node, row.id)
+    session.commit()
+
+
+def end(session: Session, node: Node, member_id: int, last_day: date) -> None:
+    """End a subscription after its last day, at once where that is over. Raises Problem."""
+    row = locked(session, member_id)
+    try:
+        keep_an_admin(session, row.account)
+    except Problem:
+        session.rollback()
+        raise
+    row.ended_on = last_day
+    session.flush()
+    if last_day < today(node):
+        standing.end_all(session, node, row.id)
+    session.commit()
+
+
+def end_due(session: Session, node: Node) -> int:
+    """End the passes of those whose last day is over; return how many people that were."""
+    day = today(node)
+    over = select(Pass.member_id).join(Member).where(Member.ended_on < day)
+    due = list(session.scalars(over.where(Pass.status != "revoked").distinct()))
+    session.rollback()
+    for member_id in due:
+        row = locked(session, member_id)
+        if row.ended_on is not None and row.ended_on < day:
+            standing.end_all(session, node, member_id)
+        session.commit()
+    return len(due)
+
+
+def set_roles(session: Session, member_id: int, roles: Collection[str]) -> None:
+    """Give a member's account these roles and no others. Raises Problem for the last admin."""
+    row = locked(session, member_id)
+    if "admin" not in roles:
+        try:
+            keep_an_admin(session, row.account)
+        except Problem:
+            session.rollback()
+            raise
+    row.account.roles = [role for role in ROLES if role in roles]
+    session.commit()
+
+
+def keep_an_admin(session: Session, account: Account) -> None:
+    """Raise Problem where nobody but this account is an admin. Admins are locked, in order."""
+    query = select(Account).where(
+        cast(Account.roles, String).like('%"admin"%'), Account.disabled_at.is_(None)
+    )
+    locked_rows = query.order_by(Account.id).with_for_update()
+    found = session.scalars(locked_rows, execution_options={"populate_existing": True})
+    admins = {each.id for each in found if "admin" in each.roles}
+    if admins == {account.id}:
+        raise Problem("conflict", LAST_ADMIN)
