@@ -1,4 +1,4 @@
-"""Two versions side by side, as JSON."""
+"""Two charters side by side, and what one leaves unsaid, as JSON and pages show it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from charter import Charter
 from charter.compare import SAME, compare_rules, compare_texts
+from charter.consistency import unsaid, useless
 
 
 def compare(a: Charter, b: Charter) -> dict[str, Any]:
@@ -22,3 +23,8 @@ def compare(a: Charter, b: Charter) -> dict[str, Any]:
             for language in a.texts
         },
     }
+
+
+def warnings(charter: Charter) -> dict[str, Any]:
+    """Return what ``rules.html`` warns of: figures unsaid by their article, and useless limits."""
+    return {"unsaid": unsaid(charter), "useless": useless(charter)}

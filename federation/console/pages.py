@@ -14,6 +14,7 @@ from federation.context import hub
 from federation.db import db
 from federation.directory import enrolment
 from federation.directory import service as directory
+from federation.governance import proposals
 from federation.governance import service as governance
 from federation.statements import flows, lines, month_end
 from federation.statements import service as statements
@@ -22,6 +23,7 @@ from shared.problems import Problem
 from shared.schemas import unstorable
 from shared.web import allow, current
 from shared.web.forms import storable
+from shared.web.reasons import FLAG_NAMES
 
 pages = Blueprint("console", __name__, template_folder="templates")
 
@@ -40,30 +42,6 @@ class InviteForm(FlaskForm):
     )
 
 
-# What a visit that was admitted without the network can be flagged with, in few words.
-FLAG_NAMES = {
-    "pass_expired": lazy_gettext("pass expired"),
-    "pass_stale": lazy_gettext("code too old"),
-    "pass_replayed": lazy_gettext("code used twice"),
-    "pass_revoked": lazy_gettext("pass revoked"),
-    "pass_suspended": lazy_gettext("pass suspended"),
-    "home_unknown": lazy_gettext("home unknown"),
-    "home_suspended": lazy_gettext("home suspended"),
-    "charter_unsigned": lazy_gettext("charter not signed"),
-    "plan_not_eligible": lazy_gettext("plan not eligible"),
-    "seniority": lazy_gettext("member for too short a time"),
-    "quota_host": lazy_gettext("month’s limit at this host"),
-    "quota_network": lazy_gettext("month’s limit in the network"),
-    "reciprocity_floor": lazy_gettext("the home’s own limit"),
-    "guest_cap": lazy_gettext("no guest place left"),
-    "space_full": lazy_gettext("space full"),
-    "space_closed": lazy_gettext("space closed"),
-    "paused": lazy_gettext("roaming paused"),
-    "offline_budget": lazy_gettext("too many visits without the network"),
-    "trust_list_stale": lazy_gettext("lists too old"),
-}
-
-
 @pages.route("/coordination", methods=["GET", "POST"])
 @allow("coordinator")
 def overview() -> Any:
@@ -77,8 +55,13 @@ def overview() -> Any:
     charter = governance.in_force(db.session())
     month = f"{now:%Y-%m}"
     nodes = directory.nodes(db.session())
+    versions = governance.versions(db.session())
+    proposal = next((row for row in versions if row.state in proposals.UNDER_WAY), None)
+    still_open = proposal is not None and proposal.state == "open"
     return render_template(
         "console/overview.html",
+        proposal=proposal,
+        closes_at=proposals.closes_at(db.session(), proposal) if still_open else None,
         form=form,
         invitation=invitation,
         nodes=nodes,

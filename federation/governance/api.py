@@ -13,8 +13,9 @@ from marshmallow import fields, validate
 from federation.context import hub
 from federation.db import db
 from federation.directory import service as directory
-from federation.governance import comparison, proposals, service, simulation
+from federation.governance import proposals, service, simulation
 from federation.governance.models import CharterVersion
+from shared import comparison
 from shared.problems import Problem
 from shared.schemas import WireSchema, text
 from shared.web import allow, current

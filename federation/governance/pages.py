@@ -16,9 +16,8 @@ from flask import Blueprint, Response, render_template, request, stream_with_con
 from flask_babel import lazy_gettext
 from wtforms import SelectChoice
 
-from charter.effect import HALF_DAYS, Simulation, result
+from charter.effect import Simulation, result
 from charter.writing import with_figures
-from federation.console.pages import FLAG_NAMES
 from federation.context import hub
 from federation.db import db
 from federation.directory import service as directory
@@ -27,6 +26,7 @@ from federation.governance.forms import PLANS, SandboxForm
 from federation.governance.models import CharterVersion
 from shared.problems import Problem
 from shared.web import allow, formats
+from shared.web.reasons import CAUSES
 
 pages = Blueprint(
     "governance_pages",
@@ -47,7 +47,6 @@ STATES = {
     "rejected": lazy_gettext("not adopted"),
     "withdrawn": lazy_gettext("withdrawn"),
 }
-CAUSES = FLAG_NAMES | {HALF_DAYS: lazy_gettext("other half-days are counted")}
 
 
 @dataclass(frozen=True)

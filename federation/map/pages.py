@@ -14,9 +14,10 @@ from federation.context import hub
 from federation.db import db
 from federation.directory import presenter, search
 from federation.directory import service as directory
-from federation.governance import comparison, paper, proposals
+from federation.governance import paper, proposals
 from federation.governance import service as governance
 from federation.visits import service as visits
+from shared import comparison
 from shared.events import coming
 from shared.linked_data import linked_space
 from shared.web import allow
@@ -136,9 +137,12 @@ def charter_page(version: str = "current") -> str:
         }
         for article in text.articles
     ]
+    under_way = row.state in proposals.UNDER_WAY
     return render_template(
         "map/charter.html",
         charter=row,
+        current=governance.in_force(db.session()).version,
+        warnings=comparison.warnings(charter) if under_way else None,
         title=text.title,
         preamble=paragraphs(text.preamble),
         articles=articles,

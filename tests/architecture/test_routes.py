@@ -144,6 +144,7 @@ GET    /console/bookings                              admin desk
 POST   /console/bookings/<booking_id>/cancel          admin desk
 GET    /console/charter                               admin
 POST   /console/charter/<version>/sign                admin
+GET    /console/charter/<version>/simulation          admin
 POST   /console/charter/<version>/vote                admin
 POST   /console/charter/<version>/withdraw            admin
 GET    /console/charter/propose                       admin

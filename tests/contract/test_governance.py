@@ -276,14 +276,14 @@ def test_an_admin_proposes_votes_and_signs_on_pages(three: Network) -> None:
     admin, other = Browser(cordee), Browser(troquet)
     admin.log_in("admin@cordee.example")
     other.log_in("admin@troquet.example")
-    form = Page(admin.get("/console/charter/propose").text).values
+    form = _filled(admin.get("/console/charter/propose"))
     assert form["half_days__per_host"] == "6"
     wrong = admin.post("/console/charter/propose", {**form, "half_days__per_host": "-1"})
     assert wrong.status_code == 422
     broken = {**form, "argument": "x", "text_fr": "no title"}
     assert admin.post("/console/charter/propose", broken).status_code == 422
     good = {**form, "argument": "Eight <b>suit</b> us", "half_days__per_host": "8"}
-    assert admin.post("/console/charter/propose", good).status_code == 302
+    assert _put_to_the_vote(admin, good).status_code == 302
     assert _read(three)["rules"]["half_days"]["per_host"] == 8
     assert _read(three)["sources"]["fr.md"] == model_sources()["fr.md"]
     page = other.get("/console/charter").text
@@ -370,6 +370,152 @@ def _copy_visit(network: Network, copies: int) -> None:
         ]
         db.session.execute(insert(Visit), made)
         db.session.commit()
+PROPOSE = "/console/charter/propose"
+
+
+def _filled(page: requests.Response) -> dict[str, Any]:
+    """Return what the form holds; of boxes ticked under one name, ``values`` has the last."""
+    return {**Page(page.text).values, "eligible_plans__classes": ["resident", "nomad"]}
+
+
+def _put_to_the_vote(admin: Browser, form: dict[str, Any]) -> requests.Response:
+    """Look at the preview, as one has to, then propose what it showed."""
+    seen = admin.post(PROPOSE, {**form, "action": "preview"})
+    assert seen.status_code == 200, Page(seen.text).text
+    return admin.post(PROPOSE, {**_filled(seen), "action": "vote"})
+
+
+def test_what_is_put_to_the_vote_is_what_was_previewed(three: Network) -> None:
+    admin = Browser(three.nodes["cordee"])
+    admin.log_in("admin@cordee.example")
+    page = admin.get(PROPOSE)
+    assert 'value="vote"' not in page.text
+    form = {**_filled(page), "argument": "x"}
+    same = admin.post(PROPOSE, form)
+    assert same.status_code == 422
+    assert "This is the charter in force, word for word" in same.text
+    wanted = {**form, "half_days__per_host": "3"}
+    # whoever asks for the vote at once sees the preview all the same
+    first = admin.post(PROPOSE, {**wanted, "action": "vote"})
+    assert first.status_code == 422
+    assert "It has changed since you saw it" in first.text
+    shown = admin.post(PROPOSE, {**wanted, "action": "preview"})
+    seen, filled = Page(shown.text), _filled(shown)
+    assert shown.status_code == 200
+    assert shown.text.index('value="preview"') < shown.text.index('value="vote"')
+    said = "Article 5 does not say 3 (half-days a month at one space) in "
+    assert f"{said}French." in seen.text
+    assert f"{said}English." in seen.text
+    assert "No word changes." in seen.text
+    for changed in ({"half_days__per_host": "4"}, {"argument": "y"}, {"previewed": ""}):
+        again = admin.post(PROPOSE, {**filled, **changed, "action": "vote"})
+        assert again.status_code == 422
+        assert "It has changed since you saw it" in again.text
+    assert len(three.hub.get("/api/v1/charters").json()["items"]) == 1
+    assert admin.post(PROPOSE, {**filled, "action": "vote"}).status_code == 302
+    assert _read(three)["rules"]["half_days"]["per_host"] == 3
+    assert f"{said}French." in Page(admin.get("/console/charter").text).text
+    # its author changes it, in the same way; it is compared with the charter in force
+    again = _put_to_the_vote(admin, {**_filled(admin.get(PROPOSE)), "half_days__network": "2"})
+    assert again.status_code == 302
+    hub = Page(Browser(three.hub).get("/charter/2").text).text
+    assert "3 (half-days a month at one space, article 5) never applies" in hub
+    assert "the limit is 2." in hub
+
+
+def test_faults_of_a_proposal_stand_in_words_beside_their_field(three: Network) -> None:
+    admin = Browser(three.nodes["cordee"])
+    admin.log_in("admin@cordee.example")
+    form = {**_filled(admin.get(PROPOSE)), "argument": "x"}
+    cut = form["text_en"][: form["text_en"].index("## 14.")]
+    for wrong, field, words in (
+        ({"vote__quorum": "half"}, "vote__quorum", "like 1/2 or 2/3"),
+        ({"vote__quorum": "3/2"}, "vote__quorum", "a share above 0 and up to 1"),
+        ({"vote__days": "0"}, "vote__days", "A whole number from 1 to 365."),
+        ({"text_fr": "no title"}, "text_fr", "the first line must be a title"),
+        ({"text_en": cut}, "text_en", "article 14 is cited by a rule"),
+        ({"text_fr": form["text_fr"].replace("- **", "- ")}, "text_fr", "lists no values"),
+    ):
+        answer = admin.post(PROPOSE, {**form, **wrong, "action": "preview"})
+        page = Page(answer.text)
+        assert answer.status_code == 422, wrong
+        assert (page.with_id(field) or {}).get("aria-invalid") == "true", wrong
+        assert words in page.text, wrong
+        assert 'value="vote"' not in answer.text
+    assert len(three.hub.get("/api/v1/charters").json()["items"]) == 1
+
+
+def test_voters_see_in_totals_what_a_proposal_would_change(three: Network) -> None:
+    cordee, troquet = three.nodes["cordee"], three.nodes["troquet"]
+    visit = troquet.scan(cordee.add_person().show()).json()["visit"]["id"]
+    _propose(three, per_host=0)
+    admin = Browser(three.nodes["filature"])
+    admin.log_in("admin@filature.example")
+    path = "/console/charter/2/simulation"
+    assert path in admin.get("/console/charter").text
+    answer = admin.get(path)  # nobody visited last month: this one
+    page = Page(answer.text)
+    assert answer.status_code == 200
+    assert "1 visits change" in page.text
+    assert "month’s limit at this host" in page.text
+    assert "article 5" in page.text
+    # her own operator first and marked, though it had no part in the visit
+    rows = page.text[page.text.index("By operator") :]
+    assert rows.index("filature you") < rows.index("cordee−10") < rows.index("troquet+10")
+    assert visit[:8] not in answer.text
+    assert "2026-11-01" in [page.values["from"]]
+    none = Page(admin.get(f"{path}?from=2026-10-01&to=2026-10-31").text)
+    assert "No visit in this period" in none.text
+    for wrong in ("from=x", "from=2026-11-02&to=2026-11-01", "from=0001-01-01"):
+        assert admin.get(f"{path}?{wrong}").status_code == 422
+    assert admin.get("/console/charter/9/simulation").status_code == 404
+    assert admin.get("/console/charter/x/simulation").status_code == 404
+    with three.nodes["filature"].cut_off():
+        away = admin.get(path)
+    assert away.status_code == 200
+    assert "The hub does not answer just now" in away.text
+
+
+def test_the_console_says_what_the_charter_waits_for(three: Network) -> None:
+    admin = Browser(three.nodes["troquet"])
+    admin.log_in("admin@troquet.example")
+    vote, sign = "your operator has not voted on it", "is adopted: sign it before"
+    assert vote not in admin.get("/console").text
+    _propose(three)
+    assert vote in admin.get("/console").text
+    with three.nodes["troquet"].cut_off():
+        quiet = admin.get("/console")
+        assert (quiet.status_code, vote in quiet.text) == (200, False)
+    sha256 = Page(admin.get("/console/charter").text).values["sha256"]
+    stale = {"choice": "yes", "sha256": "0" * 64}
+    assert admin.post("/console/charter/2/vote", stale).status_code == 302
+    assert "the text has changed since you read it" in admin.get("/console/charter").text
+    assert _read(three)["votes"] == []
+    admin.post("/console/charter/2/vote", {"choice": "yes", "sha256": sha256})
+    assert vote not in admin.get("/console").text
+    _vote(three, "cordee", "yes")
+    _later(three, days=10, hours=1)
+    admin.log_in("admin@troquet.example")
+    assert sign in admin.get("/console").text
+    _sign(three.nodes["troquet"], "2")
+    assert sign not in admin.get("/console").text
+
+
+def test_the_hub_shows_who_proposes_what_and_why(three: Network) -> None:
+    coordinator, anybody = Browser(three.hub), Browser(three.hub)
+    coordinator.log_in("coord@hub.example")
+    assert 'href="/charter/2"' not in coordinator.get("/coordination").text
+    body = {"sources": _sources(per_host=8), "argument": "Eight <b>suit</b> us"}
+    assert _ask(three, "cordee", "POST", "/api/v1/charters", body).status_code == 201
+    assert 'href="/charter/2"' in coordinator.get("/coordination").text
+    page = anybody.get("/charter/2").text
+    assert "Proposed by cordee" in page
+    assert "Eight &lt;b&gt;suit&lt;/b&gt; us" in page
+    assert 'href="/charter/1/diff/2"' in page
+    assert "Article 5 does not say 8" in page
+    assert "Proposed by" not in anybody.get("/charter/1").text
+
+
 
 
 def test_a_large_simulation_says_how_far_it_is_and_ends_as_the_page_does(

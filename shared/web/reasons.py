@@ -1,0 +1,32 @@
+"""In few words, why a visit would have been refused, and why a simulation changes one."""
+
+from __future__ import annotations
+
+from flask_babel import lazy_gettext
+
+from charter.effect import HALF_DAYS
+
+# What a visit that was admitted without the network can be flagged with, in few words.
+FLAG_NAMES = {
+    "pass_expired": lazy_gettext("pass expired"),
+    "pass_stale": lazy_gettext("code too old"),
+    "pass_replayed": lazy_gettext("code used twice"),
+    "pass_revoked": lazy_gettext("pass revoked"),
+    "pass_suspended": lazy_gettext("pass suspended"),
+    "home_unknown": lazy_gettext("home unknown"),
+    "home_suspended": lazy_gettext("home suspended"),
+    "charter_unsigned": lazy_gettext("charter not signed"),
+    "plan_not_eligible": lazy_gettext("plan not eligible"),
+    "seniority": lazy_gettext("member for too short a time"),
+    "quota_host": lazy_gettext("month’s limit at this host"),
+    "quota_network": lazy_gettext("month’s limit in the network"),
+    "reciprocity_floor": lazy_gettext("the home’s own limit"),
+    "guest_cap": lazy_gettext("no guest place left"),
+    "space_full": lazy_gettext("space full"),
+    "space_closed": lazy_gettext("space closed"),
+    "paused": lazy_gettext("roaming paused"),
+    "offline_budget": lazy_gettext("too many visits without the network"),
+    "trust_list_stale": lazy_gettext("lists too old"),
+}
+
+CAUSES = FLAG_NAMES | {HALF_DAYS: lazy_gettext("other half-days are counted")}
