@@ -111,9 +111,9 @@ class Totals:
             total.add_all(figures)
         return total
 
-    def accounts(self, before: Balance, after: Balance) -> tuple[Account, Account]:
+    def accounts(self, before: Balance, after: Balance, issued: Issued) -> tuple[Account, Account]:
         """Return the accounts under the balance rule of the time and the simulated one."""
-        return _account(self._before, before), _account(self._after, after)
+        return _account(self._before, before, issued), _account(self._after, after, {})
 
 
 def _day(visit: Recorded) -> date:
@@ -124,12 +124,16 @@ def _day(visit: Recorded) -> date:
 _Lines = defaultdict[tuple[int, int], Counter[tuple[str, str]]]
 
 
-def _account(months: _Lines, rule: Balance) -> Account:
+Issued = Mapping[tuple[int, int], Balance]
+"""Year and month → the rule that a month was issued under."""
+
+
+def _account(months: _Lines, rule: Balance, issued: Issued) -> Account:
     total, cents = Counter[str](), Counter[str]()
-    for pairs in months.values():
+    for key, pairs in months.items():
         month = balances(Line(home, host, count) for (home, host), count in pairs.items())
         total.update(month)
-        cents.update(compensation(month, rule))
+        cents.update(compensation(month, issued.get(key, rule)))
     return Account(dict(sorted(total.items())), dict(sorted(cents.items())), rule.currency)
 
 
@@ -144,7 +148,11 @@ class Simulation:
 
 
 def simulating(
-    charter: Charter, visits: Iterable[Recorded], in_force: Charter, past: Iterable[Charter] = ()
+    charter: Charter,
+    visits: Iterable[Recorded],
+    in_force: Charter,
+    past: Iterable[Charter] = (),
+    issued: Issued | None = None,
 ) -> Generator[int, None, Simulation]:
     """Do what ``simulate`` does, and say every so often how many visits are decided."""
     versions = {each.version: each for each in (*past, in_force)}
@@ -154,18 +162,23 @@ def simulating(
         (changed if totals.add(each) else same).append(each)
         if done % _TELL_EVERY == 0:
             yield done
-    before, after = totals.accounts(in_force.rules.balance, charter.rules.balance)
+    before, after = totals.accounts(in_force.rules.balance, charter.rules.balance, issued or {})
     return Simulation((*changed, *same), totals, before, after)
 
 
 def simulate(
-    charter: Charter, visits: Iterable[Recorded], in_force: Charter, past: Iterable[Charter] = ()
+    charter: Charter,
+    visits: Iterable[Recorded],
+    in_force: Charter,
+    past: Iterable[Charter] = (),
+    issued: Issued | None = None,
 ) -> Simulation:
     """Replay all visits; ``past`` are the versions, besides ``in_force``, that decided some.
 
-    "Before" is compensated by the rule in force. Raises KeyError and ValueError as ``replay`` does.
+    "Before" is compensated by the rule in force, or the one that a month was issued under.
+    Raises KeyError and ValueError as ``replay`` does.
     """
-    return result(simulating(charter, visits, in_force, past))
+    return result(simulating(charter, visits, in_force, past, issued))
 
 
 def result(steps: Generator[object, None, Simulation]) -> Simulation:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import time
 from fractions import Fraction
@@ -288,6 +288,18 @@ def read_rules(tables: Mapping[str, Any]) -> Rules:
     if faults:
         raise RulesError(faults)
     return Rules(**found)
+
+
+def nonsense(rules: Rules) -> Iterator[str]:
+    """Yield what cannot be proposed: it would end all votes, disputes or roaming.
+
+    A trial network may be started so; a network that lives may not vote itself away.
+    """
+    for name, days in (("vote", rules.vote.days), ("dispute", rules.dispute.days)):
+        if days < 1:
+            yield f"{name}.days: at least 1 is expected"
+    if rules.eligible_plans is not None and not rules.eligible_plans.classes:
+        yield "eligible_plans.classes: at least one is expected"
 
 
 def parse_rules(toml: str) -> Rules:

@@ -129,6 +129,32 @@ OURS = (
     _("iss, aud or exp are not right"),
     _("aud, url or invitation differ"),
     _("iss, version or sha256 differ from what is to be signed"),
+    _("the text has changed since it was read"),
+    _("there was no visit yet in this month"),
+    _("this month is not issued yet"),
+)
+
+CHARTER = (  # what is wrong with a charter that was proposed
+    _("{where}: unknown rule kind"),
+    _("{where}: missing"),
+    _("{where}: unknown key"),
+    _("{where}: a table is expected"),
+    _("{where}: a whole number from 0 to 1000000 is expected"),
+    _("{where}: an article number from 1 is expected"),
+    _("{where}: a list of {choices} is expected"),
+    _('{where}: a time like "13:00" is expected'),
+    _('{where}: a share like "2/3" is expected'),
+    _('{where}: a share above 0 and up to 1, like "2/3", is expected'),
+    _('{where}: "barter" or "compensate" is expected'),
+    _('{where}: an ISO 4217 code like "EUR" is expected'),
+    _("{where}: at least 1 is expected"),
+    _("{where}: at least one is expected"),
+    _("not TOML: {detail}"),
+    _("the first line must be a title: # …"),
+    _("articles must be numbered 1, 2, 3… without a gap"),
+    _("article {number} is cited by a rule, and missing from {file}"),
+    _("values.article: article {number} lists no values, or one twice"),
+    _("values.article: article {number} lists others in fr and en"),
 )
 
 
@@ -141,7 +167,7 @@ def _pattern(sentence: str) -> re.Pattern[str]:
 
 
 _PATTERNS = tuple(
-    (sentence, _pattern(sentence)) for sentence in LIBRARIES + OURS if "{" in sentence
+    (sentence, _pattern(sentence)) for sentence in LIBRARIES + OURS + CHARTER if "{" in sentence
 )
 
 

@@ -234,7 +234,8 @@ def one_space(space_id: str) -> Response:
     """One space."""
     space = service.space(db.session(), space_id)
     guests = visits.guests_by_space(db.session()).get(space.id, 0)
-    shown = presenter.present(space, hub().clock.now(), guests, hub().url)
+    signed = service.signed(db.session())
+    shown = presenter.present(space, hub().clock.now(), guests, hub().url, signed)
     return open_data(orjson.dumps({**shown, "licence": LICENCE}), "application/json")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,8 +15,14 @@ from shared.spaces import host_facts
 AVAILABILITY_TTL = timedelta(minutes=15)
 
 
-def present(space: Space, now: datetime, guests: int, hub_url: str) -> dict[str, Any]:
-    """Return a space's public JSON. ``open`` and ``guest_places_free`` are null when unknown."""
+def present(
+    space: Space, now: datetime, guests: int, hub_url: str, signed: Container[str]
+) -> dict[str, Any]:
+    """Return a space's public JSON. ``open`` and ``guest_places_free`` are null when unknown.
+
+    ``signed`` are the nodes that signed the charter in force; a space of another one is out of
+    the reciprocity, on the map all the same.
+    """
     document = space.document
     schedule = read_schedule(document)
     host = host_facts(document, schedule, now)
@@ -26,7 +32,7 @@ def present(space: Space, now: datetime, guests: int, hub_url: str) -> dict[str,
     closed = host["paused"] or host["closed_date"] is not None
     free = None
     if known:
-        free = 0 if closed else max(0, host["guest_cap"] - guests)
+        free = 0 if closed or space.node_id not in signed else max(0, host["guest_cap"] - guests)
     public = {name: value for name, value in document.items() if name not in ("paused",)}
     return {
         **public,
@@ -46,6 +52,7 @@ def present(space: Space, now: datetime, guests: int, hub_url: str) -> dict[str,
             "as_of": last_seen.isoformat(),
             "ttl": int(AVAILABILITY_TTL.total_seconds()),
         },
+        "reciprocity": space.node_id in signed and space.node.state != "suspended",
         "published_at": space.published_at.isoformat(),
     }
 

@@ -40,7 +40,7 @@ class Wanted:
 
 def plain(text: str) -> str:
     """Return a text without accents, marks and capitals, as it is compared."""
-    folded = unicodedata.normalize("NFKD", text.casefold())
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     return " ".join("".join(c if c.isalnum() else " " for c in folded if c.isascii()).split())
 
 
@@ -75,13 +75,14 @@ def _by_id(
     hub_url: str,
     after: str,
 ) -> Iterator[dict[str, Any]]:
+    signed = service.signed(session)
     while True:
         rows = service.spaces(session, box=_box(wanted), after=after, limit=AT_ONCE)
         for space in rows:
             distance = _distance(wanted, space)
             if distance is None or not _is_it(wanted, space):
                 continue
-            shown = presenter.present(space, now, guests.get(space.id, 0), hub_url)
+            shown = presenter.present(space, now, guests.get(space.id, 0), hub_url, signed)
             free = shown["availability"]["guest_places_free"]
             if wanted.seats and (free is None or free < wanted.seats):
                 continue

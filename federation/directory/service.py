@@ -125,6 +125,11 @@ def space(session: Session, space_id: str) -> Space:
     return row
 
 
+def signed(session: Session) -> set[str]:
+    """Return the nodes that signed the charter in force."""
+    return set(governance.signed_versions(session, governance.in_force(session).version))
+
+
 def nodes(session: Session) -> list[Node]:
     return list(session.scalars(select(Node).order_by(Node.id)))
 

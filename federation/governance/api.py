@@ -93,6 +93,11 @@ class ProposalSchema(WireSchema):
 class BallotSchema(WireSchema):
     choice = fields.String(required=True, validate=validate.OneOf(["yes", "no", "abstain"]))
     reason = fields.String(load_default="", validate=validate.Length(max=2000))
+    sha256 = fields.String(
+        load_default=None,
+        validate=validate.Length(equal=64),
+        metadata={"description": "Of the text that was read: refused once it is another."},
+    )
 
 
 def _sources(data: Mapping[str, Any]) -> dict[str, str]:
@@ -202,7 +207,9 @@ def withdraw(version: str) -> None:
 def vote(data: dict[str, Any], version: str) -> dict[str, Any]:
     """Vote on the text as it stands: one operator, one vote, the last one counts."""
     session, node, now = db.session(), _node(), hub().clock.now()
-    cast = proposals.vote(session, now, node, version, data["choice"], data["reason"])
+    cast = proposals.vote(
+        session, now, node, version, data["choice"], data["reason"], data["sha256"]
+    )
     return {"node": cast.node_id, "choice": cast.choice, "reason": cast.reason, "at": cast.at}
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from charter import Charter, RulesError, TextError, read_charter, voting
-from charter.rules import Vote
+from charter.rules import Vote, nonsense
 from federation.directory.models import Node
 from federation.governance import service
 from federation.governance.models import Ballot, CharterVersion, Signature
@@ -56,13 +56,21 @@ def _read(session: Session, version: str, sources: Mapping[str, str]) -> Charter
     """Read what is proposed. Raises Problem naming every fault."""
     wanted = {name: sources[name] for name in SOURCES}
     try:
-        return read_charter(version, wanted)
+        charter = read_charter(version, wanted)
+        _check_sense(charter)
     except RulesError as error:
         session.rollback()
         raise Problem("validation", errors={"sources": {"rules.toml": error.faults}}) from None
     except TextError as error:
         session.rollback()
         raise Problem("validation", errors={"sources": {"text": [str(error)]}}) from None
+    return charter
+
+
+def _check_sense(charter: Charter) -> None:
+    faults = list(nonsense(charter.rules))
+    if faults:
+        raise RulesError(faults)
 
 
 def _check_differs(session: Session, charter: Charter) -> None:
@@ -148,9 +156,18 @@ def closes_at(session: Session, row: CharterVersion) -> datetime:
 
 
 def vote(
-    session: Session, now: datetime, node_id: str, version: str, choice: str, reason: str
+    session: Session,
+    now: datetime,
+    node_id: str,
+    version: str,
+    choice: str,
+    reason: str,
+    sha256: str | None = None,
 ) -> Ballot:
-    """Cast an operator's vote on the text as it stands; the last one counts. Raises Problem."""
+    """Cast an operator's vote on the text as it stands; the last one counts. Raises Problem.
+
+    ``sha256`` is of the text that the voter read: on another one her vote is not taken.
+    """
     faults = voting.check_ballot(choice, reason)
     if faults:
         errors = {"reason": ["A “no” gives its reason."]}
@@ -158,6 +175,9 @@ def vote(
     begin_write(session)
     _check_member(session, node_id)
     row = _open(session, now, version)
+    if sha256 not in (None, row.sha256):
+        session.rollback()
+        raise Problem("conflict", "the text has changed since it was read")
     ballot = Ballot(
         version=version,
         node_id=node_id,

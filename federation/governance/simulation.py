@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gc
 import io
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
@@ -19,8 +19,10 @@ from sqlalchemy.orm import Session
 from charter import Charter, Facts, RulesError, facts_from_json
 from charter.effect import Simulation, result, simulating
 from charter.model import with_rules
+from charter.rules import Balance
 from charter.simulation import Recorded, Replayed
 from federation.governance import service
+from federation.statements.models import Statement
 from federation.visits.models import Visit
 from shared.problems import Problem
 
@@ -75,8 +77,17 @@ def _simulating(
 ) -> Generator[int, None, Simulation]:
     in_force = service.in_force(session)
     past = [service.as_charter(row) for row in service.versions(session)]
+    issued = _issued(session, {each.version: each for each in past})
     with _uncollected():
-        return (yield from simulating(charter, _recorded(session, begun), in_force, past))
+        return (yield from simulating(charter, _recorded(session, begun), in_force, past, issued))
+
+
+def _issued(session: Session, versions: Mapping[str, Charter]) -> dict[tuple[int, int], Balance]:
+    """Return the balance rule that each issued month was issued under, by year and month."""
+    rows = session.execute(select(Statement.month, Statement.charter))
+    return {
+        (int(month[:4]), int(month[5:])): versions[version].rules.balance for month, version in rows
+    }
 
 
 @contextmanager

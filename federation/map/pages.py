@@ -90,7 +90,7 @@ def space_page(space_id: str) -> str:
     guests = visits.guests_by_space(db.session()).get(space.id, 0)
     return render_template(
         "map/space.html",
-        space=presenter.present(space, now, guests, hub().url),
+        space=presenter.present(space, now, guests, hub().url, directory.signed(db.session())),
         events=coming(space.document, now),
         linked=linked_space(
             space.document,

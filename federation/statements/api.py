@@ -251,11 +251,13 @@ def list_disputes(query: dict[str, Any]) -> dict[str, Any]:
 @blp.route("/disputes", methods=["POST"])
 @blp.arguments(NewDisputeSchema)
 @blp.response(201, DisputeSchema)
+@blp.alt_response(200, schema=DisputeSchema, description="Contested already, by either of the two")
 @allow("node")
-def open_dispute(data: dict[str, Any]) -> Dispute:
+def open_dispute(data: dict[str, Any]) -> Any:
     """Contest a visit's lines, as its home or its host, while the charter allows it."""
     now, node_id, month = hub().clock.now(), current().id, _month(data["month"])
-    return service.dispute(db.session(), now, month, node_id, data["visit"], data["reason"])
+    row = service.dispute(db.session(), now, month, node_id, data["visit"], data["reason"])
+    return row, 201 if (row.opened_at, row.node_id) == (now, node_id) else 200
 
 
 @blp.route("/disputes/<dispute_id>/decision", methods=["POST"])

@@ -25,6 +25,7 @@ from charter.settlement import Line
 from federation.directory import service as directory
 from federation.directory.models import Node
 from federation.governance import service as governance
+from federation.governance.models import CharterVersion
 from federation.statements import lines
 from federation.statements.models import Dispute, LogCheck, Statement
 from federation.visits import ledger
@@ -193,12 +194,21 @@ def _check_turn(session: Session, now: datetime, month: str) -> None:
         raise Problem("conflict", "this month is not over yet")
     last = session.scalar(select(func.max(Statement.month)))
     due = lines.neighbour(last, 1) if last else session.scalar(select(func.min(HalfDayLine.month)))
+    if last is None and month < (due or _founded(session)):
+        session.rollback()
+        raise Problem("conflict", "there was no visit yet in this month")
     if due is not None and due < month:
         session.rollback()
         raise Problem("conflict", "an earlier month is to be issued first")
     if last is not None and (due != month or session.get_one(Statement, last).state != "final"):
         session.rollback()
         raise Problem("conflict", "the month before is not final yet")
+
+
+def _founded(session: Session) -> str:
+    """Return the month of the first charter."""
+    first = session.scalar(select(func.min(CharterVersion.adopted_at)))
+    return f"{first.astimezone(_ZONE):%Y-%m}" if first else ""
 
 
 def deadline(session: Session, row: Statement) -> datetime:
@@ -215,7 +225,8 @@ def finalise(session: Session, now: datetime, month: str) -> Statement:
     row = session.get(Statement, month, with_for_update=True)
     if row is None or (row.state == "issued" and now < deadline(session, row)):
         session.rollback()
-        raise Problem("not-found" if row is None else "conflict", "its lines can be contested yet")
+        still = "its lines can be contested yet" if row else "this month is not issued yet"
+        raise Problem("conflict", still)
     if row.state == "issued":
         row.state, row.final_at, row.revision = "final", now, row.revision + 1
     session.commit()
@@ -244,7 +255,7 @@ def dispute(
     row = session.get(Statement, month, with_for_update=True)
     if row is None or row.state != "issued" or now >= deadline(session, row):
         session.rollback()
-        raise Problem("not-found" if row is None else "conflict", "its lines are final")
+        raise Problem("conflict", "its lines are final" if row else "this month is not issued yet")
     visit = session.get(Visit, visit_id)
     if visit is None or node_id not in (visit.home_id, visit.host_id):
         session.rollback()

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from charter.conditions import read_conditions
 from charter.hours import read_schedule
-from node.bookings import host, trips
+from node.bookings import host, sheets, trips
 from node.bookings.forms import BookingForm
 from node.bookings.models import Trip
 from node.bookings.words import words_of
@@ -23,7 +23,6 @@ from node.passes import rights
 from node.passes.api import me
 from node.spaces import service as spaces
 from node.sync import service as sync
-from shared.http import PeerError
 from shared.problems import Problem
 from shared.schemas import unstorable
 from shared.web import allow
@@ -44,28 +43,15 @@ def my_bookings() -> Any:
         "bookings/bookings.html",
         coming=[trip for trip in found if trip.ends_at > now],
         past=[trip for trip in reversed(found) if trip.ends_at <= now],
-        places=_places(session),
+        places=sheets.places(session, node()),
     )
-
-
-def _places(session: Session) -> list[dict[str, Any]]:
-    """Return the spaces that can be asked: partners', and our own for their rooms."""
-    known = sync.network(session, node())
-    entries = known.trust.nodes.values() if known else ()
-    found = [
-        space
-        for entry in entries
-        if entry["state"] not in ("suspended", "left")
-        for space in entry["spaces"]
-    ]
-    return sorted(found, key=lambda space: str(space["name"]).casefold())
 
 
 @pages.route("/bookings/at/<space_id>", methods=["GET", "POST"])
 @allow("member")
 def new_booking(space_id: str) -> Any:
     session, member = db.session(), me()
-    document = _document(session, space_id)
+    document = sheets.sheet(session, node(), space_id)
     known = sync.network(session, node())
     if document is None or known is None:
         return render_template("bookings/unreachable.html", space_id=space_id), 503
@@ -101,21 +87,6 @@ def new_booking(space_id: str) -> Any:
         earliest=node().clock.now().date().isoformat(),
         latest=(node().clock.now() + host.AHEAD).date().isoformat(),
     ), (422 if form.errors or refused else 200)
-
-
-def _document(session: Session, space_id: str) -> dict[str, Any] | None:
-    """Return a space's published document: ours, or what the hub has; None where it is silent."""
-    for row in spaces.spaces(session):
-        if row.id == space_id:
-            return spaces.document(row, node().clock.now().date(), node().url)
-    if space_id not in {space["id"] for space in _places(session)}:
-        raise Problem("not-found")
-    session.rollback()
-    try:
-        found: dict[str, Any] = node().hub.get(f"/api/v1/spaces/{space_id}").json()
-    except PeerError:
-        return None
-    return found
 
 
 def _decision(session: Session, space_id: str) -> dict[str, Any] | None:

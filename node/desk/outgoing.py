@@ -83,6 +83,8 @@ def _take_over(session: Session, node: Node, told: Mapping[str, Any]) -> int:
             )
         )
         changed = 1
+    elif visit is not None and visit.state == "closed" and told["state"] == "void":
+        visit.state, changed = "void", 1  # a dispute was upheld
     elif visit is not None and visit.state in ("open", "held") and told["state"] != "open":
         visit.state, visit.ended_at, visit.held_until = told["state"], ended, None
         changed = 1

@@ -18,6 +18,7 @@ from flask import (
 from flask_babel import get_locale, gettext
 from sqlalchemy.orm import Session
 
+from node.bookings import sheets
 from node.context import node
 from node.db import db
 from node.passes import cards, paper, rights, service, trial
@@ -121,6 +122,7 @@ def there(space_id: str) -> Response:
         if problem.slug != "hub-unreachable":
             raise
     checks = trial.trial(session, node(), where["host"], decision)
+    document = None if decision is None else sheets.sheet(session, node(), space_id)
     member = me()
     page = render_template(
         "passes/there.html",
@@ -129,6 +131,8 @@ def there(space_id: str) -> Response:
         space_id=space_id,
         code=request.args.get("code", "")[:64],
         decision=decision,
+        document=document,
+        language=str(get_locale()),
         checks=checks,
         real=node().clock.real(),
         hub_url=node().hub.url,

@@ -43,6 +43,10 @@ class AnswerForm(RowForm):
     )
     evidence = text_field(lazy_gettext("What shows it"), 1000, area=True)
 
+    def validate_level(self, field: Any) -> None:
+        if not field.data and (self.evidence.data or "").strip():
+            raise ValidationError(gettext("Say where you stand, or empty what shows it."))
+
     def validate_evidence(self, field: Any) -> None:
         if self.level.data and not (field.data or "").strip():
             raise ValidationError(gettext("Tell a fact that shows it, in a sentence."))

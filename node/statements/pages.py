@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from flask import Blueprint, flash, redirect, render_template, request
+from flask import Blueprint, Response, flash, redirect, render_template, request
 from flask_babel import gettext
 
 from node.context import node
@@ -18,6 +18,12 @@ from shared.web import allow
 
 pages = Blueprint("statements_pages", __name__, template_folder="templates")
 _MONTH = re.compile("20[0-9]{2}-(0[1-9]|1[0-2])")
+_TYPES = {
+    "json": "application/json",
+    "csv": "text/csv",
+    "pdf": "application/pdf",
+    "jws": "application/jose",
+}
 _VISIT = re.compile("[0-9a-f]{26}")
 
 
@@ -61,9 +67,34 @@ def open_dispute(month: str) -> Any:
     if not 1 <= len(reason) <= 500 or unstorable(reason):
         flash(gettext("Give your reason (500 characters at most)."), "error")
     else:
-        service.dispute(node(), month, visit, reason)
-        flash(gettext("The visit is contested: it is kept out until that is settled."), "success")
+        found = service.dispute(node(), month, visit, reason)
+        if found["by"] == sync.node_id(db.session()):
+            said = gettext("The visit is contested: it is kept out until that is settled.")
+            flash(said, "success")
+        else:
+            flash(gettext("The other space contests it already: tell the coordination."), "error")
     return redirect(f"/console/statements/{month}")
+
+
+@pages.post("/console/statements/<month>/disputes/<dispute_id>/withdraw")
+@allow("admin")
+def withdraw(month: str, dispute_id: str) -> Any:
+    if not _MONTH.fullmatch(month) or not re.fullmatch("[0-9]{1,9}", dispute_id):
+        raise Problem("not-found")
+    service.withdraw(node(), int(dispute_id))
+    flash(gettext("Withdrawn: the visit counts again."), "success")
+    return redirect(f"/console/statements/{month}")
+
+
+@pages.get("/console/statements/<month>/statement.<suffix>")
+@allow("admin")
+def own_file(month: str, suffix: str) -> Response:
+    if not _MONTH.fullmatch(month) or suffix not in _TYPES:
+        raise Problem("not-found")
+    body = service.file_of(db.session(), node(), month, suffix)
+    name = f"statement-{month}.{suffix}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(body, mimetype=_TYPES[suffix], headers=headers)
 
 
 @pages.post("/console/statements/<month>/check")

@@ -151,10 +151,33 @@ def disputes(node: Node, month: str) -> list[dict[str, Any]]:
     return found
 
 
-def dispute(node: Node, month: str, visit_id: str, reason: str) -> None:
-    """Contest a visit of an issued month. Raises Problem."""
+def dispute(node: Node, month: str, visit_id: str, reason: str) -> dict[str, Any]:
+    """Contest a visit of an issued month; return the dispute, which may be another's: ``by``.
+
+    Raises Problem.
+    """
     body = {"month": month, "visit": visit_id, "reason": reason}
-    _ask(node, "POST", "/api/v1/disputes", body)
+    found: dict[str, Any] = _ask(node, "POST", "/api/v1/disputes", body)
+    return found
+
+
+def withdraw(node: Node, dispute_id: int) -> None:
+    """Take our own dispute back: the visit counts again. Raises Problem."""
+    body = {"outcome": "withdrawn", "reason": "withdrawn by whoever opened it"}
+    _ask(node, "POST", f"/api/v1/disputes/{dispute_id}/decision", body)
+
+
+def file_of(session: Session, node: Node, month: str, suffix: str) -> bytes:
+    """Return this node's own statement as the hub writes it: json, csv, pdf or jws.
+
+    Raises Problem.
+    """
+    own = sync.node_id(session)
+    session.rollback()
+    try:
+        return node.hub.download(f"/api/v1/statements/{month}/{own}.{suffix}", timeout=30.0)
+    except PeerError as error:
+        raise Problem("not-found" if error.detail == "404" else "hub-unreachable") from None
 
 
 def _ask(node: Node, method: str, path: str, body: Any = None) -> Any:

@@ -187,6 +187,8 @@ GET    /console/statements                            admin
 GET    /console/statements/<month>                    admin
 POST   /console/statements/<month>/check              admin
 POST   /console/statements/<month>/disputes           admin
+POST   /console/statements/<month>/disputes/<dispute_id>/withdraw admin
+GET    /console/statements/<month>/statement.<suffix> admin
 GET    /desk                                          desk
 POST   /desk                                          desk
 POST   /desk/corrections/<visit_id>/answer            desk

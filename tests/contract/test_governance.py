@@ -149,6 +149,65 @@ def test_a_no_gives_its_reason_and_the_last_vote_counts(three: Network) -> None:
     assert _vote(three, "filature", "no", reason="late").status_code == 409
 
 
+def test_a_vote_is_for_the_text_that_was_read(three: Network) -> None:
+    read = _propose(three).json()["sha256"]
+    path, body = "/api/v1/charters/2", {"sources": _sources(per_host=9), "argument": "Nine"}
+    assert _ask(three, "cordee", "PUT", path, body).status_code == 200
+    ballot = {"choice": "yes", "sha256": read}
+    late = _ask(three, "troquet", "POST", f"{path}/votes", ballot)
+    assert (late.status_code, late.json()["detail"]) == (
+        409,
+        "le texte a changé depuis qu’il a été lu",
+    )
+    ballot["sha256"] = _read(three)["sha256"]
+    assert _ask(three, "troquet", "POST", f"{path}/votes", ballot).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("figure", "value", "fault"),
+    [
+        ("days = 10", "days = 0", "vote.days"),
+        ("days = 15", "days = 0", "dispute.days"),
+        ('classes = ["resident", "nomad"]', "classes = []", "eligible_plans.classes"),
+    ],
+)
+def test_a_network_cannot_vote_itself_away(
+    lasting_network: Network, figure: str, value: str, fault: str
+) -> None:
+    sources = model_sources()
+    assert figure in sources["rules.toml"]
+    sources["rules.toml"] = sources["rules.toml"].replace(figure, value)
+    body = {"sources": sources, "argument": "Nothing any more"}
+    refused = _ask(lasting_network, "cordee", "POST", "/api/v1/charters", body)
+    assert refused.status_code == 422
+    assert fault in str(refused.json()["errors"])
+
+
+def test_an_issued_month_is_simulated_from_what_it_was_issued_under(three: Network) -> None:
+    cordee, troquet = three.nodes["cordee"], three.nodes["troquet"]
+    visit = troquet.scan(cordee.add_person().show()).json()["visit"]["id"]
+    troquet.check_out(visit)
+    three.move_to("2026-12-01T10:00:00+01:00")
+    url = f"{three.hub.url}/api/v1/statements/2026-11"
+    coordinator = {"Authorization": f"Bearer {three.hub.token}"}
+    issued = requests.put(url, json={"state": "issued"}, headers=coordinator, timeout=20)
+    assert issued.status_code == 200
+    _propose(three, tolerance_half_days=0)
+    for node in ("cordee", "troquet"):
+        _vote(three, node, "yes")
+    _later(three, days=11)
+    _later(three, days=15)
+    assert _read(three, "current")["version"] == "2"
+    found = {
+        version: three.hub.get(
+            f"/api/v1/charters/{version}/simulation?from=2026-11-01&to=2026-11-30",
+            three.hub.token,
+        ).json()["compensation"]["troquet"]
+        for version in ("1", "2")
+    }
+    assert found == {"1": [0, 0], "2": [0, 900]}
+
+
 def test_an_edit_restarts_the_vote(three: Network) -> None:
     _propose(three)
     for node in ("cordee", "troquet", "filature"):
@@ -311,65 +370,6 @@ def test_an_admin_proposes_votes_and_signs_on_pages(three: Network) -> None:
     assert "is not signed" in _desk(troquet).get("/desk").text
 
 
-def _desk(node: LocalNode) -> Browser:
-    browser = Browser(node)
-    browser.log_in(f"desk@{node.id}.example")
-    return browser
-
-
-SANDBOX = "/coordination/simulation"
-
-
-def test_the_sandbox_shows_what_a_figure_would_have_changed(three: Network) -> None:
-    cordee, troquet = three.nodes["cordee"], three.nodes["troquet"]
-    troquet.scan(cordee.add_person().show())
-    troquet.scan(cordee.add_person("nomad").show())
-    browser = Browser(three.hub)
-    browser.log_in("coord@hub.example")
-    same = Page(browser.get(SANDBOX).text)
-    assert "the period would have been the same" in same.text
-    other = Page(browser.get(f"{SANDBOX}?half_days__per_host=0").text)
-    assert "2 visits change" in other.text
-    assert "month’s limit at this host" in other.text
-    assert "article 5" in other.text
-    plans = Page(browser.get(f"{SANDBOX}?eligible_plans__classes=resident&from=2026-11-24").text)
-    assert "1 visits change" in plans.text
-    assert "plan not eligible" in plans.text
-    none = Page(browser.get(f"{SANDBOX}?half_days__per_host=0&to=2026-10-31").text)
-    assert "No visit in this period" in none.text
-    for wrong in ("from=x", "version=9", "from=2026-11-02&to=2026-11-01", "from=0001-01-01"):
-        assert browser.get(f"{SANDBOX}?{wrong}").status_code == 422
-        assert browser.get(f"{SANDBOX}.csv?{wrong}").status_code == 422
-    csv = browser.get(f"{SANDBOX}.csv?half_days__per_host=0").text.splitlines()
-    assert [line.split(",")[8] for line in csv] == ["after", "refused", "refused"]
-
-
-def test_the_sandbox_tries_a_proposal_and_the_charter_leads_coordinators_there(
-    three: Network,
-) -> None:
-    three.nodes["troquet"].scan(three.nodes["cordee"].add_person().show())
-    _propose(three, per_host=0)
-    coordinator, anybody = Browser(three.hub), Browser(three.hub)
-    coordinator.log_in("coord@hub.example")
-    assert f"{SANDBOX}?version=2" in coordinator.get("/charter/2").text
-    assert SANDBOX not in anybody.get("/charter/2").text
-    assert SANDBOX not in coordinator.get("/charter/1").text
-    assert "1 visits change" in Page(coordinator.get(f"{SANDBOX}?version=2").text).text
-    assert anybody.get(f"{SANDBOX}.ndjson?version=2").status_code == 302
-
-
-def _copy_visit(network: Network, copies: int) -> None:
-    """Add as many visits like the only one, each a second after the other."""
-    with network.hub.app.app_context():
-        (row,) = db.session.execute(select(Visit.__table__)).mappings()
-        start = row["started_at"]
-        plain = {**row, "state": "closed", "ended_at": start + timedelta(hours=1)}
-        made = [
-            {**plain, "id": f"v{n}", "proof": f"p{n}", "started_at": start + timedelta(seconds=n)}
-            for n in range(copies)
-        ]
-        db.session.execute(insert(Visit), made)
-        db.session.commit()
 PROPOSE = "/console/charter/propose"
 
 
@@ -518,6 +518,65 @@ def test_the_hub_shows_who_proposes_what_and_why(three: Network) -> None:
     assert "Proposed by" not in anybody.get("/charter/1").text
 
 
+def _desk(node: LocalNode) -> Browser:
+    browser = Browser(node)
+    browser.log_in(f"desk@{node.id}.example")
+    return browser
+
+
+SANDBOX = "/coordination/simulation"
+
+
+def test_the_sandbox_shows_what_a_figure_would_have_changed(three: Network) -> None:
+    cordee, troquet = three.nodes["cordee"], three.nodes["troquet"]
+    troquet.scan(cordee.add_person().show())
+    troquet.scan(cordee.add_person("nomad").show())
+    browser = Browser(three.hub)
+    browser.log_in("coord@hub.example")
+    same = Page(browser.get(SANDBOX).text)
+    assert "the period would have been the same" in same.text
+    other = Page(browser.get(f"{SANDBOX}?half_days__per_host=0").text)
+    assert "2 visits change" in other.text
+    assert "month’s limit at this host" in other.text
+    assert "article 5" in other.text
+    plans = Page(browser.get(f"{SANDBOX}?eligible_plans__classes=resident&from=2026-11-24").text)
+    assert "1 visits change" in plans.text
+    assert "plan not eligible" in plans.text
+    none = Page(browser.get(f"{SANDBOX}?half_days__per_host=0&to=2026-10-31").text)
+    assert "No visit in this period" in none.text
+    for wrong in ("from=x", "version=9", "from=2026-11-02&to=2026-11-01", "from=0001-01-01"):
+        assert browser.get(f"{SANDBOX}?{wrong}").status_code == 422
+        assert browser.get(f"{SANDBOX}.csv?{wrong}").status_code == 422
+    csv = browser.get(f"{SANDBOX}.csv?half_days__per_host=0").text.splitlines()
+    assert [line.split(",")[8] for line in csv] == ["after", "refused", "refused"]
+
+
+def test_the_sandbox_tries_a_proposal_and_the_charter_leads_coordinators_there(
+    three: Network,
+) -> None:
+    three.nodes["troquet"].scan(three.nodes["cordee"].add_person().show())
+    _propose(three, per_host=0)
+    coordinator, anybody = Browser(three.hub), Browser(three.hub)
+    coordinator.log_in("coord@hub.example")
+    assert f"{SANDBOX}?version=2" in coordinator.get("/charter/2").text
+    assert SANDBOX not in anybody.get("/charter/2").text
+    assert SANDBOX not in coordinator.get("/charter/1").text
+    assert "1 visits change" in Page(coordinator.get(f"{SANDBOX}?version=2").text).text
+    assert anybody.get(f"{SANDBOX}.ndjson?version=2").status_code == 302
+
+
+def _copy_visit(network: Network, copies: int) -> None:
+    """Add as many visits like the only one, each a second after the other."""
+    with network.hub.app.app_context():
+        (row,) = db.session.execute(select(Visit.__table__)).mappings()
+        start = row["started_at"]
+        plain = {**row, "state": "closed", "ended_at": start + timedelta(hours=1)}
+        made = [
+            {**plain, "id": f"v{n}", "proof": f"p{n}", "started_at": start + timedelta(seconds=n)}
+            for n in range(copies)
+        ]
+        db.session.execute(insert(Visit), made)
+        db.session.commit()
 
 
 def test_a_large_simulation_says_how_far_it_is_and_ends_as_the_page_does(

@@ -23,6 +23,7 @@ from shared.db import begin_write
 from shared.keys import new_key_ring
 from tests.contract.speaking import access_token
 from tests.network import LocalNode, Network, Person, at_once, codes, rules
+from tests.shared.browser import Browser, Page, forget_attempts
 
 MakeNetwork = Callable[..., Network]
 DECEMBER = "2026-12-01T10:00:00+01:00"
@@ -120,6 +121,64 @@ def test_a_month_is_issued_once_it_is_over_and_in_order(small: Network, troquet:
         ("2026-12", "issued"),
         ("2026-11", "final"),
     ]
+
+
+def test_a_month_before_the_first_visit_is_not_issued(
+    small: Network, cordee: LocalNode, troquet: LocalNode
+) -> None:
+    """Months go in order: one that was mistyped would hold back all that follow."""
+    _visit(troquet, cordee.add_person())
+    _move(small, DECEMBER)
+    for month in ("2001-01", "2026-10"):
+        assert _issue(small, month).status_code == 409
+    early = _final(small)
+    assert (early.status_code, early.json()["detail"]) == (409, "ce mois n’est pas encore émis")
+    assert _issue(small).status_code == 200
+
+
+def test_the_second_to_contest_a_visit_is_told_that_the_first_did(
+    small: Network, cordee: LocalNode, troquet: LocalNode
+) -> None:
+    visit = _visit(troquet, cordee.add_person())
+    _move(small, DECEMBER)
+    _issue(small)
+    first, second = _dispute(cordee, small, visit), _dispute(troquet, small, visit)
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert second.json()["by"] == "cordee"
+    forget_attempts()
+    admins = {}
+    for node in (cordee, troquet):
+        admins[node.id] = Browser(node, "en")
+        assert admins[node.id].log_in(f"admin@{node.id}.example").status_code == 302
+        admins[node.id].get("/console/statements/2026-11")
+    path = "/console/statements/2026-11"
+    admins["troquet"].post(f"{path}/disputes", {"visit": visit, "reason": "Nor was she"})
+    assert "contests it already" in Page(admins["troquet"].get(path).text).text
+    for suffix, kind in (
+        ("csv", "text/csv"),
+        ("pdf", "application/pdf"),
+        ("jws", "application/jose"),
+    ):
+        file = admins["troquet"].get(f"{path}/statement.{suffix}")
+        assert (file.status_code, file.headers["Content-Type"].split(";")[0]) == (200, kind)
+    assert admins["troquet"].get(f"{path}/statement.exe").status_code == 404
+    number = first.json()["id"]
+    assert admins["troquet"].post(f"{path}/disputes/{number}/withdraw").status_code == 404
+    admins["cordee"].get(path)
+    assert admins["cordee"].post(f"{path}/disputes/{number}/withdraw").status_code == 302
+    assert small.hub.statement()["disputed"] == []
+
+
+def test_a_log_agrees_after_a_dispute_was_upheld(
+    small: Network, cordee: LocalNode, troquet: LocalNode
+) -> None:
+    visit = _visit(troquet, cordee.add_person())
+    _move(small, DECEMBER)
+    _issue(small)
+    _settle(small, _dispute(cordee, small, visit).json()["id"], "upheld")
+    small.refresh()
+    with troquet.context() as (session, context):
+        assert node_statements.compare_log(session, context, "2026-11")["agrees"]
 
 
 def test_two_coordinators_issue_one_month_once(small: Network) -> None:
@@ -244,7 +303,9 @@ def test_only_home_and_host_contest_and_only_in_time(
 ) -> None:
     stranger = small.add_node("stranger")
     visit = _visit(troquet, cordee.add_person())
-    assert _dispute(cordee, small, visit).status_code == 404  # nothing is issued
+    early = _dispute(cordee, small, visit)
+    assert early.status_code == 409
+    assert early.json()["detail"] == "ce mois n’est pas encore émis"
     _move(small, DECEMBER)
     _issue(small)
     assert _dispute(stranger, small, visit).status_code == 404

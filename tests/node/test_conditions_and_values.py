@@ -68,6 +68,8 @@ def test_what_a_house_sets_is_seen_before_the_visit_and_done_at_the_door(
         "guests": {"tu": 2},
         "closed": ["2026-12-23", "2026-12-24"],
         "notice_hours": 12,
+        "cancel_hours": 2,
+        "release_minutes": 60,
         "included": [],
         "note_fr": "Sonnez deux fois.",
         "note_en": "",
@@ -91,8 +93,15 @@ def test_what_a_house_sets_is_seen_before_the_visit_and_done_at_the_door(
 def test_on_a_closed_date_visitors_are_refused_and_members_of_the_house_are_not(
     admin: Browser, troquet: LocalNode, lasting_network: Network
 ) -> None:
-    today = lasting_network.clock.now().date().isoformat()
-    assert fill(admin, CONDITIONS, closed=today).status_code == 302
+    today = lasting_network.clock.now().date()
+    late = fill(admin, CONDITIONS, closed=today.isoformat())
+    assert late.status_code == 422
+    assert "tomorrow at the earliest" in Page(late.text).text
+    with troquet.context() as (session, node):  # as it was saved the day before
+        conditions = {"closed": [today.isoformat()]}
+        spaces.change(session, node, "troquet", {"conditions": conditions})
+        spaces.publish_now(session, node)
+    assert fill(admin, CONDITIONS).status_code == 302
     cordee = lasting_network.nodes["cordee"]
     guest = cordee.add_person()
     refused = troquet.scan(guest.show())
@@ -175,7 +184,8 @@ def test_a_value_is_shown_with_what_proves_it_and_compared_on_the_map(
     # Said again in the same year, it takes the place of what was said; left out, it is unsaid.
     fill(admin, VALUES, shared__3__level="2")
     assert [each["level"] for each in published(lasting_network)["assessments"]] == [2]
-    fill(admin, VALUES, shared__3__level="")
+    assert fill(admin, VALUES, shared__3__level="").status_code == 422
+    fill(admin, VALUES, shared__3__level="", shared__3__evidence="")
     assert published(lasting_network)["assessments"] == []
 
 
