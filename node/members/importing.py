@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from node.context import Node
 from node.identity.models import Account
 from node.members import changes, links
-from node.members.models import ImportFile, Link, Member, Plan
+from node.members.models import ImportFile, Member, Plan
 from node.members.names import full_name
 from node.members.service import insert, lock, new_row, today
 from node.members.sheet import read
@@ -184,15 +184,15 @@ def _invite(session: Session, node: Node, emails: Sequence[str]) -> Iterator[Ste
     Fifty to a transaction, after the import: cut short, the same list invites the others.
     """
     now = node.clock.now()
-    live = select(Link.account_id).where(Link.used_at.is_(None), Link.expires_at > now)
+    live = links.invited(session, now)
     query = (
         select(Account.id, Account.email)
         .join(Member, Member.account_id == Account.id)
-        .where(Account.password_hash == NO_PASSWORD, Account.id.not_in(live))
+        .where(Account.password_hash == NO_PASSWORD)
         .order_by(Account.id)
     )
     listed = set(emails)
-    due = [row.id for row in session.execute(query) if row.email in listed]
+    due = [row.id for row in session.execute(query) if row.email in listed and row.id not in live]
     session.rollback()
     for start in range(0, len(due), INVITED_AT_ONCE):
         begin_write(session)

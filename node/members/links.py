@@ -103,6 +103,12 @@ def _queue(
     mailbox.queue(session, node.settings, key, account.email, subject, text)
 
 
+def invited(session: Session, now: datetime) -> set[int]:
+    """Return the accounts that have a link which still opens."""
+    query = select(Link.account_id).where(Link.used_at.is_(None), Link.expires_at > now)
+    return set(session.scalars(query))
+
+
 def owner(session: Session, now: datetime, token: str) -> Account | None:
     """Return whose link this is, or None where it is unknown, used or too old."""
     query = (

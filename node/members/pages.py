@@ -44,11 +44,11 @@ def members() -> str:
     plan_id = request.args.get("plan", type=_number)
     rows, after = service.listed(session, wanted, plan_id, request.args.get("after", type=_number))
     day = service.today(node())
-    counted = service.counts(session, day)
+    counted, asked = service.counts(session, day), links.invited(session, node().clock.now())
     known = plans(session)
     return render_template(
         "members/list.html",
-        rows=[(row, *state_words(row, day)) for row in rows],
+        rows=[(row, *state_words(row, day, asked)) for row in rows],
         after=after,
         wanted=wanted,
         plan_id=plan_id,
@@ -76,8 +76,9 @@ def export() -> Response:
     writer = csv.writer(out, delimiter=";", lineterminator="\r\n")
     heads = {**HEADINGS, "class": gettext("class"), "state": gettext("state")}
     writer.writerow([str(label) for label in heads.values()])
+    asked = links.invited(session, node().clock.now())
     for row in service.everybody(session):
-        _, words = state_words(row, day)
+        _, words = state_words(row, day, asked)
         cells = (
             row.given_name,
             row.family_name,
@@ -99,7 +100,7 @@ def export() -> Response:
 
 @pages.route("/console/members/new", methods=["GET", "POST"])
 @allow("admin")
-def add() -> Any:
+def new_member() -> Any:
     session = db.session()
     form = NewMemberForm()
     form.offer(plans(session))
@@ -173,7 +174,7 @@ def _page(session: Session, row: Member, form: Any) -> str:
         "members/member.html",
         row=row,
         form=form,
-        state=state_words(row, day),
+        state=state_words(row, day, links.invited(session, node().clock.now())),
         stage=service.state(row, day),
         no_password=row.account.password_hash == NO_PASSWORD,
         effects=effect(rules_in_force(session), row.plan.plan_class, row.plan.half_days_per_month),

@@ -224,7 +224,7 @@ def one(session: Session, member_id: int) -> Member:
 
 
 def state(row: Member, today: date) -> str:
-    """Return ``suspended``, ``ended``, ``ends``, ``begins``, ``invited`` or ``subscribed``."""
+    """Return ``suspended``, ``ended``, ``ends``, ``begins``, ``passwordless`` or ``subscribed``."""
     if row.ended_on is not None and row.ended_on < today:
         return "ended"
     if row.suspended_at is not None:
@@ -233,7 +233,7 @@ def state(row: Member, today: date) -> str:
         return "ends"
     if row.joined_on > today:
         return "begins"
-    return "invited" if row.account.password_hash == NO_PASSWORD else "subscribed"
+    return "passwordless" if row.account.password_hash == NO_PASSWORD else "subscribed"
 
 
 def everybody(session: Session) -> list[Member]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -28,8 +29,11 @@ class Said:
     article: int | None = None
 
 
-def state_words(row: Member, today: date) -> tuple[str, str]:
-    """Return the sign of a subscription's state (yes, no, warn, info), and the state in words."""
+def state_words(row: Member, today: date, invited: Container[int] = ()) -> tuple[str, str]:
+    """Return the sign of a subscription's state (yes, no, warn, info), and the state in words.
+
+    ``invited`` are the accounts that have a link which still opens.
+    """
     found = state(row, today)
     if found == "suspended":
         return "warn", gettext("suspended")
@@ -39,8 +43,9 @@ def state_words(row: Member, today: date) -> tuple[str, str]:
         return "yes", gettext("ends on %(day)s", day=day(row.ended_on or today))
     if found == "begins":
         return "info", gettext("begins on %(day)s", day=day(row.joined_on))
-    if found == "invited":
-        return "info", gettext("invited, no password yet")
+    if found == "passwordless":
+        known = row.account_id in invited
+        return "info", gettext("invited") if known else gettext("no password yet")
     return "yes", gettext("subscribed")
 
 

@@ -142,13 +142,13 @@ def test_a_list_is_tried_then_imported_and_again_changes_nothing(
     path, page = trial(admin, text)
     words = Page(page).text
     for said in (
-        "3 new",
-        "0 changed",
+        "3 to add",
+        "0 to change",
         "3 with faults",
         "Line 4 (Sans prénom): There is no given name.",
         "“max-at-list” is no e-mail address. There is no plan named “vip”. first day: “31/02/2026”",
         "Line 6 (Noé Encore): The same address as on line 3.",
-        "Line 7: Zoé Lefèvre, zoe.lefevre@list.example – already: zoe@list.example",
+        "Line 7 (Zoé Lefèvre): zoe.lefevre@list.example – already: zoe@list.example",
     ):
         assert said in words, said
     assert not people(cordee, "%@list.example")  # a trial writes nothing
@@ -162,7 +162,7 @@ def test_a_list_is_tried_then_imported_and_again_changes_nothing(
     path, page = trial(admin, text)
     assert "2 as they are" in Page(page).text
     again = trial(admin, text.replace("2027-01-31", "2027-02-28"))
-    assert "Line 3: Noé Petit (noe@list.example): last day" in Page(again[1]).text
+    assert "Line 3 (Noé Petit): last day" in Page(again[1]).text
     assert run(admin, *again, skip_twins="1").startswith("Imported: 0 new, 1 changed")
     assert people(cordee, "noe@list%")["noe@list.example"].ended_on == date(2027, 2, 28)
 
@@ -188,7 +188,7 @@ def test_columns_can_be_chosen_where_their_names_say_nothing(
     assert "There is no e-mail address." in page
     chosen = f"?chosen=1&column_email=0&column_given_name=1&plan={plan}"
     page = admin.get(path + chosen).text
-    assert "1 new" in Page(page).text
+    assert "1 to add" in Page(page).text
     for odd in ("column_email=99", "column_email=-1", "column_email=x", "plan=9999999999999999"):
         assert admin.get(f"{path}?chosen=1&{odd}").status_code == 200
     assert run(admin, path, page).startswith("Imported: 1 new")
@@ -239,8 +239,8 @@ def test_formulas_are_harmless_in_the_export_and_come_back_as_they_were(
     assert [cells[f"f{n}@formula.example"] for n in range(4)] == [f"'{name}" for name in odd]
     assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@"))]
     page = trial(admin, exported)[1]
-    assert "0 new" in Page(page).text
-    assert "0 changed" in Page(page).text
+    assert "0 to add" in Page(page).text
+    assert "0 to change" in Page(page).text
     assert "0 with faults" in Page(page).text
     assert harmless("\t=1") == "'\t=1"
 
@@ -336,7 +336,7 @@ def test_five_thousand_lines_are_imported_and_the_page_says_how_far_it_is(
         f"Prénom{n};Nom{n};big{n}@big.example;nomad;2026-01-01;\n" for n in range(5000)
     )
     path, page = trial(admin, text)
-    assert "5,000 new" in Page(page).text
+    assert "5,000 to add" in Page(page).text
     values = Page(page.rpartition('<form class="card" method="post">')[2]).values
     with admin.session.post(
         f"{admin.url}{path}",
