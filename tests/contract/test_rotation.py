@@ -123,6 +123,19 @@ def test_a_key_is_added_by_who_holds_it_for_oneself_and_now(network: Network) ->
     assert kid not in keys["troquet"]
 
 
+def test_a_signature_of_the_charter_outlives_the_key_that_made_it(network: Network) -> None:
+    cordee = network.nodes["cordee"]
+    rotate(cordee)
+    signatures = network.hub.get("/api/v1/charters/current").json()["signatures"]
+    jws = next(s["jws"] for s in signatures if s["node"] == "cordee")
+    network.refresh()
+    with network.nodes["troquet"].context() as (session, context):
+        known = sync.network(session, context)
+        assert known is not None
+        claims = jose.verify(jws, known.trust.find_key_of("cordee"), sync.SIGNATURE_TYP).claims
+    assert claims["sha256"] == known.charter.sha256
+
+
 def test_two_rotations_in_a_row_keep_every_key(network: Network) -> None:
     cordee, troquet = network.nodes["cordee"], network.nodes["troquet"]
     people = [cordee.add_person().get_pass()]
