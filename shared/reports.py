@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from marshmallow import ValidationError, fields, validate
 
@@ -15,7 +14,7 @@ from charter import Facts
 from shared import jose
 from shared.keys import KeyRing
 from shared.passes import MAX_BYTES
-from shared.schemas import DecisionSchema, WireSchema, moment, text
+from shared.schemas import DecisionSchema, WireSchema, known_zone, moment, text
 
 TYP = "passerelle-visit+jwt"
 
@@ -28,13 +27,6 @@ def visit_id(proof: str, space: str) -> str:
     return hashlib.sha256(f"{proof}@{space}".encode()).hexdigest()[:26]
 
 
-def _known_zone(name: str) -> None:
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, KeyError):
-        raise ValidationError("A time zone like Europe/Paris is expected.") from None
-
-
 class HostFactsSchema(WireSchema):
     """What a host says of itself at the moment of a check-in."""
 
@@ -45,7 +37,7 @@ class HostFactsSchema(WireSchema):
         moment(), required=True, allow_none=True, validate=validate.Length(equal=2)
     )
     next_opening = moment(required=True, allow_none=True)
-    timezone = fields.String(required=True, validate=_known_zone)
+    timezone = fields.String(required=True, validate=known_zone)
     guest_cap = fields.Integer(required=True, validate=validate.Range(0, 10_000))
     capacity = fields.Integer(required=True, allow_none=True, validate=validate.Range(0, 100_000))
     guests_present = fields.Integer(required=True, validate=validate.Range(0, 100_000))

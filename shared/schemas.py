@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load, validate
 
@@ -46,6 +47,13 @@ EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo
 def moment(**kwargs: Any) -> fields.AwareDateTime:
     """An instant that calendars can reckon with: days can be added to it, and zones applied."""
     return fields.AwareDateTime(validate=validate.Range(EARLIEST, LATEST), **kwargs)
+
+
+def known_zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        raise ValidationError("A time zone like Europe/Paris is expected.") from None
 
 
 class WireSchema(Schema):

@@ -317,6 +317,7 @@ def list_nodes() -> dict[str, Any]:
 def add_key(data: dict[str, Any]) -> Any:
     """Announce a further key of one's own: both are good from now on."""
     now, hub_url = hub().clock.now(), hub().url
+    service.active_node(db.session(), current().id)
     return enrolment.add_key(db.session(), now, hub_url, current().id, data["jwk"], data["proof"])
 
 

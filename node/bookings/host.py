@@ -74,7 +74,7 @@ def act(session: Session, node: Node, request: wire.Request) -> dict[str, Any]:
         _lapse(row, now)
     word = _ACTIONS[request.action](session, house, row, request, refused, now)
     session.commit()
-    return word
+    return {**word, "timezone": str(house.schedule.zone)}
 
 
 def _ask(

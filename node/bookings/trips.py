@@ -74,7 +74,7 @@ def ask(
         space_id=space_id,
         space_name=entry["name"],
         room=room,
-        timezone=entry["timezone"],
+        timezone="Europe/Paris",  # until the host says
         starts_at=starts_at,
         ends_at=ends_at,
         state="asking",
@@ -99,7 +99,7 @@ def _find_host(session: Session, node: Node, space_id: str) -> tuple[str, dict[s
     for host_id, entry in (known.trust.nodes if known else {}).items():
         for space in entry["spaces"]:
             if space["id"] == space_id:
-                return host_id, {"timezone": "Europe/Paris", **space}
+                return host_id, space
     raise Problem("not-found")
 
 
@@ -272,6 +272,7 @@ def take(session: Session, node: Node, trip_id: str, word: dict[str, Any]) -> No
     if before == "cancelling" and word["state"] == "refused":
         trip.state = "cancelled"
     trip.reason, trip.codes = word["reason"], list(word["reasons"])
+    trip.timezone = word["timezone"] or trip.timezone
     trip.revision = max(trip.revision, word["revision"])
     trip.next_attempt_at, trip.attempts = None, 0
     news.tell_member(session, node, trip, before)

@@ -13,7 +13,7 @@ from node.bookings.models import Booking
 from node.context import Node
 from shared import jose
 from shared.problems import Problem
-from shared.schemas import PASS_ID, WireSchema, moment, text
+from shared.schemas import PASS_ID, WireSchema, known_zone, moment, text
 from shared.trust import TrustList
 
 REQUEST_TYP = "passerelle-booking+jwt"
@@ -69,6 +69,7 @@ class WordSchema(WireSchema):
     reason = fields.String(required=True, validate=validate.Length(max=300))
     late = fields.Boolean(required=True)
     reasons = fields.List(fields.Dict(), required=True, validate=validate.Length(max=30))
+    timezone = fields.String(load_default=None, allow_none=True, validate=known_zone)
 
 
 _request, _word = RequestSchema(), WordSchema()

@@ -122,7 +122,9 @@ def there(space_id: str) -> Response:
         if problem.slug != "hub-unreachable":
             raise
     checks = trial.trial(session, node(), where["host"], decision)
-    document = None if decision is None else sheets.sheet(session, node(), space_id)
+    known = {place["id"] for place in sheets.places(session, node())}
+    asks = decision is not None and space_id in known
+    document = sheets.sheet(session, node(), space_id) if asks else None
     member = me()
     page = render_template(
         "passes/there.html",

@@ -147,6 +147,17 @@ def other_name(person: Person) -> str:
         return name
 
 
+def test_a_booking_is_in_the_time_of_the_place(make_network: MakeNetwork) -> None:
+    network = make_network()
+    cordee = network.add_node("cordee")
+    network.add_node("reunion", timezone="Indian/Reunion")
+    ada = cordee.add_person()
+    when = (f"{DAY}T09:00:00+04:00", f"{DAY}T12:00:00+04:00")
+    found = booked(ada, when, "reunion")
+    with cordee.context() as (session, _):
+        assert session.get(Trip, found["id"]).timezone == "Indian/Reunion"
+
+
 def test_a_full_space_refuses_and_the_waiting_list_is_offered_what_is_freed(
     two: Network, cordee: LocalNode, troquet: LocalNode
 ) -> None:

@@ -277,6 +277,8 @@ def test_a_suspended_node_is_refused_everywhere_at_once(network: Network) -> Non
         "month": "2026-11",
         "outcome": "withdrawn",
         "answer": "none",
+        "jwk": {"kty": "OKP", "crv": "Ed25519", "x": "A" * 43},
+        "proof": "x.y.z",
     }
     for method, rule in routes:
         path = f"{rule}?month=2026-11" if rule.endswith("/disputes") else rule

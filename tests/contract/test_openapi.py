@@ -7,6 +7,7 @@ requests that do not; by hand come the bodies that no document can describe.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -376,7 +377,7 @@ def test_no_query_breaks_a_route(service: Service) -> None:
         for rule in service.local.app.url_map.iter_rules():
             if "GET" not in (rule.methods or ()) or rule.rule.startswith("/static"):
                 continue
-            path = rule.rule.replace("<", "{").replace(">", "}")
+            path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
             parameters = named.get(path, PAGE_PARAMETERS)
             # Most pages take a language alone: a few values do for these.
             few = path not in named and path not in PAGES_THAT_ARE_ASKED

@@ -34,7 +34,7 @@ def test_a_version_is_printed_whole_in_either_language(
     for expected in (*words, *lasting_network.nodes, sha256):
         assert expected in found, expected
     assert "**" not in found
-    assert f"15. {'Entrée' if language == 'fr' else 'Joining'}" in found
+    assert f"15. {'Entrée' if language == 'fr' else 'Entry'}" in found
 
 
 def test_a_version_that_does_not_exist_is_not_printed(lasting_network: Network) -> None:
