@@ -25,7 +25,7 @@ demo: $(VENV)/bin/passerelle $(COMPILED) ## Run a whole network here until Ctrl-
 test: $(VENV)/dev.stamp $(VENV)/bin/passerelle $(COMPILED) ## Check the code, and run every test that this machine can run
 	@$(MAKE) --no-print-directory lint; checks=$$?; \
 		[ $$checks = 0 ] || echo "make lint found what is above; the tests run all the same." >&2; \
-		PYTHONHASHSEED=0 $(RUN) -m pytest -n 2 --dist loadgroup $(ARGS) && exit $$checks
+		PYTHONHASHSEED=0 $(RUN) -m pytest -n 2 --dist loadscope $(ARGS) && exit $$checks
 
 lint: $(VENV)/dev.stamp ## Check style, types and the layers
 	@$(RUN) -m ruff check .
