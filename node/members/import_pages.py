@@ -107,6 +107,7 @@ def _known_plan(text: str) -> int | None:
 @allow("admin")
 def go(file_id: str) -> Response:
     """Import. The page is sent as the work goes on: without any script, it shows how far it is."""
+    request.get_data(parse_form_data=True)  # all of it, before the answer begins
     session = db.session()
     text = importing.kept(session, node().clock.now(), current().id, file_id)
     choices = _choices(read(text), request.form) if text is not None else Choices({})

@@ -302,7 +302,7 @@ def test_no_body_whatever_breaks_a_route(lasting_network: Network, service: Serv
             url, headers = service.local.url + path, service.headers(method, path)
             for content_type, name, body in _bodies():
                 typed = {**headers, "Content-Type": content_type} if content_type else headers
-                answer = session.request(method, url, data=body, headers=typed, timeout=30)
+                answer = session.request(method, url, data=body, headers=typed, timeout=90)
                 assert answer.status_code < 500, (method, path, name, content_type, answer.text)
     _take_back(lasting_network)
 
