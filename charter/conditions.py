@@ -51,6 +51,14 @@ def _of_month(dates: tuple[date, ...], day: date) -> list[date]:
     return [each for each in dates if (each.year, each.month) == (day.year, day.month)]
 
 
+def guest_places(rules: Rules, declared: int) -> int | None:
+    """Return how many visitors a host takes at once; None where the charter sets no such limit.
+
+    It is what the host declares, and no fewer than the charter asks for.
+    """
+    return max(declared, rules.guest_cap.at_least) if rules.guest_cap else None
+
+
 @dataclass(frozen=True, slots=True)
 class Breach:
     """Where conditions go beyond the charter: the field, the article, and the article's figure."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
+from charter.conditions import guest_places
 from charter.decision import CODES, Decision, Reason, Terms
 from charter.facts import Facts, Fault
 from charter.model import Charter
@@ -144,11 +145,10 @@ def _host_reasons(charter: Charter, facts: Facts) -> Iterator[Reason]:
         yield from _closed_date(rules, facts.closed_date)
     if facts.host_signed != charter.version:
         yield Reason("charter_unsigned", rules.articles.membership, {"node": facts.host})
-    if rules.guest_cap:
-        cap = max(facts.guest_cap, rules.guest_cap.at_least)
-        if facts.guests_present >= cap:
-            params = {"present": facts.guests_present, "limit": cap}
-            yield Reason("guest_cap", rules.guest_cap.article, params)
+    places = guest_places(rules, facts.guest_cap)
+    if rules.guest_cap and places is not None and facts.guests_present >= places:
+        params = {"present": facts.guests_present, "limit": places}
+        yield Reason("guest_cap", rules.guest_cap.article, params)
 
 
 def _closed_date(rules: Rules, which: int) -> Iterator[Reason]:

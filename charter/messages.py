@@ -126,8 +126,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "The space is full: {present} people for {capacity} places.",
     ),
     "guest_cap": (
-        "Toutes les places réservées au réseau sont prises ({present} sur {limit}).",
-        "All places kept for the network are taken ({present} of {limit}).",
+        "Toutes les places du réseau sont prises, ou réservées d’avance ({present} sur {limit}).",
+        "All places for the network are taken, or booked ahead ({present} of {limit}).",
     ),
     "offline_budget": (
         "Sans réseau, un pass est admis {limit} fois au plus, et c’est fait.",

@@ -125,6 +125,7 @@ OURS = (
     _("iss, aud or iat are not right"),
     _("this node has many keys already"),
     _("the space does not answer"),
+    _("this number is another booking’s"),
     _("iss or aud is another"),
     _("iss, aud or exp are not right"),
     _("aud, url or invitation differ"),

@@ -152,7 +152,7 @@ def expected(query: dict[str, Any]) -> dict[str, Any]:
     session, now = db.session(), node().clock.now()
     row = spaces.space(session, query["space"])
     return {
-        "items": host.of_day(session, row, query["day"] or host.today(row, now)),
+        "items": host.of_day(session, row, query["day"] or spaces.today(row, now)),
         "next_cursor": None,
     }
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from charter.conditions import read_conditions
 from charter.hours import read_schedule
-from node.bookings import host, sheets, trips
+from node.bookings import host, sheets, terms, trips
 from node.bookings.forms import BookingForm
 from node.bookings.models import Trip
 from node.bookings.words import words_of
@@ -85,7 +85,7 @@ def new_booking(space_id: str) -> Any:
         decision=None if own else _decision(session, space_id),
         language=str(get_locale()),
         earliest=node().clock.now().date().isoformat(),
-        latest=(node().clock.now() + host.AHEAD).date().isoformat(),
+        latest=(node().clock.now() + terms.AHEAD).date().isoformat(),
     ), (422 if form.errors or refused else 200)
 
 

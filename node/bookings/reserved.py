@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import bindparam, literal_column, select
 from sqlalchemy.orm import Session
@@ -10,8 +12,11 @@ from sqlalchemy.orm import Session
 from node.bookings.models import Booking
 from node.desk.models import Visit
 
+# Who comes so long before her time comes for her booking.
+EARLY = timedelta(hours=12)
+
 # Made once: each scan asks it.
-_NOW = select(Booking.passes, Booking.starts_at, Booking.ends_at, Booking.space_id).where(
+_NOW = select(Booking.id, Booking.passes, Booking.starts_at, Booking.ends_at).where(
     Booking.space_id == bindparam("space"),
     Booking.ends_at > bindparam("now"),
     Booking.starts_at <= bindparam("now"),
@@ -23,16 +28,27 @@ _NOW = select(Booking.passes, Booking.starts_at, Booking.ends_at, Booking.space_
 def reserved(session: Session, space_id: str, now: datetime, whose: str | None = None) -> int:
     """Return how many places are kept now; one kept for ``whose`` pass is not counted."""
     rows = session.connection().execute(_NOW, {"space": space_id, "now": now}).all()
-    return sum(not came(session, row) for row in rows if whose not in row.passes)
+    kept = [row for row in rows if whose not in row.passes]
+    return len(kept) - len(came(session, space_id, kept)) if kept else 0
 
 
-def came(session: Session, row: Booking) -> bool:
-    """Tell whether somebody with one of the booking's passes checked in for it."""
-    query = select(Visit.id).where(
-        Visit.space_id == row.space_id,
-        Visit.pass_id.in_(row.passes),
+def came(session: Session, space_id: str, rows: Sequence[Any]) -> set[str]:
+    """Return the ids of those bookings that somebody with one of their passes checked in for."""
+    passes = {pass_id for row in rows for pass_id in row.passes}
+    if not passes:
+        return set()
+    query = select(Visit.pass_id, Visit.started_at).where(
+        Visit.space_id == space_id,
+        Visit.pass_id.in_(passes),
         Visit.state.in_(("open", "closed")),
-        Visit.started_at >= row.starts_at - timedelta(hours=12),
-        Visit.started_at < row.ends_at,
+        Visit.started_at >= min(row.starts_at for row in rows) - EARLY,
     )
-    return session.scalar(query.limit(1)) is not None
+    visits = session.connection().execute(query).all()
+    return {
+        row.id
+        for row in rows
+        if any(
+            visit.pass_id in row.passes and row.starts_at - EARLY <= visit.started_at < row.ends_at
+            for visit in visits
+        )
+    }

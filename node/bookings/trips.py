@@ -9,11 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from marshmallow import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from node.bookings import host, news, wire
 from node.bookings.models import Booking, Trip
+from node.bookings.terms import OF_THE_DAY
 from node.context import Node
 from node.members.models import Member
 from node.passes import service as passes
@@ -31,8 +33,6 @@ ASKED = ("asking", "confirming", "cancelling")
 LIVE = (*ASKED, "held", "confirmed", "waiting")
 # Nobody waits for an answer that long after asking: what is then held at the host is let go.
 GIVEN_UP = timedelta(minutes=2)
-# Whoever refuses this may still be asked: what it says is of another moment.
-_NOT_OF_THE_DAY = ("guest_cap", "space_full")
 _ACTIONS = {"asking": wire.ASK, "confirming": wire.CONFIRM, "cancelling": wire.CANCEL}
 
 
@@ -64,6 +64,10 @@ def ask(
         _check_rights(session, node, member, space_id, starts_at)
     begin_write(session)
     session.execute(select(Member.id).where(Member.id == member.id).with_for_update())
+    known = session.get(Trip, trip_id)
+    if known is not None:  # asked twice at once
+        session.rollback()
+        return _own(session.get_one(Trip, trip_id), member.id)
     if _overlapping(session, member.id, starts_at, ends_at):
         session.rollback()
         raise Problem("booking-refused", reasons=[{"code": "booked_elsewhere"}])
@@ -117,7 +121,7 @@ def _check_rights(
         reason
         for item in found
         for reason in item["decision"]["reasons"]
-        if reason["code"] not in _NOT_OF_THE_DAY
+        if reason["code"] not in OF_THE_DAY
     ]
     if reasons:
         raise Problem("booking-refused", reasons=reasons)
@@ -187,12 +191,12 @@ def send(session: Session, node: Node, trip_id: str) -> None:
             word = wire.load_word(found)
         else:
             word = _ask_host(session, node, host_id, own, request)
-    except (PeerError, Problem) as error:
+    except (PeerError, Problem, ValidationError) as error:
         session.rollback()
         log.info("booking.unanswered", host=host_id, reason=str(error)[:100])
         _postpone(session, node, trip_id, asked)
         return
-    take(session, node, trip_id, word)
+    take(session, node, trip_id, word, answers=True)
 
 
 def _request(session: Session, node: Node, trip: Trip, action: str) -> dict[str, Any]:
@@ -255,11 +259,17 @@ def _postpone(session: Session, node: Node, trip_id: str, asked: str) -> None:
     session.commit()
 
 
-def take(session: Session, node: Node, trip_id: str, word: dict[str, Any]) -> None:
-    """Take the host's word, unless a later one was taken; tell the member what she should know."""
+def take(
+    session: Session, node: Node, trip_id: str, word: dict[str, Any], *, answers: bool = False
+) -> None:
+    """Take the host's word, unless a later one was taken; tell the member what she should know.
+
+    Where it ``answers`` what was asked, it is taken although nothing has changed there.
+    """
     begin_write(session)
     trip = session.get(Trip, trip_id, with_for_update=True)
-    if trip is None or (word["revision"] <= trip.revision and trip.state not in ASKED):
+    news_of_it = answers or (trip is not None and word["revision"] > trip.revision)
+    if trip is None or not news_of_it:
         session.commit()
         return
     if trip.state == "cancelling" and word["state"] in ("held", "confirmed", "waiting"):
@@ -313,9 +323,11 @@ def _tell(session: Session, node: Node, own: str, booking_id: str, now: datetime
     known = sync.network(session, node)
     entry = known.trust.nodes.get(home) if known else None
     session.rollback()
-    taken = True
+    # Nobody is there to be told, or she is told once she is back.
+    taken = entry is None or entry["state"] == "left"
     if home == own:
         take(session, node, booking_id, wire.load_word(word))
+        taken = True
     elif entry is not None and entry["state"] not in ("suspended", "left"):
         token = wire.sign(node, wire.WORD_TYP, own, entry["url"], word)
         url = f"{entry['url']}/api/v1/trips/{booking_id}"

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import ValidationError, fields, validate, validates_schema
 
 from charter import PLAN_CLASSES
 from node.bookings.models import Booking
+from node.bookings.occupancy import Span
 from node.context import Node
 from shared import jose
 from shared.problems import Problem
@@ -43,6 +44,11 @@ class RequestSchema(WireSchema):
         validate=validate.Length(max=20),
     )
     wait = fields.Boolean(load_default=False)
+
+    @validates_schema
+    def _check(self, data: dict[str, Any], **_kwargs: Any) -> None:
+        if data["ends_at"] <= data["starts_at"]:
+            raise ValidationError({"ends_at": ["The end is not after the beginning."]})
 
 
 class WordSchema(WireSchema):
@@ -91,6 +97,10 @@ class Request:
     plan: str
     passes: list[str]
     wait: bool
+
+    @property
+    def span(self) -> Span:
+        return self.starts_at, self.ends_at
 
 
 def read_request(trust: TrustList, node: Node, token: str) -> Request:

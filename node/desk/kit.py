@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from charter import PLAN_CLASSES, Charter, Facts, Fault, decide
-from charter.conditions import read_conditions
+from charter.conditions import guest_places, read_conditions
 from charter.hours import Schedule
 from node.bookings.reserved import reserved
 from node.context import Node
@@ -175,10 +175,10 @@ def _places(
     """Return how many more roaming members there is room for; None without a limit."""
     guests, held, own = present(session, space.id, now)
     kept = reserved(session, space.id, now)
-    rule, left = charter.rules.guest_cap, []
-    if rule is not None:
-        facts = host_facts(space._mapping, schedule, now)  # noqa: SLF001
-        left.append(max(facts["guest_cap"], rule.at_least) - guests - held - kept)
+    facts, left = host_facts(space._mapping, schedule, now), list[int]()  # noqa: SLF001
+    most = guest_places(charter.rules, facts["guest_cap"])
+    if most is not None:
+        left.append(most - guests - held - kept)
     if space.capacity is not None:
         left.append(space.capacity - guests - held - own)
     return max(0, min(left)) if left else None

@@ -101,7 +101,7 @@ def _seeing(page: str) -> Response:
 def _expected(session: Any, space_id: str) -> list[Any]:
     """Return who is still expected today."""
     row, now = spaces.space(session, space_id), node().clock.now()
-    found = bookings.of_day(session, row, bookings.today(row, now))
+    found = bookings.of_day(session, row, spaces.today(row, now))
     return [each for each in found if each.state == "confirmed"]
 
 

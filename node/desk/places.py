@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam, delete, func, insert, literal_column, or_, select
 from sqlalchemy.orm import Session
 
+from charter.conditions import guest_places
 from node.bookings.reserved import reserved
 from node.desk.models import Visit
 from node.desk.scan import Scan
@@ -118,8 +119,7 @@ def count_present(session: Session, scan: Scan, person: Hers) -> tuple[bool, boo
         here -= 1
     guests = here + held + kept
     scan.facts = replace(scan.facts, guests_present=guests, people_present=here + held + own)
-    rule, capacity = scan.charter.rules.guest_cap, scan.facts.capacity
-    cap = max(scan.facts.guest_cap, rule.at_least) if rule else None
+    cap, capacity = guest_places(scan.charter.rules, scan.facts.guest_cap), scan.facts.capacity
     free = (cap is None or guests < cap) and (capacity is None or here + held + own < capacity)
     return free, held > 0
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext, lazy_gettext
@@ -86,13 +85,13 @@ class ConditionsForm(FlaskForm):
 
     def check_dates(self, before: Sequence[str], today: date) -> bool:
         """Visitors read it before it applies: a new date is at the earliest tomorrow's."""
-        new = {date.fromisoformat(line) for line in self.closed.entries} - {
-            date.fromisoformat(each) for each in before
-        }
-        if any(day <= today for day in new):
-            said = gettext("A new date is tomorrow at the earliest; for today there is the pause.")
-            self.closed.errors = [*self.closed.errors, said]
-        return not any(day <= today for day in new)
+        written = {date.fromisoformat(line) for line in self.closed.entries}
+        new = written - {date.fromisoformat(each) for each in before}
+        if all(day > today for day in new):
+            return True
+        said = gettext("A new date is tomorrow at the earliest; for today there is the pause.")
+        self.closed.errors = [*self.closed.errors, said]
+        return False
 
     def check(self, rules: Rules | None) -> bool:
         """Add what the charter in force does not let a house set; return whether it all may be."""
@@ -158,10 +157,6 @@ def _limits(rules: Rules | None) -> Iterator[tuple[int, str]]:
         )
 
 
-def _today(space: Space) -> date:
-    return node().clock.now().astimezone(ZoneInfo(space.timezone)).date()
-
-
 @pages.route("/console/spaces/<space_id>/conditions", methods=["GET", "POST"])
 @allow("admin")
 def conditions(space_id: str) -> Any:
@@ -170,7 +165,7 @@ def conditions(space_id: str) -> Any:
     rules = known.charter.rules if known else None
     form = ConditionsForm() if request.method == "POST" else _form(space)
     form.offer(space.services)
-    before, today = space.conditions.get("closed", []), _today(space)
+    before, today = space.conditions.get("closed", []), service.today(space, node().clock.now())
     if form.validate_on_submit() and form.check_dates(before, today) and form.check(rules):
         changed = {"guest_cap": form.guest_cap.data, "conditions": form.conditions()}
         service.change(session, node(), space_id, changed)

@@ -255,20 +255,25 @@ def set_paused(
         raise Problem("not-found")
     now = node.clock.now()
     row.paused, row.updated_at = paused, now
-    row.paused_on = _today(row, now) if paused and today_only else None
+    row.paused_on = today(row, now) if paused and today_only else None
     queue_publication(session, node)
     session.commit()
 
 
-def _today(row: Space, now: datetime) -> date:
-    return now.astimezone(ZoneInfo(row.timezone)).date()
+def zone(row: Space) -> ZoneInfo:
+    return ZoneInfo(row.timezone)
+
+
+def today(row: Space, now: datetime) -> date:
+    """Return what day it is at a space."""
+    return now.astimezone(zone(row)).date()
 
 
 def end_pauses(session: Session, node: Node) -> None:
     """Resume where the pause was for a day that is over, in the space's time."""
     now = node.clock.now()
     paused = session.scalars(select(Space).where(Space.paused_on.is_not(None)))
-    over = [row.id for row in paused if row.paused_on and row.paused_on < _today(row, now)]
+    over = [row.id for row in paused if row.paused_on and row.paused_on < today(row, now)]
     session.rollback()
     for space_id in over:
         set_paused(session, node, space_id, paused=False)

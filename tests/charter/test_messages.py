@@ -169,5 +169,5 @@ def test_a_reason_as_json_carries_code_article_params_and_message() -> None:
         "code": "guest_cap",
         "article": 6,
         "params": {"present": 3, "limit": 3},
-        "message": "All places kept for the network are taken (3 of 3).",
+        "message": "All places for the network are taken, or booked ahead (3 of 3).",
     }

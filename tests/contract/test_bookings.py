@@ -202,8 +202,9 @@ def test_the_last_place_is_given_once_however_many_ask_at_once(
 def test_one_request_sent_by_two_is_one_booking(cordee: LocalNode, troquet: LocalNode) -> None:
     ada, number = cordee.add_person(), secrets.token_hex(16)
     answers = at_once([lambda: book(ada, id=number) for _ in range(2)])
-    assert {answer.json().get("id", number) for answer in answers} == {number}
-    assert at_host(troquet) == {number: "confirmed"}
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert {answer.json()["id"] for answer in answers} == {number}
+    assert at_host(troquet) == {number: "confirmed"} == mine(ada)
 
 
 @pytest.mark.parametrize("lost", ["before", "after"])
@@ -400,6 +401,7 @@ def test_what_is_not_a_homes_own_fresh_request_is_refused(
     assert send(iat=now - 100) == 403
     assert send(id="0" * 32) == 403
     assert send(starts_at="yesterday") == 422
+    assert send(ends_at=MORNING[0]) == 422
     assert troquet.put(f"/api/v1/bookings/{kept}", {"request": "x.y.z"}).status_code == 403
     assert at_host(troquet) == {kept: "confirmed"}
     assert send() == 200

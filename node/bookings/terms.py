@@ -1,0 +1,94 @@
+"""Whether a booking may be, whatever the places: its times, its room, and the charter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from charter import Decision, Facts, decide
+from charter.hours import Schedule
+from node.bookings import occupancy, wire
+from node.bookings.house import House
+from node.context import Node
+from node.spaces.models import Room
+from node.sync import service as sync
+from shared.spaces import host_facts
+
+AHEAD = timedelta(days=60)
+LONGEST = timedelta(days=5)
+# What the charter says of today's door says nothing of the places of another day.
+OF_THE_DAY = ("guest_cap", "space_full")
+# Hours are told apart, for the whole span.
+_NOT_ASKED = (*OF_THE_DAY, "space_closed")
+
+
+def against(
+    session: Session, node: Node, house: House, request: wire.Request
+) -> list[dict[str, Any]]:
+    """Return the reasons against a booking, as the home is told them."""
+    known, own = sync.network(session, node), sync.node_id(session)
+    said = [{"code": code} for code in _wrong_times(house.schedule, request, node.clock.now())]
+    if request.room is not None and request.room not in _rooms(session, house.row.id):
+        said.append({"code": "no_such_room"})
+    if request.home == own and request.room is None:
+        said.append({"code": "own_house"})
+    if request.home == own or known is None:
+        return said
+    reasons = {
+        reason.code: reason
+        for day, (start, _) in occupancy.by_day(request.span, house.schedule.zone)
+        for reason in _decision(known, own, house, request, start).reasons
+        if reason.code not in _NOT_ASKED
+    }
+    return [*said, *(reason.to_json("fr") for reason in reasons.values())]
+
+
+def _wrong_times(schedule: Schedule, request: wire.Request, now: datetime) -> Iterator[str]:
+    start, end = request.span
+    if end <= now or start > now + AHEAD or end - start > LONGEST:
+        yield "booking_span"
+    elif schedule.known and not _is_open_throughout(schedule, start, end):
+        yield "booking_hours"
+
+
+def _is_open_throughout(schedule: Schedule, start: datetime, end: datetime) -> bool:
+    """Tell whether it is open at both ends, and on each day between."""
+    days = [day for day, _ in occupancy.by_day((start, end), schedule.zone)]
+    ends = schedule.opening_at(start), schedule.opening_at(end - timedelta(seconds=1))
+    return all(ends) and all(schedule.on(day) for day in days[1:-1])
+
+
+def _rooms(session: Session, space_id: str) -> set[str]:
+    query = select(Room.name).where(Room.space_id == space_id, Room.kind == "meeting")
+    return set(session.scalars(query))
+
+
+def _decision(
+    known: sync.Network, own: str, house: House, request: wire.Request, at: datetime
+) -> Decision:
+    """Return what the door would say then, as far as a host can know it beforehand."""
+    home, host = known.trust.nodes.get(request.home, {}), known.trust.nodes.get(own, {})
+    plan_half_days = home.get("plans", {}).get(request.plan)
+    # A pause of one day says nothing of the others.
+    day = at.astimezone(house.schedule.zone).date()
+    paused = house.row.paused and house.row.paused_on in (None, day)
+    said = host_facts({**house.row._mapping, "paused": paused}, house.schedule, at)  # noqa: SLF001
+    facts = Facts(
+        plan=request.plan,
+        home=request.home,
+        home_state=home.get("state"),
+        home_signed=home.get("charter"),
+        home_half_days=plan_half_days if isinstance(plan_half_days, int) else None,
+        host=own,
+        host_state=host.get("state", "connected"),
+        host_signed=host.get("charter"),
+        used_host=None,
+        used_network=None,
+        trust_list_age=0,
+        **said,
+    )
+    return decide(known.charter, facts, at)
