@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, time
 from typing import Any
 
 from charter.hours import WEEKDAYS
@@ -12,6 +12,8 @@ from charter.rules import Rules
 
 MOST_PLACES, MOST_DATES, MOST_HOURS = 1000, 400, 720
 CANCEL_HOURS, RELEASE_MINUTES, MOST_MINUTES = 2, 60, 1440
+# Where the day is parted in two: a house's afternoon begins, whatever the charter counts by.
+NOON = time(13)
 
 
 class ConditionsError(ValueError):
@@ -22,7 +24,9 @@ class ConditionsError(ValueError):
 class HouseConditions:
     """What a space asks of visitors.
 
-    ``guests`` is how many it takes at once, ``by_weekday`` what differs (``mo`` to ``su``).
+    ``guests`` is how many it takes at once, ``by_weekday`` what differs (``mo`` to ``su``), in
+    the morning and in the afternoon. At the times of ``release`` (morning's, afternoon's) places
+    that no visitor has taken or booked go back to the house's own.
     ``closed`` are dates in order, on which it is open but not to visitors. ``notice_hours``
     is asked for, never enforced. ``included`` are the services that visitors have; None: all.
     Who cancels a booking less than ``cancel_hours`` ahead is late; a place that nobody came for
@@ -30,15 +34,23 @@ class HouseConditions:
     """
 
     guests: int
-    by_weekday: Mapping[str, int]
+    by_weekday: Mapping[str, tuple[int, int]]
     closed: tuple[date, ...]
     notice_hours: int
     included: tuple[str, ...] | None
     cancel_hours: int = CANCEL_HOURS
     release_minutes: int = RELEASE_MINUTES
+    release: tuple[time | None, time | None] = (None, None)
 
-    def guests_on(self, day: date) -> int:
-        return self.by_weekday.get(WEEKDAYS[day.weekday()], self.guests)
+    def guests_on(self, day: date) -> tuple[int, int]:
+        """Return how many visitors may book, in the morning and in the afternoon of a day."""
+        return self.by_weekday.get(WEEKDAYS[day.weekday()], (self.guests, self.guests))
+
+    def guests_at(self, local: datetime) -> int:
+        """Return how many places visitors who have not booked find at a local time."""
+        half = int(local.time() >= NOON)
+        released = self.release[half]
+        return 0 if released and local.time() >= released else self.guests_on(local.date())[half]
 
     def closed_on(self, day: date) -> int | None:
         """Return which of its month's closed dates this is, from 1; None if it is not one."""
@@ -78,7 +90,7 @@ def breaches(rules: Rules, conditions: HouseConditions) -> Iterator[Breach]:
         if conditions.guests < cap.at_least:
             yield Breach("guests", cap.article, cap.at_least)
         for name, places in conditions.by_weekday.items():
-            if places < cap.at_least:
+            if min(places) < cap.at_least:
                 yield Breach(name, cap.article, cap.at_least)
     if house:
         if any(
@@ -92,8 +104,8 @@ def breaches(rules: Rules, conditions: HouseConditions) -> Iterator[Breach]:
 def read_conditions(document: Mapping[str, Any]) -> HouseConditions:
     """Read a space's published ``guest_cap`` and ``conditions``. Raises ConditionsError.
 
-    ``conditions`` is ``{"guests": {"mo": 3}, "closed": ["2026-12-24"], "notice_hours": 24,
-    "included": ["Wi-Fi"]}``, each of them optional.
+    ``conditions`` is ``{"guests": {"mo": 3, "tu": [3, 0]}, "closed": ["2026-12-24"],
+    "notice_hours": 24, "included": ["Wi-Fi"], "release": ["10:00", null]}``, each of them optional.
     """
     given = document.get("conditions") or {}
     if not isinstance(given, Mapping):
@@ -109,6 +121,7 @@ def read_conditions(document: Mapping[str, Any]) -> HouseConditions:
         release_minutes=_whole(
             "release_minutes", given.get("release_minutes", RELEASE_MINUTES), MOST_MINUTES
         ),
+        release=_release(given.get("release") or [None, None]),
     )
 
 
@@ -118,10 +131,29 @@ def _whole(where: str, value: Any, most: int) -> int:
     return value
 
 
-def _places(given: Any) -> dict[str, int]:
+def _places(given: Any) -> dict[str, tuple[int, int]]:
     if not isinstance(given, Mapping) or set(given) - set(WEEKDAYS):
         raise ConditionsError("guests: places by weekday, mo to su, are expected")
-    return {name: _whole("guests", given[name], MOST_PLACES) for name in WEEKDAYS if name in given}
+    return {name: _half_days(given[name]) for name in WEEKDAYS if name in given}
+
+
+def _half_days(given: Any) -> tuple[int, int]:
+    """Read one number for the day, or two: the morning's and the afternoon's."""
+    both = given if isinstance(given, list) else [given, given]
+    if len(both) != 2:
+        raise ConditionsError("guests: a number, or the morning's and the afternoon's, is expected")
+    morning, afternoon = (_whole("guests", each, MOST_PLACES) for each in both)
+    return morning, afternoon
+
+
+def _release(given: Any) -> tuple[time | None, time | None]:
+    try:
+        morning, afternoon = (each and time.fromisoformat(each) for each in given)
+    except (TypeError, ValueError):
+        raise ConditionsError("release: two times like 10:00, or null, are expected") from None
+    if (morning and morning >= NOON) or (afternoon and afternoon < NOON):
+        raise ConditionsError("release: the first is before 13:00, the second is not")
+    return morning or None, afternoon or None
 
 
 def _dates(given: Any) -> tuple[date, ...]:

@@ -20,12 +20,14 @@ class HoursError(ValueError):
 class Schedule:
     """Local opening intervals by weekday (Monday first); ``exceptions`` replaces whole dates.
 
-    An end that is not after its start means the next day (a bar open past midnight).
+    An end that is not after its start means the next day (a bar open past midnight). After the
+    day ``until`` a temporary site is open no more.
     """
 
     zone: ZoneInfo
     week: tuple[tuple[Interval, ...], ...]
     exceptions: Mapping[date, tuple[Interval, ...]]
+    until: date | None = None
 
     @property
     def known(self) -> bool:
@@ -33,6 +35,8 @@ class Schedule:
         return any(self.week)
 
     def on(self, day: date) -> tuple[Interval, ...]:
+        if self.until is not None and day > self.until:
+            return ()
         return self.exceptions.get(day, self.week[day.weekday()])
 
     def opening_at(self, instant: datetime) -> tuple[datetime, datetime] | None:
@@ -95,7 +99,7 @@ def _table(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def read_schedule(document: Mapping[str, Any]) -> Schedule:
     """Read ``{"timezone", "week": {"mo": [["09:00", "19:00"]], …}, "exceptions": {date: […]}}``.
 
-    A weekday that is absent is closed. Raises HoursError.
+    A weekday that is absent is closed; ``until`` is a date, if it is there. Raises HoursError.
     """
     try:
         zone = ZoneInfo(document["timezone"])
@@ -116,4 +120,14 @@ def read_schedule(document: Mapping[str, Any]) -> Schedule:
         zone=zone,
         week=tuple(_intervals(f"week.{name}", week.get(name, ())) for name in WEEKDAYS),
         exceptions=exceptions,
+        until=_until(document.get("until")),
     )
+
+
+def _until(value: Any) -> date | None:
+    if value is None:
+        return None
+    try:
+        return value if isinstance(value, date) else date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise HoursError("until: a date like 2026-12-24 is expected") from None

@@ -26,7 +26,7 @@ from node.members import pages as members_pages
 from node.passes import api as passes_api
 from node.passes import pages as passes_pages
 from node.settings import NodeSettings
-from node.spaces import conditions_pages, open_pages, values_pages
+from node.spaces import conditions_pages, open_pages, sheet_pages, values_pages
 from node.spaces import pages as spaces_pages
 from node.statements import pages as statements_pages
 from node.sync import api as sync_api
@@ -73,6 +73,7 @@ def create_app(settings: NodeSettings) -> Flask:
     for pages in (
         sync_api.well_known,
         spaces_pages.pages,
+        sheet_pages.pages,
         conditions_pages.pages,
         values_pages.pages,
         open_pages.pages,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
@@ -131,10 +132,18 @@ class Settings:
         mail_address, "Who e-mail is from; needed with a mail server", default=""
     )
 
+    tiles_url: str = setting(
+        text,
+        "Tile server for the map, as https://…/{z}/{x}/{y}.png; empty: the outline alone",
+        default="",
+    )
+    tiles_attribution: str = setting(text, "What the tile server asks to be shown", default="")
+
     @property
     def tiles_origin(self) -> str:
         """Return the origin that map images may come from, or nothing."""
-        return ""
+        parts = urlsplit(self.tiles_url)
+        return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
 
     @property
     def secure(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -47,6 +47,13 @@ EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo
 def moment(**kwargs: Any) -> fields.AwareDateTime:
     """An instant that calendars can reckon with: days can be added to it, and zones applied."""
     return fields.AwareDateTime(validate=validate.Range(EARLIEST, LATEST), **kwargs)
+
+
+def iso_date(value: str) -> None:
+    try:
+        date.fromisoformat(value)
+    except ValueError:
+        raise ValidationError("A date like 2026-12-24 is expected.") from None
 
 
 def known_zone(name: str) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
@@ -17,10 +17,12 @@ from charter.conditions import (
 from charter.hours import HoursError, Schedule, read_schedule
 from charter.values import LEVELS
 from shared.events import MOST_EVENTS, EventSchema
-from shared.schemas import SPACE_ID, WireSchema, text
+from shared.schemas import SPACE_ID, WireSchema, iso_date, text
+from shared.sheet import HALF_DAYS, AboutSchema, AccessSchema
 
 PRICE_UNITS = ("hour", "half_day", "day", "month", "quarter", "year", "pack")
-ROOM_KINDS = ("open_space", "office", "meeting", "kitchen", "event", "other")
+ROOM_KINDS = ("open_space", "office", "meeting", "kitchen", "lockers", "event", "other")
+MOST_DATES = 800
 
 
 class AddressSchema(WireSchema):
@@ -35,6 +37,13 @@ class RoomSchema(WireSchema):
     kind = fields.String(required=True, validate=validate.OneOf(ROOM_KINDS))
     seats = fields.Integer(allow_none=True, validate=validate.Range(0, 10_000))
     area_m2 = fields.Integer(allow_none=True, validate=validate.Range(0, 1_000_000))
+    half_days = fields.List(
+        fields.String(validate=validate.OneOf(HALF_DAYS)),
+        load_default=None,
+        allow_none=True,
+        validate=validate.Length(max=len(HALF_DAYS)),
+        metadata={"description": "When visitors may use it; null: whenever it is open."},
+    )
 
 
 class PriceSchema(WireSchema):
@@ -43,6 +52,11 @@ class PriceSchema(WireSchema):
     currency = fields.String(load_default="EUR", validate=validate.Length(equal=3))
     unit = fields.String(required=True, validate=validate.OneOf(PRICE_UNITS))
     quantity = fields.Integer(load_default=1, validate=validate.Range(1, 1000))
+    audience = fields.String(
+        load_default="",
+        validate=validate.Length(max=20),
+        metadata={"description": "Whom a preferential price is for; empty: everybody."},
+    )
 
 
 def _strings(longest: int) -> fields.List[Any]:
@@ -53,7 +67,14 @@ class ConditionsSchema(WireSchema):
     """The house conditions of visitors, within the charter's bounds."""
 
     guests = fields.Dict(
-        load_default=dict, metadata={"description": "mo…su: places where they differ."}
+        load_default=dict,
+        metadata={"description": "mo…su: places where they differ, or [morning, afternoon]."},
+    )
+    release = fields.List(
+        fields.String(allow_none=True),
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "When free places go back to the house: [morning, afternoon]."},
     )
     closed = fields.List(
         fields.String(),
@@ -104,8 +125,32 @@ class SpaceSchema(WireSchema):
     exceptions = fields.Dict(
         load_default=dict, metadata={"description": "Dates that differ; an empty list is closed."}
     )
+    until = fields.String(
+        load_default=None, allow_none=True, metadata={"description": "A temporary site's last day."}
+    )
+    opening_hours = fields.String(
+        load_default="",
+        validate=validate.Length(max=20_000),
+        metadata={"description": "The same hours as OpenStreetMap writes them."},
+    )
     capacity = fields.Integer(allow_none=True, validate=validate.Range(0, 10_000))
+    capacities = fields.Dict(
+        keys=fields.String(validate=iso_date),
+        values=fields.Integer(validate=validate.Range(0, 10_000)),
+        load_default=dict,
+        validate=validate.Length(max=MOST_DATES),
+        metadata={"description": "Dates on which it holds another number of people."},
+    )
+    occasions = fields.Dict(
+        keys=fields.String(validate=iso_date),
+        values=fields.String(validate=validate.Length(max=120)),
+        load_default=dict,
+        validate=validate.Length(max=MOST_DATES),
+        metadata={"description": "What a date that differs is called."},
+    )
     area_m2 = fields.Integer(allow_none=True, validate=validate.Range(0, 1_000_000))
+    about = fields.Nested(AboutSchema, load_default=dict)
+    access = fields.Nested(AccessSchema, load_default=dict)
     legal_form = fields.String(load_default="", validate=validate.Length(max=200))
     transport = fields.String(load_default="", validate=validate.Length(max=500))
     website = fields.String(load_default="", validate=validate.Length(max=300))
@@ -176,15 +221,26 @@ class PublicationSchema(WireSchema):
     spaces = fields.List(fields.Dict(), required=True, validate=validate.Length(max=200))
 
 
+def is_bookable(kind: str, half_days: Sequence[str] | None) -> bool:
+    """Tell whether visitors may book a room: meeting rooms, and those that say when."""
+    return kind == "meeting" if half_days is None else bool(half_days)
+
+
 PUBLICATION_TYP = "passerelle-publication+jwt"
+
+
+def capacity_on(document: Mapping[str, Any], day: date) -> int | None:
+    """Return how many people a space holds on a day: an event may change it."""
+    own: int | None = document.get("capacity")
+    return (document.get("capacities") or {}).get(day.isoformat(), own)
 
 
 def host_facts(document: Mapping[str, Any], schedule: Schedule, now: datetime) -> dict[str, Any]:
     """Return the part of ``Facts`` that a space says of itself; presence is added by the caller."""
     opening = schedule.opening_at(now)
     conditions = read_conditions(document)
-    today = now.astimezone(schedule.zone).date()
-    included = conditions.included
+    local = now.astimezone(schedule.zone)
+    today, included = local.date(), conditions.included
     return {
         "space": document["id"],
         "paused": bool(document.get("paused")),
@@ -193,7 +249,7 @@ def host_facts(document: Mapping[str, Any], schedule: Schedule, now: datetime) -
         "opening": opening,
         "next_opening": None if opening else schedule.next_opening(now),
         "timezone": str(schedule.zone),
-        "guest_cap": conditions.guests_on(today),
-        "capacity": document.get("capacity"),
+        "guest_cap": conditions.guests_at(local),
+        "capacity": capacity_on(document, today),
         "services": tuple(document.get("services", ()) if included is None else included),
     }

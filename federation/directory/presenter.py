@@ -78,12 +78,14 @@ def week(space: Space, now: datetime) -> list[dict[str, Any]]:
     schedule = read_schedule(space.document)
     today = now.astimezone(schedule.zone).date()
     days = [today + timedelta(n) for n in range(7)]
+    named = space.document.get("occasions") or {}
     return [
         {
             "date": day.isoformat(),
             "weekday": WEEKDAYS[day.weekday()],
             "hours": [[f"{a:%H:%M}", f"{b:%H:%M}"] for a, b in schedule.on(day)],
             "today": day == today,
+            "why": named.get(day.isoformat(), ""),
         }
         for day in days
     ]

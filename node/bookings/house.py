@@ -34,9 +34,9 @@ class House:
     conditions: HouseConditions
     charter: Charter
 
-    def places(self, day: date) -> int:
-        """Return how many visitors may book a place on a day."""
-        declared = self.conditions.guests_on(day)
+    def places(self, day: date, *, afternoon: bool) -> int:
+        """Return how many visitors may book a place on a half-day."""
+        declared = self.conditions.guests_on(day)[afternoon]
         most = guest_places(self.charter.rules, declared)
         return declared if most is None else most
 
@@ -66,8 +66,8 @@ def is_free(
     if room is not None:
         return occupancy.most_at_once(taken, span) == 0
     return all(
-        occupancy.most_at_once(taken, part) < house.places(day)
-        for day, part in occupancy.by_day(span, house.schedule.zone)
+        occupancy.most_at_once(taken, part) < house.places(day, afternoon=afternoon)
+        for day, afternoon, part in occupancy.by_half_day(span, house.schedule.zone)
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from charter.conditions import NOON
+
 Span = tuple[datetime, datetime]
 """From an aware instant, up to but without another."""
 
@@ -37,3 +39,12 @@ def by_day(span: Span, zone: ZoneInfo) -> Iterator[tuple[date, Span]]:
         if following >= end:
             return
         day += timedelta(1)
+
+
+def by_half_day(span: Span, zone: ZoneInfo) -> Iterator[tuple[date, bool, Span]]:
+    """Yield each half-day that a span touches: its day, whether it is the afternoon, the part."""
+    for day, (start, end) in by_day(span, zone):
+        noon = datetime.combine(day, NOON, zone)
+        for afternoon, a, b in ((False, start, min(end, noon)), (True, max(start, noon), end)):
+            if a < b:
+                yield day, afternoon, (a, b)

@@ -25,6 +25,7 @@ from node.spaces import service as spaces
 from node.sync import service as sync
 from shared.problems import Problem
 from shared.schemas import unstorable
+from shared.spaces import is_bookable
 from shared.web import allow
 
 pages = Blueprint("bookings_pages", __name__, template_folder="templates")
@@ -57,7 +58,11 @@ def new_booking(space_id: str) -> Any:
         return render_template("bookings/unreachable.html", space_id=space_id), 503
     own = any(space.id == space_id for space in spaces.spaces(session))
     form = BookingForm()
-    rooms = [room["name"] for room in document.get("rooms", []) if room["kind"] == "meeting"]
+    rooms = [
+        room["name"]
+        for room in document.get("rooms", [])
+        if is_bookable(room["kind"], room.get("half_days"))
+    ]
     form.offer(rooms, seat=not own)
     refused: list[str] = []
     if form.validate_on_submit():

@@ -25,11 +25,14 @@ _NOW = select(Booking.id, Booking.passes, Booking.starts_at, Booking.ends_at).wh
 )
 
 
-def reserved(session: Session, space_id: str, now: datetime, whose: str | None = None) -> int:
-    """Return how many places are kept now; one kept for ``whose`` pass is not counted."""
+def reserved(
+    session: Session, space_id: str, now: datetime, whose: str | None = None
+) -> tuple[int, bool]:
+    """Return how many places are kept now for others than ``whose`` pass, and if one is hers."""
     rows = session.connection().execute(_NOW, {"space": space_id, "now": now}).all()
     kept = [row for row in rows if whose not in row.passes]
-    return len(kept) - len(came(session, space_id, kept)) if kept else 0
+    others = len(kept) - len(came(session, space_id, kept)) if kept else 0
+    return others, len(kept) < len(rows)
 
 
 def came(session: Session, space_id: str, rows: Sequence[Any]) -> set[str]:

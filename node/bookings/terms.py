@@ -10,13 +10,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from charter import Decision, Facts, decide
-from charter.hours import Schedule
+from charter.hours import WEEKDAYS, Schedule
 from node.bookings import occupancy, wire
 from node.bookings.house import House
 from node.context import Node
+from node.desk.scan import as_document
 from node.spaces.models import Room
 from node.sync import service as sync
-from shared.spaces import host_facts
+from shared.spaces import host_facts, is_bookable
 
 AHEAD = timedelta(days=60)
 LONGEST = timedelta(days=5)
@@ -32,8 +33,8 @@ def against(
     """Return the reasons against a booking, as the home is told them."""
     known, own = sync.network(session, node), sync.node_id(session)
     said = [{"code": code} for code in _wrong_times(house.schedule, request, node.clock.now())]
-    if request.room is not None and request.room not in _rooms(session, house.row.id):
-        said.append({"code": "no_such_room"})
+    if request.room is not None:
+        said += _against_room(session, house, request)
     if request.home == own and request.room is None:
         said.append({"code": "own_house"})
     if request.home == own or known is None:
@@ -62,9 +63,20 @@ def _is_open_throughout(schedule: Schedule, start: datetime, end: datetime) -> b
     return all(ends) and all(schedule.on(day) for day in days[1:-1])
 
 
-def _rooms(session: Session, space_id: str) -> set[str]:
-    query = select(Room.name).where(Room.space_id == space_id, Room.kind == "meeting")
-    return set(session.scalars(query))
+def _against_room(
+    session: Session, house: House, request: wire.Request
+) -> Iterator[dict[str, Any]]:
+    query = select(Room).where(Room.space_id == house.row.id, Room.name == request.room)
+    room = session.scalars(query).first()
+    if room is None or not is_bookable(room.kind, room.half_days):
+        yield {"code": "no_such_room"}
+    elif room.half_days is not None:
+        asked = {
+            f"{WEEKDAYS[day.weekday()]}-{'pm' if afternoon else 'am'}"
+            for day, afternoon, _ in occupancy.by_half_day(request.span, house.schedule.zone)
+        }
+        if not asked <= set(room.half_days):
+            yield {"code": "room_not_then"}
 
 
 def _decision(
@@ -76,7 +88,8 @@ def _decision(
     # A pause of one day says nothing of the others.
     day = at.astimezone(house.schedule.zone).date()
     paused = house.row.paused and house.row.paused_on in (None, day)
-    said = host_facts({**house.row._mapping, "paused": paused}, house.schedule, at)  # noqa: SLF001
+    stated = {**as_document(house.row, day), "paused": paused}
+    said = host_facts(stated, house.schedule, at)
     facts = Facts(
         plan=request.plan,
         home=request.home,

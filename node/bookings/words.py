@@ -17,6 +17,7 @@ _WORDS = {
     ),
     "booking_hours": lazy_gettext("The space is not open all that time."),
     "no_such_room": lazy_gettext("There is no such room there."),
+    "room_not_then": lazy_gettext("This room is not for visitors on all those half-days."),
     "own_house": lazy_gettext("At home you need no booking: come. Only rooms are booked."),
     "booked_elsewhere": lazy_gettext("You have another booking at that time."),
 }

@@ -19,7 +19,7 @@ from charter.hours import Schedule
 from node.bookings.reserved import reserved
 from node.context import Node
 from node.desk.places import present
-from node.desk.scan import find_space, schedule_of
+from node.desk.scan import as_document, find_space, schedule_of
 from node.passes import service as passes
 from node.sync import service as sync
 from shared import jose, status
@@ -88,7 +88,7 @@ def desk_kit(session: Session, node: Node, space_id: str, language: str) -> dict
         "trust_until": (known.fetched_at + good_for).timestamp(),
         "visits_per_pass": offline.visits_per_pass,
         "fresh_seconds": FRESH_SECONDS,
-        "places": _places(session, charter, space, schedule, now),
+        "places": places_left(session, charter, space, schedule, now),
     }
 
 
@@ -105,7 +105,7 @@ Said = Callable[..., dict[str, Any]]
 def _base(host: str, space: Any, schedule: Schedule, known: sync.Network, now: datetime) -> Facts:
     """Return the facts of a place that is open and has room: hours and places are told apart."""
     entry = known.trust.nodes.get(host, {})
-    facts = host_facts(space._mapping, schedule, now)  # noqa: SLF001 - a row's public name for it
+    facts = host_facts(as_document(space, now.date()), schedule, now)
     facts |= {"opening": (now, now + HORIZON), "capacity": None, "guest_cap": 1_000}
     return Facts(
         host=host,
@@ -169,16 +169,16 @@ def _openings(schedule: Schedule, now: datetime) -> Iterator[tuple[datetime, dat
             instant = opening[1]
 
 
-def _places(
+def places_left(
     session: Session, charter: Charter, space: Any, schedule: Schedule, now: datetime
 ) -> int | None:
     """Return how many more roaming members there is room for; None without a limit."""
     guests, held, own = present(session, space.id, now)
-    kept = reserved(session, space.id, now)
-    facts, left = host_facts(space._mapping, schedule, now), list[int]()  # noqa: SLF001
+    kept, _ = reserved(session, space.id, now)
+    facts, left = host_facts(as_document(space, now.date()), schedule, now), list[int]()
     most = guest_places(charter.rules, facts["guest_cap"])
     if most is not None:
         left.append(most - guests - held - kept)
-    if space.capacity is not None:
-        left.append(space.capacity - guests - held - own)
+    if facts["capacity"] is not None:
+        left.append(facts["capacity"] - guests - held - own)
     return max(0, min(left)) if left else None

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from node.context import Node
 from node.desk.models import Correction, Visit
-from node.spaces import service as spaces
+from node.spaces import hours
 from node.spaces.models import Space
 from node.sync import service as sync
 from shared.db import begin_write
@@ -66,7 +66,7 @@ def _take_over(session: Session, node: Node, told: Mapping[str, Any]) -> int:
     changed = 0
     if visit is None and told["state"] == "open" and space is not None:
         started = datetime.fromisoformat(told["started_at"])
-        closes = spaces.schedule(space, started.date()).closing_after(started)
+        closes = hours.schedule(space, started.date()).closing_after(started)
         session.add(
             Visit(
                 id=told["id"],

@@ -114,7 +114,9 @@ def count_present(session: Session, scan: Scan, person: Hers) -> tuple[bool, boo
     who has booked is a guest's.
     """
     here, held, own = present(session, scan.space_id, scan.now)
-    kept = reserved(session, scan.space_id, scan.now, scan.evidence.pass_id)
+    kept, booked = reserved(session, scan.space_id, scan.now, scan.evidence.pass_id)
+    if booked:  # hers is among those that were not given back to the house
+        scan.facts = replace(scan.facts, guest_cap=scan.booked_places)
     if person.open_here is not None:
         here -= 1
     guests = here + held + kept

@@ -14,9 +14,10 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from charter import Charter, Facts
+from charter.conditions import NOON, read_conditions
 from charter.hours import Schedule
 from node.context import Node
-from node.spaces import service as spaces
+from node.spaces import hours
 from node.spaces.models import Space
 from node.sync import service as sync
 from shared.clock import Clock
@@ -39,6 +40,7 @@ class Scan:
     facts: Facts
     schedule: Schedule
     network: sync.Network
+    booked_places: int  # that visitors who have booked share
     held: bool = False
     member_id: int | None = None  # of this house
     by_poster: bool = False
@@ -62,7 +64,10 @@ _SPACE = select(
     Space.timezone,
     Space.week,
     Space.closings,
+    Space.special_days,
     Space.closed_on_holidays,
+    Space.holidays_region,
+    Space.until,
     Space.paused,
     Space.paused_on,
     Space.guest_cap,
@@ -80,6 +85,14 @@ def find_space(session: Session, space_id: str) -> Any:
     if space is None:
         raise ValidationError({"space": ["This node has no such space."]})
     return space
+
+
+def as_document(space: Any, today: date) -> dict[str, Any]:
+    """Return a space's row as its document has it, as far as a door looks at it."""
+    document = dict(space._mapping)  # noqa: SLF001 - a row's public name for it
+    if space.special_days:
+        document["capacities"] = hours.capacities(space, today)
+    return document
 
 
 def read_fresh(
@@ -132,9 +145,12 @@ def _read(session: Session, node: Node, space_id: str, shown: str, clock: Clock)
         host_signed=entry.get("charter"),
         online=not node.hub.away,
         trust_list_age=max(0, int((clock.real() - known.fetched_at).total_seconds())),
-        **host_facts(space._mapping, schedule, now),  # noqa: SLF001 - a row's public name for it
+        **host_facts(as_document(space, now.date()), schedule, now),
     )
-    return Scan(shown.strip(), now, evidence, facts, schedule, known)
+    local = now.astimezone(schedule.zone)
+    places = read_conditions(space._mapping).guests_on(local.date())  # noqa: SLF001
+    booked_places = places[local.time() >= NOON]
+    return Scan(shown.strip(), now, evidence, facts, schedule, known, booked_places)
 
 
 _schedules: dict[bytes, Schedule] = {}
@@ -143,12 +159,11 @@ _SCHEDULES_KEPT = 256
 
 def schedule_of(space: Any, today: date) -> Schedule:
     """Return a space's hours. Holidays take long to work out: once for the same hours and day."""
-    hours = (space.timezone, space.week, space.closings, space.closed_on_holidays, today)
-    key = orjson.dumps(hours)
+    key = orjson.dumps([*(getattr(space, name) for name in hours.COLUMNS), today])
     if key not in _schedules:
         if len(_schedules) >= _SCHEDULES_KEPT:
             _schedules.clear()
-        _schedules[key] = spaces.schedule(space, today)
+        _schedules[key] = hours.schedule(space, today)
     return _schedules[key]
 
 

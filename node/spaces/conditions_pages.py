@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, time
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext, lazy_gettext
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, SelectChoice, SelectMultipleField
+from wtforms import (
+    BooleanField,
+    FormField,
+    SelectChoice,
+    SelectMultipleField,
+    TimeField,
+    ValidationError,
+)
+from wtforms.validators import Optional
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from charter.conditions import (
@@ -17,6 +25,7 @@ from charter.conditions import (
     MOST_HOURS,
     MOST_MINUTES,
     MOST_PLACES,
+    NOON,
     RELEASE_MINUTES,
     breaches,
     read_conditions,
@@ -28,23 +37,40 @@ from node.db import db
 from node.spaces import service
 from node.spaces.forms import DatesField, text_field, whole_field
 from node.spaces.models import Space
+from node.spaces.rows import RowForm
 from node.sync import service as sync
 from shared.web import allow
 
 pages = Blueprint("conditions_pages", __name__, template_folder="templates")
 
 
+class _HalfDays(RowForm):
+    """How many visitors on one weekday, where it differs."""
+
+    am = whole_field(lazy_gettext("Morning"), 0, MOST_PLACES)
+    pm = whole_field(lazy_gettext("Afternoon"), 0, MOST_PLACES)
+
+    def places(self, usual: int) -> int | list[int] | None:
+        """Return what is published of a weekday; None where it is as usual."""
+        am, pm = (usual if each.data is None else each.data for each in (self.am, self.pm))
+        if self.am.data is None and self.pm.data is None:
+            return None
+        return am if am == pm else [am, pm]
+
+
 class ConditionsForm(FlaskForm):
     guest_cap = whole_field(
         lazy_gettext("Places for roaming members at once"), 0, MOST_PLACES, optional=False
     )
-    mo = whole_field(lazy_gettext("Monday"), 0, MOST_PLACES)
-    tu = whole_field(lazy_gettext("Tuesday"), 0, MOST_PLACES)
-    we = whole_field(lazy_gettext("Wednesday"), 0, MOST_PLACES)
-    th = whole_field(lazy_gettext("Thursday"), 0, MOST_PLACES)
-    fr = whole_field(lazy_gettext("Friday"), 0, MOST_PLACES)
-    sa = whole_field(lazy_gettext("Saturday"), 0, MOST_PLACES)
-    su = whole_field(lazy_gettext("Sunday"), 0, MOST_PLACES)
+    mo = FormField(_HalfDays, lazy_gettext("Monday"))
+    tu = FormField(_HalfDays, lazy_gettext("Tuesday"))
+    we = FormField(_HalfDays, lazy_gettext("Wednesday"))
+    th = FormField(_HalfDays, lazy_gettext("Thursday"))
+    fr = FormField(_HalfDays, lazy_gettext("Friday"))
+    sa = FormField(_HalfDays, lazy_gettext("Saturday"))
+    su = FormField(_HalfDays, lazy_gettext("Sunday"))
+    release_am = TimeField(lazy_gettext("In the morning, from"), [Optional()])
+    release_pm = TimeField(lazy_gettext("In the afternoon, from"), [Optional()])
     closed = DatesField(lazy_gettext("Open, but not to visitors: one date a line (2026-12-24)"))
     notice_hours = whole_field(lazy_gettext("Tell us ahead, hours"), 0, MOST_HOURS)
     cancel_hours = whole_field(
@@ -71,9 +97,14 @@ class ConditionsForm(FlaskForm):
     def conditions(self) -> dict[str, Any]:
         """Return what is published, of a valid form."""
         dates = {date.fromisoformat(line).isoformat() for line in self.closed.entries}
-        places = {name: self[name].data for name in WEEKDAYS if self[name].data is not None}
+        usual = self.guest_cap.data or 0
+        found = {name: self[name].form.places(usual) for name in WEEKDAYS}
+        release = [
+            each.data and f"{each.data:%H:%M}" for each in (self.release_am, self.release_pm)
+        ]
         return {
-            "guests": places,
+            "guests": {name: places for name, places in found.items() if places is not None},
+            "release": release if any(release) else None,
             "closed": sorted(dates),
             "notice_hours": self.notice_hours.data or 0,
             "cancel_hours": _or(self.cancel_hours.data, CANCEL_HOURS),
@@ -100,9 +131,23 @@ class ConditionsForm(FlaskForm):
         asked = {"guest_cap": self.guest_cap.data, "conditions": self.conditions()}
         faults = list(breaches(rules, read_conditions(asked)))
         for fault in faults:
-            field = self["guest_cap" if fault.field == "guests" else fault.field]
+            field = self._field(fault.field, fault.limit)
             field.errors = [*field.errors, _words(fault.field, fault.article, fault.limit)]
         return not faults
+
+    def _field(self, name: str, limit: int) -> Any:
+        if name not in WEEKDAYS:
+            return self["guest_cap" if name == "guests" else name]
+        row = self[name].form
+        return row.am if row.am.data is not None and row.am.data < limit else row.pm
+
+    def validate_release_am(self, field: Any) -> None:
+        if field.data and field.data >= NOON:
+            raise ValidationError(gettext("Before 13:00."))
+
+    def validate_release_pm(self, field: Any) -> None:
+        if field.data and field.data < NOON:
+            raise ValidationError(gettext("13:00 or later."))
 
 
 def _or(value: int | None, usual: int) -> int:
@@ -121,10 +166,12 @@ def _words(field: str, article: int, limit: int) -> str:
 
 def _form(space: Space) -> ConditionsForm:
     given: Mapping[str, Any] = space.conditions
-    included = given.get("included")
+    included, release = given.get("included"), given.get("release") or [None, None]
     return ConditionsForm(
         data={
-            **given.get("guests", {}),
+            **{name: _row(places) for name, places in given.get("guests", {}).items()},
+            "release_am": release[0] and time.fromisoformat(release[0]),
+            "release_pm": release[1] and time.fromisoformat(release[1]),
             "guest_cap": space.guest_cap,
             "closed": given.get("closed", []),
             "notice_hours": given.get("notice_hours", 0),
@@ -136,6 +183,11 @@ def _form(space: Space) -> ConditionsForm:
             "note_en": given.get("note_en", ""),
         }
     )
+
+
+def _row(places: int | list[int]) -> dict[str, int]:
+    am, pm = places if isinstance(places, list) else (places, places)
+    return {"am": am, "pm": pm}
 
 
 def _limits(rules: Rules | None) -> Iterator[tuple[int, str]]:
@@ -168,7 +220,7 @@ def conditions(space_id: str) -> Any:
     before, today = space.conditions.get("closed", []), service.today(space, node().clock.now())
     if form.validate_on_submit() and form.check_dates(before, today) and form.check(rules):
         changed = {"guest_cap": form.guest_cap.data, "conditions": form.conditions()}
-        service.change(session, node(), space_id, changed)
+        service.save(session, node(), space_id, changed)
         sync.flush_soon(session, node())
         flash(
             gettext("Saved. Visitors see it before they come, and the door applies it."), "success"

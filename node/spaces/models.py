@@ -6,7 +6,7 @@ import secrets
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, String
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from node.db import db
@@ -26,10 +26,20 @@ class Space(db.Model):
     timezone: Mapped[str] = mapped_column(String(40), default="Europe/Paris")
     week: Mapped[dict[str, Any]]
     closings: Mapped[dict[str, Any]]
+    # Dates that differ from the week, as the admin writes them; `closings` come from elsewhere.
+    special_days: Mapped[list[Any]] = mapped_column(default=list)
     closed_on_holidays: Mapped[bool] = mapped_column(default=True)
+    # A part of France that has public holidays of its own; empty: those of all.
+    holidays_region: Mapped[str] = mapped_column(
+        String(8), default="", server_default=db.text("''")
+    )
+    until: Mapped[date | None]  # the last day of a temporary site
     capacity: Mapped[int | None]
     area_m2: Mapped[int | None]
     legal_form: Mapped[str] = mapped_column(String(200), default="")
+    # Further facts of the identity sheet, and for whom the place is accessible; as published.
+    about: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    access: Mapped[dict[str, Any]] = mapped_column(default=dict)
     transport: Mapped[str] = mapped_column(String(500), default="")
     website: Mapped[str] = mapped_column(String(300), default="")
     email: Mapped[str] = mapped_column(String(254), default="")
@@ -77,6 +87,8 @@ class Room(db.Model):
     kind: Mapped[str] = mapped_column(String(20))
     seats: Mapped[int | None]
     area_m2: Mapped[int | None]
+    # When visitors may use it, like "mo-am"; none: never, null: whenever it is open.
+    half_days: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class Price(db.Model):
@@ -90,6 +102,7 @@ class Price(db.Model):
     currency: Mapped[str] = mapped_column(String(3), default="EUR")
     unit: Mapped[str] = mapped_column(String(10))
     quantity: Mapped[int] = mapped_column(default=1)
+    audience: Mapped[str] = mapped_column(String(20), default="", server_default=db.text("''"))
 
     __table_args__ = (CheckConstraint("cents >= 0", name="cents"),)
 

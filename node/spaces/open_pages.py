@@ -8,7 +8,7 @@ from flask import Blueprint, Response
 from node.context import node
 from node.db import db
 from node.desk import presence
-from node.spaces import service
+from node.spaces import hours, service
 from node.spaces.spaceapi import space_api
 from shared.web import allow
 from shared.web.open_data import open_data
@@ -23,7 +23,7 @@ def spaceapi(space_id: str) -> Response:
     row = service.space(session, space_id)
     found = space_api(
         service.full_document(session, node(), row),
-        service.schedule(row, now.date()),
+        hours.schedule(row, now.date()),
         now,
         len(presence.presence(session, space_id)),
         node().url,

@@ -5,23 +5,23 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, flash, redirect, render_template, request
-from flask_babel import get_locale, gettext
+from flask import Blueprint, render_template
+from flask_babel import get_locale
 
 from charter.hours import WEEKDAYS
 from charter.values import shared_values
 from node.context import node
 from node.db import db
-from node.desk import incidents, presence
+from node.desk import incidents
+from node.desk.today import at_a_glance
 from node.governance.notice import awaited
-from node.spaces import service
-from node.spaces.forms import SpaceForm, form_for
+from node.spaces import hours, service
+from node.spaces.sections import completeness
+from node.spaces.sheet_pages import sync_state
 from node.sync import service as sync
 from shared.events import coming
 from shared.linked_data import linked_space
-from shared.messages import translate
 from shared.web import allow
-from shared.web.formats import clock_time
 
 pages = Blueprint("spaces_pages", __name__, template_folder="templates")
 
@@ -37,15 +37,16 @@ def home() -> Any:
 def space_page(space_id: str) -> str:
     now = node().clock.now()
     row = service.space(db.session(), space_id)
-    schedule = service.schedule(row, now.date())
+    schedule = hours.schedule(row, now.date())
     today = now.astimezone(schedule.zone).date()
-    days = [today + timedelta(n) for n in range(7)]
+    days, named = [today + timedelta(n) for n in range(7)], hours.labels(row, today)
     week = [
         {
             "date": day.isoformat(),
             "weekday": WEEKDAYS[day.weekday()],
             "hours": [[f"{a:%H:%M}", f"{b:%H:%M}"] for a, b in schedule.on(day)],
             "today": day == today,
+            "why": named.get(day.isoformat(), ""),
         }
         for day in days
     ]
@@ -71,57 +72,19 @@ def space_page(space_id: str) -> str:
 @allow("admin")
 def console() -> Any:
     session = db.session()
-    found = service.spaces(session)
+    found, now = service.spaces(session), node().clock.now()
+    done = {space.id: completeness(space) for space in found}
     return render_template(
         "spaces/console.html",
         spaces=found,
         unsigned=sync.unsigned(session, node()),
         awaited=awaited(session, node()),
         incidents=incidents.latest(session),
-        present={space.id: len(presence.presence(session, space.id)) for space in found},
-        **_sync_state(),
+        today={space.id: at_a_glance(session, node(), space) for space in found},
+        done={
+            key: (sum(n for n, _ in each.values()), sum(of for _, of in each.values()))
+            for key, each in done.items()
+        },
+        ending=[space for space in found if space.until and (space.until - now.date()).days <= 30],
+        **sync_state(),
     )
-
-
-@pages.route("/console/spaces/<space_id>", methods=["GET", "POST"])
-@allow("admin")
-def edit(space_id: str) -> Any:
-    session = db.session()
-    space = service.space(session, space_id)
-    form = SpaceForm() if request.method == "POST" else form_for(space)
-    if form.validate_on_submit():
-        service.save(session, node(), space_id, form.values(), form.room_rows(), form.price_rows())
-        sync.flush_soon(session, node())
-        state = _sync_state()
-        if state["published"]:
-            at = clock_time(state["accepted_at"])
-            flash(gettext("Saved. On the map since %(time)s.", time=at), "success")
-        elif state["fault"]:
-            flash(gettext("Saved here, but the hub did not take it: see below."), "error")
-        else:
-            flash(gettext("Saved. It goes on the map as soon as the hub answers."), "success")
-        return redirect(f"/console/spaces/{space_id}")
-    return render_template("spaces/edit.html", space=space, form=form, **_sync_state()), (
-        422 if form.errors else 200
-    )
-
-
-def _sync_state() -> dict[str, Any]:
-    """Return the publication's state: what was changed here, and what the hub has."""
-    session = db.session()
-    row = sync.enrolment(session)
-    waiting = sync.waiting(session)
-    fault = row.publication_fault if row else None
-    return {
-        "enrolled": row is not None,
-        "published": row is not None
-        and row.accepted_at is not None
-        and row.accepted_revision >= row.revision
-        and not fault,
-        "accepted_at": row.accepted_at if row else None,
-        "fault": translate(fault) if fault else None,
-        "hub_away": node().hub.away,
-        "hub_url": node().hub.url,
-        "waiting": waiting["pending"],
-        "dead": waiting["dead"],
-    }

@@ -9,15 +9,14 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import holidays
 import orjson
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from charter.hours import Schedule, read_schedule
 from node.context import Node
 from node.events.listing import published as published_events
 from node.members.models import Plan
+from node.spaces.document import document
 from node.spaces.models import Assessment, Price, Room, Space
 from node.sync import service as sync
 from node.sync.models import Enrolment
@@ -28,31 +27,6 @@ from shared.problems import Problem
 from shared.spaces import PUBLICATION_TYP
 
 TOPIC = "publication"
-
-# The fields of the sheet that an admin edits as they are.
-PLAIN_FIELDS = (
-    "name",
-    "description",
-    "street",
-    "postcode",
-    "town",
-    "latitude",
-    "longitude",
-    "week",
-    "closings",
-    "closed_on_holidays",
-    "capacity",
-    "area_m2",
-    "legal_form",
-    "transport",
-    "website",
-    "email",
-    "project",
-    "paused",
-    "welcome_fr",
-    "welcome_en",
-    "services",
-)
 
 
 def spaces(session: Session) -> list[Space]:
@@ -67,65 +41,6 @@ def space(session: Session, space_id: str) -> Space:
     return row
 
 
-def document(
-    row: Space, today: date, node_url: str, events: Sequence[Mapping[str, Any]] = ()
-) -> dict[str, Any]:
-    """Return a space's published document; this year's and next year's holidays are spelled out."""
-    return {
-        "id": row.id,
-        "name": row.name,
-        "description": row.description,
-        "address": {
-            "street": row.street,
-            "postcode": row.postcode,
-            "town": row.town,
-            "country": "FR",
-        },
-        "latitude": row.latitude,
-        "longitude": row.longitude,
-        "timezone": row.timezone,
-        "week": row.week,
-        "exceptions": {**_holidays(row, today), **row.closings},
-        "capacity": row.capacity,
-        "area_m2": row.area_m2,
-        "legal_form": row.legal_form,
-        "transport": row.transport,
-        "website": row.website,
-        "email": row.email,
-        "project": row.project,
-        "guest_cap": row.guest_cap,
-        "conditions": row.conditions,
-        "paused": row.paused,
-        "rooms": [
-            {"name": r.name, "kind": r.kind, "seats": r.seats, "area_m2": r.area_m2}
-            for r in row.rooms
-        ],
-        "prices": [
-            {
-                "label": p.label,
-                "cents": p.cents,
-                "currency": p.currency,
-                "unit": p.unit,
-                "quantity": p.quantity,
-            }
-            for p in row.prices
-        ],
-        "services": row.services,
-        "values": row.values,
-        "stories": [
-            {"value": name, "text": row.stories[name]}
-            for name in row.values
-            if row.stories.get(name)
-        ],
-        "assessments": [
-            {"year": a.year, "value": a.value, "level": a.level, "evidence": a.evidence}
-            for a in row.assessments
-        ],
-        "events": list(events),
-        "page": f"{node_url}/spaces/{row.id}",
-    }
-
-
 def full_document(session: Session, node: Node, row: Space) -> dict[str, Any]:
     """Return a space's document as of now, with its events."""
     now = node.clock.now()
@@ -133,56 +48,31 @@ def full_document(session: Session, node: Node, row: Space) -> dict[str, Any]:
     return document(row, now.date(), node.url, events)
 
 
-def _holidays(row: Space, today: date) -> dict[str, list[Any]]:
-    if not row.closed_on_holidays or not any(row.week.values()):
-        return {}
-    days = holidays.country_holidays("FR", years=(today.year, today.year + 1))
-    return {day.isoformat(): [] for day in sorted(days)}
-
-
-def schedule(row: Space, today: date) -> Schedule:
-    return read_schedule(
-        {
-            "timezone": row.timezone,
-            "week": row.week,
-            "exceptions": {**_holidays(row, today), **row.closings},
-        }
-    )
-
-
 def save(
     session: Session,
     node: Node,
     space_id: str,
     values: Mapping[str, Any],
-    rooms: Sequence[Mapping[str, Any]],
-    prices: Sequence[Mapping[str, Any]],
+    *,
+    about: Mapping[str, Any] | None = None,
+    rooms: Sequence[Mapping[str, Any]] | None = None,
+    prices: Sequence[Mapping[str, Any]] | None = None,
 ) -> None:
-    """Save an admin's changes and queue the publication, in one transaction. Raises Problem."""
-    begin_write(session)
-    row = session.get(Space, space_id)
-    if row is None:
-        session.rollback()
-        raise Problem("not-found")
-    for name in PLAIN_FIELDS:
-        if name in values:
-            setattr(row, name, values[name])
-    if not row.paused:
-        row.paused_on = None
-    row.rooms = [Room(place=n, **room) for n, room in enumerate(rooms)]
-    row.prices = [Price(place=n, **price) for n, price in enumerate(prices)]
-    row.revision += 1
-    row.updated_at = node.clock.now()
-    queue_publication(session, node)
-    session.commit()
+    """Save what an admin wrote of a space and queue the publication, in one transaction.
 
-
-def change(session: Session, node: Node, space_id: str, values: Mapping[str, Any]) -> None:
-    """Change some columns of a space and queue the publication. Raises Problem."""
+    ``values`` are columns, ``about`` some of the further facts; rooms and prices are replaced as a
+    whole where they are given. Raises Problem.
+    """
     begin_write(session)
     row = space(session, space_id)
     for name, value in values.items():
         setattr(row, name, value)
+    if about:
+        row.about = {**row.about, **about}
+    if rooms is not None:
+        row.rooms = [Room(place=n, **room) for n, room in enumerate(rooms)]
+    if prices is not None:
+        row.prices = [Price(place=n, **price) for n, price in enumerate(prices)]
     row.revision += 1
     row.updated_at = node.clock.now()
     queue_publication(session, node)
@@ -236,6 +126,24 @@ def add(session: Session, now: datetime, name: str, town: str, **values: Any) ->
     return row
 
 
+def open_space(session: Session, node: Node, name: str, town: str) -> str:
+    """Add a further space of this operator and queue the publication; returns its id.
+
+    The id is made of the name, and of the town or a number where that is taken in the network.
+    """
+    known = sync.network(session, node)
+    listed = known.trust.nodes.values() if known else ()
+    begin_write(session)
+    taken = {each["id"] for entry in listed for each in entry["spaces"]}
+    taken |= set(session.scalars(select(Space.id)))
+    wanted = [slug(name), slug(f"{name} {town}"), *(f"{slug(name)}-{n}" for n in range(2, 1000))]
+    space_id = next(each for each in wanted if each not in taken)
+    add(session, node.clock.now(), name, town, id=space_id)
+    queue_publication(session, node)
+    session.commit()
+    return space_id
+
+
 def publish_now(session: Session, node: Node) -> None:
     """Queue the publication and try to deliver it."""
     begin_write(session)
@@ -249,11 +157,7 @@ def set_paused(
 ) -> None:
     """Stop or resume welcoming roaming members, for good or for this day. Raises Problem."""
     begin_write(session)
-    row = session.get(Space, space_id)
-    if row is None:
-        session.rollback()
-        raise Problem("not-found")
-    now = node.clock.now()
+    row, now = space(session, space_id), node.clock.now()
     row.paused, row.updated_at = paused, now
     row.paused_on = today(row, now) if paused and today_only else None
     queue_publication(session, node)
@@ -267,6 +171,11 @@ def zone(row: Space) -> ZoneInfo:
 def today(row: Space, now: datetime) -> date:
     """Return what day it is at a space."""
     return now.astimezone(zone(row)).date()
+
+
+def _is_over(row: Space, now: datetime) -> bool:
+    """Tell whether a temporary site's last day is behind it: it is published no more."""
+    return row.until is not None and row.until < today(row, now)
 
 
 def end_pauses(session: Session, node: Node) -> None:
@@ -303,7 +212,11 @@ def publication(session: Session, node: Node) -> tuple[str, str]:
         "iss": row.node_id,
         "name": node.settings.name,
         "plans": plans,
-        "spaces": [full_document(session, node, space) for space in spaces(session)],
+        "spaces": [
+            full_document(session, node, each)
+            for each in spaces(session)
+            if not _is_over(each, node.clock.now())
+        ],
     }
     sha256 = hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
     issued = int(node.clock.real().timestamp())

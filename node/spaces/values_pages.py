@@ -14,8 +14,9 @@ from charter.values import LEVELS, SharedValue, shared_values
 from node.context import node
 from node.db import db
 from node.spaces import service
-from node.spaces.forms import EMPTY_ROWS, MAX_ROWS, RowForm, text_field
+from node.spaces.forms import MAX_ROWS, text_field
 from node.spaces.models import Space
+from node.spaces.rows import EMPTY_ROWS, RowForm
 from node.sync import service as sync
 from shared.web import allow
 from shared.web.formats import level_name

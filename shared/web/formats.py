@@ -11,6 +11,8 @@ from babel.numbers import format_currency, format_decimal
 from flask import Flask
 from flask_babel import get_locale, lazy_gettext
 
+from shared.sheet import ACCESS, AUDIENCES, KINDS
+
 DEFAULT_ZONE = "Europe/Paris"
 
 
@@ -91,4 +93,7 @@ def install(app: Flask) -> None:
         signed=signed,
         month=month,
         level_name=level_name,
+        kind_name=lambda code: str(KINDS.get(code, code)),
+        access_name=lambda code: str(ACCESS.get(code, code)),
+        audience_name=lambda code: str(AUDIENCES.get(code, code)),
     )

@@ -165,13 +165,14 @@ GET    /console/members/import/<file_id>              admin
 POST   /console/members/import/<file_id>              admin
 GET    /console/members/new                           admin
 POST   /console/members/new                           admin
+GET    /console/new-space                             admin
+POST   /console/new-space                             admin
 GET    /console/plans                                 admin
 POST   /console/plans                                 admin
 GET    /console/plans/<int:plan_id>                   admin
 POST   /console/plans/<int:plan_id>                   admin
 POST   /console/plans/<int:plan_id>/remove            admin
 GET    /console/spaces/<space_id>                     admin
-POST   /console/spaces/<space_id>                     admin
 GET    /console/spaces/<space_id>/conditions          admin
 POST   /console/spaces/<space_id>/conditions          admin
 GET    /console/spaces/<space_id>/events              admin
@@ -179,8 +180,11 @@ POST   /console/spaces/<space_id>/events              admin
 GET    /console/spaces/<space_id>/events/<event_id>   admin
 POST   /console/spaces/<space_id>/events/<event_id>   admin
 POST   /console/spaces/<space_id>/events/<event_id>/state admin
+POST   /console/spaces/<space_id>/pause               admin
 POST   /console/spaces/<space_id>/poster              admin
 GET    /console/spaces/<space_id>/poster.pdf          admin desk
+GET    /console/spaces/<space_id>/sheet/<section>     admin
+POST   /console/spaces/<space_id>/sheet/<section>     admin
 GET    /console/spaces/<space_id>/values              admin
 POST   /console/spaces/<space_id>/values              admin
 GET    /console/statements                            admin
@@ -227,6 +231,7 @@ GET    /spaces/<space_id>/spaceapi.json               public
 GET    /static/<path:filename>                        public
 GET    /static/desk/<path:filename>                   public
 GET    /static/pass/<path:filename>                   public
+GET    /static/sheet/<path:filename>                  public
 GET    /status-lists/1                                public
 GET    /welcome/<token>                               public
 POST   /welcome/<token>                               public

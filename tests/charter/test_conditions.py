@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime, time
 from typing import Any
 
 import pytest
@@ -20,15 +20,24 @@ def read(**conditions: Any) -> Any:
 
 def test_a_space_without_conditions_takes_visitors_every_day_with_all_services() -> None:
     found = read_conditions({"guest_cap": 4})
-    assert found.guests_on(date(2026, 12, 25)) == 4
+    assert found.guests_on(date(2026, 12, 25)) == (4, 4)
     assert found.closed_on(date(2026, 12, 25)) is None
     assert (found.notice_hours, found.included) == (0, None)
     assert list(breaches(RULES, found)) == []
 
 
 def test_a_weekday_may_have_places_of_its_own() -> None:
-    found = read(guests={"mo": 9, "su": 0})
-    assert [found.guests_on(date(2026, 11, 23 + n)) for n in (0, 1, 6)] == [9, 4, 0]
+    found = read(guests={"mo": 9, "su": [0, 2]})
+    days = [found.guests_on(date(2026, 11, 23 + n)) for n in (0, 1, 6)]
+    assert days == [(9, 9), (4, 4), (0, 2)]
+
+
+def test_free_places_go_back_to_the_house_at_the_time_it_says_half_day_by_half_day() -> None:
+    found = read(guests={"mo": [3, 2]}, release=["10:00", None])
+    monday = date(2026, 11, 23)
+    times = [time(9, 59), time(10), time(12, 59), time(13), time(23)]
+    assert [found.guests_at(datetime.combine(monday, at)) for at in times] == [3, 0, 0, 2, 2]
+    assert found.guests_on(monday) == (3, 2)  # for who books ahead
 
 
 def test_a_closed_date_is_numbered_within_its_month_whatever_the_order_it_was_written_in() -> None:
@@ -44,6 +53,14 @@ def test_a_closed_date_is_numbered_within_its_month_whatever_the_order_it_was_wr
         ({"guests": {"mo": -1}}, "guests"),
         ({"guests": {"mo": True}}, "guests"),
         ({"guests": {"mo": "3"}}, "guests"),
+        ({"guests": {"mo": [1]}}, "guests"),
+        ({"guests": {"mo": [1, "2"]}}, "guests"),
+        ({"guests": {"mo": [1, 2, 3]}}, "guests"),
+        ({"release": ["13:00", None]}, "release"),
+        ({"release": [None, "12:59"]}, "release"),
+        ({"release": ["soon", None]}, "release"),
+        ({"release": ["10:00"]}, "release"),
+        ({"release": 10}, "release"),
         ({"guests": []}, None),
         ({"guests": [1]}, "guests"),
         ({"closed": ["24/12/2026"]}, "closed"),

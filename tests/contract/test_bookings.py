@@ -338,7 +338,7 @@ def test_the_charter_is_asked_before_a_place_is_kept(
 ) -> None:
     assert "plan_not_eligible" in why(book(cordee.add_person("ticket")))
     with troquet.context() as (session, context):
-        spaces.change(session, context, "troquet", {"conditions": {"closed": [DAY]}})
+        spaces.save(session, context, "troquet", {"conditions": {"closed": [DAY]}})
         spaces.publish_now(session, context)
     assert "paused" in why(book(cordee.add_person()))
     two.set_state("cordee", "suspended")
@@ -352,7 +352,7 @@ def test_a_room_is_one_at_a_time_and_our_own_members_book_it_too(
     network = make_network()
     cordee, troquet = network.add_node("cordee"), network.add_node("troquet")
     with troquet.context() as (session, context):
-        spaces.save(session, context, "troquet", {}, [{"name": "Atelier", "kind": "meeting"}], [])
+        spaces.save(session, context, "troquet", {}, rooms=[{"name": "Atelier", "kind": "meeting"}])
     guest, own = cordee.add_person(), troquet.add_person()
     assert booked(guest, room="Atelier")["room"] == "Atelier"
     assert why(book(own, room="Atelier")) == ["room_taken"]

@@ -43,7 +43,7 @@ def read(hub: LocalHub, path: str) -> tuple[list[dict[str, Any]], str]:
 
 def change(node: LocalNode, **values: Any) -> None:
     with node.context() as (session, context):
-        spaces.change(session, context, node.id, values)
+        spaces.save(session, context, node.id, values)
         spaces.publish_now(session, context)
 
 

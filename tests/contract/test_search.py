@@ -36,10 +36,10 @@ def hub(lasting_network: Network) -> LocalHub:
     from node.spaces import service as spaces
 
     with lasting_network.nodes["sevres"].context() as (session, node):
-        spaces.change(session, node, "sevres", {"name": "Tiers-lieu de Sèvres", "town": "Sèvres"})
+        spaces.save(session, node, "sevres", {"name": "Tiers-lieu de Sèvres", "town": "Sèvres"})
         spaces.publish_now(session, node)
     with lasting_network.nodes["cordee"].context() as (session, node):
-        spaces.change(session, node, "cordee", SHEETS["cordee"])
+        spaces.save(session, node, "cordee", SHEETS["cordee"])
         spaces.publish_now(session, node)
     return lasting_network.hub
 

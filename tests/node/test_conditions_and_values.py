@@ -23,7 +23,7 @@ def troquet(lasting_network: Network) -> Iterator[LocalNode]:
     found = lasting_network.nodes["troquet"]
     yield found
     with found.context() as (session, node):
-        spaces.change(session, node, "troquet", {"guest_cap": 1000, "conditions": {}})
+        spaces.save(session, node, "troquet", {"guest_cap": 1000, "conditions": {}})
         spaces.save_values(session, node, "troquet", {}, 2026, {})
         spaces.publish_now(session, node)
 
@@ -55,7 +55,10 @@ def test_what_a_house_sets_is_seen_before_the_visit_and_done_at_the_door(
         admin,
         CONDITIONS,
         guest_cap="3",
-        tu="2",
+        tu__am="2",
+        tu__pm="2",
+        we__pm="1",
+        release_pm="17:00",
         closed="2026-12-24\n2026-12-23\n2026-12-24",
         notice_hours="12",
         every_service=None,
@@ -65,7 +68,8 @@ def test_what_a_house_sets_is_seen_before_the_visit_and_done_at_the_door(
     space = published(lasting_network)
     assert space["guest_cap"] == 3
     assert space["conditions"] == {
-        "guests": {"tu": 2},
+        "guests": {"tu": 2, "we": [3, 1]},
+        "release": [None, "17:00"],
         "closed": ["2026-12-23", "2026-12-24"],
         "notice_hours": 12,
         "cancel_hours": 2,
@@ -77,7 +81,13 @@ def test_what_a_house_sets_is_seen_before_the_visit_and_done_at_the_door(
     assert space["availability"]["guest_places"] == 2  # it is Tuesday
     for service in (troquet, lasting_network.hub):
         page = Page(requests.get(f"{service.url}/spaces/troquet?lang=en", timeout=20).text).text
-        for words in ("tuesday: 2", "12 hours before", "24 December 2026", "no other service"):
+        for words in (
+            "tuesday: 2",
+            "wednesday: 3, then 1",
+            "12 hours before",
+            "24 December 2026",
+            "no other service",
+        ):
             assert words in page, (service.url, words)
         assert "Sonnez deux fois." in page
     cordee = lasting_network.nodes["cordee"]
@@ -99,7 +109,7 @@ def test_on_a_closed_date_visitors_are_refused_and_members_of_the_house_are_not(
     assert "tomorrow at the earliest" in Page(late.text).text
     with troquet.context() as (session, node):  # as it was saved the day before
         conditions = {"closed": [today.isoformat()]}
-        spaces.change(session, node, "troquet", {"conditions": conditions})
+        spaces.save(session, node, "troquet", {"conditions": conditions})
         spaces.publish_now(session, node)
     assert fill(admin, CONDITIONS).status_code == 302
     cordee = lasting_network.nodes["cordee"]
@@ -120,7 +130,7 @@ def test_on_a_closed_date_visitors_are_refused_and_members_of_the_house_are_not(
     ("changes", "field", "words"),
     [
         ({"guest_cap": "0"}, "guest_cap", "Article 6 asks for at least 1."),
-        ({"sa": "0"}, "sa", "Article 6 asks for at least 1."),
+        ({"sa__am": "0"}, "sa-am", "Article 6 asks for at least 1."),
         ({"notice_hours": "25"}, "notice_hours", "Article 6 lets a house ask for 24 hours"),
         (
             {"closed": "\n".join(f"2026-12-0{n}" for n in range(1, 6))},
@@ -128,10 +138,12 @@ def test_on_a_closed_date_visitors_are_refused_and_members_of_the_house_are_not(
             "Article 6 lets a house choose 4 dates a month",
         ),
         ({"closed": "Christmas"}, "closed", "is not a date"),
-        ({"mo": "many"}, "mo", "A whole number from 0 to 1000."),
+        ({"mo__pm": "many"}, "mo-pm", "A whole number from 0 to 1000."),
         ({"notice_hours": "9999"}, "notice_hours", "A whole number from 0 to 720."),
         ({"note_en": "x" * 1001}, "note_en", "At most 1000 characters."),
         ({"guest_cap": ""}, "guest_cap", "A whole number"),
+        ({"release_am": "14:00"}, "release_am", "Before 13:00."),
+        ({"release_pm": "12:59"}, "release_pm", "13:00 or later."),
     ],
 )
 def test_what_the_charter_does_not_allow_is_named_with_its_article_and_not_saved(

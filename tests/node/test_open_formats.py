@@ -60,18 +60,20 @@ def sheet(troquet: LocalNode) -> Iterator[Set]:
     """Fill the sheet; what was before is put back after the test."""
     with troquet.context() as (session, _):
         row = session.get_one(Space, "troquet")
-        held = {name: getattr(row, name) for name in spaces.PLAIN_FIELDS}
+        held = {
+            name: getattr(row, name) for name in (*SHEET, "name", "description", "week", "project")
+        }
 
     def fill(**values: Any) -> None:
         with troquet.context() as (session, node):
-            spaces.save(session, node, "troquet", {**SHEET, **values}, ROOMS, PRICES)
+            spaces.save(session, node, "troquet", {**SHEET, **values}, rooms=ROOMS, prices=PRICES)
             spaces.publish_now(session, node)
 
     yield fill
     with troquet.context() as (session, node):
         begin_write(session)
         session.execute(delete(Event))
-        spaces.save(session, node, "troquet", held, [], [])
+        spaces.save(session, node, "troquet", held, rooms=[], prices=[])
         spaces.publish_now(session, node)
 
 

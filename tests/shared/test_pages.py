@@ -85,6 +85,7 @@ VALUES = {
     "version": "1",
     "month": "2026-11",
     "slug": "visit-refused",
+    "section": "hours",
 }
 
 
@@ -185,7 +186,33 @@ def test_what_is_not_there_is_said_on_a_page_to_people_and_in_json_to_programs(
 # The console
 
 
-EDIT = "/console/spaces/troquet"
+SHEET = "/console/spaces/troquet"
+SECTIONS = {
+    "identity": ("name", "description", "kind", "opened_year", "until"),
+    "place": ("street", "postcode", "town", "latitude", "longitude", "transport", "access_note"),
+    "people": (
+        *("email", "website", "virtual_visit", "legal_form", "owner", "manager", "team"),
+        *("governance", "partners"),
+    ),
+    "hours": (
+        *("osm", "mo", "tu", "we", "th", "fr", "sa", "su", "holidays_region", "special-0-first"),
+        *("special-0-last", "special-0-what", "special-0-hours", "special-0-capacity"),
+        "special-0-label",
+    ),
+    "rooms": (
+        *("capacity", "area_m2", "rooms-0-name", "rooms-0-kind", "rooms-0-seats"),
+        *("rooms-0-area_m2", "rooms-0-visitors"),
+    ),
+    "prices": (
+        *("prices-0-label", "prices-0-amount", "prices-0-unit", "prices-0-quantity"),
+        "prices-0-audience",
+    ),
+    "offer": ("services", "fibre"),
+    "users": ("average_age", "by_profile", "by_town", "audience"),
+    "welcome": ("welcome_fr", "welcome_en"),
+}
+OF_CONTROL = {control: section for section, controls in SECTIONS.items() for control in controls}
+# What may be written freely, and is shown to everybody.
 TEXTS = (
     "name",
     "description",
@@ -194,54 +221,62 @@ TEXTS = (
     "transport",
     "legal_form",
     "services",
+    "owner",
+    "manager",
+    "governance",
+    "partners",
+    "access_note",
+    "audience",
     "rooms-0-name",
     "prices-0-label",
 )
-CHOICES = ("rooms-0-kind", "prices-0-unit")
-CONTROLS = (
-    *TEXTS,
-    *CHOICES,
-    "postcode",
-    "latitude",
-    "longitude",
-    "email",
-    "website",
-    "capacity",
-    "area_m2",
-    "mo",
-    "closings",
-    "welcome_fr",
-    "welcome_en",
-    "rooms-0-seats",
-    "prices-0-amount",
-    "prices-0-quantity",
+CHOICES = (
+    *("kind", "fibre", "holidays_region", "special-0-what", "rooms-0-kind", "rooms-0-visitors"),
+    *("prices-0-unit", "prices-0-audience"),
 )
+TICKED = ("project", "closed_on_holidays", "special-0-yearly", "features", "rooms-0-half_days")
 ROWS = {
     "rooms-0-name": "Salle",
     "rooms-0-kind": "meeting",
     "prices-0-label": "Jour",
     "prices-0-amount": "12,50",
     "prices-0-unit": "day",
+    "special-0-first": "2026-12-24",
 }
 
 
-def _sheet(browser: Browser) -> dict[str, str]:
+def _path(section: str) -> str:
+    return f"{SHEET}/sheet/{section}"
+
+
+def _section(browser: Browser, section: str) -> dict[str, str]:
     """Return the form as it is, with a room and a price for their fields to be tried."""
-    return {**Page(browser.get(EDIT).text).values, **ROWS}
+    values = Page(browser.get(_path(section)).text).values
+    return {**values, **{name: v for name, v in ROWS.items() if OF_CONTROL[name] == section}}
 
 
-def _wrong(page: Page) -> list[str]:
+def _wrong(page: Page, section: str) -> list[str]:
     """Return the controls beside which the page says that something is wrong."""
-    return [control for control in CONTROLS if page.with_id(f"{control}-error")]
+    return [control for control in SECTIONS[section] if page.with_id(f"{control}-error")]
+
+
+def _fill(browser: Browser, changes: dict[str, str]) -> None:
+    """Change some controls, in whichever sections they are."""
+    for section in {OF_CONTROL[name] for name in changes}:
+        own = {name: v for name, v in changes.items() if OF_CONTROL[name] == section}
+        answer = browser.post(_path(section), {**_section(browser, section), **own})
+        assert (answer.status_code, answer.headers.get("Location")) == (302, _path(section))
 
 
 @pytest.fixture
-def sheet(admin: Browser) -> Iterator[dict[str, str]]:
-    """The form's values; what was before is put back after the test."""
-    before = Page(admin.get(EDIT).text).values
-    yield {**before, **ROWS}
-    admin.get(EDIT)
-    assert admin.post(EDIT, {**before, "csrf_token": admin.token}).status_code == 302
+def sheet(admin: Browser) -> Iterator[None]:
+    """What the sheet said before is put back after the test."""
+    before = {section: Page(admin.get(_path(section)).text).values for section in SECTIONS}
+    yield
+    for section, values in before.items():
+        admin.get(_path(section))
+        answer = admin.post(_path(section), {**values, "csrf_token": admin.token})
+        assert answer.status_code == 302
 
 
 def _places(troquet: LocalNode, network: Network) -> list[Page]:
@@ -256,62 +291,71 @@ def _places(troquet: LocalNode, network: Network) -> list[Page]:
     return [Page(answer.text) for answer in answers]
 
 
-def test_the_form_has_every_control_that_is_tried_here(admin: Browser) -> None:
-    names = set(Page(admin.get(EDIT).text).values) | {"closed_on_holidays", "paused"}
-    assert set(CONTROLS) <= names
-    others = {n for n in names if not re.search(r"csrf|-\d-|^(tu|we|th|fr|sa|su)$", n)}
-    assert others - set(CONTROLS) == {"closed_on_holidays", "paused"}
+@pytest.mark.parametrize("section", SECTIONS)
+def test_the_form_has_every_control_that_is_tried_here(admin: Browser, section: str) -> None:
+    page = Page(admin.get(_path(section)).text)
+    names = {
+        name
+        for tag, attrs in page.elements
+        if tag in ("input", "select", "textarea") and (name := attrs.get("name"))
+    }
+    assert names - {*TICKED, "csrf_token"} == set(SECTIONS[section])
 
 
 @pytest.mark.parametrize("kind", NASTY)
+@pytest.mark.usefixtures("sheet")
 def test_whatever_is_typed_is_shown_as_text_or_named_beside_its_field(
-    admin: Browser,
-    sheet: dict[str, str],
-    troquet: LocalNode,
-    lasting_network: Network,
-    kind: str,
+    admin: Browser, troquet: LocalNode, lasting_network: Network, kind: str
 ) -> None:
     """Type the same everywhere: what is not named as wrong must be right by itself."""
-    value = NASTY[kind]
-    answer = admin.post(EDIT, {**sheet, **dict.fromkeys(CONTROLS, value)})
-    assert answer.status_code == 422
-    assert "<script>alert" not in answer.text
-    page = Page(answer.text)
-    links = {attrs.get("href") for tag, attrs in page.elements if tag == "a"}
-    wrong = set(_wrong(page))
-    assert wrong >= {"latitude", "mo", "closings", "rooms-0-kind", "prices-0-amount"}
-    for control in CONTROLS:
-        field = page.with_id(control)
-        assert field, control
-        if control not in CHOICES:
-            assert page.values[control].split() == value.split(), control
-        assert (field.get("aria-invalid") == "true") == (control in wrong), control
-        assert (f"#{control}" in links) == (control in wrong), control
-        if control in wrong:
-            assert f"{control}-error" in (field.get("aria-describedby") or ""), control
-
-    right = {c: f"{value}{c}" if c in TEXTS else value for c in CONTROLS if c not in wrong}
-    saved = admin.post(EDIT, {**sheet, **right})
-    assert (saved.status_code, saved.headers.get("Location")) == (302, EDIT)
-    assert "On the map since" in Page(admin.get(EDIT).text).text
+    value, shown, all_wrong = NASTY[kind], [], set()
+    for section, controls in SECTIONS.items():
+        before = _section(admin, section)
+        answer = admin.post(_path(section), {**before, **dict.fromkeys(controls, value)})
+        assert "<script>alert" not in answer.text
+        page = Page(answer.text if answer.status_code == 422 else admin.get(_path(section)).text)
+        links = {attrs.get("href") for tag, attrs in page.elements if tag == "a"}
+        wrong = set(_wrong(page, section))
+        assert (answer.status_code == 422) == bool(wrong), section
+        all_wrong |= wrong
+        for control in controls:
+            field = page.with_id(control)
+            assert field, control
+            if control not in CHOICES and (wrong or control in TEXTS):
+                assert page.values[control].split() == value.split(), control
+            assert (field.get("aria-invalid") == "true") == (control in wrong), control
+            assert (f"#{control}" in links) == (control in wrong), control
+            if control in wrong:
+                assert f"{control}-error" in (field.get("aria-describedby") or ""), control
+        right = {name: f"{value}{name}" for name in controls if name in TEXTS and name not in wrong}
+        _fill(admin, right)
+        shown += right.values()
+    assert all_wrong >= {"latitude", "mo", "special-0-first", "rooms-0-kind", "prices-0-amount"}
+    assert "On the map since" in Page(admin.get(SHEET).text).text
     own, _, at_the_hub, _ = _places(troquet, lasting_network)
-    assert (set(TEXTS) <= set(right)) == (kind not in ("NUL", "long"))
-    for typed in right.values():
+    assert bool(set(TEXTS) & all_wrong) == (kind in ("NUL", "long"))
+    for typed in shown:
         last_line = " ".join(typed.splitlines()[-1].split())
         assert last_line in own.text, typed
         assert last_line in at_the_hub.text, typed
 
 
+@pytest.mark.usefixtures("sheet")
 def test_markup_in_an_address_stays_within_it(
-    admin: Browser, sheet: dict[str, str], troquet: LocalNode, lasting_network: Network
+    admin: Browser, troquet: LocalNode, lasting_network: Network
 ) -> None:
     script = '"><script>alert(1)</script>'
-    changes = {"website": f"https://x.example/{script}", "email": f"a{script}@x.example"}
-    assert admin.post(EDIT, {**sheet, **changes}).status_code == 302
+    changes = {
+        "website": f"https://x.example/{script}",
+        "virtual_visit": f"https://y.example/{script}",
+        "email": f"a{script}@x.example",
+    }
+    _fill(admin, changes)
     own, _, at_the_hub, _ = _places(troquet, lasting_network)
     for page in (own, at_the_hub):
         links = {attrs.get("href") for tag, attrs in page.elements if tag == "a"}
-        assert {changes["website"], f"mailto:{changes['email']}"} <= links
+        expected = {changes["website"], changes["virtual_visit"], f"mailto:{changes['email']}"}
+        assert expected <= links
 
 
 @pytest.mark.parametrize(
@@ -334,8 +378,22 @@ def test_markup_in_an_address_stays_within_it(
         ("mo", "25:00-26:00"),
         ("mo", "9-12"),
         ("mo", "9:00-9:00"),
-        ("closings", "tomorrow"),
-        ("closings", "2026-02-30"),
+        ("opened_year", "1492"),
+        ("kind", "castle"),
+        ("until", "tomorrow"),
+        ("virtual_visit", "javascript:alert(1)"),
+        ("team", "-1"),
+        ("special-0-first", "tomorrow"),
+        ("special-0-first", "2026-02-30"),
+        ("special-0-capacity", "-1"),
+        ("holidays_region", "99"),
+        ("rooms-0-visitors", "perhaps"),
+        ("prices-0-audience", "friends"),
+        ("fibre", "perhaps"),
+        ("average_age", "0"),
+        ("by_profile", "half of them"),
+        ("by_profile", "A: 60\nB: 41"),
+        ("by_town", "Sceaux: 101"),
         ("services", "x\n" * 61),
         ("services", "x" * 121),
         ("rooms-0-kind", "castle"),
@@ -353,9 +411,10 @@ def test_a_wrong_field_is_named_beside_itself_and_nothing_is_saved(
     admin: Browser, troquet: LocalNode, control: str, value: str
 ) -> None:
     before = requests.get(f"{troquet.url}/.well-known/passerelle", timeout=20).headers["ETag"]
-    answer = admin.post(EDIT, {**_sheet(admin), control: value})
+    section = OF_CONTROL[control]
+    answer = admin.post(_path(section), {**_section(admin, section), control: value})
     assert answer.status_code == 422
-    assert _wrong(Page(answer.text)) == [control]
+    assert _wrong(Page(answer.text), section) == [control]
     after = requests.get(f"{troquet.url}/.well-known/passerelle", timeout=20).headers["ETag"]
     assert after == before
 
@@ -365,20 +424,26 @@ def test_a_row_half_filled_is_named_at_what_is_missing(admin: Browser) -> None:
         ({"rooms-0-name": "", "rooms-0-seats": "4"}, "rooms-0-name"),
         ({"prices-0-label": "", "prices-0-amount": "4"}, "prices-0-label"),
         ({"prices-0-label": "Jour", "prices-0-amount": ""}, "prices-0-amount"),
+        ({"special-0-label": "Marché", "special-0-first": ""}, "special-0-first"),
+        ({"special-0-first": "2026-12-24", "special-0-what": "hours"}, "special-0-hours"),
+        ({"special-0-first": "2026-12-24", "special-0-last": "2026-12-23"}, "special-0-last"),
+        ({"special-0-first": "2026-12-24", "special-0-last": "2028-12-23"}, "special-0-last"),
+        ({"latitude": "45"}, "longitude"),
     ):
-        answer = admin.post(EDIT, {**_sheet(admin), **changes})
+        section = OF_CONTROL[control]
+        filled = {**_section(admin, section), "longitude": "", **changes}
+        answer = admin.post(_path(section), filled)
         assert answer.status_code == 422
-        assert _wrong(Page(answer.text)) == [control]
+        assert _wrong(Page(answer.text), section) == [control]
 
 
+@pytest.mark.usefixtures("sheet")
 def test_what_is_saved_is_on_the_map_and_says_since_when(
-    admin: Browser, sheet: dict[str, str], lasting_network: Network
+    admin: Browser, lasting_network: Network
 ) -> None:
-    changes = {"name": "Le Troquet d’à côté", "capacity": "7", "services": "Wi-Fi\nCafé"}
-    saved = admin.post(EDIT, {**sheet, **changes})
-    assert saved.headers["Location"] == EDIT
-    page = admin.get(EDIT)
-    assert "Saved. On the map since" in Page(page.text).text
+    changes = {"name": "Le Troquet d’à côté", "capacity": "7", "services": "Wi-Fi\nCafé", **ROWS}
+    _fill(admin, changes)
+    assert "Saved. On the map since" in Page(admin.get(SHEET).text).text
     space = requests.get(f"{lasting_network.hub.url}/api/v1/spaces/troquet", timeout=20).json()
     assert (space["name"], space["capacity"]) == ("Le Troquet d’à côté", 7)
     assert space["services"] == ["Wi-Fi", "Café"]
@@ -391,13 +456,13 @@ def test_what_is_saved_while_the_hub_is_away_is_published_when_it_is_back(
 ) -> None:
     troquet = network.nodes["troquet"]
     admin = _logged_in(troquet, "admin@troquet.example")
-    changed = {**_sheet(admin), "description": "Written alone"}
+    changed = {**_section(admin, "identity"), "description": "Written alone"}
     network.hub_goes()
-    assert admin.post(EDIT, changed).status_code == 302
-    assert "as soon as the hub answers" in Page(admin.get(EDIT).text).text
+    assert admin.post(_path("identity"), changed).status_code == 302
+    assert "as soon as the hub answers" in Page(admin.get(SHEET).text).text
     network.hub_returns()
     troquet.deliver()
-    assert "On the map since" in Page(admin.get(EDIT).text).text
+    assert "On the map since" in Page(admin.get(SHEET).text).text
     page = requests.get(f"{network.hub.url}/spaces/troquet", timeout=20).text
     assert "Written alone" in page
 
@@ -437,11 +502,12 @@ def test_the_desk_says_yes_and_lets_leave_and_undo(
     assert "not a readable Passerelle pass" in Page(refused.text).text
 
 
+@pytest.mark.usefixtures("sheet")
 def test_the_welcome_brief_is_told_after_a_yes_and_never_published(
-    admin: Browser, sheet: dict[str, str], lasting_network: Network, troquet: LocalNode
+    admin: Browser, lasting_network: Network, troquet: LocalNode
 ) -> None:
     brief = "Wi-Fi: tiers-lieu <b>42</b>\nDemandez Claire."
-    assert admin.post(EDIT, {**sheet, "welcome_fr": brief}).status_code == 302
+    _fill(admin, {"welcome_fr": brief})
     desk = _logged_in(troquet, "desk@troquet.example")
     desk.get("/desk")
     person = lasting_network.nodes["cordee"].add_person()

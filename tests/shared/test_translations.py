@@ -17,7 +17,7 @@ from flask import Flask
 from flask_babel import force_locale
 from marshmallow import ValidationError, fields
 
-from node.spaces.forms import SpaceForm
+from node.spaces.sections import SECTIONS
 from shared.messages import OURS, translate
 from shared.problems import KINDS
 from shared.schemas import WireSchema
@@ -300,16 +300,17 @@ def test_forms_complain_in_french(node_app: Flask) -> None:
         "prices-0-amount": "dear",
     }
     with node_app.test_request_context("/?lang=fr", method="POST", data=faulty):
-        form = SpaceForm(meta={"csrf": False})
-        assert not form.validate()
-        room = form.errors["rooms"][0]
+        forms = {key: kind(meta={"csrf": False}) for key, (_, kind) in SECTIONS.items()}
+        assert not any(forms[key].validate() for key in ("identity", "place", "people", "rooms"))
+        errors = {name: said for form in forms.values() for name, said in form.errors.items()}
+        room = errors["rooms"][0]
         assert room["kind"] == ["N'est pas un choix valide."]
         assert room["seats"] == ["Indiquez un nombre entier, de 0 à 10000."]
-        assert form.errors["name"] == ["Ce champ est obligatoire."]
-        assert form.errors["town"] == ["120 caractères au plus."]
-        assert form.errors["capacity"] == form.errors["capacity"][:1]
-        assert "nombre entier" in form.errors["area_m2"][0]
-        assert "Le champ ne peut pas" in form.errors["email"][0]
+        assert errors["name"] == ["Ce champ est obligatoire."]
+        assert errors["town"] == ["120 caractères au plus."]
+        assert len(errors["capacity"]) == 1
+        assert "nombre entier" in errors["area_m2"][0]
+        assert "Le champ ne peut pas" in errors["email"][0]
     with node_app.test_request_context("/?lang=fr", method="POST", data={"email": "x" * 300}):
         login = LoginForm(meta={"csrf": False})
         assert not login.validate()

@@ -1,0 +1,186 @@
+"""The console's pages of one space: its sheet, section by section, and what will be published."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request
+from flask_babel import gettext, lazy_gettext
+from flask_wtf import FlaskForm
+from werkzeug.datastructures import MultiDict
+
+from node.context import node
+from node.db import db
+from node.spaces import hours, osm, service
+from node.spaces.forms import text_field
+from node.spaces.models import Space
+from node.spaces.section import Section
+from node.spaces.sections import SECTIONS, completeness
+from node.spaces.tables import HoursForm
+from node.sync import service as sync
+from shared.messages import translate
+from shared.problems import Problem
+from shared.web import allow
+from shared.web.formats import clock_time
+
+pages = Blueprint(
+    "sheet_pages",
+    __name__,
+    template_folder="templates",
+    static_folder="static",
+    static_url_path="/static/sheet",
+)
+
+
+class NewSpaceForm(FlaskForm):
+    name = text_field(lazy_gettext("Name of the space"), 120, required=True)
+    town = text_field(lazy_gettext("Town"), 120, required=True)
+
+
+@pages.route("/console/new-space", methods=["GET", "POST"])
+@allow("admin")
+def new() -> Any:
+    form = NewSpaceForm()
+    if form.validate_on_submit():
+        row = service.open_space(db.session(), node(), form.name.data or "", form.town.data or "")
+        sync.flush_soon(db.session(), node())
+        flash(gettext("The space is made. Tell more about it, in your own time."), "success")
+        return redirect(f"/console/spaces/{row}/sheet/identity")
+    return render_template("spaces/new.html", form=form), 422 if form.errors else 200
+
+
+@pages.get("/console/spaces/<space_id>")
+@allow("admin")
+def overview(space_id: str) -> str:
+    row = service.space(db.session(), space_id)
+    done = completeness(row)
+    return render_template(
+        "spaces/overview.html",
+        space=row,
+        sections=SECTIONS,
+        done=done,
+        next_section=next((key for key, (n, of) in done.items() if n < of), None),
+        **_shared(row),
+    )
+
+
+@pages.post("/console/spaces/<space_id>/pause")
+@allow("admin")
+def pause(space_id: str) -> Any:
+    """Welcome no roaming member for now, or welcome them again."""
+    paused = request.form.get("paused") == "yes"
+    service.set_paused(db.session(), node(), space_id, paused)
+    sync.flush_soon(db.session(), node())
+    flash(
+        gettext("Paused: those who are here stay, nobody new is admitted.")
+        if paused
+        else gettext("Visitors are welcome again."),
+        "success",
+    )
+    return redirect(f"/console/spaces/{space_id}")
+
+
+@pages.route("/console/spaces/<space_id>/sheet/<section>", methods=["GET", "POST"])
+@allow("admin")
+def section(space_id: str, section: str) -> Any:
+    row = service.space(db.session(), space_id)
+    if section not in SECTIONS:
+        raise Problem("not-found")
+    kind = SECTIONS[section][1]
+    form = kind() if request.method == "POST" else kind(data=kind.filled(row))
+    status = 200
+    if "read" in request.form and isinstance(form, HoursForm):
+        form, status = _read_osm(form, row)
+    elif form.validate_on_submit():
+        return _save(row, section, form)
+    elif form.errors:
+        status = 422
+    following = _following(section)
+    return render_template(
+        f"spaces/sections/{section}.html",
+        space=row,
+        form=form,
+        section=section,
+        sections=SECTIONS,
+        following=following,
+        settings=node().settings,
+        **_shared(row),
+    ), status
+
+
+def _following(section: str) -> str | None:
+    keys = list(SECTIONS)
+    after = keys.index(section) + 1
+    return keys[after] if after < len(keys) else None
+
+
+def _save(row: Space, section: str, form: Section) -> Any:
+    space_id = row.id
+    service.save(db.session(), node(), space_id, form.values(), about=form.facts(), **form.rows())
+    sync.flush_soon(db.session(), node())
+    state = sync_state()
+    if state["published"]:
+        at = clock_time(state["accepted_at"])
+        flash(gettext("Saved. On the map since %(time)s.", time=at), "success")
+    elif state["fault"]:
+        flash(gettext("Saved here, but the hub did not take it: see below."), "error")
+    else:
+        flash(gettext("Saved. It goes on the map as soon as the hub answers."), "success")
+    following = _following(section)
+    if "go_on" in request.form:
+        tail = f"/sheet/{following}" if following else ""
+        return redirect(f"/console/spaces/{space_id}{tail}")
+    return redirect(f"/console/spaces/{space_id}/sheet/{section}")
+
+
+def _read_osm(form: HoursForm, row: Space) -> tuple[HoursForm, int]:
+    """Return the form filled from the text that was pasted, for the admin to look at and save."""
+    text = (form.osm.data or "").strip()
+    try:
+        found = osm.read(text, service.today(row, node().clock.now()))
+    except osm.OsmError as error:
+        form.osm.errors = [gettext("This cannot be read, from %(place)s on.", place=error)]
+        return form, 422
+    read = HoursForm(
+        formdata=MultiDict(),
+        data={
+            **HoursForm.of_hours(found),
+            "osm": text,
+            "closed_on_holidays": found["closed_on_holidays"],
+            "holidays_region": form.holidays_region.data,
+        },
+    )
+    flash(gettext("Read, and not saved yet: look at it, then save."), "success")
+    return read, 200
+
+
+def _shared(row: Space) -> dict[str, Any]:
+    now = node().clock.now()
+    today = service.today(row, now)
+    return {
+        "days": hours.days_ahead(row, today),
+        "holidays": hours.coming_holidays(row.holidays_region, today),
+        "osm_text": osm.write(row),
+        **sync_state(),
+    }
+
+
+def sync_state() -> dict[str, Any]:
+    """Return the publication's state: what was changed here, and what the hub has."""
+    session = db.session()
+    row = sync.enrolment(session)
+    waiting = sync.waiting(session)
+    fault = row.publication_fault if row else None
+    return {
+        "enrolled": row is not None,
+        "published": row is not None
+        and row.accepted_at is not None
+        and row.accepted_revision >= row.revision
+        and not fault,
+        "accepted_at": row.accepted_at if row else None,
+        "fault": translate(fault) if fault else None,
+        "hub_away": node().hub.away,
+        "hub_url": node().hub.url,
+        "waiting": waiting["pending"],
+        "dead": waiting["dead"],
+    }
