@@ -10,6 +10,7 @@ from typing import Any
 from opening_hours import OpeningHours, ParserError, State
 
 from charter.hours import WEEKDAYS
+from node.spaces.hours import public_holidays
 
 Spans = list[list[str]]
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -80,10 +81,14 @@ def read(text: str, today: date) -> dict[str, Any]:
         for n, name in enumerate(WEEKDAYS)
         if (usual := _most_common([spans[day] for day in days if day.weekday() == n]))
     }
+    # Of several years: each of them falls on a day that is open.
+    festive = public_holidays("", tuple(range(today.year, today.year + 7)))
     differ = [day for day in days if spans[day] != week.get(WEEKDAYS[day.weekday()], [])]
     return {
         "week": week,
-        "closed_on_holidays": any(spans[day] and not _open_on(with_holidays, day) for day in days),
+        "closed_on_holidays": any(
+            _open_on(plain, day) and not _open_on(with_holidays, day) for day in festive
+        ),
         "special_days": list(_grouped([(day, spans[day]) for day in differ])),
     }
 

@@ -7,7 +7,6 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext, lazy_gettext
 from flask_wtf import FlaskForm
-from werkzeug.datastructures import MultiDict
 
 from node.context import node
 from node.db import db
@@ -142,7 +141,7 @@ def _read_osm(form: HoursForm, row: Space) -> tuple[HoursForm, int]:
         form.osm.errors = [gettext("This cannot be read, from %(place)s on.", place=error)]
         return form, 422
     read = HoursForm(
-        formdata=MultiDict(),
+        formdata=None,
         data={
             **HoursForm.of_hours(found),
             "osm": text,

@@ -20,13 +20,13 @@ function asText(text) {
   return made.innerHTML;
 }
 
-async function outline(map, url) {
+async function outline(map, url, className) {
   const answer = await fetch(url);
   const topology = await answer.json();
   const [layer] = Object.values(topology.objects);
   return L.geoJSON(topojson.feature(topology, layer), {
     interactive: false,
-    style: { className: "pin-outline" },
+    style: { className },
     attribution: asText(label("outline-attribution")),
   }).addTo(map);
 }
@@ -43,7 +43,7 @@ async function drawCommunes(map, departments) {
     for (const [code, bounds] of waiting) {
       if (!map.getBounds().intersects(bounds)) continue;
       waiting.delete(code);
-      outline(map, box.dataset.communes.replace("{code}", code));
+      outline(map, box.dataset.communes.replace("{code}", code), "pin-outline is-commune");
     }
   };
   map.on("moveend", update);
@@ -89,7 +89,7 @@ function start() {
       map.setView(written(), Math.max(map.getZoom(), 12));
     });
   }
-  outline(map, box.dataset.outline).then((found) => { found.bringToBack(); return drawCommunes(map, found); });
+  outline(map, box.dataset.outline, "pin-outline").then((found) => { found.bringToBack(); return drawCommunes(map, found); });
 }
 
 if (L && topojson) start();

@@ -1,0 +1,262 @@
+"""The sheet in sections: what an admin says once is shown, published and executed at the door."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+
+from node.spaces import service as spaces
+from tests.contract.test_bookings import AFTERNOON, DAY, MORNING, booked, why
+from tests.contract.test_bookings import book as ask
+from tests.network import LocalNode, Network, codes, rules
+from tests.shared.browser import Browser, Page, forget_attempts
+
+MakeNetwork = Callable[..., Network]
+SHEET = "/console/spaces/troquet"
+
+
+@pytest.fixture
+def two(make_network: MakeNetwork) -> Network:
+    network = make_network(rules=rules())
+    network.add_node("cordee")
+    network.add_node("troquet", guest_cap=3)
+    return network
+
+
+@pytest.fixture
+def troquet(two: Network) -> LocalNode:
+    return two.nodes["troquet"]
+
+
+@pytest.fixture
+def admin(troquet: LocalNode) -> Browser:
+    forget_attempts()
+    browser = Browser(troquet, "en")
+    assert browser.log_in("admin@troquet.example").status_code == 302
+    return browser
+
+
+def fill(admin: Browser, section: str, **changes: Any) -> requests.Response:
+    path = f"{SHEET}/sheet/{section}"
+    values = Page(admin.get(path).text).values
+    typed = {name.replace("__", "-"): value for name, value in changes.items()}
+    return admin.post(path, {**values, **typed})
+
+
+def saved(admin: Browser, section: str, **changes: Any) -> None:
+    answer = fill(admin, section, **changes)
+    assert answer.status_code == 302, Page(answer.text).text
+
+
+def on_the_map(two: Network, space: str = "troquet") -> dict[str, Any]:
+    answer = two.hub.get(f"/api/v1/spaces/{space}")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_every_kind_of_fact_is_published_and_shown_at_the_node_and_on_the_map(
+    two: Network, troquet: LocalNode, admin: Browser
+) -> None:
+    saved(admin, "identity", kind="both", opened_year="2015")
+    saved(admin, "place", features=["step_free", "toilet"], access_note="Sonnez en bas.")
+    saved(
+        admin,
+        "people",
+        owner="La Ville",
+        manager="Claire et Sami",
+        team="6",
+        governance="Une voix chacun",
+        partners="Fablab voisin\nMédiathèque",
+        virtual_visit="https://visite.example/",
+    )
+    saved(admin, "offer", fibre="yes", services="Wi-Fi")
+    profile = "Indépendants : 49\nTélétravailleurs: 22 %"
+    saved(admin, "users", average_age="42", by_profile=profile, audience="1 083 actifs")
+    saved(admin, "prices", prices__0__label="Étudiants", prices__0__amount="90")
+    saved(admin, "prices", prices__0__audience="student")
+    shown = on_the_map(two)
+    assert shown["about"] == {
+        "kind": "both",
+        "opened_year": 2015,
+        "owner": "La Ville",
+        "manager": "Claire et Sami",
+        "team": 6,
+        "governance": "Une voix chacun",
+        "partners": ["Fablab voisin", "Médiathèque"],
+        "virtual_visit": "https://visite.example/",
+        "fibre": True,
+        "average_age": 42,
+        "by_profile": [
+            {"label": "Indépendants", "percent": 49},
+            {"label": "Télétravailleurs", "percent": 22},
+        ],
+        "by_town": [],
+        "audience": "1 083 actifs",
+    }
+    assert shown["access"] == {"features": ["step_free", "toilet"], "note": "Sonnez en bas."}
+    assert shown["prices"][0]["audience"] == "student"
+    for service in (troquet, two.hub):
+        page = Page(requests.get(f"{service.url}/spaces/troquet?lang=en", timeout=20).text).text
+        for words in ("coworking and telework", "2015", "step-free entrance, accessible toilet"):
+            assert words in page, words
+        for words in ("La Ville", "Fablab voisin, Médiathèque", "Indépendants", "49 %", "students"):
+            assert words in page, words
+    overview = Page(admin.get(SHEET).text).text
+    assert "What it is 3 of 4" in overview  # no description yet
+
+
+def test_two_sections_saved_at_once_keep_each_others_answers(two: Network, admin: Browser) -> None:
+    """Both pages were open before either was saved."""
+    paths = [f"{SHEET}/sheet/{section}" for section in ("people", "users")]
+    forms = [Page(admin.get(path).text).values for path in paths]
+    changes = ({"manager": "Claire"}, {"average_age": "42"})
+    for path, form, change in zip(paths, forms, changes, strict=True):
+        assert admin.post(path, {**form, **change}).status_code == 302
+    about = on_the_map(two)["about"]
+    assert (about["manager"], about["average_age"]) == ("Claire", 42)
+
+
+def test_a_day_with_other_hours_and_more_people_is_so_at_the_door(
+    two: Network, troquet: LocalNode, admin: Browser
+) -> None:
+    today = two.clock.now().date().isoformat()
+    saved(admin, "rooms", capacity="1")
+    cordee = two.nodes["cordee"]
+    first, second = cordee.add_person().show(), cordee.add_person()
+    assert troquet.scan(first).status_code == 201
+    assert codes(troquet.scan(second.show())) == ["space_full"]
+    fair = {"what": "usual", "capacity": "100", "label": "Marché de Noël"}
+    filled = {f"special-0-{name}": value for name, value in fair.items()}
+    saved(admin, "hours", **{"special-0-first": today, **filled})
+    assert on_the_map(two)["capacities"] == {today: 100}
+    assert "Marché de Noël" in admin.get("/spaces/troquet").text
+    assert troquet.scan(second.show()).status_code == 201
+    saved(admin, "hours", **{"special-0-what": "closed"})
+    assert codes(troquet.scan(cordee.add_person().show())) == ["space_closed"]
+
+
+def test_openstreetmaps_text_fills_the_form_and_is_saved_only_when_the_admin_says_so(
+    two: Network, admin: Browser
+) -> None:
+    before = on_the_map(two)["week"]
+    path = f"{SHEET}/sheet/hours"
+    form = Page(admin.get(path).text).values
+    read = admin.post(path, {**form, "osm": "Tu 10:00-12:00; PH off", "read": "1"})
+    values = Page(read.text).values
+    assert (values["tu"], values["mo"]) == ("10:00–12:00", "")
+    assert on_the_map(two)["week"] == before
+    wrong = admin.post(path, {**form, "osm": "mardi", "read": "1"})
+    assert wrong.status_code == 422
+    assert Page(wrong.text).with_id("osm-error")
+    assert admin.post(path, {**values, "csrf_token": admin.token}).status_code == 302
+    shown = on_the_map(two)
+    assert shown["week"] == {"tu": [["10:00", "12:00"]]}
+    assert shown["opening_hours"] == "Tu 10:00-12:00; PH off"
+
+
+def test_places_given_back_to_the_house_are_kept_for_who_has_booked(
+    two: Network, troquet: LocalNode
+) -> None:
+    cordee = two.nodes["cordee"]
+    two.move_to(f"{DAY}T08:30:00+01:00")
+    ada, bob, eve = (cordee.add_person().get_pass() for _ in range(3))
+    with troquet.context() as (session, node):
+        conditions = {"release": ["09:30", None]}
+        spaces.save(session, node, "troquet", {"conditions": conditions})
+        spaces.publish_now(session, node)
+    assert booked(ada, MORNING)["state"] == "confirmed"
+    two.move_to(f"{DAY}T09:20:00+01:00")
+    assert troquet.scan(bob.show()).status_code == 201
+    two.move_to(f"{DAY}T09:40:00+01:00")
+    assert codes(troquet.scan(eve.show())) == ["guest_cap"]
+    came = troquet.scan(ada.show())
+    assert came.status_code == 201, came.text
+    two.move_to(f"{DAY}T13:10:00+01:00")
+    assert troquet.scan(eve.show()).status_code == 201
+
+
+def test_a_half_day_without_visitors_takes_no_bookings_and_the_other_does(
+    two: Network, troquet: LocalNode
+) -> None:
+    cordee = two.nodes["cordee"]
+    with troquet.context() as (session, node):
+        conditions = {"guests": {"we": [1, 2]}}
+        spaces.save(session, node, "troquet", {"conditions": conditions})
+        spaces.publish_now(session, node)
+    whole = (MORNING[0], AFTERNOON[1])
+    booked(cordee.add_person(), whole)
+    assert why(ask(cordee.add_person(), whole)) == ["booking_full"]
+    assert why(ask(cordee.add_person(), MORNING)) == ["booking_full"]
+    assert booked(cordee.add_person(), AFTERNOON)["state"] == "confirmed"
+    assert why(ask(cordee.add_person(), AFTERNOON)) == ["booking_full"]
+
+
+def test_a_room_is_booked_by_visitors_on_the_half_days_that_it_says(
+    two: Network, admin: Browser
+) -> None:
+    room = {"rooms__0__name": "Bureau", "rooms__0__kind": "office"}
+    saved(admin, "rooms", **room)
+    guest = two.nodes["cordee"].add_person()
+    assert why(ask(guest, MORNING, room="Bureau")) == ["no_such_room"]
+    assert fill(admin, "rooms", rooms__0__visitors="some").status_code == 422
+    half_days = ["we-pm", "th-am"]
+    saved(admin, "rooms", rooms__0__visitors="some", rooms__0__half_days=half_days)
+    assert on_the_map(two)["rooms"][0]["half_days"] == half_days
+    assert why(ask(guest, MORNING, room="Bureau")) == ["room_not_then"]
+    assert why(ask(guest, (MORNING[0], AFTERNOON[1]), room="Bureau")) == ["room_not_then"]
+    assert booked(guest, AFTERNOON, room="Bureau")["room"] == "Bureau"
+    saved(admin, "rooms", rooms__0__visitors="never")
+    assert why(ask(guest, MORNING, room="Bureau")) == ["no_such_room"]
+
+
+def test_a_second_temporary_site_comes_and_goes(
+    two: Network, troquet: LocalNode, admin: Browser
+) -> None:
+    admin.get("/console/new-space")
+    wrong = admin.post("/console/new-space", name="", town="Sceaux")
+    assert wrong.status_code == 422
+    made = admin.post("/console/new-space", name="Cordee", town="Sceaux")
+    # "cordee" is another's, in the network: ids are never given twice
+    assert made.headers["Location"] == "/console/spaces/cordee-sceaux/sheet/identity"
+    assert on_the_map(two, "cordee-sceaux")["node"]["id"] == "troquet"
+    path = made.headers["Location"]
+    last = two.clock.now().date().isoformat()
+    form = Page(admin.get(path).text).values
+    assert admin.post(path, {**form, "until": last}).status_code == 302
+    assert on_the_map(two, "cordee-sceaux")["until"] == last
+    assert "its last day is" in Page(admin.get("/console").text).text
+    two.pass_time(days=1)
+    with troquet.context() as (session, node):
+        spaces.publish_now(session, node)
+    assert two.hub.get("/api/v1/spaces/cordee-sceaux").status_code == 404
+    assert two.hub.get("/api/v1/spaces/troquet").status_code == 200
+
+
+def test_a_pause_is_one_button_and_so_is_its_end(
+    two: Network, troquet: LocalNode, admin: Browser
+) -> None:
+    guest = two.nodes["cordee"].add_person()
+    admin.get(SHEET)
+    assert admin.post(f"{SHEET}/pause", paused="yes").status_code == 302
+    assert codes(troquet.scan(guest.show())) == ["paused"]
+    assert "Roaming is paused." in Page(admin.get("/console").text).text
+    admin.get(SHEET)
+    assert admin.post(f"{SHEET}/pause", paused="no").status_code == 302
+    assert troquet.scan(guest.show()).status_code == 201
+
+
+def test_the_console_says_what_today_is_like(
+    two: Network, troquet: LocalNode, admin: Browser
+) -> None:
+    cordee = two.nodes["cordee"]
+    assert troquet.scan(cordee.add_person().show()).status_code == 201
+    assert troquet.scan(troquet.add_person().show()).status_code == 201
+    later = two.clock.now().date().isoformat()
+    booked(cordee.add_person(), (f"{later}T15:00:00+01:00", f"{later}T18:00:00+01:00"))
+    said = Page(admin.get("/console").text).text
+    assert re.search("2 here ?1 expected ?2 free for visitors", said), said
