@@ -39,13 +39,14 @@ def log_in(page: Page, url: str, email: str, path: str) -> None:
 
 def test_the_admin_saves_a_change_and_sees_it_published(page: Page, demo: dict[str, Any]) -> None:
     node, hub = demo["nodes"]["troquet-numerique"], demo["hub"]["url"]
-    log_in(page, node["url"], node["admin"]["email"], "/console/spaces/troquet-numerique")
+    path = "/console/spaces/troquet-numerique/sheet/rooms"
+    log_in(page, node["url"], node["admin"]["email"], path)
     page.fill("#capacity", "20000")
-    page.get_by_role("button", name="Enregistrer").click()
+    page.get_by_role("button", name="Enregistrer", exact=True).click()
     expect(page.locator("#capacity-error")).to_be_visible()
     expect(page.locator("#capacity")).to_have_attribute("aria-invalid", "true")
     page.fill("#capacity", "26")
-    page.get_by_role("button", name="Enregistrer").click()
+    page.get_by_role("button", name="Enregistrer", exact=True).click()
     expect(page.locator("#flash")).to_contain_text(re.compile(r"Sur la carte depuis \d\d:\d\d"))
     answer = requests.get(f"{hub}/api/v1/spaces/troquet-numerique", timeout=10)
     assert answer.json()["capacity"] == 26
