@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 from flask import Response
-from marshmallow import ValidationError, fields, validate
+from marshmallow import ValidationError, fields, validate, validates_schema
 
 from federation.context import hub
 from federation.db import db
@@ -40,13 +40,50 @@ class EnrolledSchema(WireSchema):
 
 
 class SignedSchema(WireSchema):
-    publication = text(900_000, metadata={"description": "The publication, a JWS by the node."})
+    """One of the two."""
+
+    publication = text(
+        900_000,
+        required=False,
+        metadata={"description": "The whole publication, a JWS by the node: taken whole or not."},
+    )
+    documents = text(
+        900_000,
+        required=False,
+        metadata={
+            "description": "A JWS by the node with typ passerelle-documents+jwt: the index of all "
+            "documents, and in “bodies” at least those that the hub lacks. Each is taken or not."
+        },
+    )
+
+    @validates_schema
+    def _one(self, data: dict[str, Any], **_kwargs: Any) -> None:
+        if len(data) != 1:
+            raise ValidationError({"publication": ["Missing data for required field."]})
+
+
+class VerdictSchema(WireSchema):
+    state = fields.String(required=True, validate=validate.OneOf(["accepted", "refused"]))
+    sha256 = fields.String(required=True)
+    version = fields.Integer(required=True)
+    at = fields.String(required=True, metadata={"description": "RFC 3339"})
+    errors = fields.Dict(required=True, metadata={"description": "Faults by field, if refused."})
 
 
 class PublishedSchema(WireSchema):
     revision = fields.Integer(required=True)
-    sha256 = fields.String(required=True, allow_none=True)
+    sha256 = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Of the JSON object that has each document’s sha256 by name."},
+    )
     published_at = fields.String(required=True, allow_none=True)
+    documents = fields.Dict(
+        keys=fields.String(),
+        values=fields.Nested(VerdictSchema),
+        required=True,
+        metadata={"description": "What became of each document, by name."},
+    )
 
 
 class InviteSchema(WireSchema):
@@ -285,8 +322,11 @@ def enrol(data: dict[str, Any]) -> dict[str, Any]:
 @blp.response(200, PublishedSchema)
 @allow("node")
 def publish(data: dict[str, Any]) -> dict[str, Any]:
-    """Take a node's publication; every field at fault is named."""
-    return publications.publish(db.session(), hub().clock.now(), current().id, data["publication"])
+    """Take a node's publication, or the documents that changed; every field at fault is named."""
+    session, now = db.session(), hub().clock.now()
+    if "documents" in data:
+        return publications.publish_documents(session, now, current().id, data["documents"])
+    return publications.publish(session, now, current().id, data["publication"])
 
 
 @blp.route("/invitations", methods=["POST"])

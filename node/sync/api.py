@@ -11,7 +11,7 @@ from marshmallow import fields
 from node.context import node
 from node.db import db
 from node.passes import service as passes
-from node.spaces import service as spaces
+from node.spaces import publication as published
 from node.sync import service
 from shared.schemas import WireSchema, text
 from shared.web import allow
@@ -51,8 +51,8 @@ def jwks() -> Response:
 @well_known.get("/.well-known/passerelle")
 @allow("public")
 def publication() -> Response:
-    """The signed publication (a JWT); its ETag is the hash of what it says."""
-    token, sha256 = spaces.publication(db.session(), node())
+    """The signed publication (a JWT); its ETag is the hash of its documents' hashes."""
+    token, sha256 = published.publication(db.session(), node())
     response = Response(token, mimetype="application/jwt")
     response.set_etag(sha256)
     response.headers["Access-Control-Allow-Origin"] = "*"
