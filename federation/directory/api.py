@@ -13,8 +13,15 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 
 from federation.context import hub
 from federation.db import db
-from federation.directory import enrolment, presenter, publications, search, service
-from federation.visits import service as visits
+from federation.directory import (
+    availability,
+    enrolment,
+    presenter,
+    publications,
+    search,
+    service,
+)
+from shared.availability import AvailabilitySchema
 from shared.schemas import JwkSchema, WireSchema, moment, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
@@ -24,6 +31,8 @@ from shared.web.open_data import open_data
 blp = Blueprint("directory", __name__, url_prefix="/api/v1", description="Nodes and spaces")
 
 LICENCE = "Licence Ouverte 2.0"
+# A check-in is in these within two seconds.
+KEPT_SECONDS = 1
 
 
 class EnrolmentSchema(WireSchema):
@@ -84,6 +93,12 @@ class PublishedSchema(WireSchema):
         required=True,
         metadata={"description": "What became of each document, by name."},
     )
+
+
+class HeardSchema(WireSchema):
+    spaces = fields.List(fields.String(), required=True)
+    harvested_at = fields.AwareDateTime(required=True, allow_none=True)
+    harvest_fault = fields.String(required=True, allow_none=True)
 
 
 class InviteSchema(WireSchema):
@@ -200,8 +215,7 @@ def _page(query: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
         radius_km=query["radius_km"],
     )
     session, now, limit = db.session(), hub().clock.now(), query["limit"]
-    guests = visits.guests_by_space(session)
-    found = search.find(session, wanted, now, guests, hub().url, after=query["cursor"])
+    found = search.find(session, wanted, now, hub().url, after=query["cursor"])
     shown = list(islice(found, limit + 1))
     return shown[:limit], (shown[limit - 1]["id"] if len(shown) > limit else None)
 
@@ -214,7 +228,7 @@ def list_spaces(query: dict[str, Any]) -> Response:
     """Every space of the network, by id."""
     shown, cursor = _page(query)
     page = {"items": shown, "next_cursor": cursor, "licence": LICENCE}
-    return open_data(orjson.dumps(page), "application/json")
+    return open_data(orjson.dumps(page), "application/json", seconds=KEPT_SECONDS)
 
 
 @blp.route("/spaces.geojson")
@@ -230,7 +244,7 @@ def spaces_geojson(query: dict[str, Any]) -> Response:
         "next_cursor": cursor,
         "licence": LICENCE,
     }
-    return open_data(orjson.dumps(page), "application/geo+json")
+    return open_data(orjson.dumps(page), "application/geo+json", seconds=KEPT_SECONDS)
 
 
 @blp.route("/spaces.csv")
@@ -259,7 +273,7 @@ def spaces_csv(query: dict[str, Any]) -> Response:
             space["url"],
         ]
         writer.writerow([f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t\r" else v for v in row])
-    return open_data(out.getvalue().encode(), "text/csv")
+    return open_data(out.getvalue().encode(), "text/csv", seconds=KEPT_SECONDS)
 
 
 @blp.route("/spaces/<space_id>")
@@ -270,10 +284,10 @@ def spaces_csv(query: dict[str, Any]) -> Response:
 def one_space(space_id: str) -> Response:
     """One space."""
     space = service.space(db.session(), space_id)
-    guests = visits.guests_by_space(db.session()).get(space.id, 0)
     signed = service.signed(db.session())
-    shown = presenter.present(space, hub().clock.now(), guests, hub().url, signed)
-    return open_data(orjson.dumps({**shown, "licence": LICENCE}), "application/json")
+    shown = presenter.present(space, hub().clock.now(), hub().url, signed)
+    body = orjson.dumps({**shown, "licence": LICENCE})
+    return open_data(body, "application/json", seconds=KEPT_SECONDS)
 
 
 @blp.route("/spaceapi")
@@ -327,6 +341,15 @@ def publish(data: dict[str, Any]) -> dict[str, Any]:
     if "documents" in data:
         return publications.publish_documents(session, now, current().id, data["documents"])
     return publications.publish(session, now, current().id, data["publication"])
+
+
+@blp.route("/availability", methods=["POST"])
+@blp.arguments(AvailabilitySchema)
+@blp.response(200, HeardSchema)
+@allow("node")
+def hear_availability(data: dict[str, Any]) -> dict[str, Any]:
+    """Note how many places are free at a node's spaces; answered with which were taken."""
+    return availability.take(db.session(), hub().clock.now(), current().id, data)
 
 
 @blp.route("/invitations", methods=["POST"])

@@ -18,6 +18,7 @@ OTHER_COMMITTERS = {
     "federation/directory/enrolment.py": "the verbs by which a node comes in",
     "federation/governance/proposals.py": "the verbs of a proposal's life",
     "federation/directory/publications.py": "the verbs by which spaces are published",
+    "federation/directory/availability.py": "the verb by which free places are told",
     "federation/visits/passes.py": "a home's word on its passes",
     "federation/visits/corrections.py": "what visitors ask, and hosts answer",
     "node/desk/corrections.py": "the host's answers",
