@@ -9,11 +9,12 @@ from node.bookings import host as hosted
 from node.bookings import trips
 from node.context import node
 from node.db import db
-from node.desk import idempotency, incidents, outgoing, presence
+from node.desk import availability, idempotency, incidents, outgoing, presence
 from node.governance import reminders
 from node.identity import service as identity
 from node.mail.service import mailbox
 from node.members import changes, importing, links
+from node.spaces import publication
 from node.spaces import service as spaces
 from node.statements import heading, month_end
 from node.sync import service as sync
@@ -27,6 +28,18 @@ def deliver() -> None:
     """Deliver the outbox, if the hub answers."""
     if sync.enrolment(db.session()) is not None:
         sync.flush(db.session(), node())
+
+
+def publish() -> None:
+    """See that what changed is told to the hub, also what only the day changed."""
+    if sync.enrolment(db.session()) is not None:
+        publication.keep_up(db.session(), node())
+
+
+def tell_availability() -> None:
+    """Tell the hub how many places are free, when that changed."""
+    if sync.enrolment(db.session()) is not None:
+        availability.tell(db.session(), node())
 
 
 def refresh() -> None:
@@ -102,6 +115,8 @@ def end_pauses() -> None:
 
 JOBS = (
     Job("deliver", 1, deliver),
+    Job("publish", 5, publish),
+    Job("availability", 1, tell_availability),
     Job("refresh", 10, refresh),
     Job("status-lists", 60, refresh_status_lists),
     Job("close-forgotten", 30, close_forgotten),

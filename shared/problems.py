@@ -109,6 +109,11 @@ KINDS: dict[str, Kind] = {
         lazy_gettext("This space already belongs to another node"),
         lazy_gettext("Choose another identifier, or ask the coordinator."),
     ),
+    "documents-missing": Kind(
+        409,
+        lazy_gettext("The hub lacks documents that this publication leaves out"),
+        lazy_gettext("Send all documents; “missing” names those that the hub lacks."),
+    ),
     "peer-refused": Kind(
         422,
         lazy_gettext("The node could not be called back"),

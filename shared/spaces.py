@@ -16,6 +16,7 @@ from charter.conditions import (
 )
 from charter.hours import HoursError, Schedule, read_schedule
 from charter.values import LEVELS
+from shared.documents import index_field
 from shared.events import MOST_EVENTS, EventSchema
 from shared.schemas import SPACE_ID, WireSchema, iso_date, text
 from shared.sheet import HALF_DAYS, AboutSchema, AccessSchema
@@ -192,13 +193,16 @@ class SpaceSchema(WireSchema):
         for name in ("website", "page"):
             if data.get(name) and not data[name].startswith(("https://", "http://")):
                 faults[name] = ["A web address starting with https:// is expected."]
+        # A document of one subject has only some of these fields.
         try:
-            read_schedule(data)
+            if data.keys() & {"timezone", "week", "exceptions"}:
+                read_schedule({"timezone": "Europe/Paris", **data})
         except HoursError as error:
             name, _, message = str(error).partition(": ")
             faults[name.split(".")[0]] = [message]
         try:
-            read_conditions(data)
+            if data.keys() & {"guest_cap", "conditions"}:
+                read_conditions({"guest_cap": 1, **data})
         except ConditionsError as error:
             faults["conditions"] = [str(error)]
         if faults:
@@ -219,6 +223,7 @@ class PublicationSchema(WireSchema):
         metadata={"description": "Half-days a month by plan class; null: no limit at home."},
     )
     spaces = fields.List(fields.Dict(), required=True, validate=validate.Length(max=200))
+    documents = index_field(load_default=dict)
 
 
 def is_bookable(kind: str, half_days: Sequence[str] | None) -> bool:

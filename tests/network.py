@@ -364,12 +364,18 @@ class LocalNode(LocalService):
             kept.fetched_at -= timedelta(**delta)
             session.commit()
 
+    def tell(self) -> None:
+        """Do what the jobs process does each second: tell how many places are free."""
+        with self.app.app_context():
+            jobs.tell_availability()
+
     def refresh(self) -> None:
         """Do what the jobs process does: deliver, and learn what the network says."""
         with self.app.app_context():
             jobs.deliver()
             jobs.refresh()
             jobs.refresh_status_lists()
+            jobs.tell_availability()
 
 
 @dataclass

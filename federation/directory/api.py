@@ -9,12 +9,19 @@ from typing import Any
 
 import orjson
 from flask import Response
-from marshmallow import ValidationError, fields, validate
+from marshmallow import ValidationError, fields, validate, validates_schema
 
 from federation.context import hub
 from federation.db import db
-from federation.directory import enrolment, presenter, publications, search, service
-from federation.visits import service as visits
+from federation.directory import (
+    availability,
+    enrolment,
+    presenter,
+    publications,
+    search,
+    service,
+)
+from shared.availability import AvailabilitySchema
 from shared.schemas import JwkSchema, WireSchema, moment, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
@@ -24,6 +31,8 @@ from shared.web.open_data import open_data
 blp = Blueprint("directory", __name__, url_prefix="/api/v1", description="Nodes and spaces")
 
 LICENCE = "Licence Ouverte 2.0"
+# A check-in is in these within two seconds.
+KEPT_SECONDS = 1
 
 
 class EnrolmentSchema(WireSchema):
@@ -40,13 +49,56 @@ class EnrolledSchema(WireSchema):
 
 
 class SignedSchema(WireSchema):
-    publication = text(900_000, metadata={"description": "The publication, a JWS by the node."})
+    """One of the two."""
+
+    publication = text(
+        900_000,
+        required=False,
+        metadata={"description": "The whole publication, a JWS by the node: taken whole or not."},
+    )
+    documents = text(
+        900_000,
+        required=False,
+        metadata={
+            "description": "A JWS by the node with typ passerelle-documents+jwt: the index of all "
+            "documents, and in “bodies” at least those that the hub lacks. Each is taken or not."
+        },
+    )
+
+    @validates_schema
+    def _one(self, data: dict[str, Any], **_kwargs: Any) -> None:
+        if len(data) != 1:
+            raise ValidationError({"publication": ["Missing data for required field."]})
+
+
+class VerdictSchema(WireSchema):
+    state = fields.String(required=True, validate=validate.OneOf(["accepted", "refused"]))
+    sha256 = fields.String(required=True)
+    version = fields.Integer(required=True)
+    at = fields.String(required=True, metadata={"description": "RFC 3339"})
+    errors = fields.Dict(required=True, metadata={"description": "Faults by field, if refused."})
 
 
 class PublishedSchema(WireSchema):
     revision = fields.Integer(required=True)
-    sha256 = fields.String(required=True, allow_none=True)
+    sha256 = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Of the JSON object that has each document’s sha256 by name."},
+    )
     published_at = fields.String(required=True, allow_none=True)
+    documents = fields.Dict(
+        keys=fields.String(),
+        values=fields.Nested(VerdictSchema),
+        required=True,
+        metadata={"description": "What became of each document, by name."},
+    )
+
+
+class HeardSchema(WireSchema):
+    spaces = fields.List(fields.String(), required=True)
+    harvested_at = fields.AwareDateTime(required=True, allow_none=True)
+    harvest_fault = fields.String(required=True, allow_none=True)
 
 
 class InviteSchema(WireSchema):
@@ -163,8 +215,7 @@ def _page(query: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
         radius_km=query["radius_km"],
     )
     session, now, limit = db.session(), hub().clock.now(), query["limit"]
-    guests = visits.guests_by_space(session)
-    found = search.find(session, wanted, now, guests, hub().url, after=query["cursor"])
+    found = search.find(session, wanted, now, hub().url, after=query["cursor"])
     shown = list(islice(found, limit + 1))
     return shown[:limit], (shown[limit - 1]["id"] if len(shown) > limit else None)
 
@@ -177,7 +228,7 @@ def list_spaces(query: dict[str, Any]) -> Response:
     """Every space of the network, by id."""
     shown, cursor = _page(query)
     page = {"items": shown, "next_cursor": cursor, "licence": LICENCE}
-    return open_data(orjson.dumps(page), "application/json")
+    return open_data(orjson.dumps(page), "application/json", seconds=KEPT_SECONDS)
 
 
 @blp.route("/spaces.geojson")
@@ -193,7 +244,7 @@ def spaces_geojson(query: dict[str, Any]) -> Response:
         "next_cursor": cursor,
         "licence": LICENCE,
     }
-    return open_data(orjson.dumps(page), "application/geo+json")
+    return open_data(orjson.dumps(page), "application/geo+json", seconds=KEPT_SECONDS)
 
 
 @blp.route("/spaces.csv")
@@ -222,7 +273,7 @@ def spaces_csv(query: dict[str, Any]) -> Response:
             space["url"],
         ]
         writer.writerow([f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t\r" else v for v in row])
-    return open_data(out.getvalue().encode(), "text/csv")
+    return open_data(out.getvalue().encode(), "text/csv", seconds=KEPT_SECONDS)
 
 
 @blp.route("/spaces/<space_id>")
@@ -233,10 +284,10 @@ def spaces_csv(query: dict[str, Any]) -> Response:
 def one_space(space_id: str) -> Response:
     """One space."""
     space = service.space(db.session(), space_id)
-    guests = visits.guests_by_space(db.session()).get(space.id, 0)
     signed = service.signed(db.session())
-    shown = presenter.present(space, hub().clock.now(), guests, hub().url, signed)
-    return open_data(orjson.dumps({**shown, "licence": LICENCE}), "application/json")
+    shown = presenter.present(space, hub().clock.now(), hub().url, signed)
+    body = orjson.dumps({**shown, "licence": LICENCE})
+    return open_data(body, "application/json", seconds=KEPT_SECONDS)
 
 
 @blp.route("/spaceapi")
@@ -285,8 +336,20 @@ def enrol(data: dict[str, Any]) -> dict[str, Any]:
 @blp.response(200, PublishedSchema)
 @allow("node")
 def publish(data: dict[str, Any]) -> dict[str, Any]:
-    """Take a node's publication; every field at fault is named."""
-    return publications.publish(db.session(), hub().clock.now(), current().id, data["publication"])
+    """Take a node's publication, or the documents that changed; every field at fault is named."""
+    session, now = db.session(), hub().clock.now()
+    if "documents" in data:
+        return publications.publish_documents(session, now, current().id, data["documents"])
+    return publications.publish(session, now, current().id, data["publication"])
+
+
+@blp.route("/availability", methods=["POST"])
+@blp.arguments(AvailabilitySchema)
+@blp.response(200, HeardSchema)
+@allow("node")
+def hear_availability(data: dict[str, Any]) -> dict[str, Any]:
+    """Note how many places are free at a node's spaces; answered with which were taken."""
+    return availability.take(db.session(), hub().clock.now(), current().id, data)
 
 
 @blp.route("/invitations", methods=["POST"])

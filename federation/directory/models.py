@@ -24,6 +24,9 @@ class Node(db.Model):
     publication_sha256: Mapped[str | None] = mapped_column(String(64))
     publication_revision: Mapped[int] = mapped_column(default=0)
     published_at: Mapped[datetime | None]
+    # when the hub last asked for the publication, and what went wrong, if anything did
+    harvested_at: Mapped[datetime | None]
+    harvest_fault: Mapped[str | None] = mapped_column(String(200))
     enrolled_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
 
@@ -73,11 +76,46 @@ class Space(db.Model):
     withdrawn_at: Mapped[datetime | None]
 
     node: Mapped[Node] = relationship(lazy="joined", innerjoin=True)
+    availability: Mapped[Availability | None] = relationship(lazy="joined", viewonly=True)
 
     __table_args__ = (
         CheckConstraint("latitude BETWEEN -90 AND 90", name="latitude"),
         CheckConstraint("longitude BETWEEN -180 AND 180", name="longitude"),
         Index("ix_space_place", "latitude", "longitude"),
+    )
+
+
+class Document(db.Model):
+    """One document of a node's publication, as last accepted; and why a later one was not.
+
+    ``refused`` is ``{"sha256", "version", "at", "errors"}``; its time is RFC 3339.
+    """
+
+    __tablename__ = "published_document"
+
+    node_id: Mapped[str] = mapped_column(ForeignKey("node.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    version: Mapped[int] = mapped_column(default=0)
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    body: Mapped[dict[str, Any] | None]
+    accepted_at: Mapped[datetime | None]
+    refused: Mapped[dict[str, Any] | None]
+
+    __table_args__ = (CheckConstraint("(sha256 IS NULL) = (accepted_at IS NULL)", name="accepted"),)
+
+
+class Availability(db.Model):
+    """What a space's node last said of its free places; past ``expires_at`` nothing is known."""
+
+    space_id: Mapped[str] = mapped_column(ForeignKey("space.id"), primary_key=True)
+    guest_places: Mapped[int]
+    guest_places_free: Mapped[int]
+    paused: Mapped[bool]
+    as_of: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+    __table_args__ = (
+        CheckConstraint("guest_places >= 0 AND guest_places_free >= 0", name="places"),
     )
 
 

@@ -9,15 +9,14 @@ from typing import Any
 
 from charter.hours import WEEKDAYS, read_schedule
 from federation.directory.models import Space
+from shared.availability import TTL_SECONDS
 from shared.spaces import host_facts
 
-# Presence older than this is not shown as known.
-AVAILABILITY_TTL = timedelta(minutes=15)
+# Of the hub's own processes.
+_CLOCKS_DIFFER = timedelta(seconds=5)
 
 
-def present(
-    space: Space, now: datetime, guests: int, hub_url: str, signed: Container[str]
-) -> dict[str, Any]:
+def present(space: Space, now: datetime, hub_url: str, signed: Container[str]) -> dict[str, Any]:
     """Return a space's public JSON. ``open`` and ``guest_places_free`` are null when unknown.
 
     ``signed`` are the nodes that signed the charter in force; a space of another one is out of
@@ -27,12 +26,6 @@ def present(
     schedule = read_schedule(document)
     host = host_facts(document, schedule, now)
     opening, next_opening = host["opening"], host["next_opening"]
-    last_seen = space.node.last_seen_at
-    known = now - last_seen <= AVAILABILITY_TTL and space.node.state == "connected"
-    closed = host["paused"] or host["closed_date"] is not None
-    free = None
-    if known:
-        free = 0 if closed or space.node_id not in signed else max(0, host["guest_cap"] - guests)
     public = {name: value for name, value in document.items() if name not in ("paused",)}
     return {
         **public,
@@ -44,16 +37,47 @@ def present(
         "open": opening is not None if schedule.known else None,
         "closes_at": opening[1].isoformat() if opening else None,
         "opens_at": next_opening.isoformat() if next_opening else None,
-        "availability": {
-            "guest_places": host["guest_cap"],
-            "guest_places_free": free,
-            "paused": closed,
-            "state": "known" if known else "unknown",
-            "as_of": last_seen.isoformat(),
-            "ttl": int(AVAILABILITY_TTL.total_seconds()),
-        },
+        "availability": _availability(space, host, now, admitted=space.node_id in signed),
         "reciprocity": space.node_id in signed and space.node.state != "suspended",
         "published_at": space.published_at.isoformat(),
+    }
+
+
+def _availability(
+    space: Space, host: Mapping[str, Any], now: datetime, *, admitted: bool
+) -> dict[str, Any]:
+    """Return what the node said of its free places, as long as it holds.
+
+    The sheet may say before the node's word does, or without it, that there is a pause or that
+    places are fewer.
+    """
+    told = space.availability
+    known = (
+        told is not None
+        and told.as_of <= now + _CLOCKS_DIFFER
+        and now < told.expires_at
+        and space.node.state != "suspended"
+    )
+    paused = host["paused"] or host["closed_date"] is not None
+    found = {
+        "guest_places": host["guest_cap"],
+        "guest_places_free": None,
+        "paused": paused,
+        "state": "unknown",
+        "as_of": (told.as_of if told else space.node.last_seen_at).isoformat(),
+        "ttl": TTL_SECONDS,
+    }
+    if told is None or not known:
+        return found
+    paused = paused or told.paused
+    places = host["guest_cap"] if space.published_at > told.as_of else told.guest_places
+    return {
+        **found,
+        "guest_places": places,
+        "guest_places_free": 0 if paused or not admitted else min(told.guest_places_free, places),
+        "paused": paused,
+        "state": "known",
+        "ttl": int((told.expires_at - told.as_of).total_seconds()),
     }
 
 

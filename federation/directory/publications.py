@@ -1,30 +1,66 @@
-"""Taking what nodes publish: pushed by them, or asked for in case a push was lost."""
+"""Taking what nodes publish: pushed by them, or asked for in case a push was lost.
+
+A publication is taken document by document: one that is wrong keeps none of the others back. Only
+a whole publication that is pushed as such (``publish``) is all right or changes nothing.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 from marshmallow import ValidationError
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from federation.directory.models import Node, Space
-from federation.directory.service import active_node, find_key_of, nodes, seen
+from federation.directory import documents
+from federation.directory.models import Document, Node, Space
+from federation.directory.service import active_node, find_key_of, nodes
 from shared import jose
 from shared.db import begin_write
-from shared.http import PeerError, PeerSession
+from shared.documents import (
+    DOCUMENTS_TYP,
+    OPERATOR,
+    DocumentsSchema,
+    fingerprint,
+    index_hash,
+    space_of,
+    split,
+)
+from shared.http import Answer, PeerError, PeerSession
 from shared.problems import Problem
 from shared.spaces import PUBLICATION_TYP, PublicationSchema, SpaceSchema
 
+HARVEST_THREADS = 16
+HARVEST_SECONDS = 5.0
+MOST_BYTES = 2 << 20
+# A node restored from a backup is believed when asked, but not what a cache kept for long.
+FRESH_SECONDS = 300
+
 _publication = PublicationSchema()
-
-
+_changes = DocumentsSchema()
 _space = SpaceSchema()
+_id = SpaceSchema(only=("id",))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a node publishes as of a revision: the hash of every document, and some of them.
+
+    A version that is None was not told. ``strict`` takes all of it or nothing. ``after`` is the
+    revision that the hub held when it asked for this by itself: None for what was pushed.
+    """
+
+    revision: int
+    hashes: Mapping[str, str]
+    versions: Mapping[str, int | None]
+    bodies: Mapping[str, Mapping[str, Any]]
+    strict: bool = False
+    after: int | None = None
 
 
 def publish(session: Session, now: datetime, node_id: str, token: str) -> dict[str, Any]:
@@ -33,69 +69,178 @@ def publish(session: Session, now: datetime, node_id: str, token: str) -> dict[s
     An older revision than the one held is answered with what is held, and changes nothing.
     Raises Problem or ValidationError; faults are named ``spaces.<n>.<field>``.
     """
-    node = active_node(session, node_id)
+    document = _read(session, node_id, token, PUBLICATION_TYP, _publication)
+    _check_spaces(document["spaces"])
+    return _take(session, now, node_id, _as_told(document, strict=True))
+
+
+def publish_documents(session: Session, now: datetime, node_id: str, token: str) -> dict[str, Any]:
+    """Take the documents that changed; the answer says of each whether it was accepted.
+
+    Raises Problem("documents-missing") when one is neither sent nor held as the index has it:
+    nothing is changed then, and all are to be sent.
+    """
+    document = _read(session, node_id, token, DOCUMENTS_TYP, _changes)
+    index, bodies = document["documents"], document["bodies"]
+    wrong = {
+        name: ["This is not the document that the index has."]
+        for name, body in bodies.items()
+        if name not in index or index[name]["sha256"] != fingerprint(body)
+    }
+    if OPERATOR not in index:
+        wrong[OPERATOR] = ["Missing data for required field."]
+    if wrong:
+        raise ValidationError({"bodies": wrong})
+    told = Told(
+        document["revision"],
+        {name: entry["sha256"] for name, entry in index.items()},
+        {name: entry["version"] for name, entry in index.items()},
+        bodies,
+    )
+    return _take(session, now, node_id, told)
+
+
+def _read(session: Session, node_id: str, token: str, typ: str, schema: Any) -> dict[str, Any]:
+    active_node(session, node_id)
     try:
-        claims = jose.verify(token, find_key_of(session, node_id), PUBLICATION_TYP).claims
+        claims = jose.verify(token, find_key_of(session, node_id), typ).claims
     except jose.TokenFault as fault:
         raise Problem("proof-invalid", fault.detail) from None
-    document = _publication.load(claims)
+    document: dict[str, Any] = schema.load(claims)
     if document["iss"] != node_id:
         raise Problem("proof-invalid", "iss is another node")
-    spaces = _load_spaces(document["spaces"])
-    content = orjson.dumps(
-        {k: v for k, v in document.items() if k not in ("iat", "revision")},
-        option=orjson.OPT_SORT_KEYS,
-    )
-    sha256 = hashlib.sha256(content).hexdigest()
+    return document
+
+
+def _check_spaces(spaces: Sequence[Mapping[str, Any]], schema: Any = _space) -> None:
+    faults: dict[str, Any] = {}
+    known = set()
+    for n, space in enumerate(spaces):
+        try:
+            space_id = schema.load(space)["id"]
+        except ValidationError as error:
+            faults[str(n)] = error.messages
+            continue
+        if space_id in known:
+            faults[str(n)] = {"id": ["This space is in the list twice."]}
+        known.add(space_id)
+    if faults:
+        raise ValidationError({"spaces": faults})
+
+
+def _as_told(
+    document: Mapping[str, Any], *, strict: bool = False, after: int | None = None
+) -> Told:
+    bodies = split(document["name"], document["plans"], document["spaces"])
+    hashes = {name: fingerprint(body) for name, body in bodies.items()}
+    index = document["documents"]
+    versions = {
+        name: index[name]["version"] if index.get(name, {}).get("sha256") == sha256 else None
+        for name, sha256 in hashes.items()
+    }
+    return Told(document["revision"], hashes, versions, bodies, strict, after)
+
+
+def _owned_by_others(session: Session, node_id: str, names: Iterable[str]) -> set[str]:
+    ids = {space_of(name) for name in names} - {None}
+    query = select(Space.id).where(Space.id.in_(ids), Space.node_id != node_id)
+    return set(session.scalars(query))
+
+
+def _take(session: Session, now: datetime, node_id: str, told: Told) -> dict[str, Any]:
+    try:
+        return _take_once(session, now, node_id, told)
+    except IntegrityError:  # two nodes published a new id at once: the other was first
+        session.rollback()
+        return _take_once(session, now, node_id, told)
+
+
+def _take_once(session: Session, now: datetime, node_id: str, told: Told) -> dict[str, Any]:
     begin_write(session)
-    node = session.scalars(select(Node).where(Node.id == node_id).with_for_update()).one()
-    if document["revision"] < node.publication_revision:
-        return _published(node)
-    _check_owner(session, node_id, [space["id"] for space in spaces])
-    held = {row.id: row for row in session.scalars(select(Space).where(Space.node_id == node_id))}
-    for space in spaces:
-        _store_space(session, held.pop(space["id"], None), node_id, space, now)
-    for row in held.values():
-        row.withdrawn_at = row.withdrawn_at or now
-    node.name, node.plans = document["name"], document["plans"]
-    node.publication_revision, node.publication_sha256 = document["revision"], sha256
+    query = select(Node).where(Node.id == node_id).with_for_update()
+    node = session.scalars(query.execution_options(populate_existing=True)).one()
+    rows = {
+        row.name: row
+        for row in session.scalars(select(Document).where(Document.node_id == node_id))
+    }
+    if _is_late(node, told):
+        return _answer(node, rows.values())
+    missing = sorted(
+        name
+        for name, sha256 in told.hashes.items()
+        if name not in told.bodies and (name not in rows or rows[name].sha256 != sha256)
+    )
+    if missing:
+        session.rollback()
+        raise Problem("documents-missing", missing=missing)
+    taken = _owned_by_others(session, node_id, told.hashes)
+    if taken and told.strict:
+        session.rollback()
+        raise Problem("space-taken", ", ".join(sorted(taken)))
+    for name in rows.keys() - told.hashes.keys():
+        session.delete(rows.pop(name))
+    for name in told.hashes:
+        if name not in rows:
+            rows[name] = Document(node_id=node_id, name=name, version=0)
+            session.add(rows[name])
+        _judge(rows[name], told, taken, now)
+    _store(session, node, rows, now)
+    node.publication_revision = told.revision
+    node.publication_sha256 = index_hash(told.hashes)
     node.published_at = node.last_seen_at = now
     if node.state in ("late", "offline"):
         node.state = "connected"
-    try:
-        session.commit()
-    except IntegrityError:  # two nodes published a new id at once: the other was first
-        session.rollback()
-        raise Problem("space-taken") from None
-    return _published(node)
+    session.commit()
+    return _answer(node, rows.values())
 
 
-def _published(node: Node) -> dict[str, Any]:
-    return {
-        "revision": node.publication_revision,
-        "sha256": node.publication_sha256,
-        "published_at": node.published_at.isoformat() if node.published_at else None,
-    }
+def _is_late(node: Node, told: Told) -> bool:
+    """Tell whether something newer was taken since this was said.
+
+    What the hub asked for by itself is what the node has now, also when its revision is lower: the
+    node was restored from a backup. Unless it pushed something meanwhile.
+    """
+    if told.after is not None:
+        return told.after != node.publication_revision
+    return told.revision < node.publication_revision
 
 
-def _load_spaces(documents: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    spaces, faults = [], {}
-    for n, document in enumerate(documents):
-        try:
-            spaces.append(_space.load(document))
-        except ValidationError as error:
-            faults[str(n)] = error.messages
-    if faults:
-        raise ValidationError({"spaces": faults})
-    return spaces
+def _judge(row: Document, told: Told, taken: set[str], now: datetime) -> None:
+    """Accept a document, or note why not; what was accepted before is kept then."""
+    sha256, body = told.hashes[row.name], told.bodies.get(row.name)
+    version = told.versions[row.name] or row.version + (row.sha256 != sha256)
+    found = {} if body is None else documents.faults(row.name, body, taken)
+    if found:
+        row.refused = {
+            "sha256": sha256,
+            "version": version,
+            "at": now.isoformat(),
+            "errors": found,
+        }
+        return
+    if row.sha256 != sha256:
+        row.sha256, row.body, row.accepted_at = sha256, dict(body or {}), now
+    row.version, row.refused = version, None
 
 
-def _check_owner(session: Session, node_id: str, ids: Sequence[str]) -> None:
-    query = select(Space.id).where(Space.id.in_(ids), Space.node_id != node_id)
-    taken = sorted(session.scalars(query))
-    if taken:
-        session.rollback()
-        raise Problem("space-taken", ", ".join(taken))
+def _store(session: Session, node: Node, rows: Mapping[str, Document], now: datetime) -> None:
+    """Make the node and its spaces what their accepted documents say."""
+    operator = rows[OPERATOR].body
+    if operator is not None:
+        node.name, node.plans = operator["name"], operator["plans"]
+    held = {row.id: row for row in session.scalars(select(Space).where(Space.node_id == node.id))}
+    parts: dict[str, list[Document]] = {}
+    for name, row in rows.items():
+        space_id = space_of(name)
+        if space_id is not None:
+            parts.setdefault(space_id, []).append(row)
+    for space_id, of_space in parts.items():
+        space = documents.compose(of_space)
+        found = held.pop(space_id, None)
+        if space is not None:
+            _store_space(session, found, node.id, space, now)
+    for row in held.values():
+        row.withdrawn_at = row.withdrawn_at or now
 
 
 def _store_space(
@@ -118,27 +263,87 @@ def _store_space(
         setattr(row, name, value)
 
 
+def _answer(node: Node, rows: Iterable[Document]) -> dict[str, Any]:
+    return {
+        "revision": node.publication_revision,
+        "sha256": node.publication_sha256,
+        "published_at": node.published_at.isoformat() if node.published_at else None,
+        "documents": {row.name: documents.verdict(row) for row in rows},
+    }
+
+
+# In case a push was lost
+
+
 def harvest(session: Session, now: datetime, peers: PeerSession) -> dict[str, str]:
-    """Ask every node for its publication, in case a push was lost. Returns what went wrong."""
+    """Ask every node for its publication. Returns what went wrong.
+
+    Many are asked at once, who answered last first: one that is slow or dead delays nobody.
+    """
+    wanted = [
+        (node.id, node.url, node.publication_sha256, node.publication_revision)
+        for node in sorted(nodes(session), key=lambda node: node.state != "connected")
+        if node.state not in ("suspended", "left")
+    ]
+    session.rollback()
     wrong: dict[str, str] = {}
-    for node in nodes(session):
-        if node.state in ("suspended", "left"):
-            continue
-        node_id, url, held = node.id, node.url, node.publication_sha256
-        session.rollback()
-        try:
-            answer = peers.request(
-                "GET",
-                f"{url}/.well-known/passerelle",
-                headers={"If-None-Match": f'"{held}"'} if held else {},
-            )
-            if answer.status == 200:
-                publish(session, now, node_id, answer.body.decode("ascii"))
-            elif answer.status == 304:
-                seen(session, now, node_id)
-            else:
-                wrong[node_id] = f"status {answer.status}"
-        except (PeerError, Problem, ValidationError, UnicodeDecodeError) as error:
-            session.rollback()
-            wrong[node_id] = str(error)[:200]
+    with ThreadPoolExecutor(HARVEST_THREADS, thread_name_prefix="harvest") as pool:
+        asked = {
+            pool.submit(_fetch, peers, url, held): (node_id, revision)
+            for node_id, url, held, revision in wanted
+        }
+        for done in as_completed(asked):
+            node_id, revision = asked[done]
+            fault = None
+            try:
+                answer = done.result()
+                if answer.status == 200:
+                    take_pulled(session, now, node_id, answer.body, revision)
+                elif answer.status != 304:
+                    fault = f"status {answer.status}"
+            except (PeerError, Problem, ValidationError) as error:
+                fault = str(error)[:200]
+            except Exception as error:  # noqa: BLE001 - whatever one node says, others have a turn
+                fault = type(error).__name__
+            if fault is not None:
+                session.rollback()
+                wrong[node_id] = fault
+            _note_harvest(session, now, node_id, fault)
     return wrong
+
+
+def _fetch(peers: PeerSession, url: str, held: str | None) -> Answer:
+    return peers.request(
+        "GET",
+        f"{url}/.well-known/passerelle",
+        headers={"If-None-Match": f'"{held}"'} if held else {},
+        timeout=HARVEST_SECONDS,
+        max_bytes=MOST_BYTES,
+    )
+
+
+def take_pulled(
+    session: Session, now: datetime, node_id: str, body: bytes, revision: int
+) -> dict[str, Any]:
+    """Take the publication that a node gave when it was asked, document by document.
+
+    ``revision`` is the one that was held when the node was asked. Raises Problem, ValidationError
+    or UnicodeDecodeError.
+    """
+    document = _read(session, node_id, body.decode("ascii"), PUBLICATION_TYP, _publication)
+    _check_spaces(document["spaces"], _id)
+    fresh = abs(datetime.now(UTC).timestamp() - document["iat"]) <= FRESH_SECONDS
+    return _take(session, now, node_id, _as_told(document, after=revision if fresh else None))
+
+
+def _note_harvest(session: Session, now: datetime, node_id: str, fault: str | None) -> None:
+    """Note that a node was asked; one that gave what was asked for was heard."""
+    begin_write(session)
+    node = session.get(Node, node_id, with_for_update=True)
+    if node is not None:
+        node.harvest_fault = fault
+    if node is not None and fault is None:
+        node.harvested_at = node.last_seen_at = now
+        if node.state in ("late", "offline"):
+            node.state = "connected"
+    session.commit()

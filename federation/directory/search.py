@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -48,7 +48,6 @@ def find(
     session: Session,
     wanted: Wanted,
     now: datetime,
-    guests: Mapping[str, int],
     hub_url: str,
     after: str = "",
 ) -> Iterator[dict[str, Any]]:
@@ -57,10 +56,10 @@ def find(
     Where ``near`` is given the nearest come first, with their ``distance_km``.
     """
     if wanted.near is None:
-        yield from _by_id(session, wanted, now, guests, hub_url, after)
+        yield from _by_id(session, wanted, now, hub_url, after)
         return
     every = sorted(
-        _by_id(session, wanted, now, guests, hub_url, ""),
+        _by_id(session, wanted, now, hub_url, ""),
         key=lambda shown: (shown["distance_km"], shown["id"]),
     )
     ids = [shown["id"] for shown in every]
@@ -71,7 +70,6 @@ def _by_id(
     session: Session,
     wanted: Wanted,
     now: datetime,
-    guests: Mapping[str, int],
     hub_url: str,
     after: str,
 ) -> Iterator[dict[str, Any]]:
@@ -82,7 +80,7 @@ def _by_id(
             distance = _distance(wanted, space)
             if distance is None or not _is_it(wanted, space):
                 continue
-            shown = presenter.present(space, now, guests.get(space.id, 0), hub_url, signed)
+            shown = presenter.present(space, now, hub_url, signed)
             free = shown["availability"]["guest_places_free"]
             if wanted.seats and (free is None or free < wanted.seats):
                 continue

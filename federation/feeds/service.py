@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 
 from federation.directory import search
 from federation.feeds.models import FeedCounter, FeedItem
-from federation.visits import service as visits
 from shared.db import begin_write
 
 PAGE = 500
@@ -60,8 +59,7 @@ FEEDS: dict[str, tuple[str, Callable[[Shown], Iterator[tuple[str, dict[str, Any]
 
 def refresh(session: Session, now: datetime, hub_url: str) -> int:
     """Bring every feed up to date; returns how many items changed. Safe to call at any time."""
-    guests = visits.guests_by_space(session)
-    every = list(search.find(session, search.Wanted(), now, guests, hub_url))
+    every = list(search.find(session, search.Wanted(), now, hub_url))
     changed = 0
     for feed, (_, items_of) in FEEDS.items():
         items = dict(item for shown in every for item in items_of(shown))
@@ -76,7 +74,7 @@ def _bring_up_to_date(session: Session, feed: str, items: dict[str, dict[str, An
     changed = 0
     for item_id in sorted(held.keys() | items.keys()):
         row, data = held.get(item_id), items.get(item_id)
-        if row is not None and _lasting(row.data) == _lasting(data):
+        if row is not None and _lasting(row.data) == _lasting(data) and not _ages(row.data, data):
             continue
         changed += 1
         counter.last += 1
@@ -86,6 +84,14 @@ def _bring_up_to_date(session: Session, feed: str, items: dict[str, dict[str, An
             row.data, row.change = data, counter.last
     session.commit() if changed else session.rollback()
     return changed
+
+
+def _ages(held: Mapping[str, Any] | None, data: Mapping[str, Any] | None) -> bool:
+    """Tell whether what is in the feed would soon be past its time, while it still holds."""
+    if not held or not data or data.get("state") != "known":
+        return False
+    since = datetime.fromisoformat(data["as_of"]) - datetime.fromisoformat(held["as_of"])
+    return since.total_seconds() >= data["ttl"] / 2
 
 
 def _counter(session: Session, feed: str) -> FeedCounter:

@@ -16,7 +16,6 @@ from federation.directory import presenter, search
 from federation.directory import service as directory
 from federation.governance import paper, proposals
 from federation.governance import service as governance
-from federation.visits import service as visits
 from shared import comparison
 from shared.events import coming
 from shared.linked_data import linked_space
@@ -40,9 +39,8 @@ MAX_WORDS = 100
 def network_map() -> str:
     words = request.args.get("q", "")[:MAX_WORDS].replace("\x00", "").strip()
     now = hub().clock.now()
-    guests = visits.guests_by_space(db.session())
     wanted = search.Wanted(words=words)
-    spaces = list(search.find(db.session(), wanted, now, guests, hub().url))
+    spaces = list(search.find(db.session(), wanted, now, hub().url))
     shared = shared_values(governance.in_force(db.session()))
     by_value = request.args.get("by_value", "")
     if by_value not in {value.id for value in shared}:
@@ -70,9 +68,8 @@ def _level(space: Mapping[str, Any], value: str) -> int:
 def embedded_map() -> Response:
     """The map for a frame in somebody else's page; it sets and reads no cookie."""
     words = request.args.get("q", "")[:MAX_WORDS].replace("\x00", "").strip()
-    guests = visits.guests_by_space(db.session())
     wanted = search.Wanted(words=words)
-    spaces = list(search.find(db.session(), wanted, hub().clock.now(), guests, hub().url))
+    spaces = list(search.find(db.session(), wanted, hub().clock.now(), hub().url))
     page = render_template("map/embed.html", spaces=spaces, words=words, settings=hub().settings)
     response = Response(page)
     tiles = hub().settings.tiles_origin
@@ -87,10 +84,9 @@ def embedded_map() -> Response:
 def space_page(space_id: str) -> str:
     space = directory.space(db.session(), space_id)
     now = hub().clock.now()
-    guests = visits.guests_by_space(db.session()).get(space.id, 0)
     return render_template(
         "map/space.html",
-        space=presenter.present(space, now, guests, hub().url, directory.signed(db.session())),
+        space=presenter.present(space, now, hub().url, directory.signed(db.session())),
         events=coming(space.document, now),
         linked=linked_space(
             space.document,

@@ -122,3 +122,31 @@ class Assessment(db.Model):
         CheckConstraint("level BETWEEN 1 AND 4", name="level"),
         CheckConstraint("evidence <> ''", name="evidence"),
     )
+
+
+class Document(db.Model):
+    """One document of the publication: what was last changed here, and what the hub has of it.
+
+    ``refused`` is the hub's word on one that it did not take: ``{"sha256", "version", "at",
+    "errors"}``.
+    """
+
+    __tablename__ = "published_document"
+
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    version: Mapped[int]
+    changed_at: Mapped[datetime]
+    accepted_sha256: Mapped[str | None] = mapped_column(String(64))
+    accepted_version: Mapped[int | None]
+    accepted_at: Mapped[datetime | None]
+    refused: Mapped[dict[str, Any] | None]
+
+    __table_args__ = (CheckConstraint("version > 0", name="version"),)
+
+    @property
+    def state(self) -> str:
+        """Return ``accepted``, ``refused`` or ``waiting``: what the hub says of it as it is now."""
+        if self.refused and self.refused["sha256"] == self.sha256:
+            return "refused"
+        return "accepted" if self.accepted_sha256 == self.sha256 else "waiting"

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import orjson
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from node.context import Node
 from node.events.listing import published as published_events
-from node.members.models import Plan
 from node.spaces.document import document
 from node.spaces.models import Assessment, Price, Room, Space
 from node.sync import service as sync
 from node.sync.models import Enrolment
 from shared.db import begin_write
-from shared.http import Answer, PeerError
 from shared.names import slug
 from shared.problems import Problem
-from shared.spaces import PUBLICATION_TYP
 
 TOPIC = "publication"
 
@@ -173,9 +168,9 @@ def today(row: Space, now: datetime) -> date:
     return now.astimezone(zone(row)).date()
 
 
-def _is_over(row: Space, now: datetime) -> bool:
-    """Tell whether a temporary site's last day is behind it: it is published no more."""
-    return row.until is not None and row.until < today(row, now)
+def published(session: Session, now: datetime) -> list[Space]:
+    """Return the spaces that are published: a temporary site's last day is not behind it."""
+    return [row for row in spaces(session) if row.until is None or today(row, now) <= row.until]
 
 
 def end_pauses(session: Session, node: Node) -> None:
@@ -190,66 +185,12 @@ def end_pauses(session: Session, node: Node) -> None:
 
 def queue_publication(session: Session, node: Node) -> None:
     """Queue the publication as a new revision, within the caller's transaction."""
-    row = sync.enrolment(session)
+    row = session.get(Enrolment, 1, with_for_update=True, populate_existing=True)
     if row is None:
         return
     row.revision += 1
     key = f"{TOPIC}:{row.revision}"
     sync.queue(session, node.clock.real(), TOPIC, key, {"revision": row.revision})
-
-
-def publication(session: Session, node: Node) -> tuple[str, str]:
-    """Return the signed publication and its content's hash, which is its ETag. Raises Problem."""
-    row = sync.enrolment(session)
-    if row is None:
-        raise Problem("unavailable", "this node is not enrolled yet")
-    plans: dict[str, int | None] = {}
-    for plan in session.scalars(select(Plan).order_by(Plan.id)):
-        # A pass names the class alone: of two plans of one class, the larger holds.
-        known, own = plans.get(plan.plan_class, 0), plan.half_days_per_month
-        plans[plan.plan_class] = None if known is None or own is None else max(known, own)
-    content = {
-        "iss": row.node_id,
-        "name": node.settings.name,
-        "plans": plans,
-        "spaces": [
-            full_document(session, node, each)
-            for each in spaces(session)
-            if not _is_over(each, node.clock.now())
-        ],
-    }
-    sha256 = hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    issued = int(node.clock.real().timestamp())
-    claims = {**content, "iat": issued, "revision": row.revision}
-    return node.ring.sign(claims, PUBLICATION_TYP), sha256
-
-
-def _deliver(session: Session, node: Node, payload: Mapping[str, Any]) -> Answer:
-    """Send the publication as it is now: a later revision makes an earlier message harmless."""
-    del payload
-    token, _ = publication(session, node)
-    session.rollback()
-    return node.hub.call("POST", "/api/v1/publications", json={"publication": token}, timeout=5)
-
-
-def _receipt(session: Session, node: Node, payload: Mapping[str, Any], answer: Answer) -> None:
-    row = session.get(Enrolment, 1)
-    if row is None:
-        return
-    if answer.status == 200:
-        taken = answer.json()
-        row.accepted_revision = max(row.accepted_revision, taken["revision"])
-        row.accepted_at = datetime.fromisoformat(taken["published_at"])
-        row.publication_fault = None
-    else:
-        try:
-            row.publication_fault = answer.json()
-        except PeerError:
-            row.publication_fault = {"title": f"status {answer.status}"}
-
-
-sync.DELIVERIES[TOPIC] = _deliver
-sync.RECEIPTS[TOPIC] = _receipt
 
 
 def renew_poster(session: Session, space_id: str) -> None:

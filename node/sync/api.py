@@ -10,9 +10,11 @@ from marshmallow import fields
 
 from node.context import node
 from node.db import db
+from node.desk import availability as places
 from node.passes import service as passes
-from node.spaces import service as spaces
+from node.spaces import publication as published
 from node.sync import service
+from shared.documents import fingerprint
 from shared.schemas import WireSchema, text
 from shared.web import allow
 from shared.web.api import Blueprint
@@ -51,10 +53,22 @@ def jwks() -> Response:
 @well_known.get("/.well-known/passerelle")
 @allow("public")
 def publication() -> Response:
-    """The signed publication (a JWT); its ETag is the hash of what it says."""
-    token, sha256 = spaces.publication(db.session(), node())
+    """The signed publication (a JWT); its ETag is the hash of its documents' hashes."""
+    token, sha256 = published.publication(db.session(), node())
     response = Response(token, mimetype="application/jwt")
     response.set_etag(sha256)
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Cache-Control"] = "no-cache"
+    return response.make_conditional(request)
+
+
+@well_known.get("/.well-known/passerelle/availability")
+@allow("public")
+def availability() -> Response:
+    """How many places are free, at each space; the ETag is of the figures, not of their time."""
+    said = places.availability(db.session(), node())
+    response = jsonify(said)
+    response.set_etag(fingerprint(said["spaces"]), weak=True)
     response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Cache-Control"] = "no-cache"
     return response.make_conditional(request)

@@ -24,6 +24,16 @@ class Enrolment(db.Model):
     accepted_revision: Mapped[int] = mapped_column(default=0)
     accepted_at: Mapped[datetime | None]
     publication_fault: Mapped[dict[str, Any] | None]
+    # the hub: when it last answered, when it last asked for the publication, and what it found
+    heard_at: Mapped[datetime | None]
+    harvested_at: Mapped[datetime | None]
+    harvest_fault: Mapped[str | None] = mapped_column(String(200))
+    # when the jobs process was last at work
+    jobs_at: Mapped[datetime | None]
+    # “check my node”: when it was asked for, and what the hub found
+    check_asked_at: Mapped[datetime | None]
+    check_done_at: Mapped[datetime | None]
+    check_report: Mapped[dict[str, Any] | None]
     # up to when the hub's changes to our visits were taken
     visits_seen_at: Mapped[datetime | None]
 

@@ -28,6 +28,7 @@ GET    /account                                       admin coordinator desk mem
 POST   /account                                       admin coordinator desk member
 POST   /account/tokens/<int:token_id>/revoke          admin coordinator desk member
 GET    /api/docs                                      public
+POST   /api/v1/availability                           node
 GET    /api/v1/charters                               public
 POST   /api/v1/charters                               node
 GET    /api/v1/charters/<before>/diff/<after>         public
@@ -104,6 +105,7 @@ NODE_ROUTES = """
 GET    /                                              public
 GET    /.well-known/jwks.json                         public
 GET    /.well-known/passerelle                        public
+GET    /.well-known/passerelle/availability           public
 GET    /account                                       admin coordinator desk member
 POST   /account                                       admin coordinator desk member
 POST   /account/tokens/<int:token_id>/revoke          admin coordinator desk member

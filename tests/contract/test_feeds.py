@@ -84,6 +84,7 @@ def test_a_check_in_changes_the_availability_and_nothing_else(
     refresh(hub)
     ends = {feed: read(hub, f"/feeds/{feed}")[1] for feed in feeds.FEEDS}
     assert troquet.scan(cordee.add_person().show()).status_code == 201
+    troquet.tell()
     refresh(hub)
     found = {feed: read(hub, end)[0] for feed, end in ends.items()}
     assert found["spaces"] == found["events"] == []
