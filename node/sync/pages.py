@@ -38,11 +38,13 @@ def state() -> str:
     session, now = db.session(), node().clock.now()
     row = service.enrolment(session)
     names = {space.id: space.name for space in spaces.spaces(session)}
+    groups = _groups(session, names) if row else []
     return render_template(
         "sync/state.html",
         row=row,
         hub_url=node().hub.url,
-        groups=_groups(session, names) if row else [],
+        groups=groups,
+        owed=sum(group["owed"] for group in groups),
         messages=contact.messages(session),
         counts=service.waiting(session),
         reason=words.reason,
@@ -81,7 +83,14 @@ def _groups(session: Session, names: dict[str, str]) -> list[dict[str, Any]]:
     for name, entry in said.index.items():
         of = groups.setdefault(space_of(name), [])
         of.append(_document(name, entry, held.get(name)))
-    return [{"space": names.get(of or "", of), "documents": each} for of, each in groups.items()]
+    return [
+        {
+            "space": names.get(of or "", of),
+            "documents": each,
+            "owed": sum(document["state"] != "accepted" for document in each),
+        }
+        for of, each in groups.items()
+    ]
 
 
 def _document(name: str, entry: dict[str, Any], held: Document | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from flask_babel import gettext, lazy_gettext
 
-from shared.documents import OPERATOR
+from shared.documents import OPERATOR, space_of
 from shared.messages import translate
 
 DOCUMENTS = {
@@ -137,6 +137,8 @@ def finding(found: Mapping[str, Any]) -> str:
     if known is None:
         return str(found["code"])
     params = {name: _said(value) for name, value in found["params"].items()}
+    if found["code"] == "refused":
+        params["documents"] = ", ".join(map(titled, found["params"].get("documents", [])))
     if "reason" in found["params"]:
         params["why"] = reason(f"{found['params']['reason']} {found['params'].get('detail', '')}")
     try:
@@ -151,22 +153,42 @@ def _said(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+def titled(name: str) -> str:
+    """Return what a document is about, with the id of its space."""
+    space = space_of(name)
+    return f"{document(name)} ({space})" if space else document(name)
+
+
 def lines(errors: Any, where: str = "") -> list[tuple[str, str]]:
-    """Return faults as (field, what is wrong), translated; a field in a list has its number."""
+    """Return faults as (field, what is wrong), translated; a field in a list has its number.
+
+    Numbers are those that people count with, from one.
+    """
     if isinstance(errors, Mapping):
         return [
             line
             for name, found in errors.items()
-            for line in lines(found, f"{where}.{name}" if where else str(name))
+            for line in lines(found, " › ".join(filter(None, (where, _place(name)))))
         ]
     found = errors if isinstance(errors, list) else [errors]
     return [(where, str(translate(each))) for each in found]
+
+
+def _place(name: Any) -> str:
+    return str(int(name) + 1) if str(name).isdecimal() else str(name)
 
 
 def document(name: str) -> str:
     """Return what a document is about, in words."""
     subject = name.rpartition("/")[2]
     return str(DOCUMENTS.get(subject, subject))
+
+
+def _unquoted(text: str) -> str:
+    try:
+        return str(orjson.loads(f'"{text}"'))
+    except orjson.JSONDecodeError:
+        return text
 
 
 _QUOTED = re.compile(r'"(?:detail|title)":"((?:[^"\\]|\\.)*)"')
@@ -180,7 +202,7 @@ def reason(error: str | None) -> str:
     error = (error or "").strip()
     said = _QUOTED.findall(error)
     if said:
-        return str(translate(orjson.loads(f'"{said[-1]}"')))
+        return str(translate(_unquoted(said[-1]))).rstrip(".")
     code, _, detail = error.partition(" ")
     if code == "status":
         return gettext("it answers with status %(status)s", status=detail)
