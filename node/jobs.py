@@ -17,6 +17,7 @@ from node.members import changes, importing, links
 from node.spaces import publication
 from node.spaces import service as spaces
 from node.statements import heading, month_end
+from node.sync import checkup, contact
 from node.sync import service as sync
 from shared.http import PeerError
 from shared.jobs import Job, run_jobs
@@ -40,6 +41,15 @@ def tell_availability() -> None:
     """Tell the hub how many places are free, when that changed."""
     if sync.enrolment(db.session()) is not None:
         availability.tell(db.session(), node())
+
+
+def check_node() -> None:
+    """Have the hub look at this node, if the admin asked."""
+    checkup.run_due(db.session(), node())
+
+
+def note_alive() -> None:
+    contact.note_alive(db.session(), node().clock.now())
 
 
 def refresh() -> None:
@@ -117,6 +127,8 @@ JOBS = (
     Job("deliver", 1, deliver),
     Job("publish", 5, publish),
     Job("availability", 1, tell_availability),
+    Job("check", 1, check_node),
+    Job("alive", 15, note_alive),
     Job("refresh", 10, refresh),
     Job("status-lists", 60, refresh_status_lists),
     Job("close-forgotten", 30, close_forgotten),

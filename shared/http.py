@@ -9,10 +9,12 @@ from __future__ import annotations
 import io
 import ipaddress
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http.client import HTTPResponse
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +22,7 @@ from urllib.parse import urlsplit
 import orjson
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
@@ -242,6 +245,30 @@ class PeerSession:
                 return Answer(response.status_code, response.headers, body)
         except (requests.RequestException, HTTPError) as error:
             raise Unreachable("unreachable", type(error).__name__) from error
+
+    def certificate_end(self, url: str, *, timeout: float = 5.0) -> datetime:
+        """Return when the certificate of an https address ends, once it is verified.
+
+        Raises Unreachable when it is not good or nobody answers, PeerError as ``request`` does.
+        """
+        parts = urlsplit(check_url(url, allow_private=False))
+        made = _HTTPS if self._allow_private else _PublicHTTPS
+        connection = made(
+            str(parts.hostname),
+            parts.port or 443,
+            timeout=timeout,
+            cert_reqs="CERT_REQUIRED",
+            ca_certs=DEFAULT_CA_BUNDLE_PATH,
+        )
+        try:
+            connection.connect()
+            found: Any = connection.sock
+            ends = ssl.cert_time_to_seconds(found.getpeercert()["notAfter"])
+        except (OSError, HTTPError, KeyError) as error:
+            raise Unreachable("unreachable", type(error).__name__) from error
+        finally:
+            connection.close()
+        return datetime.fromtimestamp(ends, UTC)
 
     def _read(self, response: requests.Response, max_bytes: int) -> bytes:
         body = bytearray()

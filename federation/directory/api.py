@@ -15,6 +15,7 @@ from federation.context import hub
 from federation.db import db
 from federation.directory import (
     availability,
+    checkup,
     enrolment,
     presenter,
     publications,
@@ -129,6 +130,19 @@ class NewKeySchema(WireSchema):
 class NodeKeySchema(WireSchema):
     kid = fields.String(required=True)
     added_at = fields.AwareDateTime(required=True)
+
+
+class FindingSchema(WireSchema):
+    name = fields.String(required=True, validate=validate.OneOf(checkup.NAMES))
+    state = fields.String(required=True, validate=validate.OneOf(checkup.STATES))
+    code = fields.String(required=True, metadata={"description": "Why; “ok” if all is well."})
+    params = fields.Dict(required=True)
+
+
+class CheckedSchema(WireSchema):
+    url = fields.String(required=True)
+    checked_at = fields.AwareDateTime(required=True)
+    items = fields.List(fields.Nested(FindingSchema), required=True)
 
 
 class NodesSchema(WireSchema):
@@ -382,6 +396,16 @@ def add_key(data: dict[str, Any]) -> Any:
     now, hub_url = hub().clock.now(), hub().url
     service.active_node(db.session(), current().id)
     return enrolment.add_key(db.session(), now, hub_url, current().id, data["jwk"], data["proof"])
+
+
+@blp.route("/nodes/me/check", methods=["POST"])
+@limiter.limit("6 per minute", key_func=lambda: str(current().id))
+@blp.response(200, CheckedSchema)
+@allow("node")
+def look_at_node() -> dict[str, Any]:
+    """Call the node back at its own address, and say what a visitor or the hub finds there."""
+    clock = hub().clock
+    return checkup.look(db.session(), clock.now(), clock.real(), hub().peers, current().id)
 
 
 @blp.route("/nodes/<node_id>/state", methods=["PUT"])

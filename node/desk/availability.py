@@ -17,6 +17,7 @@ from node.context import Node
 from node.desk.places import present
 from node.desk.scan import as_document, find_space, schedule_of
 from node.spaces.models import Space
+from node.sync import contact
 from node.sync import service as sync
 from node.sync.hub import HubClient
 from shared.availability import SAY_AGAIN_SECONDS, TTL_SECONDS
@@ -100,5 +101,5 @@ def tell(session: Session, node: Node) -> bool:
     if answer.status != 200:
         log.info("availability.refused", status=answer.status)
         return False
-    sync.note_hub(session, now, told)
+    contact.note_hub(session, now, told)
     return True

@@ -208,18 +208,6 @@ def _keep(session: Session, now: datetime, name: str, body: str) -> None:
     session.commit()
 
 
-def note_hub(session: Session, now: datetime, told: Mapping[str, Any]) -> None:
-    """Note that the hub answered, and how it last asked for our publication."""
-    begin_write(session)
-    row = session.get(Enrolment, 1, with_for_update=True)
-    if row is not None:
-        row.heard_at = now
-        if told.get("harvested_at"):
-            row.harvested_at = datetime.fromisoformat(told["harvested_at"])
-        row.harvest_fault = (told.get("harvest_fault") or "")[:200] or None
-    session.commit()
-
-
 def hub_keys(session: Session, node: Node) -> jose.FindKey:
     """Return a finder of the hub's key; one not known yet is asked for, at the hub's address."""
 

@@ -25,6 +25,8 @@ OTHER_COMMITTERS = {
     "node/desk/incidents.py": "the desk's notes",
     "node/passes/cards.py": "the verbs of paper cards",
     "node/spaces/publication.py": "the verbs by which the hub is told what is published",
+    "node/sync/contact.py": "notes who was last heard of",
+    "node/sync/checkup.py": "the verbs of “check my node”",
     "node/members/changes.py": "the verbs of a subscription, which reach the passes",
     "node/members/plans.py": "the verbs of plans",
     "node/members/links.py": "the verbs of one-time links",

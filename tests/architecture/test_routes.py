@@ -49,6 +49,7 @@ POST   /api/v1/log-checks                             node
 GET    /api/v1/me/rights                              public
 GET    /api/v1/nodes                                  coordinator node
 PUT    /api/v1/nodes/<node_id>/state                  coordinator
+POST   /api/v1/nodes/me/check                         node
 POST   /api/v1/nodes/me/keys                          node
 GET    /api/v1/openapi.json                           public
 PUT    /api/v1/passes/<pass_id>                       node
@@ -195,6 +196,9 @@ POST   /console/statements/<month>/check              admin
 POST   /console/statements/<month>/disputes           admin
 POST   /console/statements/<month>/disputes/<dispute_id>/withdraw admin
 GET    /console/statements/<month>/statement.<suffix> admin
+GET    /console/sync                                  admin
+POST   /console/sync/check                            admin
+POST   /console/sync/publish                          admin
 GET    /desk                                          desk
 POST   /desk                                          desk
 POST   /desk/corrections/<visit_id>/answer            desk
@@ -234,6 +238,7 @@ GET    /static/<path:filename>                        public
 GET    /static/desk/<path:filename>                   public
 GET    /static/pass/<path:filename>                   public
 GET    /static/sheet/<path:filename>                  public
+GET    /static/sync/<path:filename>                   public
 GET    /status-lists/1                                public
 GET    /welcome/<token>                               public
 POST   /welcome/<token>                               public

@@ -202,6 +202,19 @@ BODIES: dict[str, dict[str, Any]] = {
         "proof": "e30.e30.AAAA",
     },
     "/api/v1/publications": {"publication": "e30.e30.AAAA"},
+    "/api/v1/availability": {
+        "as_of": "2026-11-24T10:00:00+01:00",
+        "ttl": 300,
+        "spaces": [
+            {
+                "id": "troquet",
+                "open": True,
+                "paused": False,
+                "guest_places": 5,
+                "guest_places_free": 5,
+            }
+        ],
+    },
     "/api/v1/invitations": {"operator": "Café de l’Été"},
     "/api/v1/nodes/me/keys": {
         "jwk": {"kty": "OKP", "crv": "Ed25519", "x": "A" * 43},
