@@ -17,7 +17,7 @@ from federation.identity import service as identity
 from federation.mail.service import mailbox
 from federation.statements import month_end
 from federation.statements import service as statements
-from shared.jobs import Job, run_jobs
+from shared.jobs import JOBS_LOCK, Job, run_jobs
 
 log = structlog.get_logger()
 
@@ -75,5 +75,5 @@ JOBS = (
 def run(app: Flask) -> None:
     with app.app_context():
         engine = db.engine
-        lock_file = hub().settings.data_dir / "jobs.lock"
+        lock_file = hub().settings.data_dir / JOBS_LOCK
     run_jobs(app, engine, lock_file, JOBS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from flask import Flask
 
 from node.settings import NodeSettings
 from shared import command
+from shared.backup_command import Service, add_backup_commands
 
 
 @click.group()
@@ -241,3 +243,12 @@ def mail_test(address: str) -> None:
 def settings() -> None:
     """List every setting, with its default."""
     command.show_settings(NodeSettings, "NODE")
+
+
+def _create_app() -> Callable[[NodeSettings], Flask]:
+    from node.app import create_app  # noqa: PLC0415
+
+    return create_app
+
+
+add_backup_commands(node, Service("node", NodeSettings, "node-keys.json", _create_app))

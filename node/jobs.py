@@ -18,7 +18,7 @@ from node.spaces import service as spaces
 from node.statements import heading, month_end
 from node.sync import service as sync
 from shared.http import PeerError
-from shared.jobs import Job, run_jobs
+from shared.jobs import JOBS_LOCK, Job, run_jobs
 
 log = structlog.get_logger()
 
@@ -120,5 +120,5 @@ JOBS = (
 def run(app: Flask) -> None:
     with app.app_context():
         engine = db.engine
-        lock_file = node().settings.data_dir / "jobs.lock"
+        lock_file = node().settings.data_dir / JOBS_LOCK
     run_jobs(app, engine, lock_file, JOBS)
