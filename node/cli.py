@@ -239,6 +239,48 @@ def mail_test(address: str) -> None:
         command.mail_test(mailbox, db.session(), context().settings, address)
 
 
+@node.command("export")
+@click.argument("path", metavar="DIR_OR_ZIP", type=click.Path(path_type=Path))
+def export_command(path: Path) -> None:
+    """Write everything the operator owns, in open formats, into a new folder or a .zip."""
+    app = _app()
+    from node.context import node as context  # noqa: PLC0415
+    from node.db import db  # noqa: PLC0415
+    from node.exports import service  # noqa: PLC0415
+
+    with app.app_context():
+        try:
+            count = service.write(db.session(), context(), path)
+        except OSError as error:
+            raise click.ClickException(f"{path}: {error.strerror or error}") from None
+    click.echo(f"{path}: {count} files. README.md says what they are, index.json what is missing.")
+    click.echo("It holds personal data: keep it safe.")
+
+
+@node.command("import")
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path, exists=True))
+@click.option("--yes/--dry-run", "wanted", help="Do it; else only say what would happen")
+def import_command(path: Path, *, wanted: bool) -> None:
+    """Take spaces, events, plans, members and photos from an export, all of it or nothing."""
+    app = _app()
+    from node.context import node as context  # noqa: PLC0415
+    from node.db import db  # noqa: PLC0415
+    from node.exports.importing import take_in  # noqa: PLC0415
+    from node.exports.reading import ImportFault, read_export  # noqa: PLC0415
+
+    with app.app_context():
+        try:
+            found = read_export(path)
+            report = take_in(db.session(), context(), found, dry_run=not wanted)
+        except ImportFault as fault:
+            for line in fault.faults:
+                click.echo(line, err=True)
+            raise click.ClickException("Nothing was imported.") from None
+    for line in report.lines():
+        click.echo(line)
+    click.echo("Imported." if wanted else "Nothing was written: add --yes to do it.")
+
+
 @node.command()
 def settings() -> None:
     """List every setting, with its default."""

@@ -21,7 +21,7 @@ from typing import IO, Any
 
 import orjson
 from sqlalchemy import JSON, Column, Connection, Engine, MetaData, Table, Text, cast, func, select
-from sqlalchemy.types import UserDefinedType
+from sqlalchemy.types import TypeDecorator, UserDefinedType
 
 FORMAT = "passerelle-backup/1"
 MANIFEST, NOTICE = "manifest.json", "README.txt"
@@ -214,9 +214,15 @@ def to_plain(value: Any) -> Any:
     return value
 
 
+def python_type(column: Column[Any]) -> type[Any] | None:
+    """Return what a column's values are; None for JSON, which may be anything."""
+    kind = column.type.impl_instance if isinstance(column.type, TypeDecorator) else column.type
+    return None if isinstance(kind, RawJson | JSON) else kind.python_type
+
+
 def from_plain(column: Column[Any], value: Any, dialect: str) -> Any:
     """Return what ``to_plain`` made as this column of this database takes it. Raises ValueError."""
-    kind = None if isinstance(column.type, RawJson) else column.type.python_type
+    kind = python_type(column)
     if value is None or kind is None:
         return value
     if kind is datetime:

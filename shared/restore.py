@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -127,9 +128,7 @@ def _verify(archive: zipfile.ZipFile, name: str, said: dict[str, Any]) -> None:
             for part in parts_of(entry):
                 digest.update(part)
                 lines += part.count(b"\n")
-    except zipfile.BadZipFile:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever unpacking stumbles on
+    except (OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise BackupFault(f"{_DAMAGED} in {name}: {error}") from None
     if digest.hexdigest() != said.get("sha256") or said.get("rows", lines) != lines:
         raise BackupFault(f"{_DAMAGED}: {name} is not what its manifest says")

@@ -149,6 +149,8 @@ POST   /console/charter/<version>/vote                admin
 POST   /console/charter/<version>/withdraw            admin
 GET    /console/charter/propose                       admin
 POST   /console/charter/propose                       admin
+GET    /console/export                                admin
+GET    /console/export.zip                            admin
 GET    /console/members                               admin
 GET    /console/members.csv                           admin
 GET    /console/members/<int:member_id>               admin
