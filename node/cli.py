@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from flask import Flask
@@ -13,6 +15,9 @@ from flask import Flask
 from node.settings import NodeSettings
 from shared import command
 from shared.backup_command import Service, add_backup_commands
+
+if TYPE_CHECKING:
+    from node.leaving.service import Outlook
 
 
 @click.group()
@@ -279,6 +284,49 @@ def import_command(path: Path, *, wanted: bool) -> None:
     for line in report.lines():
         click.echo(line)
     click.echo("Imported." if wanted else "Nothing was written: add --yes to do it.")
+
+
+@node.command()
+@click.option("--on", "last_day", type=click.DateTime(["%Y-%m-%d"]), help="The last day")
+@click.option("--reason", default="", help="A word to the coordination")
+@click.option("--withdraw", is_flag=True, help="Take the notice back")
+@click.option("--yes", is_flag=True, help="Do not ask whether it is meant")
+def leave(last_day: datetime | None, reason: str, withdraw: bool, yes: bool) -> None:
+    """Leave the network in order after a last day, or take that back."""
+    if (last_day is None) != withdraw or len(reason) > 500:
+        raise click.UsageError("say --on DATE (and --reason, 500 characters), or --withdraw")
+    app = _app()
+    from node.context import node as context  # noqa: PLC0415
+    from node.db import db  # noqa: PLC0415
+    from node.leaving import service  # noqa: PLC0415
+    from shared.problems import Problem  # noqa: PLC0415
+
+    with app.app_context():
+        try:
+            if last_day is None:
+                service.withdraw(db.session(), context())
+                click.echo("The notice is taken back: this operator stays in the network.")
+                return
+            day = last_day.date()
+            click.echo(_meaning(service.outlook(db.session(), context(), day)))
+            if not yes:
+                click.confirm("Give notice?", abort=True)
+            service.announce(db.session(), context(), day, reason)
+        except Problem as problem:
+            raise click.ClickException(str(problem)) from None
+    click.echo(f"Notice is given: {day} is the last day in the network.")
+
+
+def _meaning(found: Outlook) -> str:
+    months = [f"{m} ({state}): {n:+d} half-days" for m, state, n in found.months or ()]
+    return (
+        f"Bookings here, to come: {found.hosted}, {found.hosted_after} past the last day\n"
+        f"Members' bookings elsewhere: {found.trips}, {found.trips_after} past the last day"
+        " (cancelled on that day)\n"
+        f"Passes that end the day after: {found.passes}\n"
+        f"Balances: {'; '.join(months) or 'not known'}\n"
+        "Until then everything goes on, and the notice can be taken back; then it is for good."
+    )
 
 
 @node.command()

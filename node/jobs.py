@@ -12,6 +12,7 @@ from node.db import db
 from node.desk import idempotency, incidents, outgoing, presence
 from node.governance import reminders
 from node.identity import service as identity
+from node.leaving import service as leaving
 from node.mail.service import mailbox
 from node.members import changes, importing, links
 from node.spaces import service as spaces
@@ -78,6 +79,11 @@ def tell_homes() -> None:
         trips.tell_homes(db.session(), node())
 
 
+def tend_leaving() -> None:
+    """Do what follows from a notice to leave the network, ours or a partner's."""
+    leaving.tend(db.session(), node())
+
+
 def end_subscriptions() -> None:
     changes.end_due(db.session(), node())
 
@@ -111,6 +117,7 @@ JOBS = (
     Job("warn", 1800, warn),
     Job("compare-log", 3600, compare_log),
     Job("bookings", 30, tend_bookings),
+    Job("leaving", 30, tend_leaving),
     Job("tell-homes", 2, tell_homes),
     Job("mail", 5, send_mail),
     Job("tidy", 600, tidy),

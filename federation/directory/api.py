@@ -13,7 +13,7 @@ from marshmallow import ValidationError, fields, validate
 
 from federation.context import hub
 from federation.db import db
-from federation.directory import enrolment, presenter, publications, search, service
+from federation.directory import enrolment, leaving, presenter, publications, search, service
 from federation.visits import service as visits
 from shared.schemas import JwkSchema, WireSchema, moment, text
 from shared.web import allow, current
@@ -67,6 +67,23 @@ class NodeSchema(WireSchema):
     enrolled_at = fields.AwareDateTime(required=True)
     last_seen_at = fields.AwareDateTime(required=True)
     published_at = fields.AwareDateTime(required=True, allow_none=True)
+    leaving_on = fields.Date(
+        required=True, allow_none=True, metadata={"description": "Its last day, once announced."}
+    )
+
+
+class LeavingSchema(WireSchema):
+    last_day = fields.Date(required=True, metadata={"description": "In the spaces’ own time."})
+    reason = fields.String(load_default="", validate=validate.Length(max=500))
+
+
+class LeavesSchema(WireSchema):
+    last_day = fields.Date(required=True)
+    reason = fields.String(required=True)
+    announced_at = fields.AwareDateTime(required=True)
+    ends_at = fields.AwareDateTime(
+        required=True, metadata={"description": "From then on the node has left, for good."}
+    )
 
 
 class NewKeySchema(WireSchema):
@@ -319,6 +336,33 @@ def add_key(data: dict[str, Any]) -> Any:
     now, hub_url = hub().clock.now(), hub().url
     service.active_node(db.session(), current().id)
     return enrolment.add_key(db.session(), now, hub_url, current().id, data["jwk"], data["proof"])
+
+
+@blp.route("/nodes/me/leaving", methods=["POST"])
+@blp.arguments(LeavingSchema)
+@blp.response(200, LeavesSchema)
+@allow("node")
+def announce_leaving(data: dict[str, Any]) -> dict[str, Any]:
+    """Give notice: until the last day is over everything goes on, then the node has left.
+
+    Another day may be said until then; the same one again changes nothing.
+    """
+    session = db.session()
+    row = leaving.announce(session, hub(), current().id, data["last_day"], data["reason"])
+    return {
+        "last_day": row.leaving_on,
+        "reason": row.leaving_reason,
+        "announced_at": row.leaving_announced_at,
+        "ends_at": leaving.ends_at(session, row.id, data["last_day"]),
+    }
+
+
+@blp.route("/nodes/me/leaving", methods=["DELETE"])
+@blp.response(204)
+@allow("node")
+def stay() -> None:
+    """Take the notice back, until the last day is over."""
+    leaving.withdraw(db.session(), hub(), current().id)
 
 
 @blp.route("/nodes/<node_id>/state", methods=["PUT"])

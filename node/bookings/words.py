@@ -18,6 +18,8 @@ _WORDS = {
     "booking_hours": lazy_gettext("The space is not open all that time."),
     "no_such_room": lazy_gettext("There is no such room there."),
     "own_house": lazy_gettext("At home you need no booking: come. Only rooms are booked."),
+    "host_leaves": lazy_gettext("The space leaves the network before the end of this booking."),
+    "home_leaves": lazy_gettext("Your home leaves the network before the end of this booking."),
     "booked_elsewhere": lazy_gettext("You have another booking at that time."),
 }
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import get_locale, gettext
+from sqlalchemy.orm import Session
 
 from charter.hours import WEEKDAYS
 from charter.values import shared_values
@@ -14,6 +15,7 @@ from node.context import node
 from node.db import db
 from node.desk import incidents, presence
 from node.governance.notice import awaited
+from node.leaving.notice import last_day
 from node.spaces import service
 from node.spaces.forms import SpaceForm, form_for
 from node.sync import service as sync
@@ -78,9 +80,15 @@ def console() -> Any:
         unsigned=sync.unsigned(session, node()),
         awaited=awaited(session, node()),
         incidents=incidents.latest(session),
+        leaving_on=_leaving_on(session),
         present={space.id: len(presence.presence(session, space.id)) for space in found},
         **_sync_state(),
     )
+
+
+def _leaving_on(session: Session) -> date | None:
+    known, row = sync.network(session, node()), sync.enrolment(session)
+    return last_day(known.trust, row.node_id) if known and row else None
 
 
 @pages.route("/console/spaces/<space_id>", methods=["GET", "POST"])
