@@ -12,6 +12,7 @@ from typing import Any
 import click
 from flask import Flask
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from shared.command import settings_or_exit, write_env_file
 from shared.config import Settings, given_settings
@@ -97,6 +98,8 @@ def _backup(service: Service, path: Path, keep: int | None) -> None:
         manifest = backup.write_backup(source, path, now, _tell)
     except (backup.BackupFault, OSError) as fault:
         raise click.ClickException(str(fault)) from None
+    except SQLAlchemyError as error:
+        raise click.ClickException(f"the database: {backup.reason_of(error)}") from None
     for old in too_many:
         old.unlink()
     rows = sum(table["rows"] for table in manifest["tables"].values())
@@ -113,7 +116,7 @@ def _restore(
     replace: bool,
 ) -> None:
     from shared import restore  # noqa: PLC0415
-    from shared.backup import BackupFault  # noqa: PLC0415
+    from shared.backup import BackupFault, reason_of  # noqa: PLC0415
 
     made: Path | None = None
     try:
@@ -131,6 +134,8 @@ def _restore(
         if made is not None:
             made.unlink(missing_ok=True)
         raise click.ClickException(f"{fault}") from None
+    except SQLAlchemyError as error:
+        raise click.ClickException(f"the database: {reason_of(error)}") from None
     prefix = f"{service.prefix}_ENV_FILE={made} " if made else ""
     for verb in ("serve", "jobs"):
         click.echo(f"  {prefix}passerelle {service.kind} {verb}")

@@ -41,6 +41,7 @@ from shared.backup import (
     Tell,
     from_plain,
     parts_of,
+    reason_of,
     tables_of,
 )
 from shared.jobs import JOBS_LOCK, Leadership
@@ -155,17 +156,12 @@ def restore(backup: Backup, engine: Engine, data_dir: Path, tell: Tell, *, repla
                     placed = _unpack(backup, data_dir)
             except SQLAlchemyError as error:
                 _drop(placed)
-                raise BackupFault(f"nothing was changed: {_reason(error)}") from None
+                raise BackupFault(f"nothing was changed: {reason_of(error)}") from None
             except BaseException:
                 _drop(placed)
                 raise
         for temporary, path in placed:
             temporary.replace(path)
-
-
-def _reason(error: SQLAlchemyError) -> str:
-    """Return what the database said, without values of rows, which may be personal."""
-    return str(getattr(error, "orig", error)).splitlines()[0][:200]
 
 
 @contextmanager

@@ -51,12 +51,12 @@ def announce(session: Session, hub: Hub, node_id: str, last_day: date, reason: s
     now = hub.clock.now()
     begin_write(session)
     node = _staying(session, node_id)
+    if last_day > now.date() + AHEAD:  # before any reckoning: the year 9999 has no day after it
+        session.rollback()
+        raise ValidationError({"last_day": ["This is more than two years ahead."]})
     if ends_at(session, node_id, last_day) <= now:
         session.rollback()
         raise ValidationError({"last_day": ["This day is over already."]})
-    if last_day > now.date() + AHEAD:
-        session.rollback()
-        raise ValidationError({"last_day": ["This is more than two years ahead."]})
     if (node.leaving_on, node.leaving_reason) != (last_day, reason):
         node.leaving_on, node.leaving_reason, node.leaving_announced_at = last_day, reason, now
         who = f"node:{node_id}"

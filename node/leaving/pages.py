@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, flash, redirect, render_template
+from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext, lazy_gettext
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, DateField, TextAreaField
@@ -59,11 +59,14 @@ def leave() -> Any:
             flash(words, "success")
             return redirect("/console/leave")
     enrolled = sync.enrolment(session) is not None
+    found = service.outlook(session, node(), form.last_day.data) if enrolled else None
+    if found is not None and request.method == "GET":
+        form.last_day.data = found.last_day
     return render_template(
         "leaving/leave.html",
         form=form,
         enrolled=enrolled,
-        found=service.outlook(session, node(), form.last_day.data) if enrolled else None,
+        found=found,
         hub_url=node().hub.url,
     ), (422 if form.errors else 200)
 

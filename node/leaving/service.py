@@ -31,14 +31,14 @@ from shared.web.letters import letter
 log = structlog.get_logger()
 BOOKED = "bookings are confirmed after this day"
 # Members of other houses read it, whatever their language.
-WHY = "Ce lieu quitte le réseau. / This space leaves the network."
+WHY = "Cet espace quitte le réseau. / This space leaves the network."
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
     """What leaving would mean. ``hosted`` are confirmed bookings to come, ``trips`` our members'
     elsewhere; ``…_after`` those past the last day. ``months``: (month, state, balance) of those
-    that are not final, None where the hub is silent.
+    in which something is not settled yet, None where the hub is silent.
     """
 
     last_day: date | None
@@ -125,7 +125,8 @@ def _months(session: Session, node: Node) -> list[tuple[str, str, int]] | None:
     try:
         for month in statements.months(node.clock.now()):
             told = statements.month_of(session, node, month)
-            if told["state"] != "final":
+            lines = told["visits"] or told["corrections"]
+            if told["state"] == "issued" or (told["state"] == "open" and lines):
                 found.append((month, str(told["state"]), int(told["balances"].get(own, 0))))
     except (Problem, PeerError):
         return None

@@ -148,7 +148,13 @@ def test_a_notice_given_twice_is_one_and_may_be_changed_and_taken_back(
 
 
 @pytest.mark.parametrize(
-    ("day", "words"), [(date(2026, 11, 23), "over already"), (date(2030, 1, 1), "two years")]
+    ("day", "words"),
+    [
+        (date(2026, 11, 23), "over already"),
+        (date.min, "over already"),
+        (date(2030, 1, 1), "two years"),
+        (date.max, "two years"),
+    ],
 )
 def test_a_last_day_that_is_over_or_far_away_is_refused_in_words(
     two: Network, troquet: LocalNode, day: date, words: str
