@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from flask import Flask
 
 from federation.settings import HubSettings
 from shared import command
+from shared.backup_command import Service, add_backup_commands
 
 
 @click.group()
@@ -161,3 +163,12 @@ def mail_test(address: str) -> None:
 def settings() -> None:
     """List every setting, with its default."""
     command.show_settings(HubSettings, "HUB")
+
+
+def _create_app() -> Callable[[HubSettings], Flask]:
+    from federation.app import create_app  # noqa: PLC0415
+
+    return create_app
+
+
+add_backup_commands(hub, Service("hub", HubSettings, "hub-keys.json", _create_app))

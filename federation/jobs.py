@@ -9,7 +9,7 @@ from flask import Flask
 
 from federation.context import hub
 from federation.db import db
-from federation.directory import publications
+from federation.directory import leaving, publications
 from federation.directory import service as directory
 from federation.feeds import service as feeds
 from federation.governance import proposals
@@ -17,7 +17,7 @@ from federation.identity import service as identity
 from federation.mail.service import mailbox
 from federation.statements import month_end
 from federation.statements import service as statements
-from shared.jobs import Job, run_jobs
+from shared.jobs import JOBS_LOCK, Job, run_jobs
 
 log = structlog.get_logger()
 
@@ -33,6 +33,10 @@ def harvest() -> None:
 
 def mark_silent() -> None:
     directory.mark_silent(db.session(), hub().clock.now(), LATE_AFTER, OFFLINE_AFTER)
+
+
+def leave_due() -> None:
+    leaving.leave_due(db.session(), hub().clock.now())
 
 
 def send_mail() -> None:
@@ -64,6 +68,7 @@ JOBS = (
     Job("votes", 20, advance_votes),
     Job("harvest", 60, harvest),
     Job("mark-silent", 30, mark_silent),
+    Job("leave-due", 30, leave_due),
     Job("finalise-due", 600, finalise_due),
     Job("issue-due", 900, issue_due),
     Job("feeds", 5, refresh_feeds),
@@ -75,5 +80,5 @@ JOBS = (
 def run(app: Flask) -> None:
     with app.app_context():
         engine = db.engine
-        lock_file = hub().settings.data_dir / "jobs.lock"
+        lock_file = hub().settings.data_dir / JOBS_LOCK
     run_jobs(app, engine, lock_file, JOBS)

@@ -19,8 +19,10 @@ from node.desk import api as desk_api
 from node.desk import arrivals, poster_pages
 from node.desk import pages as desk_pages
 from node.events import pages as events_pages
+from node.exports import pages as exports_pages
 from node.governance import pages as governance_pages
 from node.identity.service import accounts
+from node.leaving import pages as leaving_pages
 from node.members import import_pages, plans_pages, welcome_pages
 from node.members import pages as members_pages
 from node.passes import api as passes_api
@@ -90,6 +92,8 @@ def create_app(settings: NodeSettings) -> Flask:
         poster_pages.pages,
         statements_pages.pages,
         governance_pages.pages,
+        exports_pages.pages,
+        leaving_pages.pages,
         _accounts(),
     ):
         app.register_blueprint(pages)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from flask import Flask
 
 from node.settings import NodeSettings
 from shared import command
+from shared.backup_command import Service, add_backup_commands
+
+if TYPE_CHECKING:
+    from node.leaving.service import Outlook
 
 
 @click.group()
@@ -237,7 +244,101 @@ def mail_test(address: str) -> None:
         command.mail_test(mailbox, db.session(), context().settings, address)
 
 
+@node.command("export")
+@click.argument("path", metavar="DIR_OR_ZIP", type=click.Path(path_type=Path))
+def export_command(path: Path) -> None:
+    """Write everything the operator owns, in open formats, into a new folder or a .zip."""
+    app = _app()
+    from node.context import node as context  # noqa: PLC0415
+    from node.db import db  # noqa: PLC0415
+    from node.exports import service  # noqa: PLC0415
+
+    with app.app_context():
+        try:
+            count = service.write(db.session(), context(), path)
+        except OSError as error:
+            raise click.ClickException(f"{path}: {error.strerror or error}") from None
+    click.echo(f"{path}: {count} files. README.md says what they are, index.json what is missing.")
+    click.echo("It holds personal data: keep it safe.")
+
+
+@node.command("import")
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path, exists=True))
+@click.option("--yes/--dry-run", "wanted", help="Do it; else only say what would happen")
+def import_command(path: Path, *, wanted: bool) -> None:
+    """Take spaces, events, plans, members and photos from an export, all of it or nothing."""
+    app = _app()
+    from node.context import node as context  # noqa: PLC0415
+    from node.db import db  # noqa: PLC0415
+    from node.exports.importing import take_in  # noqa: PLC0415
+    from node.exports.reading import ImportFault, read_export  # noqa: PLC0415
+
+    with app.app_context():
+        try:
+            found = read_export(path)
+            report = take_in(db.session(), context(), found, dry_run=not wanted)
+        except ImportFault as fault:
+            for line in fault.faults:
+                click.echo(line, err=True)
+            raise click.ClickException("Nothing was imported.") from None
+    for line in report.lines():
+        click.echo(line)
+    click.echo("Imported." if wanted else "Nothing was written: add --yes to do it.")
+
+
+@node.command()
+@click.option("--on", "last_day", type=click.DateTime(["%Y-%m-%d"]), help="The last day")
+@click.option("--reason", default="", help="A word to the coordination")
+@click.option("--withdraw", is_flag=True, help="Take the notice back")
+@click.option("--yes", is_flag=True, help="Do not ask whether it is meant")
+def leave(last_day: datetime | None, reason: str, withdraw: bool, yes: bool) -> None:
+    """Leave the network in order after a last day, or take that back."""
+    if (last_day is None) != withdraw or len(reason) > 500:
+        raise click.UsageError("say --on DATE (and --reason, 500 characters), or --withdraw")
+    app = _app()
+    from node.context import node as context  # noqa: PLC0415
+    from node.db import db  # noqa: PLC0415
+    from node.leaving import service  # noqa: PLC0415
+    from shared.problems import Problem  # noqa: PLC0415
+
+    with app.app_context():
+        try:
+            if last_day is None:
+                service.withdraw(db.session(), context())
+                click.echo("The notice is taken back: this operator stays in the network.")
+                return
+            day = last_day.date()
+            click.echo(_meaning(service.outlook(db.session(), context(), day)))
+            if not yes:
+                click.confirm("Give notice?", abort=True)
+            service.announce(db.session(), context(), day, reason)
+        except Problem as problem:
+            raise click.ClickException(str(problem)) from None
+    click.echo(f"Notice is given: {day} is the last day in the network.")
+
+
+def _meaning(found: Outlook) -> str:
+    months = [f"{m} ({state}): {n:+d} half-days" for m, state, n in found.months or ()]
+    return (
+        f"Bookings here, to come: {found.hosted}, {found.hosted_after} past the last day\n"
+        f"Members' bookings elsewhere: {found.trips}, {found.trips_after} past the last day"
+        " (cancelled on that day)\n"
+        f"Passes that end the day after: {found.passes}\n"
+        f"Balances: {'; '.join(months) or 'not known'}\n"
+        "Until then everything goes on, and the notice can be taken back; then it is for good."
+    )
+
+
 @node.command()
 def settings() -> None:
     """List every setting, with its default."""
     command.show_settings(NodeSettings, "NODE")
+
+
+def _create_app() -> Callable[[NodeSettings], Flask]:
+    from node.app import create_app  # noqa: PLC0415
+
+    return create_app
+
+
+add_backup_commands(node, Service("node", NodeSettings, "node-keys.json", _create_app))

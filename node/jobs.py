@@ -12,6 +12,7 @@ from node.db import db
 from node.desk import availability, idempotency, incidents, outgoing, presence
 from node.governance import reminders
 from node.identity import service as identity
+from node.leaving import service as leaving
 from node.mail.service import mailbox
 from node.members import changes, importing, links
 from node.spaces import publication
@@ -20,7 +21,7 @@ from node.statements import heading, month_end
 from node.sync import checkup, contact
 from node.sync import service as sync
 from shared.http import PeerError
-from shared.jobs import Job, run_jobs
+from shared.jobs import JOBS_LOCK, Job, run_jobs
 
 log = structlog.get_logger()
 
@@ -101,6 +102,11 @@ def tell_homes() -> None:
         trips.tell_homes(db.session(), node())
 
 
+def tend_leaving() -> None:
+    """Do what follows from a notice to leave the network, ours or a partner's."""
+    leaving.tend(db.session(), node())
+
+
 def end_subscriptions() -> None:
     changes.end_due(db.session(), node())
 
@@ -138,6 +144,7 @@ JOBS = (
     Job("warn", 1800, warn),
     Job("compare-log", 3600, compare_log),
     Job("bookings", 30, tend_bookings),
+    Job("leaving", 30, tend_leaving),
     Job("tell-homes", 2, tell_homes),
     Job("mail", 5, send_mail),
     Job("tidy", 600, tidy),
@@ -147,5 +154,5 @@ JOBS = (
 def run(app: Flask) -> None:
     with app.app_context():
         engine = db.engine
-        lock_file = node().settings.data_dir / "jobs.lock"
+        lock_file = node().settings.data_dir / JOBS_LOCK
     run_jobs(app, engine, lock_file, JOBS)

@@ -71,8 +71,11 @@ def mail_test(mailbox: Any, session: Any, settings: Settings, address: str) -> N
 def serve(kind: type[S], prefix: str, service: str, create_app: Callable[[S], Flask]) -> None:
     """Run the production server in the foreground."""
     settings = settings_or_exit(kind, prefix)
-    from shared.server import Server, prepare_metrics  # noqa: PLC0415
+    from shared.server import Server, note_serving, prepare_metrics  # noqa: PLC0415
 
+    held = note_serving(settings)
+    if held is None:
+        raise click.ClickException("a backup is being restored: start again when it is done")
     prepare_metrics(settings)
     from shared.web.observe import configure_logging  # noqa: PLC0415 - after the metrics folder
 

@@ -193,6 +193,13 @@ def read_settings(kind: type[S], prefix: str, environ: Mapping[str, str]) -> S:
     return kind(**found)
 
 
+def given_settings(kind: type[Settings], prefix: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings that the environment or its file gives, as they are written there."""
+    values = {**_read_file(environ.get(f"{prefix}_ENV_FILE")), **environ}
+    names = (f"{prefix}_{spec.name.upper()}" for spec in fields(kind))
+    return {name: values[name] for name in names if values.get(name)}
+
+
 def _read_file(path: str | None) -> dict[str, str]:
     if not path:
         return {}

@@ -25,6 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 log = structlog.get_logger()
 
+JOBS_LOCK = "jobs.lock"  # in the data folder
 _LOCK_NUMBER = 5_271_009  # any number, the same for every jobs process of one database
 _TICK_SECONDS = 1.0
 
@@ -73,6 +74,16 @@ class Leadership:
         except SQLAlchemyError:
             return False
         return True
+
+    def release(self) -> None:
+        """Let another lead. The connection is ended: back in the pool it would keep the lock."""
+        if self._connection is not None:
+            self._connection.detach()
+            self._connection.close()
+            self._connection = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 def run_jobs(app: Flask, engine: Engine, lock_file: Path, jobs: Sequence[Job]) -> None:

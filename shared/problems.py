@@ -126,8 +126,13 @@ KINDS: dict[str, Kind] = {
     ),
     "node-suspended": Kind(
         403,
-        lazy_gettext("This node is suspended or has left the network"),
+        lazy_gettext("This node is suspended"),
         lazy_gettext("Ask the network’s coordinator."),
+    ),
+    "node-left": Kind(
+        403,
+        lazy_gettext("This node has left the network"),
+        lazy_gettext("Its statements can still be read, verified and contested."),
     ),
     "hub-unreachable": Kind(
         503,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from shared.config import Settings
+
+SERVE_LOCK = "serve.lock"  # in the data folder
 
 
 def prepare_metrics(settings: Settings) -> None:
@@ -19,6 +22,20 @@ def prepare_metrics(settings: Settings) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+
+
+def note_serving(settings: Settings) -> IO[str] | None:
+    """Hold, as long as this process or a worker of it lives, what tells that a server runs.
+
+    None while a backup is being restored, which needs to be alone.
+    """
+    file = (settings.data_dir / SERVE_LOCK).open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
 
 
 class Server(BaseApplication):

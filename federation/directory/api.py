@@ -17,6 +17,7 @@ from federation.directory import (
     availability,
     checkup,
     enrolment,
+    leaving,
     presenter,
     publications,
     search,
@@ -120,6 +121,23 @@ class NodeSchema(WireSchema):
     enrolled_at = fields.AwareDateTime(required=True)
     last_seen_at = fields.AwareDateTime(required=True)
     published_at = fields.AwareDateTime(required=True, allow_none=True)
+    leaving_on = fields.Date(
+        required=True, allow_none=True, metadata={"description": "Its last day, once announced."}
+    )
+
+
+class LeavingSchema(WireSchema):
+    last_day = fields.Date(required=True, metadata={"description": "In the spaces’ own time."})
+    reason = fields.String(load_default="", validate=validate.Length(max=500))
+
+
+class LeavesSchema(WireSchema):
+    last_day = fields.Date(required=True)
+    reason = fields.String(required=True)
+    announced_at = fields.AwareDateTime(required=True)
+    ends_at = fields.AwareDateTime(
+        required=True, metadata={"description": "From then on the node has left, for good."}
+    )
 
 
 class NewKeySchema(WireSchema):
@@ -406,6 +424,33 @@ def look_at_node() -> dict[str, Any]:
     """Call the node back at its own address, and say what a visitor or the hub finds there."""
     clock = hub().clock
     return checkup.look(db.session(), clock.now(), clock.real(), hub().peers, current().id)
+
+
+@blp.route("/nodes/me/leaving", methods=["POST"])
+@blp.arguments(LeavingSchema)
+@blp.response(200, LeavesSchema)
+@allow("node")
+def announce_leaving(data: dict[str, Any]) -> dict[str, Any]:
+    """Give notice: until the last day is over everything goes on, then the node has left.
+
+    Another day may be said until then; the same one again changes nothing.
+    """
+    session = db.session()
+    row = leaving.announce(session, hub(), current().id, data["last_day"], data["reason"])
+    return {
+        "last_day": row.leaving_on,
+        "reason": row.leaving_reason,
+        "announced_at": row.leaving_announced_at,
+        "ends_at": leaving.ends_at(session, row.id, data["last_day"]),
+    }
+
+
+@blp.route("/nodes/me/leaving", methods=["DELETE"])
+@blp.response(204)
+@allow("node")
+def stay() -> None:
+    """Take the notice back, until the last day is over."""
+    leaving.withdraw(db.session(), hub(), current().id)
 
 
 @blp.route("/nodes/<node_id>/state", methods=["PUT"])

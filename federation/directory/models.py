@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String
@@ -29,6 +29,12 @@ class Node(db.Model):
     harvest_fault: Mapped[str | None] = mapped_column(String(200))
     enrolled_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
+    # the last day in the network, once it was announced
+    leaving_on: Mapped[date | None]
+    leaving_reason: Mapped[str] = mapped_column(
+        String(500), default="", server_default=db.text("''")
+    )
+    leaving_announced_at: Mapped[datetime | None]
 
     keys: Mapped[list[NodeKey]] = relationship(order_by="NodeKey.added_at", lazy="selectin")
 

@@ -29,7 +29,12 @@ def present(space: Space, now: datetime, hub_url: str, signed: Container[str]) -
     public = {name: value for name, value in document.items() if name not in ("paused",)}
     return {
         **public,
-        "node": {"id": space.node.id, "name": space.node.name, "state": space.node.state},
+        "node": {
+            "id": space.node.id,
+            "name": space.node.name,
+            "state": space.node.state,
+            "leaving_on": space.node.leaving_on.isoformat() if space.node.leaving_on else None,
+        },
         "town": space.town,
         "url": f"{hub_url}/spaces/{space.id}",
         "spaceapi": spaceapi_url(space),

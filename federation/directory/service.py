@@ -30,8 +30,16 @@ def audit(
 
 def active_node(session: Session, node_id: str) -> Node:
     """Return a node that may act. Raises Problem."""
+    node = settling_node(session, node_id)
+    if node.state == "left":
+        raise Problem("node-left")
+    return node
+
+
+def settling_node(session: Session, node_id: str) -> Node:
+    """Return a node that may act, or that has left and settles what was before. Raises Problem."""
     node = session.get(Node, node_id)
-    if node is None or node.state in ("suspended", "left"):
+    if node is None or node.state == "suspended":
         raise Problem("node-suspended")
     return node
 
@@ -182,6 +190,7 @@ def trust_list(session: Session, ring: KeyRing, hub_url: str) -> str:
                 "plans": node.plans,
                 "charter": signed.get(node.id),
                 "spaces": by_node.get(node.id, []),
+                **({"leaving_on": node.leaving_on.isoformat()} if node.leaving_on else {}),
             }
             for node in nodes(session)
         ],

@@ -108,7 +108,8 @@ def _plain(text: str) -> bool:
 def _query_client(client_id: str) -> NodeClient | None:
     session: Session = db.session
     node = session.get(Node, client_id) if _plain(client_id) else None
-    if node is None or node.state in ("suspended", "left"):
+    # Who has left reads its account, and settles it; everything else asks whether it takes part.
+    if node is None or node.state == "suspended":
         return None
     return NodeClient(node.id)
 

@@ -164,7 +164,7 @@ def _month(month: str) -> str:
     if not service.is_month(month):
         raise Problem("not-found", "a month is written 2026-11")
     if current().kind == "node":
-        directory.active_node(db.session(), current().id)
+        directory.settling_node(db.session(), current().id)
     return month
 
 
@@ -199,7 +199,7 @@ def _answer(month: str, node_id: str | None, wanted: str | None) -> Response:
 def list_statements() -> dict[str, Any]:
     """The months that were issued, the latest first."""
     if current().kind == "node":
-        directory.active_node(db.session(), current().id)
+        directory.settling_node(db.session(), current().id)
     return {"items": service.issued(db.session()), "next_cursor": None}
 
 
@@ -271,7 +271,7 @@ def settle(data: dict[str, Any], dispute_id: str) -> Dispute:
         raise Problem("not-found")
     number = int(dispute_id)
     if current().kind == "node":
-        directory.active_node(session, current().id)
+        directory.settling_node(session, current().id)
         if service.dispute_by(session, number).node_id != current().id:
             raise Problem("not-found")
         if data["outcome"] != "withdrawn":

@@ -184,7 +184,7 @@ def preview(data: dict[str, Any]) -> dict[str, Any]:
 @allow("node")
 def check_out(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
     """Close a visit at the time its host gives; closing it twice changes nothing."""
-    directory.active_node(db.session(), current().id)
+    directory.settling_node(db.session(), current().id)
     visit = service.check_out(db.session(), hub().clock, current().id, visit_id, data["at"])
     return shown(visit)
 
@@ -195,7 +195,7 @@ def check_out(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
 @allow("node")
 def void(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
     """Reverse a visit within the charter's delay."""
-    directory.active_node(db.session(), current().id)
+    directory.settling_node(db.session(), current().id)
     visit = service.void(
         db.session(), hub().clock, current().id, visit_id, data["reason"], data["at"]
     )
@@ -232,7 +232,7 @@ def list_visits(query: dict[str, Any]) -> dict[str, Any]:
     """Visits, the latest change first: a node's own, or the network's for a coordinator."""
     principal = current()
     if principal.kind == "node":
-        directory.active_node(db.session(), principal.id)
+        directory.settling_node(db.session(), principal.id)
         directory.seen(db.session(), hub().clock.now(), principal.id)
     found = service.visits(
         db.session(),

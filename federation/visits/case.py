@@ -37,6 +37,7 @@ _STANDING = (
         CharterVersion.sha256,
         Space.id.label("space"),
         _Host.state.label("host_state"),
+        _Host.leaving_on.label("host_leaving_on"),
         _HostSigned.version.label("host_signed"),
         _HostKey.kid.label("host_kid"),
         _HostKey.withdrawn_at.label("host_withdrawn_at"),
@@ -115,7 +116,7 @@ def gather(session: Session, clock: Clock, report: Report, evidence: Evidence) -
     row, evidence = _read_case(session, connection, now, report, evidence)
     charter = _charter(session, row)
     if row is not None:
-        _check_host(row)
+        _check_host(row, report)
     if row is None or row.space is None:
         raise Problem("validation", errors={"space": ["This node has no such space."]})
     known: dict[str, Any] = {
@@ -149,10 +150,17 @@ def gather(session: Session, clock: Clock, report: Report, evidence: Evidence) -
     return case
 
 
-def _check_host(row: Any) -> None:
-    """Raise Problem unless the host may act, with the key that it signed with."""
-    if row.host_state in (None, "suspended", "left"):
+def _check_host(row: Any, report: Report) -> None:
+    """Raise Problem unless the host may act, with the key that it signed with.
+
+    Who has left in order still tells of visits until its last day that it let in alone.
+    """
+    if row.host_state in (None, "suspended"):
         raise Problem("node-suspended")
+    if row.host_state == "left":
+        day = report.at.astimezone(ZoneInfo(report.facts.timezone)).date()
+        if report.online or row.host_leaving_on is None or day > row.host_leaving_on:
+            raise Problem("node-left")
     if row.host_kid is None or row.host_withdrawn_at is not None:
         raise Problem("proof-invalid", "key")
 

@@ -15,6 +15,7 @@ from node.bookings import occupancy, wire
 from node.bookings.house import House
 from node.context import Node
 from node.desk.scan import as_document
+from node.leaving.notice import is_after, last_day
 from node.spaces.models import Room
 from node.sync import service as sync
 from shared.spaces import host_facts, is_bookable
@@ -37,6 +38,7 @@ def against(
         said += _against_room(session, house, request)
     if request.home == own and request.room is None:
         said.append({"code": "own_house"})
+    said += [{"code": code} for code in _leavers(known, own, house, request)]
     if request.home == own or known is None:
         return said
     reasons = {
@@ -54,6 +56,18 @@ def _wrong_times(schedule: Schedule, request: wire.Request, now: datetime) -> It
         yield "booking_span"
     elif schedule.known and not _is_open_throughout(schedule, start, end):
         yield "booking_hours"
+
+
+def _leavers(
+    known: sync.Network | None, own: str, house: House, request: wire.Request
+) -> Iterator[str]:
+    """Name who will have left the network by the end of the booking."""
+    if known is None or request.home == own:
+        return
+    for code, node_id in (("host_leaves", own), ("home_leaves", request.home)):
+        last = last_day(known.trust, node_id)
+        if is_after(request.span[1], house.schedule.zone, last):
+            yield code
 
 
 def _is_open_throughout(schedule: Schedule, start: datetime, end: datetime) -> bool:

@@ -19,6 +19,8 @@ _WORDS = {
     "no_such_room": lazy_gettext("There is no such room there."),
     "room_not_then": lazy_gettext("This room is not for visitors on all those half-days."),
     "own_house": lazy_gettext("At home you need no booking: come. Only rooms are booked."),
+    "host_leaves": lazy_gettext("The space leaves the network before the end of this booking."),
+    "home_leaves": lazy_gettext("Your home leaves the network before the end of this booking."),
     "booked_elsewhere": lazy_gettext("You have another booking at that time."),
 }
 

@@ -187,7 +187,7 @@ def _follow(session: Session, node: Node, scan: Scan, answer: Answer) -> Outcome
 
 
 def _host_suspended(document: Mapping[str, Any]) -> bool:
-    return str(document.get("type", "")).endswith("/node-suspended")
+    return str(document.get("type", "")).endswith(("/node-suspended", "/node-left"))
 
 
 def _told(session: Session, node: Node, scan: Scan, answer: Answer) -> Mapping[str, Any]:

@@ -82,10 +82,10 @@ def run(
     trial = examine(session, read(text), choices, today(node))
     emails = [line.email for line in trial.lines if line.sheet is not None]
     try:
-        yield from _write(session, node, trial, choices)
+        yield from write(session, node, trial, choices)
         session.execute(delete(ImportFile).where(ImportFile.id == file_id))
         session.commit()
-    except _Refused as refused:
+    except Refused as refused:
         session.rollback()
         words = gettext("Line %(n)s: %(why)s", n=refused.line.number, why=refused.why)
         yield Step(f"{words} {gettext('Nothing was imported.')}", "failed")
@@ -103,7 +103,9 @@ def run(
     yield Step(_outcome(trial, choices), "done")
 
 
-class _Refused(Exception):
+class Refused(Exception):
+    """A line that cannot be written, and why."""
+
     def __init__(self, line: Line, why: str) -> None:
         super().__init__(why)
         self.line, self.why = line, why
@@ -126,7 +128,11 @@ def _outcome(trial: Trial, choices: Choices) -> str:
     )
 
 
-def _write(session: Session, node: Node, trial: Trial, choices: Choices) -> Iterator[Step]:
+def write(session: Session, node: Node, trial: Trial, choices: Choices) -> Iterator[Step]:
+    """Write what a trial found, in the caller's transaction, telling how far it is.
+
+    Raises Refused for a line that cannot be, Problem for a person added elsewhere meanwhile.
+    """
     new, changed = _wanted(trial, choices), trial.of("changed")
     total = len(new) + len(changed)
     taken = set(session.scalars(select(Account.email)))
@@ -175,7 +181,7 @@ def _change(session: Session, node: Node, line: Line) -> None:
     try:
         changes.apply(session, node, row, line.sheet)
     except Problem as problem:
-        raise _Refused(line, translate(problem.detail)) from None
+        raise Refused(line, translate(problem.detail)) from None
 
 
 def _invite(session: Session, node: Node, emails: Sequence[str]) -> Iterator[Step]:

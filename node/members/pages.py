@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request
@@ -15,9 +13,9 @@ from node.context import node
 from node.db import db
 from node.members import changes, links, service
 from node.members.forms import EndForm, NewMemberForm, RolesForm, form_of
+from node.members.listing import members_csv
 from node.members.models import Member
 from node.members.plans import plans
-from node.members.sheet import HEADINGS, harmless
 from node.members.words import CLASS_NAMES, effect, roams, state_words
 from node.passes import service as passes
 from node.passes.models import Card
@@ -71,28 +69,10 @@ def _number(text: str) -> int:
 @allow("admin")
 def export() -> Response:
     """Every member, in a file that a spreadsheet opens and that nothing in it can make compute."""
-    session, day = db.session(), service.today(node())
-    out = io.StringIO()
-    writer = csv.writer(out, delimiter=";", lineterminator="\r\n")
-    heads = {**HEADINGS, "class": gettext("class"), "state": gettext("state")}
-    writer.writerow([str(label) for label in heads.values()])
-    asked = links.invited(session, node().clock.now())
-    for row in service.everybody(session):
-        _, words = state_words(row, day, asked)
-        cells = (
-            row.given_name,
-            row.family_name,
-            row.account.email,
-            row.plan.name,
-            row.joined_on.isoformat(),
-            row.ended_on.isoformat() if row.ended_on else "",
-            str(CLASS_NAMES[row.plan.plan_class]),
-            words,
-        )
-        writer.writerow([harmless(cell) for cell in cells])
+    found = members_csv(db.session(), node().clock.now(), service.today(node()))
     disposition = 'attachment; filename="members.csv"'
     return Response(
-        out.getvalue().encode("utf-8-sig"),
+        found,
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": disposition},
     )

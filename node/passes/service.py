@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from charter import Charter
 from node.context import Node
+from node.leaving.notice import has_left
 from node.members import service as members
 from node.members.models import Member
 from node.passes.models import Pass
@@ -43,6 +44,9 @@ def issue(session: Session, node: Node, member: Member, jwk: Mapping[str, Any]) 
 def add(session: Session, node: Node, member: Member, expires: datetime) -> Pass:
     """Add a pass to a transaction that is begun here, and tell the hub. Raises Problem."""
     now, member_id = node.clock.real(), member.id
+    known = sync.network(session, node)
+    if known is not None and has_left(known.trust, sync.node_id(session)):
+        raise Problem("forbidden", "this space has left the network")
     begin_write(session)
     # The enrolment row is the lock under which numbers in the status list are given.
     session.scalars(select(Enrolment).with_for_update()).one()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from flask import Blueprint, render_template
 from flask_babel import get_locale
+from sqlalchemy.orm import Session
 
 from charter.hours import WEEKDAYS
 from charter.values import shared_values
@@ -15,6 +16,7 @@ from node.db import db
 from node.desk import incidents
 from node.desk.today import at_a_glance
 from node.governance.notice import awaited
+from node.leaving.notice import last_day
 from node.spaces import hours, service
 from node.spaces.sections import completeness
 from node.spaces.sheet_pages import sync_state
@@ -85,6 +87,12 @@ def console() -> Any:
             key: (sum(n for n, _ in each.values()), sum(of for _, of in each.values()))
             for key, each in done.items()
         },
+        leaving_on=_leaving_on(session),
         ending=[space for space in found if space.until and (space.until - now.date()).days <= 30],
         **sync_state(),
     )
+
+
+def _leaving_on(session: Session) -> date | None:
+    known, row = sync.network(session, node()), sync.enrolment(session)
+    return last_day(known.trust, row.node_id) if known and row else None

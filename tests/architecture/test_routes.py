@@ -51,6 +51,8 @@ GET    /api/v1/nodes                                  coordinator node
 PUT    /api/v1/nodes/<node_id>/state                  coordinator
 POST   /api/v1/nodes/me/check                         node
 POST   /api/v1/nodes/me/keys                          node
+POST   /api/v1/nodes/me/leaving                       node
+DELETE /api/v1/nodes/me/leaving                       node
 GET    /api/v1/openapi.json                           public
 PUT    /api/v1/passes/<pass_id>                       node
 POST   /api/v1/publications                           node
@@ -152,6 +154,11 @@ POST   /console/charter/<version>/vote                admin
 POST   /console/charter/<version>/withdraw            admin
 GET    /console/charter/propose                       admin
 POST   /console/charter/propose                       admin
+GET    /console/export                                admin
+GET    /console/export.zip                            admin
+GET    /console/leave                                 admin
+POST   /console/leave                                 admin
+POST   /console/leave/withdraw                        admin
 GET    /console/members                               admin
 GET    /console/members.csv                           admin
 GET    /console/members/<int:member_id>               admin

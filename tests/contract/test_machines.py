@@ -275,6 +275,7 @@ def test_a_suspended_node_is_refused_everywhere_at_once(network: Network) -> Non
         "visits": 0,
         "sha256": "0" * 64,
         "month": "2026-11",
+        "last_day": "2026-12-24",
         "outcome": "withdrawn",
         "answer": "none",
         "jwk": {"kty": "OKP", "crv": "Ed25519", "x": "A" * 43},

@@ -236,6 +236,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/disputes": {"month": "2026-11", "visit": "0" * 26, "reason": "a test"},
     "/api/v1/log-checks": {"month": "2026-11", "visits": 0, "sha256": "0" * 64},
     "/api/v1/disputes/{dispute_id}/decision": {"outcome": "rejected", "reason": "a test"},
+    "/api/v1/nodes/me/leaving": {"last_day": "2028-06-01", "reason": "a test"},
     "/api/v1/visits": {"report": "e30.e30.AAAA"},
     "/api/v1/visits/preview": {"report": "e30.e30.AAAA"},
     "/api/v1/visits/{visit_id}/check-out": {"at": "2026-11-24T10:00:00+01:00"},

@@ -116,6 +116,30 @@ def test_a_hub_and_a_node_are_set_up_and_join_by_commands(tmp_path: Path) -> Non
         assert passerelle("node", "sync", **node).returncode == 0
 
 
+def test_a_hub_is_backed_up_while_it_serves_and_restored_on_another_machine(tmp_path: Path) -> None:
+    port = free_port_base(1)
+    url, saved = f"http://127.0.0.1:{port}", tmp_path / "saved.zip"
+    where = ("--url", url, "--data-dir", str(tmp_path / "hub"), "--private")
+    who = ("--email", "coordination@example.org", "--password", PASSWORD)
+    assert passerelle("hub", "init", *where, *who).returncode == 0
+    hub = {"HUB_ENV_FILE": str(tmp_path / "hub" / "hub.env"), "HUB_PORT": str(port)}
+    with serving(url, "hub", "serve", **hub):
+        made = passerelle("hub", "backup", str(saved), **hub)
+        assert made.returncode == 0, made.stderr
+        refused = passerelle("hub", "restore", str(saved), "--replace", **hub)
+        assert refused.returncode != 0
+        assert "serve is running" in refused.stderr
+        charter = requests.get(f"{url}/api/v1/charters/current", timeout=10).json()
+        keys = requests.get(f"{url}/.well-known/jwks.json", timeout=10).json()
+    assert saved.stat().st_mode & 0o077 == 0
+    moved = passerelle("hub", "restore", str(saved), "--data-dir", str(tmp_path / "elsewhere"))
+    assert moved.returncode == 0, moved.stderr
+    hub["HUB_ENV_FILE"] = str(tmp_path / "elsewhere" / "hub.env")
+    with serving(url, "hub", "serve", **hub):
+        assert requests.get(f"{url}/api/v1/charters/current", timeout=10).json() == charter
+        assert requests.get(f"{url}/.well-known/jwks.json", timeout=10).json() == keys
+
+
 @pytest.mark.parametrize(("kind", "prefix"), [("hub", "HUB"), ("node", "NODE")])
 def test_every_wrong_setting_is_named_at_once_and_nothing_starts(
     kind: str, prefix: str, tmp_path: Path
