@@ -13,8 +13,9 @@ from marshmallow import ValidationError, fields, validate
 
 from federation.context import hub
 from federation.db import db
-from federation.directory import enrolment, presenter, publications, search, service
+from federation.directory import enrolment, marks, moving, presenter, publications, search, service
 from federation.visits import service as visits
+from shared.marks import PATTERN
 from shared.schemas import JwkSchema, WireSchema, moment, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
@@ -77,6 +78,24 @@ class NewKeySchema(WireSchema):
 class NodeKeySchema(WireSchema):
     kid = fields.String(required=True)
     added_at = fields.AwareDateTime(required=True)
+
+
+class MarkSchema(WireSchema):
+    mark = fields.String(required=True, validate=validate.Regexp(PATTERN))
+    before = fields.String(load_default=None, allow_none=True, validate=validate.Regexp(PATTERN))
+
+
+class HeardSchema(WireSchema):
+    heard = fields.String(required=True, allow_none=True)
+    heard_at = fields.AwareDateTime(required=True, allow_none=True)
+    copies = fields.Boolean(
+        required=True, metadata={"description": "This node seems to run in two places at once."}
+    )
+
+
+class MoveSchema(WireSchema):
+    url = text(300)
+    proof = text(4096, metadata={"description": "JWS by a key of the node: iss, aud, url, iat."})
 
 
 class NodesSchema(WireSchema):
@@ -257,7 +276,7 @@ def spaceapi_directory() -> Response:
 @allow("public")
 def trust_list() -> Response:
     """Every node's id, state, keys and signed charter: what makes a door work alone."""
-    token = service.trust_list(db.session(), hub().ring, hub().url)
+    token = service.trust_list(db.session(), hub().clock.now(), hub().ring, hub().url)
     return Response(token, mimetype="application/jwt", headers={"Cache-Control": "no-cache"})
 
 
@@ -319,6 +338,39 @@ def add_key(data: dict[str, Any]) -> Any:
     now, hub_url = hub().clock.now(), hub().url
     service.active_node(db.session(), current().id)
     return enrolment.add_key(db.session(), now, hub_url, current().id, data["jwk"], data["proof"])
+
+
+@blp.route("/nodes/me/mark", methods=["POST"])
+@blp.arguments(MarkSchema)
+@blp.response(200, HeardSchema)
+@allow("node")
+def hear_mark(data: dict[str, Any]) -> dict[str, Any]:
+    """Tell one's mark and the one before, and hear which was heard last.
+
+    Another than these two: one of us was restored from a backup, or the node runs twice.
+    """
+    session, now = db.session(), hub().clock.now()
+    service.active_node(session, current().id)
+    return marks.hear(session, now, current().id, data["mark"], data["before"])
+
+
+@blp.route("/nodes/me/url", methods=["PUT"])
+@blp.arguments(MoveSchema)
+@blp.response(200, NodeSchema)
+@allow("node")
+def move(data: dict[str, Any]) -> Any:
+    """Take a node's new address: it proves its key, and answers there and nowhere else."""
+    service.active_node(db.session(), current().id)
+    return moving.move(
+        db.session(),
+        hub().clock.now(),
+        hub().peers,
+        hub().ring,
+        hub().url,
+        current().id,
+        allow_private=hub().settings.allow_private_peers,
+        **data,
+    )
 
 
 @blp.route("/nodes/<node_id>/state", methods=["PUT"])

@@ -325,6 +325,9 @@ def _receipt(session: Session, node: Node, payload: Mapping[str, Any], answer: A
         return
     if answer.status == 200:
         taken = answer.json()
+        if taken["revision"] > row.revision:  # ours was rolled back with a backup
+            row.revision = taken["revision"]
+            queue_publication(session, node)
         row.accepted_revision = max(row.accepted_revision, taken["revision"])
         row.accepted_at = datetime.fromisoformat(taken["published_at"])
         row.publication_fault = None
