@@ -82,7 +82,12 @@ class NodeKeySchema(WireSchema):
 
 class MarkSchema(WireSchema):
     mark = fields.String(required=True, validate=validate.Regexp(PATTERN))
-    before = fields.String(load_default=None, allow_none=True, validate=validate.Regexp(PATTERN))
+    last = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Regexp(PATTERN),
+        metadata={"description": "The last mark that the hub has, for all that the node knows."},
+    )
 
 
 class HeardSchema(WireSchema):
@@ -345,13 +350,13 @@ def add_key(data: dict[str, Any]) -> Any:
 @blp.response(200, HeardSchema)
 @allow("node")
 def hear_mark(data: dict[str, Any]) -> dict[str, Any]:
-    """Tell one's mark and the one before, and hear which was heard last.
+    """Tell one's mark and the last that the hub should have, and hear which it has.
 
-    Another than these two: one of us was restored from a backup, or the node runs twice.
+    Another: one of us was restored from a backup, or the node runs twice.
     """
     session, now = db.session(), hub().clock.now()
     service.active_node(session, current().id)
-    return marks.hear(session, now, current().id, data["mark"], data["before"])
+    return marks.hear(session, now, current().id, data["mark"], data["last"])
 
 
 @blp.route("/nodes/me/url", methods=["PUT"])

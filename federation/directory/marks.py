@@ -1,8 +1,8 @@
 """Whether a node and this hub still remember the same.
 
-A node renews its mark about every minute, and tells it with the one before. When neither is what
-was heard last, one of the two has forgotten something: it was restored from a backup, and both
-compare what they know. When that goes on and on, the same node runs twice.
+A node renews its mark about every minute, and tells it with the last that it knows to be here.
+When another was heard last, one of the two has forgotten something: it was restored from a backup,
+and both compare what they know. When that goes on and on, the same node runs twice.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SHOWN_FOR = timedelta(days=3)
 
 
 def hear(
-    session: Session, now: datetime, node_id: str, mark: str, before: str | None
+    session: Session, now: datetime, node_id: str, mark: str, last: str | None
 ) -> dict[str, Any]:
     """Take a node's mark; return what was ``heard`` last, when, and whether it runs twice."""
     row = session.get(NodeMark, node_id)
@@ -38,20 +38,20 @@ def hear(
     if row is None:
         row = NodeMark(node_id=node_id, jumps=0)
         session.add(row)
-    if heard not in (mark, before):
-        _note_jump(session, now, row, heard, before)
+    if heard not in (mark, last):
+        _note_jump(session, now, row, heard, last)
     row.mark, row.heard_at = mark, now
     session.commit()
     return _answer(row, heard, heard_at, now)
 
 
 def _note_jump(
-    session: Session, now: datetime, row: NodeMark, heard: str | None, before: str | None
+    session: Session, now: datetime, row: NodeMark, heard: str | None, last: str | None
 ) -> None:
     if row.jumps_since is None or now - row.jumps_since > WITHIN:
         row.jumps, row.jumps_since = 0, now
     row.jumps, row.jumped_at = row.jumps + 1, now
-    row.behind = "hub" if turn_of(heard) < turn_of(before) else "node"
+    row.behind = "hub" if turn_of(heard) < turn_of(last) else "node"
     if row.jumps <= COPIES_AFTER:  # a copy would fill the log
         audit(session, now, f"node:{row.node_id}", "mark-differs", row.node_id, behind=row.behind)
 

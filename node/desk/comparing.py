@@ -64,14 +64,22 @@ def compare(session: Session, node: Node) -> dict[str, int]:
 def _days(session: Session, since: date) -> dict[date, str]:
     """Return the digest of each day (UTC) that has visits which the hub was told of."""
     query = (
-        select(Visit.id, Visit.state, Visit.started_at, Correction)
+        select(
+            Visit.id,
+            Visit.state,
+            Visit.started_at,
+            Correction.visit_id.label("asked"),
+            Correction.answered_at,
+        )
         .outerjoin(Correction, Correction.visit_id == Visit.id)
         .where(*_told_of(since))
     )
     found: dict[date, list[tuple[str, str, str]]] = {}
-    for visit_id, state, started_at, asked in session.execute(query):
-        said = "" if asked is None else "answered" if asked.answered_at else "asked"
-        found.setdefault(started_at.astimezone(UTC).date(), []).append((visit_id, state, said))
+    for row in session.execute(query):
+        asked = "answered" if row.answered_at else "asked" if row.asked else ""
+        found.setdefault(row.started_at.astimezone(UTC).date(), []).append(
+            (row.id, row.state, asked)
+        )
     return {day: digest_of_visits(states) for day, states in found.items()}
 
 

@@ -1,7 +1,7 @@
 """Telling the hub what we remember, so that the one of us who forgot something is noticed.
 
-The mark is renewed about every minute. When the hub heard last neither it nor the one before, one
-of us was restored from a backup, or this node runs twice: what both know is then compared.
+The mark is renewed about every minute. When the hub has heard another than this database remembers,
+one of us was restored from a backup, or this node runs twice: what both know is then compared.
 """
 
 from __future__ import annotations
@@ -36,31 +36,45 @@ def exchange(session: Session, node: Node) -> bool:
     A hub that does not know of marks yet is compared with once a day.
     """
     now = node.clock.now()
-    row = memory(session) or _begin(session, now)
-    mark, before, renewed_at = row.mark, row.before, row.renewed_at
-    session.rollback()
+    mark, last, remembered = _renew(session, now)
     answer = node.hub.call(
-        "POST", "/api/v1/nodes/me/mark", json={"mark": mark, "before": before}, timeout=5
+        "POST", "/api/v1/nodes/me/mark", json={"mark": mark, "last": last}, timeout=5
     )
     if answer.status == 200:
-        told = answer.json()
-        if told["heard"] not in (mark, before):
-            _note(session, told, mark, before, renewed_at)
-        _renew(session, now, mark, told)
+        _note(session, now, answer.json(), mark, last, remembered)
     row = memory(session)
     due = row is None or row.compared_at is None or now - row.compared_at > COMPARE_AFTER
     session.rollback()
     return due
 
 
-def _begin(session: Session, now: datetime) -> Memory:
-    begin_write(session)
+def _renew(session: Session, now: datetime) -> tuple[str, str | None, datetime]:
+    """Return the mark to tell, the last the hub has, and up to when this database remembers.
+
+    There is a new one every minute, once the hub has the last.
+    """
     row = memory(session)
     if row is None:
-        row = Memory(id=1, mark=new_mark(), renewed_at=now, to_ask=[])
+        begin_write(session)
+        row = memory(session)
+    if row is None:
+        row = Memory(id=1, mark=new_mark(), renewed_at=now, to_ask=[], copies=False)
         session.add(row)
+        session.flush()
+    remembered = row.renewed_at
+    if row.told and now - row.renewed_at >= RENEW_AFTER:
+        row = locked(session)
+        remembered = row.renewed_at
+        if row.told and now - remembered >= RENEW_AFTER:
+            row.before, row.mark, row.renewed_at, row.told = (
+                row.mark,
+                new_mark(row.mark),
+                now,
+                False,
+            )
+    found = row.mark, row.mark if row.told else row.before, remembered
     session.commit()
-    return row
+    return found
 
 
 def locked(session: Session) -> Memory:
@@ -71,32 +85,30 @@ def locked(session: Session) -> Memory:
 
 def _note(
     session: Session,
+    now: datetime,
     told: Mapping[str, Any],
     mark: str,
-    before: str | None,
-    renewed_at: datetime,
+    last: str | None,
+    remembered: datetime,
 ) -> None:
-    """Note who is behind, and up to when that one remembers."""
-    row = locked(session)
-    behind = "hub" if turn_of(told["heard"]) < turn_of(before) else "node"
-    heard_at = datetime.fromisoformat(told["heard_at"]) if told["heard_at"] else None
-    since = heard_at if behind == "hub" else renewed_at
-    row.behind, row.since, row.compared_at = behind, since, None
-    row.mark, row.before = new_mark(told["heard"], mark), mark
-    session.commit()
-    log.warning("memory.differs", behind=behind)
-
-
-def _renew(session: Session, now: datetime, mark: str, told: Mapping[str, Any]) -> None:
-    """Go on to the next mark once the hub has this one."""
+    """Note that the hub has the mark; and, where it had heard another, who is behind since when."""
+    agrees, heard = told["heard"] in (mark, last), told["heard"]
     row = memory(session)
-    if row is None or (row.copies == told["copies"] and now - row.renewed_at < RENEW_AFTER):
+    if row is not None and row.told and agrees and row.copies == told["copies"]:
         session.rollback()
         return
     row = locked(session)
     row.copies = told["copies"]
-    if row.mark == mark and now - row.renewed_at >= RENEW_AFTER:
-        row.mark, row.before, row.renewed_at = new_mark(mark), mark, now
+    if agrees:
+        row.told = row.told or row.mark == mark
+    else:
+        row.behind = "hub" if turn_of(heard) < turn_of(last) else "node"
+        heard_at = datetime.fromisoformat(told["heard_at"]) if told["heard_at"] else None
+        row.since = heard_at if row.behind == "hub" else remembered
+        row.compared_at = None
+        row.before, row.mark = mark, new_mark(heard, mark)
+        row.renewed_at, row.told = now, False
+        log.warning("memory.differs", behind=row.behind)
     session.commit()
 
 

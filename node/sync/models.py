@@ -33,7 +33,8 @@ class Enrolment(db.Model):
 class Memory(db.Model):
     """The one row by which this node and the hub find out that one of them has forgotten something.
 
-    ``mark`` is told next, ``before`` is the one before it. ``behind`` says who had forgotten, and
+    ``mark`` is told next, ``before`` is the one before it: the last that the hub has until this one
+    is ``told``. ``behind`` says who had forgotten, and
     ``found`` what was put right: an admin reads it, and dismisses it.
     """
 
@@ -41,6 +42,7 @@ class Memory(db.Model):
     mark: Mapped[str] = mapped_column(String(50))
     before: Mapped[str | None] = mapped_column(String(50))
     renewed_at: Mapped[datetime]
+    told: Mapped[bool] = mapped_column(default=False)
     # None while a comparison is due
     compared_at: Mapped[datetime | None]
     behind: Mapped[str | None] = mapped_column(String(4))

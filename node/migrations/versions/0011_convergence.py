@@ -15,6 +15,7 @@ def upgrade():
     sa.Column('mark', sa.String(50), nullable=False),
     sa.Column('before', sa.String(50), nullable=True),
     sa.Column('renewed_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('told', sa.Boolean(), nullable=False),
     sa.Column('compared_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('behind', sa.String(4), nullable=True),
     sa.Column('since', sa.DateTime(timezone=True), nullable=True),
