@@ -30,6 +30,7 @@ from node.spaces import conditions_pages, open_pages, values_pages
 from node.spaces import pages as spaces_pages
 from node.statements import pages as statements_pages
 from node.sync import api as sync_api
+from node.sync import memory_pages
 from node.sync import service as sync
 from node.sync.hub import HubClient
 from shared.db import configure, missing_tables, prepare_engine
@@ -72,6 +73,7 @@ def create_app(settings: NodeSettings) -> Flask:
         api.register_blueprint(blueprint)
     for pages in (
         sync_api.well_known,
+        memory_pages.pages,
         spaces_pages.pages,
         conditions_pages.pages,
         values_pages.pages,

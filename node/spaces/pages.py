@@ -16,6 +16,7 @@ from node.desk import incidents, presence
 from node.governance.notice import awaited
 from node.spaces import service
 from node.spaces.forms import SpaceForm, form_for
+from node.sync import memory_pages
 from node.sync import service as sync
 from shared.events import coming
 from shared.linked_data import linked_space
@@ -77,6 +78,7 @@ def console() -> Any:
         spaces=found,
         unsigned=sync.unsigned(session, node()),
         awaited=awaited(session, node()),
+        memory=memory_pages.concerns(session, node()),
         incidents=incidents.latest(session),
         present={space.id: len(presence.presence(session, space.id)) for space in found},
         **_sync_state(),
