@@ -159,7 +159,7 @@ def expected(query: dict[str, Any]) -> dict[str, Any]:
 
 @blp.route("/bookings/recall", methods=["POST"])
 @blp.arguments(BookingAskedSchema)
-@blp.response(200, fields.Dict(), description="trips to its spaces, bookings of its members")
+@blp.response(200, recalling.RecalledSchema)
 @allow("public")
 @limiter.limit("60 per minute")
 def recall(data: dict[str, Any]) -> dict[str, Any]:

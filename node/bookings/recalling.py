@@ -42,15 +42,25 @@ _KEPT = ("held", "confirmed", "waiting", "arrived", "no_show")
 _WORDS = (*_KEPT, "cancelled", "lapsed")
 
 
-class _KnownSchema(wire.RequestSchema, wire.WordSchema):
+class KnownBookingSchema(wire.RequestSchema, wire.WordSchema):
+    """A booking, and the last word of its host."""
+
     action = fields.String(load_default="")
     state = fields.String(required=True, validate=validate.OneOf(_WORDS))
     asked_at = moment(required=True)
 
 
 class RecalledSchema(WireSchema):
-    trips = fields.List(fields.Nested(_KnownSchema), required=True)
-    bookings = fields.List(fields.Nested(_KnownSchema), required=True)
+    trips = fields.List(
+        fields.Nested(KnownBookingSchema),
+        required=True,
+        metadata={"description": "What our members have at your spaces."},
+    )
+    bookings = fields.List(
+        fields.Nested(KnownBookingSchema),
+        required=True,
+        metadata={"description": "What your members have at ours."},
+    )
 
 
 _recalled = RecalledSchema()
@@ -70,7 +80,7 @@ def answer(session: Session, node: Node, token: str) -> dict[str, Any]:
         Trip.host_id == peer, Trip.ends_at > since, Trip.state.in_(_WORDS), Trip.revision > 0
     )
     theirs = select(Booking).where(Booking.home_id == peer, Booking.ends_at > since)
-    return {
+    found = {
         "trips": [
             _trip(session, node, row)
             for row in session.scalars(ours.order_by(Trip.ends_at).limit(MOST))
@@ -80,6 +90,8 @@ def answer(session: Session, node: Node, token: str) -> dict[str, Any]:
             for row in session.scalars(theirs.order_by(Booking.ends_at).limit(MOST))
         ],
     }
+    loaded: dict[str, Any] = _recalled.load(found)
+    return loaded
 
 
 def _span(row: Booking | Trip) -> dict[str, Any]:
