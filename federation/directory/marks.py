@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from federation.directory.models import NodeMark
+from federation.directory.models import Node, NodeMark
 from federation.directory.service import audit
 from shared.db import begin_write
 from shared.marks import turn_of
@@ -69,12 +69,18 @@ def runs_twice(row: NodeMark, now: datetime) -> bool:
 
 def concerns(session: Session, now: datetime) -> list[dict[str, Any]]:
     """Return what a coordinator should know: ``copies``, ``hub`` or ``node`` for each node."""
-    query = select(NodeMark).where(NodeMark.jumped_at >= now - SHOWN_FOR)
+    query = (
+        select(NodeMark, Node)
+        .join(Node, Node.id == NodeMark.node_id)
+        .where(NodeMark.jumped_at >= now - SHOWN_FOR)
+    )
     return [
         {
-            "node": row.node_id,
+            "node": node.id,
+            "name": node.name,
+            "url": node.url,
             "kind": "copies" if runs_twice(row, now) else row.behind,
             "at": row.jumped_at,
         }
-        for row in session.scalars(query.order_by(NodeMark.node_id))
+        for row, node in session.execute(query.order_by(NodeMark.node_id))
     ]

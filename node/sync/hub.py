@@ -19,6 +19,7 @@ from shared.keys import KeyRing
 
 TIMEOUT_SECONDS = 1.5
 _RENEW_BEFORE = 60
+TRIED_KEYS = 3
 _DOWN = (500, 502, 503, 504)
 
 
@@ -124,7 +125,7 @@ class HubClient:
     def _find_token(self, node_id: str) -> tuple[str, float]:
         """Fetch a token by the key that signs, else by one before it: the hub may have lost it."""
         refused: PeerError | None = None
-        for kid, key in self._ring.keys:
+        for kid, key in self._ring.keys[:TRIED_KEYS]:
             try:
                 return self._fetch_token(node_id, KeyRing(((kid, key),)))
             except Unreachable:

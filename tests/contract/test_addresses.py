@@ -20,7 +20,7 @@ from tests.contract.test_bookings import booked, mine
 from tests.contract.test_convergence import figures, hub_states, settle, states, visit
 from tests.contract.test_rotation import rotate
 from tests.network import PASSWORD, LocalNode, LocalServer, Network, _be_patient, codes
-from tests.shared.browser import forget_attempts
+from tests.shared.browser import Browser, forget_attempts
 
 NEXT_WEEK = ("2026-12-02T09:00:00+01:00", "2026-12-02T13:00:00+01:00")
 
@@ -216,6 +216,28 @@ def test_a_restored_node_is_not_taken_for_two(
     assert "This node was restored from a backup" in said
     assert "runs twice" not in said
     assert "was restored from a backup" in page(network.hub, "/coordination", "coord@hub.example")
+
+
+def test_a_restored_hub_is_told_of_on_its_own_page_and_on_the_nodes(
+    network: Network, cordee: LocalNode, troquet: LocalNode
+) -> None:
+    settle(network)
+    backup = network.back_up(network.hub)
+    network.pass_time(minutes=5)
+    settle(network)
+    network.restore(network.hub, backup)
+    settle(network)
+    said = page(network.hub, "/coordination", "coord@hub.example")
+    assert "This hub was restored from a backup" in said
+    assert "2 nodes noticed it" in said
+    assert "The hub was restored from a backup" in page(
+        troquet, "/console", "admin@troquet.example"
+    )
+    client = Browser(troquet)
+    client.log_in("admin@troquet.example")
+    client.get("/console")
+    assert client.post("/console/memory/read").status_code in (200, 302)
+    assert "restored" not in client.get("/console").text
 
 
 # Keys

@@ -354,6 +354,32 @@ def test_a_restored_hub_learns_again_which_passes_hold_and_whose_visits_were_who
         assert hub_db.session.get(KnownPass, ("cordee", ended.pass_id)).status == "revoked"
 
 
+def test_half_days_told_again_before_it_is_known_whose_they_are_count_once(
+    network: Network, cordee: LocalNode, troquet: LocalNode
+) -> None:
+    member = cordee.add_person().get_pass()
+    settle(network)
+    backup = network.back_up(network.hub)
+    network.pass_time(minutes=5)
+    network.refresh()
+    ids = []
+    for phone in (member, member.other_phone()):  # the second is of the lost day
+        ids.append(visit(troquet, phone))
+        network.pass_time(minutes=5)
+        troquet.check_out(ids[-1])
+    cordee.deliver()
+    account = figures(network)["balances"]
+    assert account == {"cordee": -1, "troquet": 1}
+    network.restore(network.hub, backup)
+    troquet.refresh()
+    assert figures(network)["balances"] == {"cordee": -2, "troquet": 2}, "two people, it seems"
+    settle(network)
+    assert hub_states(network) == dict.fromkeys(ids, "closed")
+    assert figures(network)["balances"] == account
+    settle(network)
+    assert figures(network)["balances"] == account
+
+
 def test_a_restored_hub_has_the_signatures_the_sheets_and_the_answers_again(
     network: Network, cordee: LocalNode, troquet: LocalNode
 ) -> None:
