@@ -409,24 +409,36 @@ def test_a_restored_hub_has_the_signatures_the_sheets_and_the_answers_again(
     assert items[0]["correction"]["answer"] == "You were, and had tea"
 
 
-def test_who_came_again_after_the_hub_was_restored_is_counted_for_both_halves(
+def test_who_came_again_after_the_hub_was_restored_was_here_twice(
     network: Network, cordee: LocalNode, troquet: LocalNode
 ) -> None:
-    """What is told again is over; she is in the middle of another visit, at the same place."""
+    """What is told again is over: it is not the visit that she is in the middle of."""
     member = cordee.add_person().get_pass()
     settle(network)
     backup = network.back_up(network.hub)
     network.pass_time(minutes=5)
     network.refresh()
-    morning = visit(troquet, member)
-    network.pass_time(hours=1)
-    troquet.check_out(morning)
-    network.pass_time(hours=4)
+    first = visit(troquet, member)
+    troquet.check_out(first)
     network.restore(network.hub, backup)
-    afternoon = visit(troquet, member)
+    second = visit(troquet, member)
     settle(network)
-    assert hub_states(network) == {morning: "closed", afternoon: "open"} == states(troquet)
-    assert figures(network)["visits"] == sorted([(morning, 1), (afternoon, 1)])
+    assert hub_states(network) == {first: "closed", second: "open"} == states(troquet)
+    assert figures(network)["balances"] == {"cordee": -1, "troquet": 1}
+
+
+def test_a_pass_that_was_revoked_is_revoked_whatever_its_home_says_later(
+    network: Network, cordee: LocalNode, troquet: LocalNode
+) -> None:
+    member = cordee.add_person().get_pass()
+    cordee.delete(f"/api/v1/me/passes/{member.pass_id}", member.token)
+    settle(network)
+    word = {"member": "somebody", "member_since": "2026-01-05", "status": "valid"}
+    for changes in (None, 0, 50):
+        with cordee.context() as (_, context):
+            path, body = f"/api/v1/passes/{member.pass_id}", {**word, "changes": changes}
+            assert context.hub.call("PUT", path, json=body).status == 204
+        assert codes(troquet.scan(member.show())) == ["pass_revoked"]
 
 
 def test_both_restored_at_once_have_together_what_either_kept(
