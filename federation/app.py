@@ -15,6 +15,7 @@ from federation.console import pages as console
 from federation.context import Hub, hub
 from federation.db import db
 from federation.directory import api as directory_api
+from federation.directory import own_api, spaces_api
 from federation.feeds import api as feeds_api
 from federation.governance import api as governance_api
 from federation.governance import pages as governance_pages
@@ -59,7 +60,9 @@ def create_app(settings: HubSettings) -> Flask:
         prepare_engine(db.engine, settings.sqlite_synchronous)
     oauth.install(app)
     for blueprint in (
+        spaces_api.blp,
         directory_api.blp,
+        own_api.blp,
         feeds_api.blp,
         governance_api.blp,
         visits_api.blp,

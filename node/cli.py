@@ -144,14 +144,14 @@ def rotate_key_command() -> None:
     from node.app import KEYS  # noqa: PLC0415
     from node.context import node as context  # noqa: PLC0415
     from node.db import db  # noqa: PLC0415
-    from node.sync import service  # noqa: PLC0415
+    from node.sync import keys  # noqa: PLC0415
     from shared.http import PeerError  # noqa: PLC0415
     from shared.problems import Problem  # noqa: PLC0415
 
     with app.app_context():
         path = context().settings.data_dir / KEYS
         try:
-            kid = service.rotate_key(db.session(), context(), path)
+            kid = keys.rotate_key(db.session(), context(), path)
         except (Problem, PeerError) as error:
             raise click.ClickException(f"{error}; the old key goes on") from None
     click.echo(f"The network knows the key {kid}. Start serve and jobs again, and it signs.")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import structlog
 from flask import Flask
 
+from node import convergence
 from node.bookings import host as hosted
 from node.bookings import trips
 from node.context import node
 from node.db import db
-from node.desk import availability, idempotency, incidents, outgoing, presence
+from node.desk import availability, comparing, idempotency, incidents, outgoing, presence
 from node.governance import reminders
 from node.identity import service as identity
 from node.leaving import service as leaving
@@ -18,7 +19,7 @@ from node.members import changes, importing, links
 from node.spaces import publication
 from node.spaces import service as spaces
 from node.statements import heading, month_end
-from node.sync import checkup, contact
+from node.sync import checkup, contact, standing
 from node.sync import service as sync
 from shared.http import PeerError
 from shared.jobs import JOBS_LOCK, Job, run_jobs
@@ -57,8 +58,9 @@ def refresh() -> None:
     if sync.enrolment(db.session()) is None:
         return
     try:
-        sync.refresh(db.session(), node())
+        standing.put_right(db.session(), node(), sync.refresh(db.session(), node()))
         outgoing.reconcile(db.session(), node())
+        convergence.converge(db.session(), node())
     except PeerError as error:
         log.info("network.not-refreshed", reason=error.reason)
 
@@ -118,6 +120,7 @@ def send_mail() -> None:
 def tidy() -> None:
     now = node().clock.now()
     idempotency.forget(db.session(), now)
+    comparing.forget_reports(db.session(), now)
     identity.forget_logins(db.session(), now)
     incidents.forget(db.session(), now)
     links.forget(db.session(), now)

@@ -95,6 +95,8 @@ OURS = (
     _("This may not be blank."),
     _("This is a paper card: ask for its PIN."),
     _("this visit has a request already"),
+    _("this node still answers at its old address"),
+    _("iss, aud, url or iat are not right"),
     _("this month is not over yet"),
     _("an earlier month is to be issued first"),
     _("the month before is not final yet"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -67,6 +67,10 @@ class ReportSchema(WireSchema):
     trust_list_age = fields.Integer(load_default=None, allow_none=True)
     offline_visits = fields.Integer(load_default=0)
     decision = fields.Dict(load_default=None, allow_none=True, validate=_check_decision)
+    again = fields.Boolean(
+        load_default=False,
+        metadata={"description": "Recorded before, and lost by the hub with its database."},
+    )
 
 
 ReportSchema._declared_fields["pass"] = fields.String(  # noqa: SLF001
@@ -77,7 +81,10 @@ _schema = ReportSchema()
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """``at`` is when the pass was shown; ``online`` is false when the host decided alone."""
+    """``at`` is when the pass was shown; ``online`` is false when the host decided alone.
+
+    ``again``: the hub itself had decided, and has lost it since.
+    """
 
     host: str
     kid: str
@@ -89,6 +96,12 @@ class Report:
     facts: Facts
     ended_at: datetime | None
     decision: Mapping[str, Any] | None
+    again: bool = False
+
+    @property
+    def live(self) -> bool:
+        """Tell whether somebody stands at the door, and waits for the hub's decision."""
+        return self.online and not self.again
 
 
 def sign_report(
@@ -157,4 +170,35 @@ def read_report(token: jose.Token) -> Report:
         facts=facts,
         ended_at=data["ended_at"],
         decision=data["decision"],
+        again=data["again"],
     )
+
+
+def tell_again(
+    ring: KeyRing,
+    hub_url: str,
+    report: str,
+    at: datetime,
+    ended_at: datetime | None,
+    decision: Mapping[str, Any] | None,
+) -> str:
+    """Return a report of ours anew, for a hub that has lost it: as of then, with how it ended."""
+    claims = dict(jose.read_unverified(report).claims)
+    told = decision or claims.get("decision")
+    claims |= {
+        "aud": hub_url,
+        "at": at.isoformat(),
+        "ended_at": ended_at.isoformat() if ended_at else None,
+        "decision": told,
+        "again": claims["online"],
+    }
+    return ring.sign(claims, TYP)
+
+
+def digest_of_visits(states: Iterable[tuple[str, str, str]]) -> str:
+    """Return what tells whether two services know the same of some visits (SHA-256, hex).
+
+    Each is its id, its state, and ``asked`` or ``answered`` where its visitor asked for something.
+    """
+    lines = sorted(f"{number} {state} {asked}\n" for number, state, asked in states)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import shutil
+import sqlite3
 import uuid
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
 from flask import Flask
 from psycopg import sql
 from sqlalchemy import MetaData, create_engine
+
+
+def _name(url: str) -> str:
+    """Return the database of a PostgreSQL URL."""
+    return url.partition("?")[0].rpartition("/")[2]
 
 
 class PostgresServer:
@@ -28,11 +36,19 @@ class PostgresServer:
             connection.execute(query.format(sql.Identifier(name), sql.Identifier(like)))
         return self._url(name)
 
+    def copy(self, url: str, to: str | None = None) -> str:
+        """Copy a database that nobody is connected to; return the copy's URL."""
+        name = _name(to) if to else f"t{uuid.uuid4().hex[:12]}"
+        query = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        with psycopg.connect(self.uri, autocommit=True) as connection:
+            connection.execute(query.format(sql.Identifier(name), sql.Identifier(_name(url))))
+        return self._url(name)
+
     def _template(self, kind: str) -> str:
         if kind not in self._like:
             url = self.new_database()
             _create(kind, url)
-            self._like[kind] = url.partition("?")[0].rpartition("/")[2]
+            self._like[kind] = _name(url)
         return self._like[kind]
 
     def drop_templates(self) -> None:
@@ -49,7 +65,7 @@ class PostgresServer:
 
     def drop(self, url: str) -> None:
         """Drop a database of ours, and whatever is still connected to it."""
-        name = url.partition("?")[0].rpartition("/")[2]
+        name = _name(url)
         with psycopg.connect(self.uri, autocommit=True) as connection:
             drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
             connection.execute(drop)
@@ -70,6 +86,10 @@ def _create(kind: str, url: str) -> None:
 
 
 _sqlite: dict[str, bytes] = {}
+
+
+def _file(url: str) -> str:
+    return url.removeprefix("sqlite:///")
 
 
 class Databases:
@@ -100,6 +120,26 @@ class Databases:
                 _sqlite[kind] = file.read_bytes()
             file.write_bytes(_sqlite[kind])
         return url
+
+    def back_up(self, url: str) -> str:
+        """Copy a database that nobody is connected to; return what it is restored from."""
+        if self._server is not None:
+            self._made.append(self._server.copy(url))
+            return self._made[-1]
+        copy = self._folder / f"{uuid.uuid4().hex}.backup"
+        with closing(sqlite3.connect(_file(url))) as of, closing(sqlite3.connect(copy)) as to:
+            of.backup(to)
+        return str(copy)
+
+    def restore(self, url: str, backup: str) -> None:
+        """Put a database back as it was, whatever was written since."""
+        if self._server is not None:
+            self._server.drop(url)
+            self._server.copy(backup, url)
+            return
+        for suffix in ("-wal", "-shm"):
+            Path(f"{_file(url)}{suffix}").unlink(missing_ok=True)
+        shutil.copyfile(backup, _file(url))
 
     def drop(self) -> None:
         """Drop what was made on a server: left to the end, hundreds take a minute to remove."""

@@ -26,7 +26,9 @@ from federation.app import create_app as create_hub
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
 from federation.directory import enrolment
+from federation.directory import service as directory
 from federation.governance import service as governance
+from federation.identity import service as oauth_tokens
 from federation.identity.service import accounts as hub_accounts
 from federation.settings import HubSettings
 from node import jobs
@@ -202,6 +204,20 @@ class LocalService:
         self.server.close()
         with self.app.app_context():
             self.app.extensions["sqlalchemy"].engine.dispose()
+
+    @property
+    def database(self) -> str:
+        url: str = self.app.config["SQLALCHEMY_DATABASE_URI"]
+        return url
+
+    @contextmanager
+    def ended(self) -> Iterator[None]:
+        """End this service meanwhile: nobody is answered, nobody is in its database."""
+        self.server.stop()
+        with self.app.app_context():
+            self.app.extensions["sqlalchemy"].engine.dispose()
+        yield
+        self.server.start()
 
     def _headers(self, token: str | None, extra: dict[str, str]) -> dict[str, str]:
         return {**({"Authorization": f"Bearer {token}"} if token else {}), **extra}
@@ -478,6 +494,19 @@ class Network:
         answer = self.hub.put(path, {"state": state, "reason": "a test"}, self.hub.token)
         assert answer.status_code == 200, answer.text
 
+    def back_up(self, service: LocalService) -> str:
+        """Copy a service's database; return what ``restore`` needs."""
+        with service.ended():
+            return self.databases.back_up(service.database)
+
+    def restore(self, service: LocalService, backup: str) -> None:
+        """Put a service's database back as it was, and start the service again."""
+        with service.ended():
+            self.databases.restore(service.database, backup)
+            forget()
+        for node in self.nodes.values():
+            node.circuit._closed.set()
+
     def hub_goes(self) -> None:
         self.hub.server.stop()
 
@@ -492,6 +521,12 @@ class Network:
             node.circuit._closed.set()  # nobody need look out for the hub any more
         for service in [*self.nodes.values(), self.hub]:
             service.close()
+
+
+def forget() -> None:
+    """Forget what processes keep in memory: one that is started again knows nothing of before."""
+    for kept in (directory._keys, oauth_tokens._verified, sync._lists, sync._unanswered):
+        kept.clear()  # type: ignore[attr-defined]
 
 
 def new_network(

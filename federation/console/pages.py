@@ -12,7 +12,7 @@ from wtforms.validators import DataRequired, Length
 
 from federation.context import hub
 from federation.db import db
-from federation.directory import enrolment
+from federation.directory import enrolment, marks
 from federation.directory import service as directory
 from federation.governance import proposals
 from federation.governance import service as governance
@@ -72,6 +72,7 @@ def overview() -> Any:
         names={space.id: space.name for space in directory.spaces(db.session())},
         account=statements.sheet(db.session(), month),
         flag_names=FLAG_NAMES,
+        concerns=marks.concerns(db.session(), now),
         now=now,
     ), (422 if form.errors else 200)
 

@@ -1,13 +1,9 @@
-"""JSON of the directory: enrolment, publications, the trust list, and the open data of spaces."""
+"""JSON of the directory: enrolment, publications, free places, the trust list, the nodes."""
 
 from __future__ import annotations
 
-import csv
-import io
-from itertools import islice
 from typing import Any
 
-import orjson
 from flask import Response
 from marshmallow import ValidationError, fields, validate, validates_schema
 
@@ -15,26 +11,17 @@ from federation.context import hub
 from federation.db import db
 from federation.directory import (
     availability,
-    checkup,
     enrolment,
-    leaving,
-    presenter,
     publications,
-    search,
     service,
 )
 from shared.availability import AvailabilitySchema
-from shared.schemas import JwkSchema, WireSchema, moment, text
+from shared.schemas import JwkSchema, WireSchema, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
 from shared.web.application import limiter
-from shared.web.open_data import open_data
 
 blp = Blueprint("directory", __name__, url_prefix="/api/v1", description="Nodes and spaces")
-
-LICENCE = "Licence Ouverte 2.0"
-# A check-in is in these within two seconds.
-KEPT_SECONDS = 1
 
 
 class EnrolmentSchema(WireSchema):
@@ -126,43 +113,6 @@ class NodeSchema(WireSchema):
     )
 
 
-class LeavingSchema(WireSchema):
-    last_day = fields.Date(required=True, metadata={"description": "In the spaces’ own time."})
-    reason = fields.String(load_default="", validate=validate.Length(max=500))
-
-
-class LeavesSchema(WireSchema):
-    last_day = fields.Date(required=True)
-    reason = fields.String(required=True)
-    announced_at = fields.AwareDateTime(required=True)
-    ends_at = fields.AwareDateTime(
-        required=True, metadata={"description": "From then on the node has left, for good."}
-    )
-
-
-class NewKeySchema(WireSchema):
-    jwk = fields.Nested(JwkSchema, required=True)
-    proof = text(4096, metadata={"description": "JWS by that key: iss, aud, iat."})
-
-
-class NodeKeySchema(WireSchema):
-    kid = fields.String(required=True)
-    added_at = fields.AwareDateTime(required=True)
-
-
-class FindingSchema(WireSchema):
-    name = fields.String(required=True, validate=validate.OneOf(checkup.NAMES))
-    state = fields.String(required=True, validate=validate.OneOf(checkup.STATES))
-    code = fields.String(required=True, metadata={"description": "Why; “ok” if all is well."})
-    params = fields.Dict(required=True)
-
-
-class CheckedSchema(WireSchema):
-    url = fields.String(required=True)
-    checked_at = fields.AwareDateTime(required=True)
-    items = fields.List(fields.Nested(FindingSchema), required=True)
-
-
 class NodesSchema(WireSchema):
     items = fields.List(fields.Nested(NodeSchema), required=True)
     next_cursor = fields.String(required=True, allow_none=True)
@@ -177,170 +127,12 @@ class StateSchema(WireSchema):
     reason = text(300)
 
 
-class SpacesQuerySchema(WireSchema):
-    bbox = fields.String(metadata={"description": "west,south,east,north in degrees"})
-    q = fields.String(
-        load_default="",
-        validate=validate.Length(max=100),
-        metadata={"description": "Beginnings of words of the name or the town; accents aside."},
-    )
-    service = fields.String(load_default="", validate=validate.Length(max=120))
-    value = fields.String(load_default="", validate=validate.Length(max=120))
-    open_at = moment(
-        load_default=None,
-        metadata={"description": "Known to be open then. A plus sign is written %2B."},
-    )
-    seats = fields.Integer(
-        load_default=0,
-        validate=validate.Range(0, 10_000),
-        metadata={"description": "So many guest places are known to be free now."},
-    )
-    near = fields.String(metadata={"description": "latitude,longitude; the nearest come first."})
-    radius_km = fields.Float(load_default=20.0, validate=validate.Range(0.1, 1000.0))
-    limit = fields.Integer(load_default=500, validate=validate.Range(1, 1000))
-    cursor = fields.String(load_default="", validate=validate.Length(max=64))
-
-
-class SpacesSchema(WireSchema):
-    items = fields.List(fields.Dict(), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
-    licence = fields.String(required=True)
-
-
-def _box(text_: str | None) -> tuple[float, float, float, float] | None:
-    if not text_:
-        return None
-    try:
-        west, south, east, north = (float(part) for part in text_.split(","))
-    except ValueError:
-        raise ValidationError(
-            {"bbox": ["Four numbers are expected: west,south,east,north."]}
-        ) from None
-    if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
-        raise ValidationError(
-            {"bbox": ["These are not degrees in the order west,south,east,north."]}
-        )
-    return west, south, east, north
-
-
-def _place(text_: str | None) -> tuple[float, float] | None:
-    if not text_:
-        return None
-    try:
-        latitude, longitude = (float(part) for part in text_.split(","))
-    except ValueError:
-        latitude = longitude = 999.0
-    if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
-        raise ValidationError({"near": ["Two numbers are expected: latitude,longitude."]})
-    return latitude, longitude
-
-
-def _page(query: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
-    wanted = search.Wanted(
-        box=_box(query.get("bbox")),
-        words=query["q"],
-        service=query["service"],
-        value=query["value"],
-        open_at=query["open_at"],
-        seats=query["seats"],
-        near=_place(query.get("near")),
-        radius_km=query["radius_km"],
-    )
-    session, now, limit = db.session(), hub().clock.now(), query["limit"]
-    found = search.find(session, wanted, now, hub().url, after=query["cursor"])
-    shown = list(islice(found, limit + 1))
-    return shown[:limit], (shown[limit - 1]["id"] if len(shown) > limit else None)
-
-
-@blp.route("/spaces")
-@blp.arguments(SpacesQuerySchema, location="query")
-@blp.response(200, SpacesSchema)
-@allow("public")
-def list_spaces(query: dict[str, Any]) -> Response:
-    """Every space of the network, by id."""
-    shown, cursor = _page(query)
-    page = {"items": shown, "next_cursor": cursor, "licence": LICENCE}
-    return open_data(orjson.dumps(page), "application/json", seconds=KEPT_SECONDS)
-
-
-@blp.route("/spaces.geojson")
-@blp.arguments(SpacesQuerySchema, location="query")
-@blp.response(200, content_type="application/geo+json")
-@allow("public")
-def spaces_geojson(query: dict[str, Any]) -> Response:
-    """The spaces as a GeoJSON feature collection."""
-    shown, cursor = _page(query)
-    page = {
-        "type": "FeatureCollection",
-        "features": [presenter.feature(space) for space in shown],
-        "next_cursor": cursor,
-        "licence": LICENCE,
-    }
-    return open_data(orjson.dumps(page), "application/geo+json", seconds=KEPT_SECONDS)
-
-
-@blp.route("/spaces.csv")
-@blp.arguments(SpacesQuerySchema, location="query")
-@blp.response(200, content_type="text/csv")
-@allow("public")
-def spaces_csv(query: dict[str, Any]) -> Response:
-    """The spaces as a table."""
-    shown, _ = _page(query)
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(
-        ["id", "name", "town", "latitude", "longitude", "open", "guest_places_free", "as_of", "url"]
-    )
-    for space in shown:
-        free = space["availability"]["guest_places_free"]
-        row = [
-            space["id"],
-            space["name"],
-            space["town"],
-            space.get("latitude"),
-            space.get("longitude"),
-            {True: "true", False: "false", None: "unknown"}[space["open"]],
-            "unknown" if free is None else free,
-            space["availability"]["as_of"],
-            space["url"],
-        ]
-        writer.writerow([f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t\r" else v for v in row])
-    return open_data(out.getvalue().encode(), "text/csv", seconds=KEPT_SECONDS)
-
-
-@blp.route("/spaces/<space_id>")
-@blp.response(
-    200, fields.Dict(), description="The space as it was published, and what is known now"
-)
-@allow("public")
-def one_space(space_id: str) -> Response:
-    """One space."""
-    space = service.space(db.session(), space_id)
-    signed = service.signed(db.session())
-    shown = presenter.present(space, hub().clock.now(), hub().url, signed)
-    body = orjson.dumps({**shown, "licence": LICENCE})
-    return open_data(body, "application/json", seconds=KEPT_SECONDS)
-
-
-@blp.route("/spaceapi")
-@blp.response(
-    200,
-    fields.Dict(keys=fields.String(), values=fields.Url()),
-    description="The SpaceAPI address of each space, by its name",
-)
-@allow("public")
-def spaceapi_directory() -> Response:
-    """The spaces as a SpaceAPI directory: where each says of itself whether it is open."""
-    found = presenter.spaceapi_directory(service.spaces(db.session(), limit=10_000))
-    return open_data(orjson.dumps(found), "application/json")
-
-
 @blp.route("/trust-list")
 @blp.response(200, content_type="application/jwt", description="A JWT signed by the hub")
 @allow("public")
 def trust_list() -> Response:
     """Every node's id, state, keys and signed charter: what makes a door work alone."""
-    token = service.trust_list(db.session(), hub().ring, hub().url)
+    token = service.trust_list(db.session(), hub().clock.now(), hub().ring, hub().url)
     return Response(token, mimetype="application/jwt", headers={"Cache-Control": "no-cache"})
 
 
@@ -403,54 +195,6 @@ def list_nodes() -> dict[str, Any]:
     if current().kind == "node":
         service.active_node(db.session(), current().id)
     return {"items": service.nodes(db.session()), "next_cursor": None}
-
-
-@blp.route("/nodes/me/keys", methods=["POST"])
-@blp.arguments(NewKeySchema)
-@blp.response(200, NodeKeySchema)
-@allow("node")
-def add_key(data: dict[str, Any]) -> Any:
-    """Announce a further key of one's own: both are good from now on."""
-    now, hub_url = hub().clock.now(), hub().url
-    service.active_node(db.session(), current().id)
-    return enrolment.add_key(db.session(), now, hub_url, current().id, data["jwk"], data["proof"])
-
-
-@blp.route("/nodes/me/check", methods=["POST"])
-@limiter.limit("6 per minute", key_func=lambda: str(current().id))
-@blp.response(200, CheckedSchema)
-@allow("node")
-def look_at_node() -> dict[str, Any]:
-    """Call the node back at its own address, and say what a visitor or the hub finds there."""
-    clock = hub().clock
-    return checkup.look(db.session(), clock.now(), clock.real(), hub().peers, current().id)
-
-
-@blp.route("/nodes/me/leaving", methods=["POST"])
-@blp.arguments(LeavingSchema)
-@blp.response(200, LeavesSchema)
-@allow("node")
-def announce_leaving(data: dict[str, Any]) -> dict[str, Any]:
-    """Give notice: until the last day is over everything goes on, then the node has left.
-
-    Another day may be said until then; the same one again changes nothing.
-    """
-    session = db.session()
-    row = leaving.announce(session, hub(), current().id, data["last_day"], data["reason"])
-    return {
-        "last_day": row.leaving_on,
-        "reason": row.leaving_reason,
-        "announced_at": row.leaving_announced_at,
-        "ends_at": leaving.ends_at(session, row.id, data["last_day"]),
-    }
-
-
-@blp.route("/nodes/me/leaving", methods=["DELETE"])
-@blp.response(204)
-@allow("node")
-def stay() -> None:
-    """Take the notice back, until the last day is over."""
-    leaving.withdraw(db.session(), hub(), current().id)
 
 
 @blp.route("/nodes/<node_id>/state", methods=["PUT"])

@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from federation.directory.addresses import check_free
 from federation.directory.models import Invitation, Node, NodeKey
 from federation.directory.service import audit
 from shared import jose
@@ -104,11 +105,10 @@ def enrol(
     row = _valid_invitation(session, now, invitation)
     url, key = _read_candidate(url, jwk, allow_private=allow_private)
     _check_proof(proof, key, hub_url, url, invitation)
-    if session.scalar(select(Node.id).where(Node.url == url)):
-        raise Problem("url-taken")
+    check_free(session, now, url)
     node_id, operator, invitation_id = row.node_id, row.operator, row.id
     session.rollback()  # nothing is held while the node is called back
-    _call_back(peers, ring, hub_url, url, key)
+    call_back(peers, ring, hub_url, url, lambda _header, _claims: key)
 
     begin_write(session)
     taken = session.execute(
@@ -175,7 +175,10 @@ def _check_proof(proof: str, key: Any, hub_url: str, url: str, invitation: str) 
         raise Problem("proof-invalid", "the node's clock is more than five minutes off")
 
 
-def _call_back(peers: PeerSession, ring: KeyRing, hub_url: str, url: str, key: Any) -> None:
+def call_back(
+    peers: PeerSession, ring: KeyRing, hub_url: str, url: str, find_key: jose.FindKey
+) -> None:
+    """See whether a node of these keys answers at an address. Raises Problem("peer-refused")."""
     nonce = secrets.token_urlsafe(24)
     issued = int(datetime.now(UTC).timestamp())
     challenge = ring.sign(
@@ -190,7 +193,7 @@ def _call_back(peers: PeerSession, ring: KeyRing, hub_url: str, url: str, key: A
             timeout=CALL_BACK_SECONDS,
         )
         signed = answer.json().get("answer", "") if answer.status == 200 else ""
-        claims = jose.verify(str(signed), lambda _h, _c: key, ANSWER_TYP).claims
+        claims = jose.verify(str(signed), find_key, ANSWER_TYP).claims
     except PeerError as error:
         raise Problem("peer-refused", error.reason) from None
     except (jose.TokenFault, AttributeError):

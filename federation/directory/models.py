@@ -55,6 +55,31 @@ class NodeKey(db.Model):
     withdrawn_at: Mapped[datetime | None]
 
 
+class NodeMark(db.Model):
+    """The last mark that a node told, and how often the one before was not what we had heard.
+
+    ``behind`` says which of the two had forgotten something: ``hub`` or ``node``.
+    """
+
+    node_id: Mapped[str] = mapped_column(ForeignKey("node.id"), primary_key=True)
+    mark: Mapped[str] = mapped_column(String(50))
+    heard_at: Mapped[datetime]
+    behind: Mapped[str | None] = mapped_column(String(4))
+    jumped_at: Mapped[datetime | None]
+    jumps: Mapped[int] = mapped_column(default=0)
+    jumps_since: Mapped[datetime | None]
+
+    __table_args__ = (CheckConstraint("behind IN ('hub', 'node')", name="behind"),)
+
+
+class FormerUrl(db.Model):
+    """An address that a node has left; for a while it is nobody else's."""
+
+    url: Mapped[str] = mapped_column(String(300), primary_key=True)
+    node_id: Mapped[str] = mapped_column(ForeignKey("node.id"), index=True)
+    left_at: Mapped[datetime]
+
+
 class Invitation(db.Model):
     """Lets one operator enrol one node, once."""
 

@@ -10,6 +10,7 @@ from nacl.signing import VerifyKey
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from federation.directory.addresses import former_urls
 from federation.directory.models import AuditEntry, Node, NodeKey, Space
 from federation.governance import service as governance
 from shared import jose, trust
@@ -160,7 +161,7 @@ def set_state(
     return node
 
 
-def trust_list(session: Session, ring: KeyRing, hub_url: str) -> str:
+def trust_list(session: Session, now: datetime, ring: KeyRing, hub_url: str) -> str:
     """Return the signed trust list, as of now. It holds for the charter's offline tolerance."""
     charter = governance.in_force(session)
     signed = governance.signed_versions(session, charter.version)
@@ -171,7 +172,7 @@ def trust_list(session: Session, ring: KeyRing, hub_url: str) -> str:
         by_node.setdefault(row.node_id, []).append(
             {"id": row.id, "name": row.name, "town": row.town}
         )
-    issued = int(datetime.now(UTC).timestamp())
+    issued, former = int(datetime.now(UTC).timestamp()), former_urls(session, now)
     claims = {
         "iss": hub_url,
         "iat": issued,
@@ -182,6 +183,7 @@ def trust_list(session: Session, ring: KeyRing, hub_url: str) -> str:
                 "id": node.id,
                 "name": node.name,
                 "url": node.url,
+                **({"former_urls": former[node.id]} if node.id in former else {}),
                 "state": node.state,
                 "keys": [
                     {**key.jwk, **({"withdrawn": True} if key.withdrawn_at else {})}

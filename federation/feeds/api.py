@@ -10,12 +10,12 @@ from marshmallow import fields, validate
 
 from federation.context import hub
 from federation.db import db
-from federation.directory.api import open_data
 from federation.feeds import service
 from shared.problems import Problem
 from shared.schemas import WireSchema
 from shared.web import allow
 from shared.web.api import Blueprint
+from shared.web.open_data import open_data
 
 blp = Blueprint("feeds", __name__, url_prefix="/feeds", description="Feeds (RPDE)")
 

@@ -13,7 +13,7 @@ from charter import PLAN_CLASSES, Fault, localise
 from federation.context import hub
 from federation.db import db
 from federation.directory import service as directory
-from federation.visits import corrections, passes, rights, service
+from federation.visits import corrections, days, passes, rights, service
 from federation.visits.models import Member, Pass
 from shared.passes import examine
 from shared.problems import Problem, problem_response
@@ -50,6 +50,23 @@ class ListedVisitSchema(RecordedVisitSchema):
         allow_none=True,
         metadata={"description": "What the visitor asks to have put right."},
     )
+    report = fields.String(
+        metadata={"description": "The host's own report, for the host that asks for it."}
+    )
+
+
+class DayQuerySchema(WireSchema):
+    since = fields.Date(required=True)
+
+
+class DaySchema(WireSchema):
+    day = fields.Date(required=True)
+    sha256 = fields.String(required=True)
+
+
+class DaysSchema(WireSchema):
+    items = fields.List(fields.Nested(DaySchema), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
 
 
 class AskCorrectionSchema(WireSchema):
@@ -59,6 +76,12 @@ class AskCorrectionSchema(WireSchema):
 
 class AnswerSchema(WireSchema):
     answer = text(500)
+    reason = text(
+        500,
+        required=False,
+        metadata={"description": "What was asked, should the hub have lost it."},
+    )
+    asked_at = moment()
 
 
 class RecordedSchema(WireSchema):
@@ -85,6 +108,10 @@ class VisitsQuerySchema(WireSchema):
         validate=validate.Length(min=1, max=64),
         metadata={"description": "With side=home: one of the home's own, by its reference."},
     )
+    day = fields.Date(metadata={"description": "Those that began on this day, in UTC."})
+    reports = fields.Boolean(
+        load_default=False, metadata={"description": "With side=host: one's own reports too."}
+    )
     limit = fields.Integer(load_default=50, validate=validate.Range(1, 500))
     cursor = fields.String(validate=validate.Length(max=100))
 
@@ -100,6 +127,34 @@ class PassSchema(WireSchema):
     status = fields.String(
         required=True, validate=validate.OneOf(["valid", "revoked", "suspended"])
     )
+
+    changes = fields.Integer(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Range(0, 2**31 - 1),
+        metadata={"description": "Goes up with each change: an earlier word changes nothing."},
+    )
+    number = fields.Integer(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Range(0, 2**31 - 1),
+        metadata={"description": "Its place in the status list."},
+    )
+    expires_at = moment(load_default=None, allow_none=True)
+
+
+class KnownPassSchema(PassSchema):
+    id = fields.String(required=True)
+    member_since = fields.Date(required=True, allow_none=True)
+
+
+class PassesQuerySchema(WireSchema):
+    cursor = fields.String(load_default="", validate=validate.Length(max=64))
+
+
+class PassesSchema(WireSchema):
+    items = fields.List(fields.Nested(KnownPassSchema), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
 
 
 class RightsAskedSchema(WireSchema):
@@ -221,7 +276,8 @@ def answer_correction(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
     """Answer a request without undoing the visit: why it stands."""
     session, now = db.session(), hub().clock.now()
     host = directory.active_node(session, current().id).id
-    return shown(corrections.answer(session, now, host, visit_id, data["answer"]))
+    asked = (data["reason"], data["asked_at"]) if data.keys() >= {"reason", "asked_at"} else None
+    return shown(corrections.answer(session, now, host, visit_id, data["answer"], asked))
 
 
 @blp.route("/visits")
@@ -240,6 +296,7 @@ def list_visits(query: dict[str, Any]) -> dict[str, Any]:
         side=query["side"],
         member=query.get("member") if principal.kind == "node" else None,
         changed_since=query.get("changed_since"),
+        day=query.get("day"),
         before=_before(query.get("cursor")),
         limit=query["limit"] + 1,
     )
@@ -248,7 +305,26 @@ def list_visits(query: dict[str, Any]) -> dict[str, Any]:
     cursor = f"{page[-1].changed_at.isoformat()}/{page[-1].id}" if more else None
     more_about = corrections.about(db.session(), [visit.id for visit in page])
     items = [{**shown(visit), **more_about[visit.id]} for visit in page]
+    if query["reports"] and principal.kind == "node":
+        own = {visit.id: visit.report for visit in page if visit.host_id == principal.id}
+        items = [{**item, "report": own[item["id"]]} for item in items if item["id"] in own]
     return {"items": items, "next_cursor": cursor}
+
+
+@blp.route("/visits/days")
+@blp.arguments(DayQuerySchema, location="query")
+@blp.response(200, DaysSchema)
+@allow("node")
+def list_days(query: dict[str, Any]) -> dict[str, Any]:
+    """A hash of what the hub has of the node's own visits, by day: where to look for differences.
+
+    SHA-256 of a line for each visit, sorted: its id, its state, and ``asked`` or ``answered``
+    where its visitor asked for a correction, parted by spaces.
+    """
+    node_id = directory.active_node(db.session(), current().id).id
+    found = days.days(db.session(), node_id, query["since"])
+    items = [{"day": day, "sha256": found[day]} for day in sorted(found)]
+    return {"items": items, "next_cursor": None}
 
 
 _instant = moment()
@@ -269,7 +345,10 @@ def _before(cursor: str | None) -> tuple[datetime, str] | None:
 @blp.response(204)
 @allow("node")
 def register_pass(data: dict[str, Any], pass_id: str) -> None:
-    """A home's word on one of its passes: whose it is, and whether it holds."""
+    """A home's word on one of its passes: whose it is, and whether it holds.
+
+    A revoked one stays revoked, and a word that is older than the one held changes nothing.
+    """
     node_id = directory.active_node(db.session(), current().id).id
     try:
         PASS_ID(pass_id)
@@ -280,10 +359,21 @@ def register_pass(data: dict[str, Any], pass_id: str) -> None:
         hub().clock.now(),
         node_id,
         pass_id,
-        data["member"],
-        data["member_since"],
-        data["status"],
+        passes.Word(**data),
     )
+
+
+@blp.route("/passes")
+@blp.arguments(PassesQuerySchema, location="query")
+@blp.response(200, PassesSchema)
+@allow("node")
+def list_passes(query: dict[str, Any]) -> dict[str, Any]:
+    """What the hub was told of the node's own passes that may still be in use, by id."""
+    node_id = directory.active_node(db.session(), current().id).id
+    found = passes.known(db.session(), hub().clock.real(), node_id, query["cursor"])
+    more = len(found) > passes.PAGE
+    items = found[: passes.PAGE]
+    return {"items": items, "next_cursor": items[-1]["id"] if more else None}
 
 
 @blp.route("/rights", methods=["POST"])

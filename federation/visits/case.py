@@ -104,14 +104,14 @@ class Case:
 
 def shown_again(case: Case, report: Report) -> bool:
     """A code whose visit is over does not open it again, unless a host is only late to report."""
-    return report.online and case.existing is not None and case.existing.state != "open"
+    return report.live and case.existing is not None and case.existing.state != "open"
 
 
 def gather(session: Session, clock: Clock, report: Report, evidence: Evidence) -> Case:
     """Read everything, in the caller's transaction. Raises Problem for a space of another node."""
     connection, now = session.connection(), clock.now()
-    at = now if report.online and abs(report.at - now) > CLOCK_TOLERANCE else report.at
-    if not report.online:
+    at = now if report.live and abs(report.at - now) > CLOCK_TOLERANCE else report.at
+    if not report.live:
         at = min(at, now)
     row, evidence = _read_case(session, connection, now, report, evidence)
     charter = _charter(session, row)
@@ -238,7 +238,8 @@ def _find_visits(
     opening = report.facts.opening
     closing = opening[1] if opening else ledger.midnight_after(case.at, report.facts.timezone)
     for row in rows:
-        if row.member_id == case.member_id and row.state == "open":
+        over = report.ended_at is not None and report.ended_at <= row.started_at
+        if row.member_id == case.member_id and row.state == "open" and not over:
             # Told late, a visit of another day is not the one that she is in the middle of.
             if row.space_id != report.space or row.started_at >= closing:
                 elsewhere = row.id

@@ -42,11 +42,24 @@ def ask(
     return visit
 
 
-def answer(session: Session, now: datetime, host_id: str, visit_id: str, words: str) -> Visit:
-    """Note the host's answer; the first one stands. Raises Problem."""
+def answer(
+    session: Session,
+    now: datetime,
+    host_id: str,
+    visit_id: str,
+    words: str,
+    asked: tuple[str, datetime] | None = None,
+) -> Visit:
+    """Note the host's answer; the first one stands. Raises Problem.
+
+    ``asked`` is what it answers and since when, should we have lost that.
+    """
     begin_write(session)
     visit = _locked(session, visit_id, Visit.host_id == host_id)
     known = session.get(Correction, visit_id)
+    if known is None and asked is not None:
+        known = Correction(visit_id=visit_id, reason=asked[0], asked_at=min(asked[1], now))
+        session.add(known)
     if known is None:
         session.rollback()
         raise Problem("not-found")

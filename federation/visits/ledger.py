@@ -136,7 +136,11 @@ def reverse(session: Session, visit: Visit) -> set[date]:
         for line in lines
         if line.quantity > 0 and (line.day, line.half, line.occurrence) not in done
     ]
-    if standing:
-        reversals = [_line(visit, li.day, li.half, -1, li.occurrence) for li in standing]
-        session.connection().execute(_ADD_LINE, reversals)
+    for line in standing:
+        reverse_line(session, visit, line)
     return {line.day for line in standing}
+
+
+def reverse_line(session: Session, visit: Visit, line: HalfDayLine) -> None:
+    reversal = _line(visit, line.day, line.half, -1, line.occurrence)
+    session.connection().execute(_ADD_LINE, [reversal])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -62,7 +62,7 @@ def read(
     report = read_report(found)
     if report.host != node_id or report.audience != hub_url:
         raise Problem("proof-invalid", "iss or aud is another")
-    if not report.online:  # told late, maybe: the code was fresh then
+    if not report.live:  # told late, maybe: the code was fresh then
         clock = clock.standing(min(report.at - clock.offset, clock.real()))
     return report, examine(report.shown, partial(directory.any_key, session), clock)
 
@@ -73,7 +73,7 @@ def record(
     """Decide and record one visit. Safe to repeat: the same showing is the same visit.
 
     A visit admitted offline is never refused: it counts, with flags for what the hub would
-    have said.
+    have said. Nor is one that the hub admitted itself, and has lost since.
     """
     try:
         return _record(session, clock, report, evidence, token)
@@ -106,12 +106,13 @@ def _record(
         outcome = Outcome("already", case.existing.decision, case.existing)
         session.commit()
         return outcome
-    if case.member_id is None or (report.online and not decision.allowed):
+    if case.member_id is None or (report.live and not decision.allowed):
         return _refuse(session, clock, case, decision.to_json("fr"))
     flags: list[str] = []
     stored = decision.to_json("fr")
-    if not report.online:
-        flags = ["offline", *dict.fromkeys(reason.code for reason in decision.reasons)]
+    if not report.live:
+        flags = ["told_again" if report.again else "offline"]
+        flags += dict.fromkeys(reason.code for reason in decision.reasons)
         stored = dict(report.decision or stored)
     visit = _add_visit(connection, clock, case, report, evidence, token, stored, flags)
     session.commit()
@@ -236,12 +237,14 @@ def visits(
     side: str = "host",
     member: str | None = None,
     changed_since: datetime | None = None,
+    day: date | None = None,
     before: tuple[datetime, str] | None = None,
     limit: int = 50,
 ) -> list[Visit]:
     """Return visits, the latest change first; ``node_id`` keeps a node's own, on one side.
 
-    ``member`` keeps those of one person, by the reference that this node gave her as her home.
+    ``member`` keeps those of one person, by the reference that this node gave her as her home;
+    ``day`` those that began on a day in UTC.
     """
     query = select(Visit).order_by(Visit.changed_at.desc(), Visit.id.desc()).limit(limit)
     if node_id is not None:
@@ -251,6 +254,9 @@ def visits(
         query = query.where(Visit.member_id.in_(hers))
     if changed_since is not None:
         query = query.where(Visit.changed_at >= changed_since)
+    if day is not None:
+        start = datetime.combine(day, time(), UTC)
+        query = query.where(Visit.started_at >= start, Visit.started_at < start + timedelta(1))
     if before is not None:
         query = query.where(
             (Visit.changed_at < before[0])

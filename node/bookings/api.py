@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from node.bookings import host, trips, wire
+from node.bookings import host, recalling, trips, wire
 from node.bookings.models import Trip
 from node.context import node
 from node.db import db
@@ -155,6 +155,16 @@ def expected(query: dict[str, Any]) -> dict[str, Any]:
         "items": host.of_day(session, row, query["day"] or spaces.today(row, now)),
         "next_cursor": None,
     }
+
+
+@blp.route("/bookings/recall", methods=["POST"])
+@blp.arguments(BookingAskedSchema)
+@blp.response(200, recalling.RecalledSchema)
+@allow("public")
+@limiter.limit("60 per minute")
+def recall(data: dict[str, Any]) -> dict[str, Any]:
+    """Tell a partner that has lost them its bookings, as far as we know of them."""
+    return recalling.answer(db.session(), node(), data["request"])
 
 
 @blp.route("/bookings/<booking_id>", methods=["PUT"])

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from node.context import Node
 from node.spaces import service as spaces
+from node.spaces.document import document
 from node.sync import service as sync
 from shared.http import PeerError
 from shared.problems import Problem
@@ -30,7 +31,7 @@ def sheet(session: Session, node: Node, space_id: str) -> dict[str, Any] | None:
     """Return a space's document; None where the hub is silent. Raises Problem("not-found")."""
     for row in spaces.spaces(session):
         if row.id == space_id:
-            return spaces.document(row, node.clock.now().date(), node.url)
+            return document(row, node.clock.now().date(), node.url)
     if space_id not in {space["id"] for space in places(session, node)}:
         raise Problem("not-found")
     session.rollback()

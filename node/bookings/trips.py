@@ -209,7 +209,7 @@ def _request(session: Session, node: Node, trip: Trip, action: str) -> dict[str,
         "room": trip.room,
         "starts_at": trip.starts_at,
         "ends_at": trip.ends_at,
-        "member": _name_at(node, member, trip.host_id),
+        "member": name_at(node, member, trip.host_id),
         "given_name": member.given_name,
         "plan": member.plan.plan_class,
         "passes": valid,
@@ -217,7 +217,7 @@ def _request(session: Session, node: Node, trip: Trip, action: str) -> dict[str,
     }
 
 
-def _name_at(node: Node, member: Member, host_id: str) -> str:
+def name_at(node: Node, member: Member, host_id: str) -> str:
     """Return what a host knows her by: the same each time, and another at each host."""
     secret = node.settings.secret_key.encode()
     text = f"{member.reference}@{host_id}".encode()

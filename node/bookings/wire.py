@@ -118,6 +118,11 @@ def read_word(trust: TrustList, node: Node, token: str) -> tuple[str, dict[str, 
     return host, load_word(claims)
 
 
+def read_recall(trust: TrustList, node: Node, token: str, typ: str) -> str:
+    """Verify a partner's wish to be told what we know of bookings; return who. Raises Problem."""
+    return _claims(trust, node, token, typ)[1]
+
+
 def load_word(document: Any) -> dict[str, Any]:
     """Read a host's word. Raises Problem."""
     try:

@@ -47,12 +47,20 @@ def read(session: Session, node: Node, text: str, pin: str | None) -> Shown | No
     if not at or not PASS_ID.fullmatch(pass_id):
         return None
     known = sync.network(session, node)
-    homes = {entry["url"] for entry in known.trust.nodes.values()} if known else set()
-    if base not in {node.url, *homes}:
+    home = base if base == node.url else _home_at(known, base)
+    if home is None:
         return None
     if not pin:
         raise ValidationError({"pin": ["This is a paper card: ask for its PIN."]})
-    return Shown(base, pass_id, "".join(pin.split()))
+    return Shown(home, pass_id, "".join(pin.split()))
+
+
+def _home_at(known: sync.Network | None, base: str) -> str | None:
+    """Return the address of the home that is, or was, at the one on a card."""
+    for entry in known.trust.nodes.values() if known else ():
+        if base in (entry["url"], *entry.get("former_urls", ())):
+            return str(entry["url"])
+    return None
 
 
 def check_in(session: Session, node: Node, space_id: str, card: Shown) -> service.Outcome:

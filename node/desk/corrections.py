@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -33,7 +35,13 @@ def answer(session: Session, node: Node, visit_id: str, words: str) -> Correctio
         raise Problem("not-found")
     if row.answered_at is None:
         row.answer, row.answered_at = words, node.clock.now()
-        payload = {"id": visit_id, "body": {"answer": words}}
-        sync.queue(session, node.clock.real(), TOPIC_ANSWER, f"{TOPIC_ANSWER}:{visit_id}", payload)
+        key, payload = message(row)
+        sync.queue(session, node.clock.real(), TOPIC_ANSWER, key, payload)
     session.commit()
     return row
+
+
+def message(row: Correction) -> tuple[str, dict[str, Any]]:
+    """Return how the hub is told of an answer; what was asked goes with it, should that be lost."""
+    body = {"answer": row.answer, "reason": row.reason, "asked_at": row.asked_at.isoformat()}
+    return f"{TOPIC_ANSWER}:{row.visit_id}", {"id": row.visit_id, "body": body}

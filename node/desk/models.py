@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from node.db import db
@@ -37,6 +37,10 @@ class Visit(db.Model):
     held_until: Mapped[datetime | None]
     charter: Mapped[str] = mapped_column(String(20), default="")
     decision: Mapped[dict[str, Any]]
+    # As it was told to the hub, to be told again should that lose it; kept for some weeks.
+    report: Mapped[str] = mapped_column(
+        Text, default="", server_default=db.text("''"), deferred=True
+    )
 
     __table_args__ = (
         CheckConstraint("state IN ('held', 'open', 'closed', 'void')", name="state"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+import structlog
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from node.context import Node
@@ -14,8 +16,11 @@ from node.desk.models import Correction, Visit
 from node.spaces import hours
 from node.spaces.models import Space
 from node.sync import service as sync
+from shared import jose, passes, reports
 from shared.db import begin_write
 from shared.http import Answer, PeerError
+
+log = structlog.get_logger()
 
 TOPIC_VISIT, TOPIC_CHECK_OUT, TOPIC_VOID = "visit", "check-out", "void"
 TOPIC_ANSWER = "correction/answer"
@@ -31,20 +36,8 @@ def reconcile(session: Session, node: Node) -> int:
     if row is None:
         return 0
     since = (row.visits_seen_at or row.enrolled_at) - timedelta(minutes=2)
-    cursor, told = "", []
-    while True:
-        query = {"changed_since": since.isoformat(), "limit": 200, "cursor": cursor}
-        answer = node.hub.call("GET", "/api/v1/visits?" + _query(query), timeout=5)
-        if answer.status != 200:
-            raise PeerError("status", str(answer.status))
-        page = answer.json()
-        told += page["items"]
-        cursor = page["next_cursor"]
-        if not cursor:
-            break
-    changed = 0
-    for item in reversed(told):
-        changed += _take_over(session, node, item)
+    told = hub_has(node, changed_since=since.isoformat())
+    changed = take_over(session, node, told)
     if told:
         begin_write(session)
         row = sync.enrolment(session)
@@ -54,49 +47,105 @@ def reconcile(session: Session, node: Node) -> int:
     return changed
 
 
-def _query(values: Mapping[str, Any]) -> str:
-    return urlencode({name: value for name, value in values.items() if value != ""})
+def hub_has(node: Node, **wanted: str) -> list[dict[str, Any]]:
+    """Return what the hub has of our visits, the earliest change first. Raises PeerError."""
+    cursor, told = "", list[dict[str, Any]]()
+    while True:
+        query = {**wanted, "limit": 200, "reports": "true"} | ({"cursor": cursor} if cursor else {})
+        answer = node.hub.call("GET", f"/api/v1/visits?{urlencode(query)}", timeout=5)
+        if answer.status != 200:
+            raise PeerError("status", str(answer.status))
+        page = answer.json()
+        told += page["items"]
+        cursor = page["next_cursor"]
+        if not cursor:
+            return told[::-1]
+
+
+def take_over(session: Session, node: Node, told: Sequence[Mapping[str, Any]]) -> int:
+    """Note what the hub has of our visits and we have not; return how many changed here.
+
+    What is over there is ended first: somebody may since have come again.
+    """
+    changed = 0
+    for item in sorted(told, key=lambda item: item["state"] == "open"):
+        try:
+            changed += _take_over(session, node, item)
+        except IntegrityError:  # she is here already, by a visit that the hub is still to hear of
+            session.rollback()
+            log.info("visit.not-taken-over", visit=item["id"])
+    return changed
 
 
 def _take_over(session: Session, node: Node, told: Mapping[str, Any]) -> int:
     begin_write(session)
     visit = session.get(Visit, told["id"])
-    space = session.get(Space, told["space"])
     ended = datetime.fromisoformat(told["ended_at"]) if told["ended_at"] else None
     changed = 0
-    if visit is None and told["state"] == "open" and space is not None:
-        started = datetime.fromisoformat(told["started_at"])
-        closes = hours.schedule(space, started.date()).closing_after(started)
-        session.add(
-            Visit(
-                id=told["id"],
-                space_id=space.id,
-                home_id=told["home"],
-                plan=told["plan"],
-                proof="",
-                state="open",
-                online=told["online"],
-                started_at=started,
-                closes_at=closes,
-                charter=told["charter"],
-                decision={},
-            )
-        )
-        changed = 1
-    elif visit is not None and visit.state == "closed" and told["state"] == "void":
+    if visit is None:
+        changed = _add(session, node, told, ended)
+    elif visit.state == "closed" and told["state"] == "void":
         visit.state, changed = "void", 1  # a dispute was upheld
-    elif visit is not None and visit.state in ("open", "held") and told["state"] != "open":
+    elif visit.state in ("open", "held") and told["state"] != "open":
         visit.state, visit.ended_at, visit.held_until = told["state"], ended, None
         changed = 1
+    elif not visit.report and told.get("report"):
+        visit.report = told["report"]
     if told.get("correction") and session.get(Visit, told["id"]) is not None:
         _note_correction(session, told["id"], told["correction"])
     session.commit()
     return changed
 
 
+def _add(session: Session, node: Node, told: Mapping[str, Any], ended: datetime | None) -> int:
+    """Add a visit that is not known here, with what our own report said of it."""
+    space = session.get(Space, told["space"])
+    if space is None:
+        return 0
+    started = datetime.fromisoformat(told["started_at"])
+    report = told.get("report") or ""
+    session.add(
+        Visit(
+            id=told["id"],
+            space_id=space.id,
+            home_id=told["home"],
+            plan=told["plan"],
+            state=told["state"],
+            online=told["online"],
+            started_at=started,
+            ended_at=ended,
+            closes_at=hours.schedule(space, started.date()).closing_after(started),
+            charter=told["charter"],
+            decision={},
+            report=report,
+            **_shown_then(node, report),
+        )
+    )
+    session.flush()
+    return 1
+
+
+def _shown_then(node: Node, report: str) -> dict[str, Any]:
+    """Return what a report of ours says of the pass: nothing where it is not ours."""
+    try:
+        shown = str(jose.verify(report, node.ring.find, reports.TYP).claims["pass"])
+        credential = jose.read_unverified(shown.partition("~")[0]).claims
+    except (jose.TokenFault, KeyError):
+        return {"proof": ""}
+    return {
+        "proof": passes.proof_of(shown),
+        "pass_id": str(credential.get("sub")),
+        "given_name": str(credential.get("given_name", "")),
+    }
+
+
 def _note_correction(session: Session, visit_id: str, told: Mapping[str, Any]) -> None:
-    if session.get(Correction, visit_id) is None:
-        answered = told["answered_at"]
+    """Note what was asked, and what we answered before we lost it."""
+    known = session.get(Correction, visit_id)
+    answered = told["answered_at"]
+    if known is not None and known.answered_at is None and answered:
+        known.answer, known.answered_at = told["answer"], datetime.fromisoformat(answered)
+    if known is None:
         session.add(
             Correction(
                 visit_id=visit_id,

@@ -181,6 +181,7 @@ def add_visit(session: Session, scan: Scan, state: str, **more: Any) -> SimpleNa
             "held_until": None,
             "charter": scan.charter.version,
             "decision": {},
+            "report": "",
             **more,
         }
     )

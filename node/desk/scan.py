@@ -44,6 +44,7 @@ class Scan:
     held: bool = False
     member_id: int | None = None  # of this house
     by_poster: bool = False
+    report: str = ""  # what the hub was told
 
     @property
     def space_id(self) -> str:

@@ -68,8 +68,9 @@ def _decide(session: Session, node: Node, scan: Scan) -> Outcome:
         return _decide_alone(session, node, scan)
     sync.flush_soon(session, node)  # what happened before is told before
     hold(session, scan)
+    scan.report = report(node, scan)
     try:
-        answer = node.hub.call("POST", "/api/v1/visits", json={"report": report(node, scan)})
+        answer = node.hub.call("POST", "/api/v1/visits", json={"report": scan.report})
     except Unreachable:
         return _decide_alone(session, node, scan)
     except PeerError as error:
@@ -230,6 +231,8 @@ def _write_note(session: Session, scan: Scan, told: Mapping[str, Any], decision:
         drop_hold(session, scan)
     of_visit = {"visit": told["id"]}
     noted = {"decision": dict(decision), "online": bool(told["online"]), "started_at": started}
+    if told["id"] == scan.id:  # else it is another showing's, which told its own
+        noted["report"] = scan.report
     held = {**of_visit, **noted, "state": "open", "held_until": None}
     found = connection.execute(_OPEN, held).first() or connection.execute(_BY_ID, of_visit).first()
     if found is None:
@@ -340,13 +343,14 @@ def _decide_alone(session: Session, node: Node, scan: Scan, *, is_in: bool = Fal
         session.commit()
         return refuse(session, node, scan, decision)
     stored = {**decision.to_json("fr"), "outcome": "allowed", "reasons": []}
-    noted = {"online": False, "delivered": False, "decision": stored}
+    told = report(node, scan, stored)
+    noted = {"online": False, "delivered": False, "decision": stored, "report": told}
     if came_again:
         visit = add_visit(session, scan, "closed", ended_at=closing, **noted)
     else:
         _leave_elsewhere(session, scan, scan.now, scan.id)
         visit = add_visit(session, scan, "open", **noted)
-    payload = {"id": visit.id, "report": report(node, scan, stored)}
+    payload = {"id": visit.id, "report": told}
     sync.queue(session, node.clock.real(), TOPIC_VISIT, f"{TOPIC_VISIT}:{visit.id}", payload)
     session.commit()
     return Outcome("admitted", stored, visit)

@@ -33,6 +33,17 @@ class Pass(db.Model):
     )
 
 
+class LostPass(db.Model):
+    """A pass that was issued since the backup this database came from, to nobody known here.
+
+    Its number is given to no other, and says that it is revoked.
+    """
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    pass_id: Mapped[str] = mapped_column(String(64))
+    noted_at: Mapped[datetime]
+
+
 class Card(db.Model):
     """What makes a pass one on paper: its PIN, and how often it was given wrong in a row."""
 

@@ -15,7 +15,7 @@ from node.context import Node
 from node.leaving.notice import has_left
 from node.members import service as members
 from node.members.models import Member
-from node.passes.models import Pass
+from node.passes.models import LostPass, Pass
 from node.sync import service as sync
 from node.sync.models import Enrolment
 from shared import passes, status
@@ -68,7 +68,7 @@ def add(session: Session, node: Node, member: Member, expires: datetime) -> Pass
         expires = min(expires, datetime.combine(member.ended_on, time.max, _ZONE))
     row = Pass(
         id=passes.new_pass_id(),
-        number=(session.scalar(select(func.max(Pass.number))) or 0) + 1,
+        number=last_number(session) + 1,
         member_id=member_id,
         status="valid",
         issued_at=now,
@@ -78,6 +78,12 @@ def add(session: Session, node: Node, member: Member, expires: datetime) -> Pass
     session.flush()
     announce(session, node, row)
     return row
+
+
+def last_number(session: Session) -> int:
+    """Return the last number given in the status list, to a pass that is known or lost."""
+    last = [session.scalar(select(func.max(of.number))) or 0 for of in (Pass, LostPass)]
+    return max(last)
 
 
 def charter_of(session: Session, node: Node) -> Charter | None:
@@ -123,6 +129,9 @@ def announce(session: Session, node: Node, row: Pass) -> None:
         "member": row.member.reference,
         "member_since": row.member.joined_on.isoformat(),
         "status": row.status,
+        "changes": row.changes,
+        "number": row.number,
+        "expires_at": row.expires_at.isoformat(),
     }
     key = f"{TOPIC}:{row.id}:{row.changes}:{row.status}"
     sync.queue(session, node.clock.real(), TOPIC, key, payload)
@@ -175,11 +184,12 @@ def signed_status_list(session: Session, node: Node) -> str:
 
 def statuses_of(session: Session) -> tuple[dict[int, int], int]:
     """Return the status of every pass that does not hold, by number, and the list's size."""
-    last = session.scalar(select(func.max(Pass.number))) or 0
+    last = last_number(session)
     ended = session.execute(select(Pass.number, Pass.status).where(Pass.status != "valid"))
     codes = {"revoked": status.INVALID, "suspended": status.SUSPENDED}
     size = (last // _LIST_STEP + 1) * _LIST_STEP
-    return {number: codes[state] for number, state in ended}, size
+    lost = dict.fromkeys(session.scalars(select(LostPass.number)), status.INVALID)
+    return lost | {number: codes[state] for number, state in ended}, size
 
 
 def own(session: Session, pass_id: str) -> tuple[str, int | None]:
@@ -190,7 +200,7 @@ def own(session: Session, pass_id: str) -> tuple[str, int | None]:
 
 def _deliver(session: Session, node: Node, payload: Mapping[str, Any]) -> Answer:
     del session
-    body = {name: payload[name] for name in ("member", "member_since", "status")}
+    body = {name: value for name, value in payload.items() if name != "pass_id"}
     return node.hub.call("PUT", f"/api/v1/passes/{payload['pass_id']}", json=body)
 
 

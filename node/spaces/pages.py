@@ -20,6 +20,7 @@ from node.leaving.notice import last_day
 from node.spaces import hours, service
 from node.spaces.sections import completeness
 from node.spaces.sheet_pages import sync_state
+from node.sync import memory_pages
 from node.sync import service as sync
 from shared.events import coming
 from shared.linked_data import linked_space
@@ -81,6 +82,7 @@ def console() -> Any:
         spaces=found,
         unsigned=sync.unsigned(session, node()),
         awaited=awaited(session, node()),
+        memory=memory_pages.concerns(session, node()),
         incidents=incidents.latest(session),
         today={space.id: at_a_glance(session, node(), space) for space in found},
         done={

@@ -19,6 +19,7 @@ from shared.keys import KeyRing
 
 TIMEOUT_SECONDS = 1.5
 _RENEW_BEFORE = 60
+TRIED_KEYS = 3
 _DOWN = (500, 502, 503, 504)
 
 
@@ -118,16 +119,29 @@ class HubClient:
             node_id = self._node_id()
             if node_id is None:
                 raise Unreachable("not-enrolled")
-            self._token, self._expires = self._fetch_token(node_id)
+            self._token, self._expires = self._find_token(node_id)
             return self._token
 
-    def _fetch_token(self, node_id: str) -> tuple[str, float]:
+    def _find_token(self, node_id: str) -> tuple[str, float]:
+        """Fetch a token by the key that signs, else by one before it: the hub may have lost it."""
+        refused: PeerError | None = None
+        for kid, key in self._ring.keys[:TRIED_KEYS]:
+            try:
+                return self._fetch_token(node_id, KeyRing(((kid, key),)))
+            except Unreachable:
+                raise
+            except PeerError as error:
+                refused = refused or error
+        assert refused is not None  # noqa: S101 - a ring is never empty
+        raise refused
+
+    def _fetch_token(self, node_id: str, ring: KeyRing) -> tuple[str, float]:
         endpoint = f"{self.url}/oauth/token"
         session = OAuth2Session(
-            node_id, self._ring.current, token_endpoint_auth_method=NodeAssertionAuth.name
+            node_id, ring.current, token_endpoint_auth_method=NodeAssertionAuth.name
         )
         session.trust_env = False
-        session.register_client_auth_method(NodeAssertionAuth(endpoint, self._ring))
+        session.register_client_auth_method(NodeAssertionAuth(endpoint, ring))
         try:
             token: Mapping[str, Any] = session.fetch_token(
                 endpoint,

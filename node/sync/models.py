@@ -40,6 +40,37 @@ class Enrolment(db.Model):
     __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
 
 
+class Memory(db.Model):
+    """The one row by which this node and the hub find out that one of them has forgotten something.
+
+    ``mark`` is told next, ``before`` is the one before it: the last that the hub has until this one
+    is ``told``. ``behind`` says who had forgotten, and
+    ``found`` what was put right: an admin reads it, and dismisses it.
+    """
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    mark: Mapped[str] = mapped_column(String(50))
+    before: Mapped[str | None] = mapped_column(String(50))
+    renewed_at: Mapped[datetime]
+    told: Mapped[bool] = mapped_column(default=False)
+    # None while a comparison is due
+    compared_at: Mapped[datetime | None]
+    behind: Mapped[str | None] = mapped_column(String(4))
+    # up to when the one who is behind remembers
+    since: Mapped[datetime | None]
+    found: Mapped[dict[str, Any] | None]
+    copies: Mapped[bool] = mapped_column(default=False)
+    # what the hub says against this node's address
+    move_fault: Mapped[dict[str, Any] | None]
+    # partners that are still to be asked for their bookings
+    to_ask: Mapped[list[str]] = mapped_column(default=list)
+
+    __table_args__ = (
+        CheckConstraint("id = 1", name="one_row"),
+        CheckConstraint("behind IN ('hub', 'node')", name="behind"),
+    )
+
+
 class Cached(db.Model):
     """A signed document of the network, kept for when there is no network."""
 

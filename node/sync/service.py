@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -23,7 +22,6 @@ from shared import jose, outbox
 from shared.db import begin_write
 from shared.http import Answer, PeerError, Unreachable
 from shared.identity import hash_token
-from shared.keys import add_key, make_current, public_jwk, remove_key
 from shared.problems import Problem
 from shared.status import StatusList, read_list
 from shared.trust import TrustList, read_trust_list
@@ -33,8 +31,9 @@ log = structlog.get_logger()
 PROOF_TYP = "passerelle-enrolment+jwt"
 CHALLENGE_TYP = "passerelle-challenge+jwt"
 ANSWER_TYP = "passerelle-challenge-answer+jwt"
-KEY_TYP = "passerelle-key+jwt"
 SIGNATURE_TYP = "charter-signature+jwt"
+# Our signature of a version, among what is kept: for a hub that has lost it.
+SIGNATURE = "signature:"
 STATUS_FRESH = timedelta(seconds=60)
 STATUS_ASK_AGAIN_SECONDS = 30
 STATUS_TIMEOUT_SECONDS = 1.0
@@ -79,7 +78,7 @@ def enrol(session: Session, node: Node, invitation: str) -> str:
 
     Raises Problem with the hub's own words, or PeerError.
     """
-    _keep(
+    keep(
         session, node.clock.real(), "hub-jwks", node.hub.get("/.well-known/jwks.json").body.decode()
     )
     claims = {
@@ -117,28 +116,6 @@ def enrol(session: Session, node: Node, invitation: str) -> str:
     return str(document["node_id"])
 
 
-def rotate_key(session: Session, node: Node, path: Path) -> str:
-    """Make a new key, tell the hub, and let it sign from the next start on; returns its number.
-
-    The old one stays published, and good: what it signed still holds. Raises Problem or PeerError.
-    """
-    own = node_id(session)
-    session.rollback()
-    kid, key = add_key(path).keys[-1]
-    claims = {"iss": own, "aud": node.hub.url, "iat": int(time.time())}
-    body = {"jwk": public_jwk(kid, key), "proof": jose.sign(claims, key, KEY_TYP, kid=kid)}
-    try:
-        answer = node.hub.call("POST", "/api/v1/nodes/me/keys", json=body, timeout=10)
-    except PeerError:
-        remove_key(path, kid)
-        raise
-    if answer.status != 200:
-        remove_key(path, kid)
-        raise Problem("conflict", answer.json().get("detail"))
-    make_current(path, kid)
-    return kid
-
-
 def answer_challenge(session: Session, node: Node, challenge: str) -> str:
     """Prove to the hub, and to nobody else, that this address holds our key. Raises Problem."""
     try:
@@ -167,14 +144,16 @@ def sign_charter(session: Session, node: Node, version: str = "current") -> str:
         "sha256": charter.sha256,
         "iat": int(time.time()),
     }
+    signed = node.ring.sign(claims, SIGNATURE_TYP)
     answer = node.hub.call(
         "POST",
         f"/api/v1/charters/{charter.version}/signatures",
-        json={"jws": node.ring.sign(claims, SIGNATURE_TYP)},
+        json={"jws": signed},
         timeout=10,
     )
     if answer.status != 201:
         raise Problem("conflict", answer.json().get("detail"))
+    keep(session, node.clock.real(), f"{SIGNATURE}{charter.version}", signed)
     return charter.version
 
 
@@ -197,7 +176,8 @@ def read_version(node: Node, version: str) -> Charter:
 # What the network says
 
 
-def _keep(session: Session, now: datetime, name: str, body: str) -> None:
+def keep(session: Session, now: datetime, name: str, body: str) -> None:
+    """Keep a signed document under a name, in place of the one before."""
     begin_write(session)
     row = session.get(Cached, name)
     if row is None:
@@ -219,7 +199,7 @@ def hub_keys(session: Session, node: Node) -> jose.FindKey:
             body = node.hub.get("/.well-known/jwks.json").body.decode()
             keys = orjson.loads(body)["keys"]
             if kid in [key.get("kid") for key in keys]:
-                _keep(session, node.clock.real(), "hub-jwks", body)
+                keep(session, node.clock.real(), "hub-jwks", body)
         for key in keys:
             if key.get("kid") == kid:
                 return jose.import_public(key)
@@ -287,7 +267,7 @@ def refresh(session: Session, node: Node) -> Network | None:
     row = session.get(Cached, "charter")
     if row is None or orjson.loads(row.body)["sha256"] != trust.charter_sha256:
         refresh_charter(session, node)
-    _keep(session, node.clock.real(), "trust-list", body)
+    keep(session, node.clock.real(), "trust-list", body)
     return network(session, node)
 
 
@@ -299,7 +279,7 @@ def refresh_charter(session: Session, node: Node) -> Charter:
         raise PeerError("charter-hash", "the text is not what the hash says")
     charter = read_charter(document["version"], sources)
     kept = {"version": charter.version, "sources": sources, "sha256": charter.sha256}
-    _keep(session, node.clock.real(), "charter", orjson.dumps(kept).decode())
+    keep(session, node.clock.real(), "charter", orjson.dumps(kept).decode())
     return charter
 
 
@@ -330,13 +310,14 @@ def status_list(
     kept = session.connection().execute(_KEPT, name).first()
     now = node.clock.real()
     unanswered = time.monotonic() - _unanswered.get((node.url, home), float("-inf"))
-    aged = kept is None or now - kept.fetched_at > STATUS_FRESH
+    moved = kept is not None and _of_other_address(session, node, home, kept.sha256, uri)
+    aged = kept is None or moved or now - kept.fetched_at > STATUS_FRESH
     if ask and aged and unanswered > STATUS_ASK_AGAIN_SECONDS:
         try:
             answer = node.peers.request("GET", uri, timeout=timeout)
             body = answer.body.decode("ascii")
             read_list(body, trust.find_key_of(home), uri)
-            _keep(session, now, name["name"], body)
+            keep(session, now, name["name"], body)
         except (PeerError, jose.TokenFault, ValueError) as error:
             _unanswered[node.url, home] = time.monotonic()
             log.info("status-list.not-fetched", node=home, reason=type(error).__name__)
@@ -353,6 +334,18 @@ def status_list(
         _lists[node.url, home] = before
     found = before[2]
     return found if found.expires_at > now.timestamp() else None
+
+
+def _of_other_address(session: Session, node: Node, home: str, sha256: str, uri: str) -> bool:
+    """Tell whether the list that is kept was fetched where its home is no longer."""
+    before = _lists.get((node.url, home))
+    if before is not None and before[0] == sha256:
+        return before[2].uri != uri
+    body = session.connection().execute(_BODY, {"name": f"status:{home}"}).scalar_one()
+    try:
+        return jose.read_unverified(body).claims.get("sub") != uri
+    except jose.TokenFault:
+        return False
 
 
 def refresh_status_lists(session: Session, node: Node) -> None:

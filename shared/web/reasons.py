@@ -8,6 +8,7 @@ from charter.effect import HALF_DAYS
 
 # What a visit that was admitted without the network can be flagged with, in few words.
 FLAG_NAMES = {
+    "told_again": lazy_gettext("told again by its host"),
     "pass_expired": lazy_gettext("pass expired"),
     "pass_stale": lazy_gettext("code too old"),
     "pass_replayed": lazy_gettext("code used twice"),

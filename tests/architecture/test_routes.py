@@ -53,7 +53,10 @@ POST   /api/v1/nodes/me/check                         node
 POST   /api/v1/nodes/me/keys                          node
 POST   /api/v1/nodes/me/leaving                       node
 DELETE /api/v1/nodes/me/leaving                       node
+POST   /api/v1/nodes/me/mark                          node
+PUT    /api/v1/nodes/me/url                           node
 GET    /api/v1/openapi.json                           public
+GET    /api/v1/passes                                 node
 PUT    /api/v1/passes/<pass_id>                       node
 POST   /api/v1/publications                           node
 POST   /api/v1/rights                                 node
@@ -73,6 +76,7 @@ POST   /api/v1/visits/<visit_id>/check-out            node
 POST   /api/v1/visits/<visit_id>/correction           node
 POST   /api/v1/visits/<visit_id>/correction/answer    node
 POST   /api/v1/visits/<visit_id>/void                 node
+GET    /api/v1/visits/days                            node
 POST   /api/v1/visits/preview                         node
 GET    /charter                                       public
 GET    /charter/<before>/diff/<after>                 public
@@ -116,6 +120,7 @@ GET    /api/docs                                      public
 POST   /api/v1/arrivals                               public
 GET    /api/v1/bookings                               desk
 PUT    /api/v1/bookings/<booking_id>                  public
+POST   /api/v1/bookings/recall                        public
 POST   /api/v1/cards/<pass_id>/showings               public
 POST   /api/v1/check-ins                              desk
 POST   /api/v1/check-ins/<visit_id>/check-out         desk
@@ -175,6 +180,7 @@ GET    /console/members/import/<file_id>              admin
 POST   /console/members/import/<file_id>              admin
 GET    /console/members/new                           admin
 POST   /console/members/new                           admin
+POST   /console/memory/read                           admin
 GET    /console/new-space                             admin
 POST   /console/new-space                             admin
 GET    /console/plans                                 admin

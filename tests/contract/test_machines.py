@@ -142,7 +142,7 @@ def test_the_admin_of_a_node_with_a_wrong_clock_is_told_so(
     monkeypatch.setattr("node.sync.hub.time", Fast)
     monkeypatch.setattr("authlib.oauth2.rfc7523.assertion.time", Fast)
     with cordee.context() as (_, context), pytest.raises(PeerError) as told:
-        context.hub._fetch_token("cordee")
+        context.hub._find_token("cordee")
     assert "clock is about +" in str(told.value)
 
 
@@ -280,9 +280,15 @@ def test_a_suspended_node_is_refused_everywhere_at_once(network: Network) -> Non
         "answer": "none",
         "jwk": {"kty": "OKP", "crv": "Ed25519", "x": "A" * 43},
         "proof": "x.y.z",
+        "mark": f"1.{'m' * 16}",
+        "url": "http://127.0.0.1:1",
+        "as_of": "2026-11-24T10:00:00Z",
+        "ttl": 60,
+        "spaces": [],
     }
     for method, rule in routes:
-        path = f"{rule}?month=2026-11" if rule.endswith("/disputes") else rule
+        query = {"disputes": "?month=2026-11", "days": "?since=2026-11-01"}
+        path = rule + query.get(rule.rpartition("/")[2], "")
         got = requests.request(
             method,
             network.hub.url + path,

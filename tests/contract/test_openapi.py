@@ -220,6 +220,8 @@ BODIES: dict[str, dict[str, Any]] = {
         "jwk": {"kty": "OKP", "crv": "Ed25519", "x": "A" * 43},
         "proof": "e30.e30.AAAA",
     },
+    "/api/v1/nodes/me/mark": {"mark": f"2.{'m' * 16}", "last": f"1.{'m' * 16}"},
+    "/api/v1/nodes/me/url": {"url": "http://127.0.0.1:1", "proof": "e30.e30.AAAA"},
     "/api/v1/nodes/{node_id}/state": {"state": "connected", "reason": "a test"},
     "/api/v1/charters/{version}/signatures": {"jws": "e30.e30.AAAA"},
     "/api/v1/charters": {
@@ -252,6 +254,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "room": "Salle",
     },
     "/api/v1/bookings/{booking_id}": {"request": "e30.e30.AAAA"},
+    "/api/v1/bookings/recall": {"request": "e30.e30.AAAA"},
     "/api/v1/trips/{booking_id}": {"word": "e30.e30.AAAA"},
     "/api/v1/cards/{pass_id}/showings": {"request": "e30.e30.AAAA"},
     "/api/v1/arrivals": {"space": "troquet", "pass": "e30.e30.AAAA~e30.e30.AAAA"},
@@ -259,6 +262,9 @@ BODIES: dict[str, dict[str, Any]] = {
         "member": "m" * 16,
         "member_since": "2026-01-05",
         "status": "valid",
+        "changes": 1,
+        "number": 1,
+        "expires_at": "2026-12-24T10:00:00+01:00",
     },
     "/api/v1/rights": {
         "member": "m" * 16,

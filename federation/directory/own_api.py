@@ -1,0 +1,160 @@
+"""JSON for a node about itself: keys, address, what it remembers, a check-up, its leaving."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import fields, validate
+
+from federation.context import hub
+from federation.db import db
+from federation.directory import checkup, enrolment, leaving, marks, moving, service
+from federation.directory.api import NodeSchema
+from shared.marks import PATTERN
+from shared.schemas import JwkSchema, WireSchema, text
+from shared.web import allow, current
+from shared.web.api import Blueprint
+from shared.web.application import limiter
+
+blp = Blueprint("own", __name__, url_prefix="/api/v1", description="A node about itself")
+
+
+class LeavingSchema(WireSchema):
+    last_day = fields.Date(required=True, metadata={"description": "In the spaces’ own time."})
+    reason = fields.String(load_default="", validate=validate.Length(max=500))
+
+
+class LeavesSchema(WireSchema):
+    last_day = fields.Date(required=True)
+    reason = fields.String(required=True)
+    announced_at = fields.AwareDateTime(required=True)
+    ends_at = fields.AwareDateTime(
+        required=True, metadata={"description": "From then on the node has left, for good."}
+    )
+
+
+class NewKeySchema(WireSchema):
+    jwk = fields.Nested(JwkSchema, required=True)
+    proof = text(4096, metadata={"description": "JWS by that key: iss, aud, iat."})
+
+
+class NodeKeySchema(WireSchema):
+    kid = fields.String(required=True)
+    added_at = fields.AwareDateTime(required=True)
+
+
+class FindingSchema(WireSchema):
+    name = fields.String(required=True, validate=validate.OneOf(checkup.NAMES))
+    state = fields.String(required=True, validate=validate.OneOf(checkup.STATES))
+    code = fields.String(required=True, metadata={"description": "Why; “ok” if all is well."})
+    params = fields.Dict(required=True)
+
+
+class CheckedSchema(WireSchema):
+    url = fields.String(required=True)
+    checked_at = fields.AwareDateTime(required=True)
+    items = fields.List(fields.Nested(FindingSchema), required=True)
+
+
+class MarkSchema(WireSchema):
+    mark = fields.String(required=True, validate=validate.Regexp(PATTERN))
+    last = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Regexp(PATTERN),
+        metadata={"description": "The last mark that the hub has, for all that the node knows."},
+    )
+
+
+class RememberedSchema(WireSchema):
+    heard = fields.String(required=True, allow_none=True)
+    heard_at = fields.AwareDateTime(required=True, allow_none=True)
+    copies = fields.Boolean(
+        required=True, metadata={"description": "This node seems to run in two places at once."}
+    )
+
+
+class MoveSchema(WireSchema):
+    url = text(300)
+    proof = text(4096, metadata={"description": "JWS by a key of the node: iss, aud, url, iat."})
+
+
+@blp.route("/nodes/me/keys", methods=["POST"])
+@blp.arguments(NewKeySchema)
+@blp.response(200, NodeKeySchema)
+@allow("node")
+def add_key(data: dict[str, Any]) -> Any:
+    """Announce a further key of one's own: both are good from now on."""
+    now, hub_url = hub().clock.now(), hub().url
+    service.active_node(db.session(), current().id)
+    return enrolment.add_key(db.session(), now, hub_url, current().id, data["jwk"], data["proof"])
+
+
+@blp.route("/nodes/me/check", methods=["POST"])
+@limiter.limit("6 per minute", key_func=lambda: str(current().id))
+@blp.response(200, CheckedSchema)
+@allow("node")
+def look_at_node() -> dict[str, Any]:
+    """Call the node back at its own address, and say what a visitor or the hub finds there."""
+    clock = hub().clock
+    return checkup.look(db.session(), clock.now(), clock.real(), hub().peers, current().id)
+
+
+@blp.route("/nodes/me/leaving", methods=["POST"])
+@blp.arguments(LeavingSchema)
+@blp.response(200, LeavesSchema)
+@allow("node")
+def announce_leaving(data: dict[str, Any]) -> dict[str, Any]:
+    """Give notice: until the last day is over everything goes on, then the node has left.
+
+    Another day may be said until then; the same one again changes nothing.
+    """
+    session = db.session()
+    row = leaving.announce(session, hub(), current().id, data["last_day"], data["reason"])
+    return {
+        "last_day": row.leaving_on,
+        "reason": row.leaving_reason,
+        "announced_at": row.leaving_announced_at,
+        "ends_at": leaving.ends_at(session, row.id, data["last_day"]),
+    }
+
+
+@blp.route("/nodes/me/leaving", methods=["DELETE"])
+@blp.response(204)
+@allow("node")
+def stay() -> None:
+    """Take the notice back, until the last day is over."""
+    leaving.withdraw(db.session(), hub(), current().id)
+
+
+@blp.route("/nodes/me/mark", methods=["POST"])
+@blp.arguments(MarkSchema)
+@blp.response(200, RememberedSchema)
+@allow("node")
+def hear_mark(data: dict[str, Any]) -> dict[str, Any]:
+    """Tell one's mark and the last that the hub should have, and hear which it has.
+
+    Another: one of us was restored from a backup, or the node runs twice.
+    """
+    session, now = db.session(), hub().clock.now()
+    service.active_node(session, current().id)
+    return marks.hear(session, now, current().id, data["mark"], data["last"])
+
+
+@blp.route("/nodes/me/url", methods=["PUT"])
+@blp.arguments(MoveSchema)
+@blp.response(200, NodeSchema)
+@allow("node")
+def move(data: dict[str, Any]) -> Any:
+    """Take a node's new address: it proves its key, and answers there and nowhere else."""
+    service.active_node(db.session(), current().id)
+    return moving.move(
+        db.session(),
+        hub().clock.now(),
+        hub().peers,
+        hub().ring,
+        hub().url,
+        current().id,
+        allow_private=hub().settings.allow_private_peers,
+        **data,
+    )

@@ -1,0 +1,35 @@
+"""What the hub has of a host's visits, day by day, for the host to compare with its own log."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from federation.visits.models import Correction, Visit
+from shared.reports import digest_of_visits
+
+
+def days(session: Session, host_id: str, since: date) -> dict[date, str]:
+    """Return the digest of each day (UTC) from ``since`` on that has visits."""
+    start = datetime.combine(since, time(), UTC)
+    query = (
+        select(
+            Visit.id,
+            Visit.state,
+            Visit.started_at,
+            Correction.visit_id.label("asked"),
+            Correction.answered_at,
+        )
+        .outerjoin(Correction, Correction.visit_id == Visit.id)
+        # What began since then changed since then, too: that is what the index is by.
+        .where(Visit.host_id == host_id, Visit.changed_at >= start, Visit.started_at >= start)
+    )
+    found: dict[date, list[tuple[str, str, str]]] = {}
+    for row in session.execute(query):
+        asked = "answered" if row.answered_at else "asked" if row.asked else ""
+        found.setdefault(row.started_at.astimezone(UTC).date(), []).append(
+            (row.id, row.state, asked)
+        )
+    return {day: digest_of_visits(states) for day, states in found.items()}

@@ -1,0 +1,165 @@
+"""Our log of visits against the hub's, day by day: each takes from the other what it has lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from node.context import Node
+from node.desk import corrections
+from node.desk.models import Correction, Visit
+from node.desk.outgoing import (
+    TOPIC_ANSWER,
+    TOPIC_CHECK_OUT,
+    TOPIC_VISIT,
+    TOPIC_VOID,
+    hub_has,
+    take_over,
+)
+from node.sync import again
+from node.sync.models import Outbox
+from shared import outbox
+from shared.db import begin_write
+from shared.http import PeerError
+from shared.reports import digest_of_visits, tell_again
+
+log = structlog.get_logger()
+
+# A backup is hardly older than that, and reports are kept for no longer.
+WINDOW = timedelta(days=35)
+
+
+def compare(session: Session, node: Node) -> dict[str, int]:
+    """Compare the last weeks with the hub; return how many visits were ``taken`` and ``told``.
+
+    What can be told no more, because its report is not kept, is counted as ``lost``. Repeating it
+    is harmless. Raises PeerError.
+    """
+    now = node.clock.now()
+    since = (now - WINDOW).astimezone(UTC).date()
+    ours = _days(session, since)
+    session.rollback()
+    answer = node.hub.call("GET", f"/api/v1/visits/days?since={since}", timeout=10)
+    if answer.status != 200:
+        raise PeerError("status", str(answer.status))
+    theirs = {date.fromisoformat(item["day"]): item["sha256"] for item in answer.json()["items"]}
+    found = {"taken": 0, "told": 0, "lost": 0}
+    for day in sorted(ours.keys() | theirs.keys()):
+        if ours.get(day) != theirs.get(day):
+            told = hub_has(node, day=day.isoformat())
+            found["taken"] += take_over(session, node, told)
+            by_id = {item["id"]: item for item in told}
+            for visit_id in _ids(session, day):
+                done = _tell(session, node, visit_id, by_id.get(visit_id))
+                if done:
+                    found[done] += 1
+    return found
+
+
+def _days(session: Session, since: date) -> dict[date, str]:
+    """Return the digest of each day (UTC) that has visits which the hub was told of."""
+    query = (
+        select(
+            Visit.id,
+            Visit.state,
+            Visit.started_at,
+            Correction.visit_id.label("asked"),
+            Correction.answered_at,
+        )
+        .outerjoin(Correction, Correction.visit_id == Visit.id)
+        .where(*_told_of(since))
+    )
+    found: dict[date, list[tuple[str, str, str]]] = {}
+    for row in session.execute(query):
+        asked = "answered" if row.answered_at else "asked" if row.asked else ""
+        found.setdefault(row.started_at.astimezone(UTC).date(), []).append(
+            (row.id, row.state, asked)
+        )
+    return {day: digest_of_visits(states) for day, states in found.items()}
+
+
+def _told_of(since: date) -> tuple[Any, ...]:
+    """Select what is in the account; what waits to be told is the outbox's business."""
+    start = datetime.combine(since, time(), UTC)
+    return (
+        Visit.local.is_(False),
+        Visit.delivered.is_(True),
+        Visit.state != "held",
+        Visit.started_at >= start,
+    )
+
+
+def _ids(session: Session, day: date) -> list[str]:
+    until = datetime.combine(day, time(), UTC) + timedelta(days=1)
+    query = select(Visit.id).where(*_told_of(day), Visit.started_at < until)
+    found = list(session.scalars(query.order_by(Visit.started_at, Visit.id)))
+    session.rollback()
+    return found
+
+
+def _tell(
+    session: Session, node: Node, visit_id: str, told: Mapping[str, Any] | None
+) -> str | None:
+    """Queue again what the hub lacks of a visit: all of it, how it ended, or what was answered."""
+    begin_write(session)
+    visit = session.get_one(Visit, visit_id, with_for_update=True)
+    now, queued = node.clock.real(), False
+    state = told["state"] if told else None
+    if told is None and not visit.report:
+        log.error("visit.lost", visit=visit_id)
+        session.rollback()
+        return "lost"
+    if told is None:
+        ended = None if visit.state == "open" else visit.ended_at
+        decision = visit.decision or None
+        report = tell_again(
+            node.ring, node.hub.url, visit.report, visit.started_at, ended, decision
+        )
+        payload = {"id": visit_id, "report": report}
+        queued = again.queue_again(session, now, TOPIC_VISIT, f"{TOPIC_VISIT}:{visit_id}", payload)
+        _forget(session, f"{TOPIC_CHECK_OUT}:{visit_id}")  # its end is told with it
+    elif visit.state == "closed" and state == "open":
+        body = {"at": visit.ended_at.isoformat() if visit.ended_at else now.isoformat()}
+        queued = _change(session, now, TOPIC_CHECK_OUT, visit_id, body)
+    if visit.state == "void" and state != "void":
+        at = (visit.ended_at or visit.started_at).isoformat()
+        queued |= _change(session, now, TOPIC_VOID, visit_id, {"at": at, "reason": "told again"})
+    asked = session.get(Correction, visit_id)
+    heard = (told or {}).get("correction") or {}
+    if asked is not None and asked.answered_at and not heard.get("answered_at"):
+        key, payload = corrections.message(asked)
+        queued |= again.queue_again(session, now, TOPIC_ANSWER, key, payload)
+    session.commit()
+    return "told" if queued else None
+
+
+def _change(
+    session: Session, now: datetime, topic: str, visit_id: str, body: dict[str, Any]
+) -> bool:
+    """Queue a change again, in the words in which it was told if they are still known."""
+    key = f"{topic}:{visit_id}"
+    row = session.scalar(select(Outbox).where(Outbox.key == key))
+    payload = dict(row.payload) if row else {"id": visit_id, "body": body}
+    return again.queue_again(session, now, topic, key, payload)
+
+
+def _forget(session: Session, key: str) -> None:
+    row = session.scalar(select(Outbox).where(Outbox.key == key, Outbox.state == outbox.DEAD))
+    if row is not None:
+        session.delete(row)
+
+
+def forget_reports(session: Session, now: datetime) -> None:
+    """Drop reports that are too old to be told again: they hold a name."""
+    begin_write(session)
+    session.execute(
+        update(Visit)
+        .where(Visit.started_at < now - WINDOW - timedelta(days=1), Visit.report != "")
+        .values(report="")
+    )
+    session.commit()
