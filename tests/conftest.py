@@ -74,7 +74,13 @@ def pytest_configure() -> None:
 
 
 # One demonstration serves all of these: they run in one process.
-DEMO = ("test_demo", "test_founding_visit", "test_independent_client", "test_pass_and_desk")
+DEMO = (
+    "test_demo",
+    "test_founding_visit",
+    "test_independent_client",
+    "test_pass_and_desk",
+    "test_sync_page",
+)
 
 
 @pytest.hookimpl(optionalhook=True)
