@@ -75,8 +75,12 @@ def pytest_configure() -> None:
 
 # One demonstration serves all of these: they run in one process.
 DEMO = (
-    *("test_demo", "test_founding_visit", "test_independent_client", "test_pass_and_desk"),
+    "test_demo",
+    "test_founding_visit",
+    "test_independent_client",
+    "test_pass_and_desk",
     "test_console",
+    "test_sync_page",
 )
 
 

@@ -178,6 +178,7 @@ def test_a_clock_that_is_fast_does_not_make_a_word_last_longer(
 ) -> None:
     ahead = (network.clock.now() + timedelta(hours=3)).isoformat()
     assert say(troquet, network, as_of=ahead).status_code == 200
+    assert shown(network)["state"] == "known"
     network.pass_time(seconds=301)
     assert shown(network)["state"] == "unknown"
     assert say(troquet, network).status_code == 200
