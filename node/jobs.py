@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 from flask import Flask
 
+from node.adapters import service as sources
 from node.bookings import host as hosted
 from node.bookings import trips
 from node.context import node
@@ -100,6 +101,10 @@ def end_pauses() -> None:
     spaces.end_pauses(db.session(), node())
 
 
+def read_sources() -> None:
+    sources.read_due(db.session(), node())
+
+
 JOBS = (
     Job("deliver", 1, deliver),
     Job("refresh", 10, refresh),
@@ -112,6 +117,7 @@ JOBS = (
     Job("compare-log", 3600, compare_log),
     Job("bookings", 30, tend_bookings),
     Job("tell-homes", 2, tell_homes),
+    Job("read-sources", 60, read_sources),
     Job("mail", 5, send_mail),
     Job("tidy", 600, tidy),
 )

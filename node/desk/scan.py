@@ -62,6 +62,7 @@ _SPACE = select(
     Space.timezone,
     Space.week,
     Space.closings,
+    Space.imported,
     Space.closed_on_holidays,
     Space.paused,
     Space.paused_on,
@@ -143,7 +144,8 @@ _SCHEDULES_KEPT = 256
 
 def schedule_of(space: Any, today: date) -> Schedule:
     """Return a space's hours. Holidays take long to work out: once for the same hours and day."""
-    hours = (space.timezone, space.week, space.closings, space.closed_on_holidays, today)
+    days = (space.closings, (space.imported or {}).get("days"))
+    hours = (space.timezone, space.week, days, space.closed_on_holidays, today)
     key = orjson.dumps(hours)
     if key not in _schedules:
         if len(_schedules) >= _SCHEDULES_KEPT:

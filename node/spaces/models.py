@@ -26,6 +26,8 @@ class Space(db.Model):
     timezone: Mapped[str] = mapped_column(String(40), default="Europe/Paris")
     week: Mapped[dict[str, Any]]
     closings: Mapped[dict[str, Any]]
+    # What its sources have brought (node.adapters): ``days`` as closings, and ``prices``.
+    imported: Mapped[dict[str, Any] | None]
     closed_on_holidays: Mapped[bool] = mapped_column(default=True)
     capacity: Mapped[int | None]
     area_m2: Mapped[int | None]

@@ -85,7 +85,7 @@ def document(
         "longitude": row.longitude,
         "timezone": row.timezone,
         "week": row.week,
-        "exceptions": {**_holidays(row, today), **row.closings},
+        "exceptions": _exceptions(row, today),
         "capacity": row.capacity,
         "area_m2": row.area_m2,
         "legal_form": row.legal_form,
@@ -109,7 +109,8 @@ def document(
                 "quantity": p.quantity,
             }
             for p in row.prices
-        ],
+        ]
+        + (row.imported or {}).get("prices", []),
         "services": row.services,
         "values": row.values,
         "stories": [
@@ -140,14 +141,16 @@ def _holidays(row: Space, today: date) -> dict[str, list[Any]]:
     return {day.isoformat(): [] for day in sorted(days)}
 
 
-def schedule(row: Space, today: date) -> Schedule:
-    return read_schedule(
-        {
-            "timezone": row.timezone,
-            "week": row.week,
-            "exceptions": {**_holidays(row, today), **row.closings},
-        }
-    )
+def _exceptions(row: Space, today: date, *, imported: bool = True) -> dict[str, Any]:
+    """Return the dates that differ: what was typed wins over what a source has brought."""
+    days = (row.imported or {}).get("days", {}) if imported else {}
+    return {**_holidays(row, today), **days, **row.closings}
+
+
+def schedule(row: Space, today: date, *, imported: bool = True) -> Schedule:
+    """Return a space's hours; without what its sources have brought if ``imported`` is false."""
+    exceptions = _exceptions(row, today, imported=imported)
+    return read_schedule({"timezone": row.timezone, "week": row.week, "exceptions": exceptions})
 
 
 def save(

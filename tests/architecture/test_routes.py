@@ -181,6 +181,13 @@ POST   /console/spaces/<space_id>/events/<event_id>   admin
 POST   /console/spaces/<space_id>/events/<event_id>/state admin
 POST   /console/spaces/<space_id>/poster              admin
 GET    /console/spaces/<space_id>/poster.pdf          admin desk
+GET    /console/spaces/<space_id>/sources             admin
+POST   /console/spaces/<space_id>/sources             admin
+GET    /console/spaces/<space_id>/sources/<int:source_id> admin
+POST   /console/spaces/<space_id>/sources/<int:source_id>/look admin
+POST   /console/spaces/<space_id>/sources/<int:source_id>/remove admin
+POST   /console/spaces/<space_id>/sources/<int:source_id>/state admin
+POST   /console/spaces/<space_id>/sources/<int:source_id>/take admin
 GET    /console/spaces/<space_id>/values              admin
 POST   /console/spaces/<space_id>/values              admin
 GET    /console/statements                            admin
