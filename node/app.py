@@ -26,6 +26,7 @@ from node.members import import_pages, plans_pages, welcome_pages
 from node.members import pages as members_pages
 from node.passes import api as passes_api
 from node.passes import pages as passes_pages
+from node.photos import pages as photos_pages
 from node.settings import NodeSettings
 from node.spaces import conditions_pages, open_pages, values_pages
 from node.spaces import pages as spaces_pages
@@ -79,6 +80,7 @@ def create_app(settings: NodeSettings) -> Flask:
         open_pages.pages,
         events_pages.pages,
         sources_pages.pages,
+        photos_pages.pages,
         members_pages.pages,
         plans_pages.pages,
         import_pages.pages,

@@ -136,6 +136,14 @@ OURS = (
     _("a space has at most 12 sources: remove one first"),
     _("this address is a source of this space already"),
     _("this event is read from a source: change it there"),
+    _("a space has at most 12 photos: remove one first"),
+    _("the pictures cannot be stored: is the disk full?"),
+    # of a picture
+    _("It is larger than 12 MB."),
+    _("It is not a JPEG, PNG or WebP picture."),
+    _("It has more than 50 million pixels."),
+    _("It is damaged, and cannot be read."),
+    _("It is too small: at least 200 pixels a side are needed."),
     # of what is read from another tool
     _("Entry {number} ({name}): its times cannot be understood."),
     _("Its entries recur too often to be worked out."),

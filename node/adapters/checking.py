@@ -13,11 +13,10 @@ from marshmallow import ValidationError
 from node.adapters.interface import Found, FoundEvent, Source
 from node.events.listing import PUBLISHED_AHEAD
 from shared.events import MOST_EVENTS, is_web_address
-from shared.spaces import PriceSchema
+from shared.spaces import MOST_PRICES, PriceSchema
 
 AHEAD = PUBLISHED_AHEAD + timedelta(days=35)
 MOST_DAYS = 400
-MOST_PRICES = 60
 MOST_FAULTS = 50
 # What neither PostgreSQL nor a page can hold.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\u2028\u2029]")

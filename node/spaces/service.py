@@ -18,6 +18,7 @@ from charter.hours import Schedule, read_schedule
 from node.context import Node
 from node.events.listing import published as published_events
 from node.members.models import Plan
+from node.photos.listing import published as published_photos
 from node.spaces.models import Assessment, Price, Room, Space
 from node.sync import service as sync
 from node.sync.models import Enrolment
@@ -25,7 +26,7 @@ from shared.db import begin_write
 from shared.http import Answer, PeerError
 from shared.names import slug
 from shared.problems import Problem
-from shared.spaces import PUBLICATION_TYP
+from shared.spaces import MOST_PRICES, PUBLICATION_TYP
 
 TOPIC = "publication"
 
@@ -68,7 +69,11 @@ def space(session: Session, space_id: str) -> Space:
 
 
 def document(
-    row: Space, today: date, node_url: str, events: Sequence[Mapping[str, Any]] = ()
+    row: Space,
+    today: date,
+    node_url: str,
+    events: Sequence[Mapping[str, Any]] = (),
+    photos: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return a space's published document; this year's and next year's holidays are spelled out."""
     return {
@@ -100,17 +105,7 @@ def document(
             {"name": r.name, "kind": r.kind, "seats": r.seats, "area_m2": r.area_m2}
             for r in row.rooms
         ],
-        "prices": [
-            {
-                "label": p.label,
-                "cents": p.cents,
-                "currency": p.currency,
-                "unit": p.unit,
-                "quantity": p.quantity,
-            }
-            for p in row.prices
-        ]
-        + (row.imported or {}).get("prices", []),
+        "prices": _prices(row),
         "services": row.services,
         "values": row.values,
         "stories": [
@@ -123,15 +118,32 @@ def document(
             for a in row.assessments
         ],
         "events": list(events),
+        "photos": list(photos),
         "page": f"{node_url}/spaces/{row.id}",
     }
 
 
+def _prices(row: Space) -> list[dict[str, Any]]:
+    """Return what was typed, then what the space's sources have brought."""
+    typed = [
+        {
+            "label": p.label,
+            "cents": p.cents,
+            "currency": p.currency,
+            "unit": p.unit,
+            "quantity": p.quantity,
+        }
+        for p in row.prices
+    ]
+    return [*typed, *(row.imported or {}).get("prices", [])][:MOST_PRICES]
+
+
 def full_document(session: Session, node: Node, row: Space) -> dict[str, Any]:
-    """Return a space's document as of now, with its events."""
+    """Return a space's document as of now, with its events and photos."""
     now = node.clock.now()
     events = published_events(session, row.id, now, row.timezone)
-    return document(row, now.date(), node.url, events)
+    photos = published_photos(session, row.id, node.url)
+    return document(row, now.date(), node.url, events, photos)
 
 
 def _holidays(row: Space, today: date) -> dict[str, list[Any]]:

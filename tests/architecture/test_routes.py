@@ -179,6 +179,11 @@ POST   /console/spaces/<space_id>/events              admin
 GET    /console/spaces/<space_id>/events/<event_id>   admin
 POST   /console/spaces/<space_id>/events/<event_id>   admin
 POST   /console/spaces/<space_id>/events/<event_id>/state admin
+GET    /console/spaces/<space_id>/photos              admin
+POST   /console/spaces/<space_id>/photos              admin
+POST   /console/spaces/<space_id>/photos/<photo_id>   admin
+POST   /console/spaces/<space_id>/photos/<photo_id>/place admin
+POST   /console/spaces/<space_id>/photos/<photo_id>/remove admin
 POST   /console/spaces/<space_id>/poster              admin
 GET    /console/spaces/<space_id>/poster.pdf          admin desk
 GET    /console/spaces/<space_id>/sources             admin
@@ -225,6 +230,7 @@ GET    /pass/visits.ics                               member
 POST   /pass/visits/<visit_id>/correction             member
 GET    /pass/visits/<visit_id>/receipt.pdf            member
 GET    /pass/worker.js                                public
+GET    /photos/<stem>.webp                            public
 GET    /problems/<slug>                               public
 GET    /readyz                                        public
 GET    /spaces/<space_id>                             public

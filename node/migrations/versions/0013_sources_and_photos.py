@@ -1,4 +1,4 @@
-"""other tools of a space, and what they brought"""
+"""other tools of a space, and what they brought; photos"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -41,9 +41,25 @@ def upgrade():
         batch_op.create_index(op.f('ix_event_source_id'), ['source_id'])
     with op.batch_alter_table('space', schema=None) as batch_op:
         batch_op.add_column(sa.Column('imported', sa.JSON(), nullable=True))
+    op.create_table('photo',
+    sa.Column('id', sa.String(32), nullable=False),
+    sa.Column('space_id', sa.String(64), nullable=False),
+    sa.Column('place', sa.Integer(), nullable=False),
+    sa.Column('alt_fr', sa.String(300), nullable=False),
+    sa.Column('alt_en', sa.String(300), nullable=False),
+    sa.Column('credit', sa.String(120), nullable=False),
+    sa.Column('width', sa.Integer(), nullable=False),
+    sa.Column('height', sa.Integer(), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.CheckConstraint('width > 0 AND height > 0', name=op.f('ck_photo_size')),
+    sa.ForeignKeyConstraint(['space_id'], ['space.id'], name=op.f('fk_photo_space_id_space'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_photo'))
+    )
+    op.create_index(op.f('ix_photo_space_id'), 'photo', ['space_id'])
 
 
 def downgrade():
+    op.drop_table('photo')
     with op.batch_alter_table('space', schema=None) as batch_op:
         batch_op.drop_column('imported')
     with op.batch_alter_table('event', schema=None) as batch_op:
