@@ -179,6 +179,10 @@ POST   /console/spaces/<space_id>/events              admin
 GET    /console/spaces/<space_id>/events/<event_id>   admin
 POST   /console/spaces/<space_id>/events/<event_id>   admin
 POST   /console/spaces/<space_id>/events/<event_id>/state admin
+GET    /console/spaces/<space_id>/import/<what>       admin
+POST   /console/spaces/<space_id>/import/<what>       admin
+GET    /console/spaces/<space_id>/import/<what>/<file_id> admin
+POST   /console/spaces/<space_id>/import/<what>/<file_id> admin
 GET    /console/spaces/<space_id>/photos              admin
 POST   /console/spaces/<space_id>/photos              admin
 POST   /console/spaces/<space_id>/photos/<photo_id>   admin
@@ -397,6 +401,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
             "visit_id": answer.json()["visit"]["id"],
             "pass_id": member.pass_id,
             "slug": "validation",
+            "what": "rooms",
             "filename": "passerelle.css",
         },
     )

@@ -86,6 +86,7 @@ VALUES = {
     "version": "1",
     "month": "2026-11",
     "slug": "visit-refused",
+    "what": "events",
 }
 
 
