@@ -11,7 +11,7 @@ from flask_migrate import Migrate
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from node.adapters import list_pages
+from node.adapters import list_pages, prefill_pages
 from node.adapters import pages as sources_pages
 from node.bookings import api as bookings_api
 from node.bookings import pages as bookings_pages
@@ -82,6 +82,7 @@ def create_app(settings: NodeSettings) -> Flask:
         events_pages.pages,
         sources_pages.pages,
         list_pages.pages,
+        prefill_pages.pages,
         photos_pages.pages,
         members_pages.pages,
         plans_pages.pages,

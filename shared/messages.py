@@ -149,6 +149,7 @@ OURS = (
     _("Its entries recur too often to be worked out."),
     _("A web page came in place of a calendar."),
     _("What came is not a calendar (iCalendar, .ics)."),
+    _("What came is not a SpaceAPI document."),
     _("The calendar is cut off: its end is missing."),
     _("The calendar has more than 5,000 entries: choose a smaller one."),
     _("The calendar has more than 2,000 closings in a year."),

@@ -197,6 +197,8 @@ POST   /console/spaces/<space_id>/sources/<int:source_id>/look admin
 POST   /console/spaces/<space_id>/sources/<int:source_id>/remove admin
 POST   /console/spaces/<space_id>/sources/<int:source_id>/state admin
 POST   /console/spaces/<space_id>/sources/<int:source_id>/take admin
+GET    /console/spaces/<space_id>/spaceapi            admin
+POST   /console/spaces/<space_id>/spaceapi            admin
 GET    /console/spaces/<space_id>/values              admin
 POST   /console/spaces/<space_id>/values              admin
 GET    /console/statements                            admin
