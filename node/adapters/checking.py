@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from marshmallow import ValidationError
@@ -77,8 +77,9 @@ def _event(event: FoundEvent) -> dict[str, Any]:
     return {
         "title": title,
         "description": clean(event.description, 2000),
-        "starts_at": event.starts_at,
-        "ends_at": event.ends_at,
+        # In the hour that clocks show twice, times of two zones are never equal.
+        "starts_at": event.starts_at.astimezone(UTC),
+        "ends_at": event.ends_at.astimezone(UTC),
         "place": clean(event.place, 200),
         "url": url if len(url) <= 300 and is_web_address(url) else "",
         "cancelled": bool(event.cancelled),

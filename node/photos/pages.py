@@ -16,7 +16,6 @@ from flask import (
 )
 from flask_babel import gettext, lazy_gettext
 from flask_wtf import FlaskForm
-from wtforms import ValidationError
 
 from node.context import node
 from node.db import db
@@ -40,13 +39,9 @@ _KEPT_SECONDS = 30 * 86_400
 
 
 class PhotoForm(FlaskForm):
-    alt_fr = text_field(lazy_gettext("What it shows, in French"), 300)
+    alt_fr = text_field(lazy_gettext("What it shows, in French"), 300, required=True)
     alt_en = text_field(lazy_gettext("What it shows, in English"), 300)
     credit = text_field(lazy_gettext("Whose picture it is"), 120)
-
-    def validate_alt_fr(self, field: Any) -> None:
-        if not (field.data or "").strip():
-            raise ValidationError(gettext("This is needed."))
 
     def texts(self) -> dict[str, str]:
         return {name: (self[name].data or "").strip() for name in ("alt_fr", "alt_en", "credit")}

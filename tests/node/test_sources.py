@@ -82,6 +82,20 @@ def take(admin: Browser, path: str) -> str:
     return Page(admin.get(path).text).text
 
 
+def actions(page: requests.Response) -> set[str]:
+    """Return where the forms of a page's main part lead to."""
+    forms = [attrs.get("action") for tag, attrs in Page(page.text).elements if tag == "form"]
+    return {action for action in forms if action and action != "/logout"}
+
+
+def test_every_form_leads_somewhere(admin: Browser, feed: Feed) -> None:
+    path = add(admin, feed.url)
+    assert actions(admin.get(path)) == {f"{path}/look", f"{path}/remove"}
+    assert actions(admin.post(f"{path}/look")) == {f"{path}/take", f"{path}/remove"}
+    take(admin, path)
+    assert actions(admin.get(path)) == {f"{path}/{verb}" for verb in ("look", "state", "remove")}
+
+
 def document(network: Network) -> dict[str, Any]:
     found: dict[str, Any] = network.hub.get("/api/v1/spaces/troquet").json()
     return found
@@ -114,7 +128,7 @@ def test_a_calendar_is_shown_first_then_taken_and_published(
     assert feed.asked == [], "nothing is read before somebody looked"
     shown = Page(admin.post(f"{path}/look").text).text.replace("\u00a0", " ")
     assert "Petit-déjeuner 3 Dec 2026, 08:30 – 10:00 · Jardin public" in shown
-    assert "1 new events" in shown
+    assert "1 to add" in shown
     assert titles(lasting_network) == []
     assert "1 coming event" in take(admin, path)
     (event,) = document(lasting_network)["events"]
@@ -145,6 +159,9 @@ def test_what_changes_there_changes_here_and_what_is_gone_is_withdrawn(
 def test_nothing_is_published_anew_while_nothing_changes(
     admin: Browser, troquet: LocalNode, lasting_network: Network, feed: Feed
 ) -> None:
+    # One in the hour that clocks show twice, and one in the hour that they skip.
+    nights = [f"UID:{day}\nDTSTART;TZID=Europe/Paris:{day}T023000" for day in (20271031, 20270328)]
+    feed.calendar(BREAKFAST, *(f"{night}\nSUMMARY:Nuit" for night in nights))
     path = add(admin, feed.url)
     take(admin, path)
     revision = _revision(troquet)
