@@ -11,6 +11,8 @@ from flask_migrate import Migrate
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from node.adapters import list_pages, prefill_pages
+from node.adapters import pages as sources_pages
 from node.bookings import api as bookings_api
 from node.bookings import pages as bookings_pages
 from node.context import Node, node
@@ -27,6 +29,7 @@ from node.members import import_pages, plans_pages, welcome_pages
 from node.members import pages as members_pages
 from node.passes import api as passes_api
 from node.passes import pages as passes_pages
+from node.photos import pages as photos_pages
 from node.settings import NodeSettings
 from node.spaces import conditions_pages, open_pages, sheet_pages, values_pages
 from node.spaces import pages as spaces_pages
@@ -84,6 +87,10 @@ def create_app(settings: NodeSettings) -> Flask:
         values_pages.pages,
         open_pages.pages,
         events_pages.pages,
+        sources_pages.pages,
+        list_pages.pages,
+        prefill_pages.pages,
+        photos_pages.pages,
         members_pages.pages,
         plans_pages.pages,
         import_pages.pages,

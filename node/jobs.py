@@ -6,6 +6,7 @@ import structlog
 from flask import Flask
 
 from node import convergence
+from node.adapters import service as sources
 from node.bookings import host as hosted
 from node.bookings import trips
 from node.context import node
@@ -132,6 +133,10 @@ def end_pauses() -> None:
     spaces.end_pauses(db.session(), node())
 
 
+def read_sources() -> None:
+    sources.read_due(db.session(), node())
+
+
 JOBS = (
     Job("deliver", 1, deliver),
     Job("publish", 5, publish),
@@ -149,6 +154,7 @@ JOBS = (
     Job("bookings", 30, tend_bookings),
     Job("leaving", 30, tend_leaving),
     Job("tell-homes", 2, tell_homes),
+    Job("read-sources", 60, read_sources),
     Job("mail", 5, send_mail),
     Job("tidy", 600, tidy),
 )

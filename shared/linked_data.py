@@ -50,6 +50,7 @@ def linked_space(
         "email": document.get("email"),
         "address": _address(document["address"]),
         "geo": _geo(document),
+        "image": [_image(photo) for photo in document.get("photos", ())],
         "maximumAttendeeCapacity": document.get("capacity"),
         "amenityFeature": [
             {"@type": "LocationFeatureSpecification", "name": name, "value": True}
@@ -85,6 +86,20 @@ def _geo(document: Mapping[str, Any]) -> Thing | None:
     if latitude is None or longitude is None:
         return None
     return {"@type": "GeoCoordinates", "latitude": latitude, "longitude": longitude}
+
+
+def _image(photo: Mapping[str, Any]) -> Thing:
+    return _known(
+        {
+            "@type": "ImageObject",
+            "contentUrl": photo["url"],
+            "thumbnailUrl": photo["thumbnail"],
+            "width": photo["width"],
+            "height": photo["height"],
+            "caption": photo["alt_fr"],
+            "creditText": photo.get("credit"),
+        }
+    )
 
 
 def _week(schedule: Schedule) -> Iterator[Thing]:

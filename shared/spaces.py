@@ -17,13 +17,15 @@ from charter.conditions import (
 from charter.hours import HoursError, Schedule, read_schedule
 from charter.values import LEVELS
 from shared.documents import index_field
-from shared.events import MOST_EVENTS, EventSchema
+from shared.events import MOST_EVENTS, EventSchema, is_web_address
 from shared.schemas import SPACE_ID, WireSchema, iso_date, text
 from shared.sheet import HALF_DAYS, AboutSchema, AccessSchema
 
 PRICE_UNITS = ("hour", "half_day", "day", "month", "quarter", "year", "pack")
 ROOM_KINDS = ("open_space", "office", "meeting", "kitchen", "lockers", "event", "other")
 MOST_DATES = 800
+MOST_PHOTOS = 12
+MOST_PRICES = 60
 
 
 class AddressSchema(WireSchema):
@@ -58,6 +60,37 @@ class PriceSchema(WireSchema):
         validate=validate.Length(max=20),
         metadata={"description": "Whom a preferential price is for; empty: everybody."},
     )
+
+
+class PhotoSchema(WireSchema):
+    """A picture of the space, at its node's address; the texts say what it shows."""
+
+    url = text(300, metadata={"description": "At most 1600 pixels a side."})
+    thumbnail = text(300, metadata={"description": "At most 480 pixels a side."})
+    alt_fr = text(300)
+    alt_en = fields.String(load_default="", validate=validate.Length(max=300))
+    credit = fields.String(load_default="", validate=validate.Length(max=120))
+    width = fields.Integer(required=True, validate=validate.Range(1, 20_000))
+    height = fields.Integer(required=True, validate=validate.Range(1, 20_000))
+
+    @validates_schema
+    def _check(self, data: dict[str, Any], **_kwargs: Any) -> None:
+        faults = {
+            name: ["A web address starting with https:// is expected."]
+            for name in ("url", "thumbnail")
+            if isinstance(data.get(name), str) and not is_web_address(data[name])
+        }
+        if faults:
+            raise ValidationError(faults)
+
+
+def photos_at(document: Mapping[str, Any], origin: str) -> list[Mapping[str, Any]]:
+    """Return the photos of a document that are at an origin: a page that shows it asks no other."""
+    return [
+        photo
+        for photo in document.get("photos", ())
+        if all(photo[name].startswith(f"{origin}/") for name in ("url", "thumbnail"))
+    ]
 
 
 def _strings(longest: int) -> fields.List[Any]:
@@ -164,7 +197,7 @@ class SpaceSchema(WireSchema):
         fields.Nested(RoomSchema), load_default=list, validate=validate.Length(max=60)
     )
     prices = fields.List(
-        fields.Nested(PriceSchema), load_default=list, validate=validate.Length(max=60)
+        fields.Nested(PriceSchema), load_default=list, validate=validate.Length(max=MOST_PRICES)
     )
     services = _strings(120)
     values = _strings(120)
@@ -179,6 +212,9 @@ class SpaceSchema(WireSchema):
         load_default=list,
         validate=validate.Length(max=MOST_EVENTS),
         metadata={"description": "Those that are not over, of the coming year."},
+    )
+    photos = fields.List(
+        fields.Nested(PhotoSchema), load_default=list, validate=validate.Length(max=MOST_PHOTOS)
     )
     page = fields.String(load_default="", validate=validate.Length(max=300))
 

@@ -19,8 +19,9 @@ from federation.governance import service as governance
 from shared import comparison
 from shared.events import coming
 from shared.linked_data import linked_space
+from shared.spaces import photos_at
 from shared.web import allow
-from shared.web.application import policy
+from shared.web.application import origin_of, policy
 from shared.web.prose import paragraphs, rule_of_article
 
 pages = Blueprint(
@@ -81,15 +82,19 @@ def embedded_map() -> Response:
 
 @pages.get("/spaces/<space_id>")
 @allow("public")
-def space_page(space_id: str) -> str:
+def space_page(space_id: str) -> Response:
+    """A space's page. Its photos are its node's: that origin alone is opened, for pictures."""
     space = directory.space(db.session(), space_id)
     now = hub().clock.now()
-    return render_template(
+    origin = origin_of(space.node.url)
+    photos = photos_at(space.document, origin) if origin else []
+    page = render_template(
         "map/space.html",
         space=presenter.present(space, now, hub().url, directory.signed(db.session())),
         events=coming(space.document, now),
+        photos=photos,
         linked=linked_space(
-            space.document,
+            {**space.document, "photos": photos},
             read_schedule(space.document),
             now,
             f"{hub().url}/spaces/{space.id}",
@@ -98,6 +103,12 @@ def space_page(space_id: str) -> str:
         shared=shared_values(governance.in_force(db.session())),
         language=str(get_locale()),
     )
+    response = Response(page)
+    if photos:
+        origins = filter(None, (hub().settings.tiles_origin, origin))
+        images = "".join(f" {each}" for each in origins)
+        response.headers["Content-Security-Policy"] = policy(images=images)
+    return response
 
 
 @pages.get("/values")

@@ -45,8 +45,10 @@ class EventForm(FlaskForm):
 
     def right(self, zone: ZoneInfo, now: datetime) -> bool:
         """Tell whether a form was sent and nothing is wrong; all that is wrong is named."""
-        if not self.is_submitted():
-            return False
+        return self.is_submitted() and self.holds(zone, now)
+
+    def holds(self, zone: ZoneInfo, now: datetime) -> bool:
+        """Tell whether nothing is wrong with what was typed, wherever it was; name what is."""
         valid = self.validate()
         given = self.day.data and self.start.data is not None and self.until.data is not None
         return (not given or self._check(zone, now)) and valid

@@ -25,7 +25,8 @@ def since(session: Session, space_id: str, moment: datetime) -> list[Event]:
 def published(session: Session, space_id: str, now: datetime, zone: str) -> list[dict[str, Any]]:
     """Return a space's events as its document has them: not over, within a year, so many at most.
 
-    Times have the offset that the space's zone has then.
+    What was typed here goes before what was read elsewhere, where there is too much. Times have
+    the offset that the space's zone has then.
     """
     query = (
         select(Event)
@@ -34,10 +35,11 @@ def published(session: Session, space_id: str, now: datetime, zone: str) -> list
             Event.ends_at > now,
             Event.starts_at < now + PUBLISHED_AHEAD,
         )
-        .order_by(Event.starts_at, Event.id)
+        .order_by(Event.source_id.is_not(None), Event.starts_at, Event.id)
         .limit(MOST_EVENTS)
     )
-    return documents(list(session.scalars(query)), zone)
+    found = sorted(session.scalars(query), key=lambda event: (event.starts_at, event.id))
+    return documents(found, zone)
 
 
 def documents(events: Sequence[Event], zone: str) -> list[dict[str, Any]]:

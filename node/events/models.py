@@ -25,6 +25,10 @@ class Event(db.Model):
     cancelled: Mapped[bool] = mapped_column(default=False)
     revision: Mapped[int] = mapped_column(default=0)  # the calendar's SEQUENCE
     updated_at: Mapped[datetime]
+    # Read from another tool, which alone changes it; null: typed here.
+    source_id: Mapped[int | None] = mapped_column(
+        ForeignKey("space_source.id", ondelete="SET NULL"), index=True
+    )
 
     __table_args__ = (
         CheckConstraint("open_to IN ('everyone', 'subscribers')", name="open_to"),

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, Response, flash, redirect, render_template, request
 from flask_babel import gettext
 
+from node.adapters import listing as sources
 from node.context import node
 from node.db import db
 from node.events import listing, service
@@ -33,12 +34,17 @@ def events(space_id: str) -> Any:
     space = spaces.space(session, space_id)
     zone, form = ZoneInfo(space.timezone), EventForm()
     coming = listing.since(session, space_id, now)
-    if form.right(zone, now) and _has_room(form, len(coming)):
+    typed = [event for event in coming if event.source_id is None]
+    if form.right(zone, now) and _has_room(form, len(typed)):
         service.add(session, node(), space_id, form.values(zone))
         return _published(space_id, gettext("Announced. It is on the space’s public page."))
-    return render_template("events/list.html", space=space, events=coming, form=form), (
-        422 if form.errors else 200
-    )
+    return render_template(
+        "events/list.html",
+        space=space,
+        events=coming,
+        form=form,
+        sources=sources.names(session, space_id),
+    ), (422 if form.errors else 200)
 
 
 def _has_room(form: EventForm, held: int) -> bool:
@@ -51,7 +57,7 @@ def _has_room(form: EventForm, held: int) -> bool:
 @allow("admin")
 def event(space_id: str, event_id: str) -> Any:
     session = db.session()
-    space, row = spaces.space(session, space_id), service.find(session, space_id, event_id)
+    space, row = spaces.space(session, space_id), service.typed(session, space_id, event_id)
     zone = ZoneInfo(space.timezone)
     form = EventForm() if request.method == "POST" else form_for(row, zone)
     if form.right(zone, node().clock.now()):

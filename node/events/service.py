@@ -23,6 +23,14 @@ def find(session: Session, space_id: str, event_id: str) -> Event:
     return row
 
 
+def typed(session: Session, space_id: str, event_id: str) -> Event:
+    """Return an event that was typed here. Raises Problem, for one that a source brought too."""
+    row = find(session, space_id, event_id)
+    if row.source_id is not None:
+        raise Problem("conflict", "this event is read from a source: change it there")
+    return row
+
+
 def add(session: Session, node: Node, space_id: str, values: Mapping[str, Any]) -> str:
     """Announce an event and queue the publication. Returns its id. Raises Problem."""
     begin_write(session)
@@ -43,7 +51,7 @@ def change(
     Each change is a new ``revision``: calendars take an event again when its SEQUENCE has grown.
     """
     begin_write(session)
-    row = find(session, space_id, event_id)
+    row = typed(session, space_id, event_id)
     for name, value in values.items():
         setattr(row, name, value)
     row.revision += 1

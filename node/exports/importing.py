@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from charter import PLAN_CLASSES
 from node.context import Node
 from node.events.models import Event
-from node.exports.parts import CHILD_APART, SPACE_APART, columns_of, space_sheet
+from node.exports.parts import CHILD_APART, EVENT_APART, SPACE_APART, columns_of, space_sheet
 from node.exports.reading import Export, ImportFault
 from node.identity.models import Account
 from node.members import importing as lists
@@ -31,6 +31,7 @@ from node.members.models import Member, Plan
 from node.members.names import fold
 from node.members.sheet import SheetFault, decode, guess, read
 from node.members.trial import Choices, examine
+from node.photos.models import Photo
 from node.spaces import service as spaces
 from node.spaces.document import document as published
 from node.spaces.models import Space
@@ -66,6 +67,7 @@ def take_in(session: Session, node: Node, export: Export, *, dry_run: bool) -> R
     begin_write(session)
     try:
         _spaces(session, node, export, report)
+        _photo_rows(session, export)
         _events(session, node, export, report)
         _plans(session, export, report)
         with force_locale("en"):  # a command's words are English
@@ -186,11 +188,11 @@ def _events(session: Session, node: Node, export: Export, report: Report) -> Non
     for told in export.rows("events/events.json", "events"):
         event_id = str(told.get("id", ""))
         where = f"event {event_id}"
-        values = _values(Event, told, where, ())
+        values = _values(Event, told, where, EVENT_APART)
         row = session.get(Event, event_id)
         if session.get(Space, values.get("space_id")) is None:
             raise ImportFault(f"{where}: its space is not here")
-        before = columns_of(row) if row else None
+        before = columns_of(row, EVENT_APART) if row else None
         if row is None:
             row = Event(**values)
             session.add(row)
@@ -198,7 +200,7 @@ def _events(session: Session, node: Node, export: Export, report: Report) -> Non
             for name, value in values.items():
                 setattr(row, name, value)
         session.flush()
-        report.counts["events", _outcome(before, columns_of(row))] += 1
+        report.counts["events", _outcome(before, columns_of(row, EVENT_APART))] += 1
 
 
 def _plans(session: Session, export: Export, report: Report) -> None:
@@ -264,6 +266,14 @@ def _suspended(session: Session, node: Node, export: Export, new: set[str]) -> N
     query = select(Member).join(Account).where(Account.email.in_(emails))
     for row in session.scalars(query) if emails else ():
         row.suspended_at = node.clock.now()
+
+
+def _photo_rows(session: Session, export: Export) -> None:
+    for told in export.rows("spaces/photos.json", "photos"):
+        values = _values(Photo, told, "a photo", ())
+        if session.get(Photo, values.get("id")) is None:
+            session.add(Photo(**values))
+    session.flush()
 
 
 def _photos(node: Node, export: Export, report: Report, *, dry_run: bool) -> None:

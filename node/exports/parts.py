@@ -26,6 +26,7 @@ from node.identity.models import Account
 from node.members import service as members
 from node.members.listing import members_csv, table
 from node.members.models import Plan
+from node.photos.models import Photo
 from node.spaces import hours, publication
 from node.spaces import service as spaces
 from node.spaces.document import document as published
@@ -36,8 +37,9 @@ from shared.backup import to_plain
 
 HOURS_AHEAD = timedelta(days=365)
 # What opens something here, or is of this database alone.
-SPACE_APART = ("poster", "revision", "updated_at")
+SPACE_APART = ("poster", "revision", "updated_at", "imported")
 CHILD_APART = ("id", "space_id", "place")
+EVENT_APART = ("source_id",)  # its source is of this node alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ def document(value: Any) -> bytes:
 def local_parts(session: Session, node: Node) -> Iterator[Part]:
     """Return the parts that this node holds by itself."""
     yield from _spaces(session, node)
+    photos = session.scalars(select(Photo).order_by(Photo.space_id, Photo.place))
+    yield Part("spaces/photos.json", document({"photos": [columns_of(row) for row in photos]}))
     yield from _events(session, node)
     yield from _members(session, node)
     yield from _visits(session)
@@ -169,7 +173,9 @@ def _hours_ics(row: Space, opened: Sequence[tuple[datetime, datetime]], now: dat
 
 def _events(session: Session, node: Node) -> Iterator[Part]:
     every = list(session.scalars(select(Event).order_by(Event.starts_at, Event.id)))
-    yield Part("events/events.json", document({"events": [columns_of(e) for e in every]}))
+    yield Part(
+        "events/events.json", document({"events": [columns_of(e, EVENT_APART) for e in every]})
+    )
     for row in spaces.spaces(session):
         own = [event for event in every if event.space_id == row.id]
         yield Part(f"events/{row.id}.ics", events_ics(row, own, node.url))

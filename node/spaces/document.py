@@ -8,6 +8,7 @@ from typing import Any
 
 from node.spaces import hours, osm
 from node.spaces.models import Space
+from shared.spaces import MOST_PRICES
 
 # What is published as it is kept.
 _SPACE = (
@@ -24,7 +25,11 @@ def _columns(row: Any, names: Sequence[str]) -> dict[str, Any]:
 
 
 def document(
-    row: Space, today: date, node_url: str, events: Sequence[Mapping[str, Any]] = ()
+    row: Space,
+    today: date,
+    node_url: str,
+    events: Sequence[Mapping[str, Any]] = (),
+    photos: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return a space's published document; this year's and next year's holidays are spelled out."""
     return {
@@ -41,7 +46,7 @@ def document(
         "until": row.until and row.until.isoformat(),
         "capacities": hours.capacities(row, today),
         "rooms": [_columns(room, _ROOM) for room in row.rooms],
-        "prices": [_columns(price, _PRICE) for price in row.prices],
+        "prices": _prices(row),
         "stories": [
             {"value": name, "text": row.stories[name]}
             for name in row.values
@@ -51,5 +56,12 @@ def document(
             _columns(each, ("year", "value", "level", "evidence")) for each in row.assessments
         ],
         "events": list(events),
+        "photos": list(photos),
         "page": f"{node_url}/spaces/{row.id}",
     }
+
+
+def _prices(row: Space) -> list[dict[str, Any]]:
+    """Return what was typed, then what the space's sources have brought."""
+    typed = [_columns(price, _PRICE) for price in row.prices]
+    return [*typed, *(row.imported or {}).get("prices", [])][:MOST_PRICES]

@@ -1,4 +1,4 @@
-"""The dates on which a space differs from its week: public holidays, special days, closings.
+"""The dates on which a space differs from its week: public holidays, special days, imported ones.
 
 Pure, over a space's columns. A special day is ``{"from", "to", "yearly", "hours", "capacity",
 "label"}``: ISO dates (the year does not count where ``yearly``), pairs of HH:MM (none: closed;
@@ -20,8 +20,8 @@ from charter.hours import Schedule, read_schedule
 COLUMNS = (
     "timezone",
     "week",
-    "closings",
     "special_days",
+    "imported",
     "closed_on_holidays",
     "holidays_region",
     "until",
@@ -37,16 +37,18 @@ def public_holidays(region: str, years: tuple[int, ...]) -> dict[date, str]:
     return dict(sorted(found.items()))
 
 
-def exceptions(row: Any, today: date) -> dict[str, list[Any]]:
+def exceptions(row: Any, today: date, *, imported: bool = True) -> dict[str, list[Any]]:
     """Return this year's and next year's dates that differ, as published: a date's pairs of HH:MM.
 
-    What an admin wrote goes before what was imported, and both before the public holidays.
+    What an admin wrote goes before what a source has brought, and both before the public
+    holidays.
     """
     found: dict[str, list[Any]] = {}
     if row.closed_on_holidays and any(row.week.values()):
         days = public_holidays(row.holidays_region, (today.year, today.year + 1))
         found = {day.isoformat(): [] for day in days}
-    found |= row.closings
+    if imported:
+        found |= (row.imported or {}).get("days", {})
     special = (
         (day.isoformat(), entry["hours"])
         for day, entry in special_dates(row.special_days, today)
@@ -132,12 +134,19 @@ def _in_year(day: date, year: int) -> date:
         return date(year, 2, 28)
 
 
-def schedule(row: Any, today: date) -> Schedule:
+def special_day(day: str, hours: list[Any], label: str = "") -> dict[str, Any]:
+    """Return the special day of one ISO date."""
+    usual = {"yearly": False, "capacity": None}
+    return {"from": day, "to": day, "hours": hours, "label": label, **usual}
+
+
+def schedule(row: Any, today: date, *, imported: bool = True) -> Schedule:
+    """Return a space's hours; without what its sources have brought if ``imported`` is false."""
     return read_schedule(
         {
             "timezone": row.timezone,
             "week": row.week,
-            "exceptions": exceptions(row, today),
+            "exceptions": exceptions(row, today, imported=imported),
             "until": row.until,
         }
     )

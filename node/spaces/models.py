@@ -25,9 +25,10 @@ class Space(db.Model):
     longitude: Mapped[float | None]
     timezone: Mapped[str] = mapped_column(String(40), default="Europe/Paris")
     week: Mapped[dict[str, Any]]
-    closings: Mapped[dict[str, Any]]
-    # Dates that differ from the week, as the admin writes them; `closings` come from elsewhere.
+    # Dates that differ from the week, as the admin writes them (node.spaces.hours).
     special_days: Mapped[list[Any]] = mapped_column(default=list)
+    # What its sources have brought (node.adapters): ``days`` that differ, and ``prices``.
+    imported: Mapped[dict[str, Any] | None]
     closed_on_holidays: Mapped[bool] = mapped_column(default=True)
     # A part of France that has public holidays of its own; empty: those of all.
     holidays_region: Mapped[str] = mapped_column(

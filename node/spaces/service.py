@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from node.context import Node
 from node.events.listing import published as published_events
+from node.photos.listing import published as published_photos
 from node.spaces.document import document
 from node.spaces.models import Assessment, Price, Room, Space
 from node.sync import service as sync
@@ -37,10 +38,11 @@ def space(session: Session, space_id: str) -> Space:
 
 
 def full_document(session: Session, node: Node, row: Space) -> dict[str, Any]:
-    """Return a space's document as of now, with its events."""
+    """Return a space's document as of now, with its events and photos."""
     now = node.clock.now()
     events = published_events(session, row.id, now, row.timezone)
-    return document(row, now.date(), node.url, events)
+    photos = published_photos(session, row.id, node.url)
+    return document(row, now.date(), node.url, events, photos)
 
 
 def save(
@@ -114,7 +116,7 @@ def add(session: Session, now: datetime, name: str, town: str, **values: Any) ->
         name=name,
         town=town,
         updated_at=now,
-        **{"week": {}, "closings": {}, "services": [], "values": [], **values},
+        **{"week": {}, "services": [], "values": [], **values},
     )
     session.add(row)
     session.flush()

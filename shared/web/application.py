@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -186,6 +187,16 @@ def policy(
         f"connect-src {connect}; "
         f"object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors {ancestors}"
     )
+
+
+# What a Content-Security-Policy can hold without meaning something else.
+_ORIGIN = re.compile(r"(https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?)(?:/.*)?", re.ASCII)
+
+
+def origin_of(url: str) -> str:
+    """Return the origin of a peer's URL as a policy names it; empty if it is no plain one."""
+    found = _ORIGIN.fullmatch(url)
+    return found[1] if found else ""
 
 
 def _install_headers(app: Flask, settings: Settings) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -49,6 +49,11 @@ def local_day(value: datetime | str, zone: str = DEFAULT_ZONE) -> date:
     return _instant(value).astimezone(ZoneInfo(zone)).date()
 
 
+def last_day(end: datetime | str, zone: str = DEFAULT_ZONE) -> date:
+    """Return the last date of what ends then: at midnight it is the one before."""
+    return local_day(_instant(end) - timedelta(microseconds=1), zone)
+
+
 def money(cents: int | None, currency: str = "EUR") -> str:
     if cents is None:
         return "–"
@@ -88,6 +93,7 @@ def install(app: Flask) -> None:
         moment=moment,
         clock_time=clock_time,
         local_day=local_day,
+        last_day=last_day,
         money=money,
         number=number,
         signed=signed,

@@ -17,6 +17,7 @@ from shared.problems import Problem, wants_json
 
 PUBLIC = "public"
 _GUARD = "passerelle_guard"
+_MOST_BYTES = "passerelle_most_bytes"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -46,6 +47,16 @@ def allow(*roles: str) -> Callable[[View], View]:
 
     def mark(view: View) -> View:
         setattr(view, _GUARD, frozenset(roles))
+        return view
+
+    return mark
+
+
+def takes(most_bytes: int) -> Callable[[View], View]:
+    """Let a view take more than others do, from those alone to whom its guard opens it."""
+
+    def mark(view: View) -> View:
+        setattr(view, _MOST_BYTES, most_bytes)
         return view
 
     return mark
@@ -81,6 +92,11 @@ def install(app: Flask, find_principal: FindPrincipal, csrf: CSRFProtect) -> Non
         if request.is_json and request.method not in SAFE_METHODS and not wants_json():
             raise Problem("unsupported-media-type")  # pages take forms
         bearer = _bearer()
+        most_bytes = getattr(app.view_functions[request.endpoint], _MOST_BYTES, None)
+        if most_bytes is not None:  # before anything of the body is read
+            principal = find_principal(bearer)
+            if principal is not None and roles & principal.roles:
+                request.max_content_length = most_bytes
         if bearer is None and request.method not in SAFE_METHODS and _by_browser():
             csrf.protect()
         if roles == {PUBLIC} and (bearer is not None or wants_json()):

@@ -42,6 +42,7 @@ OTHER_COMMITTERS = {
     "node/members/links.py": "the verbs of one-time links",
     "node/members/importing.py": "the verbs of a list that is imported",
     "node/exports/importing.py": "the verb that takes an export in",
+    "node/adapters/importing.py": "the verbs of lists of events, prices and rooms",
     "node/bookings/host.py": "the verbs of places that are kept here",
     "node/bookings/trips.py": "the verbs of what our members ask of hosts",
     "node/desk/idempotency.py": "the verbs of remembered answers",

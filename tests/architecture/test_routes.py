@@ -196,11 +196,29 @@ POST   /console/spaces/<space_id>/events              admin
 GET    /console/spaces/<space_id>/events/<event_id>   admin
 POST   /console/spaces/<space_id>/events/<event_id>   admin
 POST   /console/spaces/<space_id>/events/<event_id>/state admin
+GET    /console/spaces/<space_id>/import/<what>       admin
+POST   /console/spaces/<space_id>/import/<what>       admin
+GET    /console/spaces/<space_id>/import/<what>/<file_id> admin
+POST   /console/spaces/<space_id>/import/<what>/<file_id> admin
 POST   /console/spaces/<space_id>/pause               admin
+GET    /console/spaces/<space_id>/photos              admin
+POST   /console/spaces/<space_id>/photos              admin
+POST   /console/spaces/<space_id>/photos/<photo_id>   admin
+POST   /console/spaces/<space_id>/photos/<photo_id>/place admin
+POST   /console/spaces/<space_id>/photos/<photo_id>/remove admin
 POST   /console/spaces/<space_id>/poster              admin
 GET    /console/spaces/<space_id>/poster.pdf          admin desk
 GET    /console/spaces/<space_id>/sheet/<section>     admin
 POST   /console/spaces/<space_id>/sheet/<section>     admin
+GET    /console/spaces/<space_id>/sources             admin
+POST   /console/spaces/<space_id>/sources             admin
+GET    /console/spaces/<space_id>/sources/<int:source_id> admin
+POST   /console/spaces/<space_id>/sources/<int:source_id>/look admin
+POST   /console/spaces/<space_id>/sources/<int:source_id>/remove admin
+POST   /console/spaces/<space_id>/sources/<int:source_id>/state admin
+POST   /console/spaces/<space_id>/sources/<int:source_id>/take admin
+GET    /console/spaces/<space_id>/spaceapi            admin
+POST   /console/spaces/<space_id>/spaceapi            admin
 GET    /console/spaces/<space_id>/values              admin
 POST   /console/spaces/<space_id>/values              admin
 GET    /console/statements                            admin
@@ -241,6 +259,7 @@ GET    /pass/visits.ics                               member
 POST   /pass/visits/<visit_id>/correction             member
 GET    /pass/visits/<visit_id>/receipt.pdf            member
 GET    /pass/worker.js                                public
+GET    /photos/<stem>.webp                            public
 GET    /problems/<slug>                               public
 GET    /readyz                                        public
 GET    /spaces/<space_id>                             public
@@ -409,6 +428,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
             "visit_id": answer.json()["visit"]["id"],
             "pass_id": member.pass_id,
             "slug": "validation",
+            "what": "rooms",
             "filename": "passerelle.css",
         },
     )

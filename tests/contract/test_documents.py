@@ -21,6 +21,7 @@ from federation.directory.models import Node as HubNode
 from node import jobs
 from node.spaces import publication
 from node.spaces import service as spaces
+from node.spaces.hours import special_day
 from node.spaces.models import Price
 from node.sync import service as sync
 from node.sync.models import Enrolment
@@ -135,7 +136,7 @@ def test_only_what_changed_is_sent_and_its_version_grows(
 ) -> None:
     before = claims_of(cordee.get("/.well-known/passerelle").text)["documents"]
     with pushes(cordee) as sent:
-        change(cordee, closings={"2026-12-24": []})
+        change(cordee, special_days=[special_day("2026-12-24", [])])
     assert [list(each["bodies"]) for each in sent] == [["cordee/hours"]]
     after = sent[0]["documents"]
     assert after["cordee/hours"]["version"] == before["cordee/hours"]["version"] + 1
@@ -163,7 +164,7 @@ def test_a_lost_push_is_made_good_by_the_harvest_and_its_repetition_harms_nothin
 def test_deltas_that_come_twice_or_in_the_wrong_order_end_with_the_latest(
     network: Network, cordee: LocalNode
 ) -> None:
-    change(cordee, push=False, description="first", closings={"2026-12-24": []})
+    change(cordee, push=False, description="first", special_days=[special_day("2026-12-24", [])])
     first = delta(cordee, "cordee/sheet", "cordee/hours")
     with cordee.context() as (session, context):
         begin_write(session)
@@ -188,7 +189,7 @@ def test_a_wrong_price_does_not_hold_back_the_closing_of_today(
             context,
             "cordee",
             {
-                "closings": {"2026-11-24": []},
+                "special_days": [special_day("2026-11-24", [])],
                 "prices": [Price(place=0, label=" ", cents=500, unit="day")],
             },
         )
@@ -277,7 +278,7 @@ def test_two_pushes_at_once_end_with_what_the_node_has(network: Network, cordee:
     at_once(
         [
             lambda: edit(description="one"),
-            lambda: edit(closings={"2026-12-24": []}),
+            lambda: edit(special_days=[special_day("2026-12-24", [])]),
             lambda: edit(transport="Metro D"),
             lambda: edit(paused=True),
         ]

@@ -285,9 +285,6 @@ def test_a_suspended_node_is_refused_everywhere_at_once(network: Network) -> Non
         "proof": "x.y.z",
         "mark": f"1.{'m' * 16}",
         "url": "http://127.0.0.1:1",
-        "as_of": "2026-11-24T10:00:00Z",
-        "ttl": 60,
-        "spaces": [],
     }
     for method, rule in routes:
         query = {"disputes": "?month=2026-11", "days": "?since=2026-11-01"}

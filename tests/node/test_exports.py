@@ -23,7 +23,9 @@ from node.exports.importing import take_in
 from node.exports.parts import space_sheet
 from node.exports.reading import ImportFault, read_export
 from node.members.models import Member, Plan
+from node.photos.models import Photo
 from node.spaces import service as spaces
+from node.spaces.hours import special_day
 from shared.db import begin_write
 from tests.network import LocalNode, Network
 
@@ -33,6 +35,7 @@ STAYS = {
     "card": "a PIN's hash",
     "enrolment": "the place of this node in the network, and of no other",
     "idempotency_key": "of the last hours",
+    "space_source": "an address that may open something; its events are in the rest",
     "import_file": "of the last hour",
     "link": "opens an account",
     "login": "opens an account",
@@ -53,6 +56,7 @@ TAKEN = {
     "event": "events/events.json",
     "incident": "visits/notes.csv",
     "member": "members/members.csv",
+    "photo": "spaces/photos.json",
     "plan": "members/plans.csv",
     "price": "spaces/prices.csv",
     "refusal": "visits/refusals.csv",
@@ -74,7 +78,10 @@ def furnish(node: LocalNode) -> None:
                 "description": "=cmd|' /C calc'!A0",
                 "latitude": 45.75,
                 "longitude": 4.85,
-                "closings": {"2026-12-24": [], "2026-12-28": [["10:00", "12:00"]]},
+                "special_days": [
+                    special_day("2026-12-24", []),
+                    special_day("2026-12-28", [["10:00", "12:00"]]),
+                ],
                 "services": ["Fibre", "Imprimante"],
             },
             rooms=[{"name": "Salle bleue", "kind": "meeting", "seats": 8, "area_m2": None}],
@@ -102,6 +109,18 @@ def furnish(node: LocalNode) -> None:
             ended[-1].family_name, ended[-1].ended_on = "=SUM(A1)", date(2026, 12, 31)
             ended[0].suspended_at = context.clock.now()
         session.commit()
+        session.add(
+            Photo(
+                id="1" * 32,
+                space_id=node.id,
+                place=0,
+                alt_fr="La cour",
+                width=1600,
+                height=900,
+                created_at=context.clock.now(),
+            )
+        )
+        session.commit()
         photos = context.settings.data_dir / "photos"
         photos.mkdir()
         (photos / "1.jpg").write_bytes(b"\xff\xd8 a photo")
@@ -122,6 +141,7 @@ def everything(node: LocalNode) -> dict[str, Any]:
     with node.context() as (session, _):
         return {
             "spaces": [space_sheet(row) for row in spaces.spaces(session)],
+            "photos": [(p.id, p.alt_fr, p.width) for p in session.scalars(select(Photo))],
             "plans": sorted(
                 (p.name, p.plan_class, p.half_days_per_month) for p in session.scalars(select(Plan))
             ),

@@ -22,7 +22,7 @@ def row(*special_days: dict[str, Any], **columns: Any) -> Any:
         **{
             "timezone": "Europe/Paris",
             "week": WEEK,
-            "closings": {},
+            "imported": None,
             "closed_on_holidays": True,
             "holidays_region": "",
             "until": None,
@@ -42,10 +42,12 @@ def special(first: str, last: str | None = None, **values: Any) -> dict[str, Any
 
 def test_an_admins_day_goes_before_an_imported_one_and_both_before_a_public_holiday() -> None:
     christmas, eve = "2026-12-25", "2026-12-24"
-    found = hours.exceptions(row(closings={eve: [], christmas: [["08:00", "09:00"]]}), TODAY)
+    found = hours.exceptions(
+        row(imported={"days": {eve: [], christmas: [["08:00", "09:00"]]}}), TODAY
+    )
     assert (found[christmas], found[eve]) == ([["08:00", "09:00"]], [])
     mine = special(christmas, hours=[["10:00", "12:00"]])
-    found = hours.exceptions(row(mine, closings={christmas: []}), TODAY)
+    found = hours.exceptions(row(mine, imported={"days": {christmas: []}}), TODAY)
     assert found[christmas] == [["10:00", "12:00"]]
 
 

@@ -20,6 +20,7 @@ from charter.hours import read_schedule
 from node.events import service as events
 from node.events.models import Event
 from node.spaces import service as spaces
+from node.spaces.hours import special_day
 from node.spaces.models import Space
 from node.spaces.spaceapi import space_api
 from shared.db import begin_write
@@ -61,7 +62,8 @@ def sheet(troquet: LocalNode) -> Iterator[Set]:
     with troquet.context() as (session, _):
         row = session.get_one(Space, "troquet")
         held = {
-            name: getattr(row, name) for name in (*SHEET, "name", "description", "week", "project")
+            name: getattr(row, name)
+            for name in (*SHEET, "name", "description", "week", "project", "special_days")
         }
 
     def fill(**values: Any) -> None:
@@ -240,7 +242,8 @@ def said(thing: dict[str, Any], name: str) -> list[Any]:
 def test_node_and_hub_describe_the_same_business(
     sheet: Set, troquet: LocalNode, lasting_network: Network
 ) -> None:
-    sheet(closings={"2026-11-27": [["10:00", "12:00"]], "2026-12-01": [], "2026-12-30": []})
+    days = {"2026-11-27": [["10:00", "12:00"]], "2026-12-01": [], "2026-12-30": []}
+    sheet(special_days=[special_day(day, spans) for day, spans in days.items()])
     page = f"{troquet.url}/spaces/troquet"
     for url in (page, f"{lasting_network.hub.url}/spaces/troquet"):
         thing = read_page(url)

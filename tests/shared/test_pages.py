@@ -11,6 +11,7 @@ import pytest
 import requests
 from sqlalchemy import select
 
+from node.adapters import service as sources
 from node.events import service as events
 from node.identity.models import Account
 from node.members import importing, links
@@ -86,6 +87,7 @@ VALUES = {
     "month": "2026-11",
     "slug": "visit-refused",
     "section": "hours",
+    "what": "events",
 }
 
 
@@ -115,8 +117,10 @@ def test_every_page_answers_for_its_role_in_its_language(
         times = {"starts_at": day, "ends_at": day + timedelta(hours=2)}
         more = {"url": "", "open_to": "everyone"}
         event = events.add(session, node, "troquet", {**words, **times, **more})
+        calendar = ("ical-events", "Agenda", f"https://{kind}.example/{language}.ics", "everyone")
+        source = sources.add(session, node, "troquet", *calendar)
         mine = _of_members(session, node, member.account_id)
-    made = {"booking_id": booking, "event_id": event, **mine}
+    made = {"booking_id": booking, "event_id": event, "source_id": str(source), **mine}
     pages = _pages(service, {**VALUES, **made})
     assert len(pages) >= 6
     for path, roles in pages:

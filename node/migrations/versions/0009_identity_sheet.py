@@ -29,7 +29,9 @@ def upgrade():
             {'from': day, 'to': day, 'yearly': False, 'hours': spans, 'capacity': None, 'label': ''}
             for day, spans in sorted(row.closings.items())
         ]
-        op.execute(space.update().where(space.c.id == row.id).values(special_days=days, closings={}))
+        op.execute(space.update().where(space.c.id == row.id).values(special_days=days))
+    with op.batch_alter_table('space', schema=None) as batch_op:
+        batch_op.drop_column('closings')
 
 
 def downgrade():
@@ -38,5 +40,6 @@ def downgrade():
     with op.batch_alter_table('room', schema=None) as batch_op:
         batch_op.drop_column('half_days')
     with op.batch_alter_table('space', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('closings', sa.JSON(), nullable=False, server_default=sa.text("'{}'")))
         for name in ('access', 'about', 'until', 'holidays_region', 'special_days'):
             batch_op.drop_column(name)
