@@ -66,15 +66,12 @@ def _prepare(content: bytes) -> Picture:
 
 
 def _plain(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return the pixels alone, in sRGB, on white where the picture is transparent."""
+    """Return the picture in sRGB, on white where the picture is transparent."""
     if image.has_transparency_data:
         image = image.convert("RGBA")
         behind = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(behind, image)
-    image = _to_srgb(image.convert("RGB"), profile)
-    plain = Image.new("RGB", image.size)
-    plain.paste(image)
-    return plain
+    return _to_srgb(image.convert("RGB"), profile)
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -91,5 +88,6 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 def _webp(image: Image.Image) -> bytes:
     out = io.BytesIO()
-    image.save(out, "WEBP", quality=_QUALITY, method=4)
+    # Whatever a version of the library would take over from what was read: nothing.
+    image.save(out, "WEBP", quality=_QUALITY, method=4, exif=b"", icc_profile=b"", xmp=b"")
     return out.getvalue()

@@ -225,9 +225,11 @@ def test_a_restored_hub_is_told_of_on_its_own_page_and_on_the_nodes(
     backup = network.back_up(network.hub)
     network.pass_time(minutes=5)
     settle(network)
+    visit(troquet, cordee.add_person().get_pass())
     network.restore(network.hub, backup)
     settle(network)
     said = page(network.hub, "/coordination", "coord@hub.example")
+    assert "told again by its host" in said
     assert "This hub was restored from a backup" in said
     assert "2 nodes noticed it" in said
     assert "The hub was restored from a backup" in page(

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import requests
-from PIL import Image
+from PIL import Image, ImageCms
 from sqlalchemy import delete, select
 
 from node.photos import files, service
@@ -42,10 +42,13 @@ def picture(
     return out.getvalue()
 
 
-def with_place(orientation: int = 1) -> bytes:
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def with_place(orientation: int = 1, profile: bytes = SRGB) -> bytes:
     exif = Image.Exif()
     exif[0x010F], exif[0x0112], exif[0x8825] = "Ada’s telephone", orientation, GPS
-    return picture(exif=exif, comment=b"secret comment")
+    return picture(exif=exif, comment=b"secret comment", icc_profile=profile)
 
 
 @pytest.fixture
@@ -138,8 +141,9 @@ def test_a_small_picture_stays_as_small() -> None:
     assert Image.open(io.BytesIO(found.small)).size == (300, 200)
 
 
-def test_where_and_with_what_it_was_taken_is_gone() -> None:
-    content = with_place()
+@pytest.mark.parametrize("profile", [SRGB, b"a secret profile"], ids=["sRGB", "broken"])
+def test_where_and_with_what_it_was_taken_is_gone(profile: bytes) -> None:
+    content = with_place(profile=profile)
     assert b"telephone" in content
     assert b"secret comment" in content
     found = prepare(content)

@@ -272,14 +272,18 @@ def test_two_that_take_at_once_take_once(
     assert titles(lasting_network) == ["Petit-déjeuner"]
 
 
-def test_a_source_that_was_removed_while_it_was_read_brings_nothing(
+def test_a_source_that_was_paused_or_removed_while_it_was_read_changes_nothing(
     admin: Browser, troquet: LocalNode, feed: Feed
 ) -> None:
     path = add(admin, feed.url)
     take(admin, path)
     source_id = int(path.rpartition("/")[2])
+    feed.calendar()
     with troquet.context() as (session, node):
         reading = service.look(session, node, service.find(session, "troquet", source_id))
+        service.pause(session, "troquet", source_id, paused=True)
+        service.keep(session, node, source_id, reading)
+        assert len(session.scalars(select(Event)).all()) == 1
         service.remove(session, node, "troquet", source_id, keep_imported=False)
         service.keep(session, node, source_id, reading)
         assert session.scalars(select(Event)).all() == []
