@@ -98,6 +98,7 @@ def tend_bookings() -> None:
     if sync.enrolment(db.session()) is not None:
         hosted.tend(db.session(), node())
         trips.settle_due(db.session(), node())
+        trips.tell_new_passes(db.session(), node())
 
 
 def tell_homes() -> None:

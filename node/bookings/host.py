@@ -90,6 +90,8 @@ def _ask(session: Session, case: _Case) -> dict[str, Any]:
 def _confirm(session: Session, case: _Case) -> dict[str, Any]:
     """Confirm what is held; a hold that lapsed, or was lost with a database, is taken anew."""
     request, row = case.request, case.row
+    if row is not None and row.state in ("confirmed", "waiting"):
+        row.passes = request.passes  # she may have another telephone by now
     if row is not None and row.state not in ("held", "lapsed"):
         return wire.word_of(row)
     if row is None or row.state == "lapsed":

@@ -79,6 +79,8 @@ class Trip(db.Model):
     asked_at: Mapped[datetime]
     next_attempt_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)
+    # When the host was last told which passes are hers, in real time; null: before this was noted.
+    passes_told_at: Mapped[datetime | None]
 
     member: Mapped[Member] = relationship(lazy="joined", innerjoin=True)
 

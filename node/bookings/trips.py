@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 from marshmallow import ValidationError
-from sqlalchemy import select
+from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
 from node.bookings import host, news, wire
@@ -19,6 +19,7 @@ from node.bookings.terms import OF_THE_DAY
 from node.context import Node
 from node.members.models import Member
 from node.passes import service as passes
+from node.passes.models import Pass
 from node.passes.rights import rights
 from node.sync import service as sync
 from shared.db import begin_write
@@ -86,6 +87,7 @@ def ask(
         codes=[],
         asked_at=node.clock.now(),
         next_attempt_at=node.clock.real() + GIVEN_UP,
+        passes_told_at=node.clock.real(),
     )
     session.add(trip)
     session.commit()
@@ -181,22 +183,45 @@ def send(session: Session, node: Node, trip_id: str) -> None:
     trip = session.get_one(Trip, trip_id)
     if trip.state not in ASKED:
         return
-    own = sync.node_id(session)
-    request = _request(session, node, trip, _ACTIONS[trip.state])
-    host_id, asked = trip.host_id, trip.state
+    asked = trip.state
+    word = _word_of_host(session, node, trip, _ACTIONS[asked])
+    if word is None:
+        _postpone(session, node, trip_id, asked)
+    else:
+        take(session, node, trip_id, word, answers=True)
+
+
+def _word_of_host(session: Session, node: Node, trip: Trip, action: str) -> dict[str, Any] | None:
+    """Return the host's answer; None where it is silent. No transaction is left open."""
+    own, host_id = sync.node_id(session), trip.host_id
+    request = _request(session, node, trip, action)
     try:
-        if host_id == own:
-            session.rollback()
-            found = host.act(session, node, wire.Request(home=own, **request))
-            word = wire.load_word(found)
-        else:
-            word = _ask_host(session, node, host_id, own, request)
+        if host_id != own:
+            return _ask_host(session, node, host_id, own, request)
+        session.rollback()
+        return wire.load_word(host.act(session, node, wire.Request(home=own, **request)))
     except (PeerError, Problem, ValidationError) as error:
         session.rollback()
         log.info("booking.unanswered", host=host_id, reason=str(error)[:100])
-        _postpone(session, node, trip_id, asked)
-        return
-    take(session, node, trip_id, word, answers=True)
+        return None
+
+
+def tell_new_passes(session: Session, node: Node) -> None:
+    """Tell hosts of the passes that were made since: a door knows by them who has booked."""
+    now, real = node.clock.now(), node.clock.real()  # passes are issued by the real one
+    newer = exists().where(Pass.member_id == Trip.member_id, Pass.issued_at > Trip.passes_told_at)
+    query = select(Trip.id).where(
+        Trip.state.in_(("confirmed", "waiting")), Trip.ends_at > now, newer
+    )
+    due = list(session.scalars(query.limit(100)))
+    session.rollback()
+    for trip_id in due:
+        word = _word_of_host(session, node, session.get_one(Trip, trip_id), wire.CONFIRM)
+        if word is not None:
+            begin_write(session)
+            session.execute(update(Trip).where(Trip.id == trip_id).values(passes_told_at=real))
+            session.commit()
+            take(session, node, trip_id, word)
 
 
 def _request(session: Session, node: Node, trip: Trip, action: str) -> dict[str, Any]:

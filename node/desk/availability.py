@@ -12,9 +12,8 @@ from sqlalchemy.orm import Session
 
 from charter import Charter
 from charter.conditions import guest_places
-from node.bookings.reserved import reserved
 from node.context import Node
-from node.desk.places import present
+from node.desk.kit import places_left
 from node.desk.scan import as_document, find_space, schedule_of
 from node.spaces.models import Space
 from node.sync import contact
@@ -57,21 +56,16 @@ def _space(session: Session, space_id: str, charter: Charter, now: datetime) -> 
     row = find_space(session, space_id)
     schedule = schedule_of(row, now.date())
     facts = host_facts(as_document(row, now.date()), schedule, now)
-    guests, held, own = present(session, space_id, now)
-    guests += held + reserved(session, space_id, now)[0]
-    declared, capacity = facts["guest_cap"], facts["capacity"]
-    cap = guest_places(charter.rules, declared)
-    places = declared if cap is None else cap
-    left = [places - guests] if cap is not None or capacity is None else []
-    if capacity is not None:
-        left.append(capacity - guests - own)
+    cap = guest_places(charter.rules, facts["guest_cap"])
+    places = facts["guest_cap"] if cap is None else cap
+    left = places_left(session, charter, row, schedule, now)
     paused = facts["paused"] or facts["closed_date"] is not None
     return {
         "id": space_id,
         "open": facts["opening"] is not None if facts["hours_known"] else None,
         "paused": paused,
         "guest_places": places,
-        "guest_places_free": 0 if paused else max(0, min(left)),
+        "guest_places_free": 0 if paused else places if left is None else left,
     }
 
 

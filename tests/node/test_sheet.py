@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import requests
 
+from node.bookings import trips
 from node.spaces import service as spaces
 from tests.contract.test_bookings import AFTERNOON, DAY, MORNING, booked, why
 from tests.contract.test_bookings import book as ask
@@ -178,6 +179,31 @@ def test_places_given_back_to_the_house_are_kept_for_who_has_booked(
     assert came.status_code == 201, came.text
     two.move_to(f"{DAY}T13:10:00+01:00")
     assert troquet.scan(eve.show()).status_code == 201
+
+
+def test_who_has_another_telephone_since_she_booked_is_still_known_at_the_door(
+    two: Network, troquet: LocalNode
+) -> None:
+    cordee = two.nodes["cordee"]
+    two.move_to(f"{DAY}T08:30:00+01:00")
+    ada = cordee.add_person()
+    assert booked(ada, MORNING)["state"] == "confirmed"  # before she made any pass
+    with troquet.context() as (session, node):
+        spaces.save(session, node, "troquet", {"guest_cap": 1})
+        spaces.publish_now(session, node)
+    two.move_to(f"{DAY}T09:20:00+01:00")
+    eve = cordee.add_person().get_pass()
+    ada.get_pass()
+    assert codes(troquet.scan(ada.show())) == ["guest_cap"]
+    with cordee.context() as (session, node):
+        trips.tell_new_passes(session, node)
+    two.pass_time(minutes=1)
+    assert codes(troquet.scan(eve.show())) == ["guest_cap"]
+    came = troquet.scan(ada.show())
+    assert came.status_code == 201, came.text
+    with cordee.context() as (session, node), cordee.calls() as asked:
+        trips.tell_new_passes(session, node)
+        assert not asked  # once is enough
 
 
 def test_a_half_day_without_visitors_takes_no_bookings_and_the_other_does(
