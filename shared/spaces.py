@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
@@ -276,17 +277,25 @@ def capacity_on(document: Mapping[str, Any], day: date) -> int | None:
     return (document.get("capacities") or {}).get(day.isoformat(), own)
 
 
+def not_open(document: Mapping[str, Any], schedule: Schedule, day: date) -> bool:
+    """Tell whether nobody finds it open on a day: it is in project, or was there for a while."""
+    over = schedule.until is not None and day > schedule.until
+    return bool(document.get("project")) or over
+
+
 def host_facts(document: Mapping[str, Any], schedule: Schedule, now: datetime) -> dict[str, Any]:
     """Return the part of ``Facts`` that a space says of itself; presence is added by the caller."""
     opening = schedule.opening_at(now)
     conditions = read_conditions(document)
     local = now.astimezone(schedule.zone)
     today, included = local.date(), conditions.included
+    if not_open(document, schedule, today):  # whatever its hours, known or not
+        schedule, opening = replace(schedule, until=date.min), None
     return {
         "space": document["id"],
         "paused": bool(document.get("paused")),
         "closed_date": conditions.closed_on(today),
-        "hours_known": schedule.known,
+        "hours_known": schedule.known or schedule.until == date.min,
         "opening": opening,
         "next_opening": None if opening else schedule.next_opening(now),
         "timezone": str(schedule.zone),

@@ -385,6 +385,12 @@ class LocalNode(LocalService):
         with self.app.app_context():
             jobs.tell_availability()
 
+    def learn(self) -> None:
+        """Learn what the network says, and no more."""
+        with self.context() as (session, node):
+            sync.refresh(session, node)
+            sync.refresh_status_lists(session, node)
+
     def refresh(self) -> None:
         """Do what the jobs process does: deliver, and learn what the network says."""
         with self.app.app_context():
@@ -408,7 +414,9 @@ class Network:
         """Make a node with one space of its own id, enrol it, and let all learn of it."""
         node = self.add_stranger(name, guest_cap=guest_cap, week=week, **sheet)
         self._enrol(node, signs)
-        self.refresh()
+        for each in self.nodes.values():
+            each.learn()
+        node.tell()
         return node
 
     def add_stranger(

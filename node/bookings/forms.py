@@ -8,7 +8,7 @@ from typing import Any
 from flask_babel import gettext, lazy_gettext
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, DateField, SelectChoice, SelectField, TimeField, ValidationError
-from wtforms.validators import DataRequired, Optional
+from wtforms.validators import DataRequired
 
 from charter.hours import Schedule
 
@@ -16,6 +16,14 @@ from charter.hours import Schedule
 _USUAL = ((time(9), time(18)),)
 _HOURS = {"1h": 1, "2h": 2}
 _DAYS = {"day": 1, "3days": 3}
+
+
+class MaybeTimeField(TimeField):
+    """A time, or nothing; unlike with ``Optional`` the form's own check of it runs."""
+
+    def process_formdata(self, valuelist: Any) -> None:
+        if any(each.strip() for each in valuelist):
+            super().process_formdata(valuelist)
 
 
 class BookingForm(FlaskForm):
@@ -31,7 +39,7 @@ class BookingForm(FlaskForm):
             SelectChoice("3days", lazy_gettext("3 days")),
         ],
     )
-    start = TimeField(lazy_gettext("From (for 1 or 2 hours)"), [Optional()])
+    start = MaybeTimeField(lazy_gettext("From (for 1 or 2 hours)"))
     room = SelectField(lazy_gettext("A place or a room"), validate_choice=True)
     wait = BooleanField(lazy_gettext("If it is full, put me on the waiting list"))
 

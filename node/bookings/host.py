@@ -243,6 +243,6 @@ def of_day(session: Session, space: Space, day: date) -> list[Booking]:
         Booking.space_id == space.id,
         Booking.ends_at > start,
         Booking.starts_at < start + timedelta(days=1),
-        Booking.state.in_(("confirmed", "arrived", "no_show", "waiting")),
+        Booking.state.in_(("held", "confirmed", "arrived", "no_show", "waiting")),
     )
     return list(session.scalars(query.order_by(Booking.starts_at, Booking.asked_at)))

@@ -16,11 +16,12 @@ from node.bookings import occupancy
 from node.bookings.models import Booking
 from node.context import Node
 from node.desk.models import Visit
-from node.desk.scan import find_space, schedule_of
+from node.desk.scan import as_document, find_space, schedule_of
 from node.spaces.models import Space
 from node.sync import service as sync
 from shared.db import begin_write
 from shared.problems import Problem
+from shared.spaces import capacity_on
 
 ACTIVE = ("held", "confirmed")
 
@@ -38,7 +39,9 @@ class House:
         """Return how many visitors may book a place on a half-day."""
         declared = self.conditions.guests_on(day)[afternoon]
         most = guest_places(self.charter.rules, declared)
-        return declared if most is None else most
+        places = declared if most is None else most
+        capacity = capacity_on(as_document(self.row, day), day)
+        return places if capacity is None else min(places, capacity)
 
 
 def find(session: Session, node: Node, space_id: str) -> House:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -18,10 +18,10 @@ from node.desk.scan import as_document
 from node.leaving.notice import is_after, last_day
 from node.spaces.models import Room
 from node.sync import service as sync
-from shared.spaces import host_facts, is_bookable
+from shared.spaces import host_facts, is_bookable, not_open
 
 AHEAD = timedelta(days=60)
-LONGEST = timedelta(days=5)
+SHORTEST, LONGEST = timedelta(minutes=15), timedelta(days=5)
 # What the charter says of today's door says nothing of the places of another day.
 OF_THE_DAY = ("guest_cap", "space_full")
 # Hours are told apart, for the whole span.
@@ -33,7 +33,7 @@ def against(
 ) -> list[dict[str, Any]]:
     """Return the reasons against a booking, as the home is told them."""
     known, own = sync.network(session, node), sync.node_id(session)
-    said = [{"code": code} for code in _wrong_times(house.schedule, request, node.clock.now())]
+    said = [{"code": code} for code in _wrong_times(house, request, node.clock.now())]
     if request.room is not None:
         said += _against_room(session, house, request)
     if request.home == own and request.room is None:
@@ -50,11 +50,13 @@ def against(
     return [*said, *(reason.to_json("fr") for reason in reasons.values())]
 
 
-def _wrong_times(schedule: Schedule, request: wire.Request, now: datetime) -> Iterator[str]:
-    start, end = request.span
-    if end <= now or start > now + AHEAD or end - start > LONGEST:
+def _wrong_times(house: House, request: wire.Request, now: datetime) -> Iterator[str]:
+    schedule, (start, end) = house.schedule, request.span
+    if end <= now or start > now + AHEAD or not SHORTEST <= end - start <= LONGEST:
         yield "booking_span"
-    elif schedule.known and not _is_open_throughout(schedule, start, end):
+    elif _is_never_open(house, end) or (
+        schedule.known and not _is_open_at_both_ends(schedule, start, end)
+    ):
         yield "booking_hours"
 
 
@@ -70,11 +72,17 @@ def _leavers(
             yield code
 
 
-def _is_open_throughout(schedule: Schedule, start: datetime, end: datetime) -> bool:
-    """Tell whether it is open at both ends, and on each day between."""
-    days = [day for day, _ in occupancy.by_day((start, end), schedule.zone)]
-    ends = schedule.opening_at(start), schedule.opening_at(end - timedelta(seconds=1))
-    return all(ends) and all(schedule.on(day) for day in days[1:-1])
+def _is_never_open(house: House, end: datetime) -> bool:
+    return not_open({"project": house.row.project}, house.schedule, _day(house, end))
+
+
+def _day(house: House, at: datetime) -> date:
+    return (at - timedelta(seconds=1)).astimezone(house.schedule.zone).date()
+
+
+def _is_open_at_both_ends(schedule: Schedule, start: datetime, end: datetime) -> bool:
+    """Days between may be closed: three days from a Friday on are good on the Monday."""
+    return all((schedule.opening_at(start), schedule.opening_at(end - timedelta(seconds=1))))
 
 
 def _against_room(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -72,23 +72,7 @@ def ask(
     if _overlapping(session, member.id, starts_at, ends_at):
         session.rollback()
         raise Problem("booking-refused", reasons=[{"code": "booked_elsewhere"}])
-    trip = Trip(
-        id=trip_id,
-        member_id=member.id,
-        host_id=host_id,
-        space_id=space_id,
-        space_name=entry["name"],
-        room=room,
-        timezone="Europe/Paris",  # until the host says
-        starts_at=starts_at,
-        ends_at=ends_at,
-        state="asking",
-        wait=wait,
-        codes=[],
-        asked_at=node.clock.now(),
-        next_attempt_at=node.clock.real() + GIVEN_UP,
-        passes_told_at=node.clock.real(),
-    )
+    trip = _new_trip(node, member, trip_id, host_id, entry, (starts_at, ends_at), room, wait=wait)
     session.add(trip)
     session.commit()
     send(session, node, trip_id)
@@ -98,6 +82,36 @@ def ask(
     if trip.state == "refused":
         raise Problem("booking-refused", reasons=trip.codes)
     return trip
+
+
+def _new_trip(
+    node: Node,
+    member: Member,
+    trip_id: str,
+    host_id: str,
+    entry: Mapping[str, Any],
+    span: tuple[datetime, datetime],
+    room: str | None,
+    *,
+    wait: bool,
+) -> Trip:
+    return Trip(
+        id=trip_id,
+        member_id=member.id,
+        host_id=host_id,
+        space_id=entry["id"],
+        space_name=entry["name"],
+        room=room,
+        timezone="Europe/Paris",  # until the host says
+        starts_at=span[0],
+        ends_at=span[1],
+        state="asking",
+        wait=wait,
+        codes=[],
+        asked_at=node.clock.now(),
+        next_attempt_at=node.clock.real() + GIVEN_UP,
+        passes_told_at=node.clock.real(),
+    )
 
 
 def _find_host(session: Session, node: Node, space_id: str) -> tuple[str, dict[str, Any]]:

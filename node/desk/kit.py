@@ -180,5 +180,5 @@ def places_left(
     if most is not None:
         left.append(most - guests - held - kept)
     if facts["capacity"] is not None:
-        left.append(facts["capacity"] - guests - held - own)
+        left.append(facts["capacity"] - guests - held - kept - own)
     return max(0, min(left)) if left else None

@@ -120,9 +120,11 @@ def count_present(session: Session, scan: Scan, person: Hers) -> tuple[bool, boo
     if person.open_here is not None:
         here -= 1
     guests = here + held + kept
-    scan.facts = replace(scan.facts, guests_present=guests, people_present=here + held + own)
+    # Our own people are let in whoever has booked; visitors find the seats that are left.
+    people = own + (here + held if scan.member_id is not None else guests)
+    scan.facts = replace(scan.facts, guests_present=guests, people_present=people)
     cap, capacity = guest_places(scan.charter.rules, scan.facts.guest_cap), scan.facts.capacity
-    free = (cap is None or guests < cap) and (capacity is None or here + held + own < capacity)
+    free = (cap is None or guests < cap) and (capacity is None or people < capacity)
     return free, held > 0
 
 

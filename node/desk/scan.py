@@ -69,6 +69,7 @@ _SPACE = select(
     Space.closed_on_holidays,
     Space.holidays_region,
     Space.until,
+    Space.project,
     Space.paused,
     Space.paused_on,
     Space.guest_cap,

@@ -100,12 +100,14 @@ def _spaces(session: Session, node: Node) -> Iterator[Part]:
     ]
     yield Part("spaces/spaces.csv", table([names, *rows]))
     heads = {
-        "rooms": ("name", "kind", "seats", "area_m2"),
-        "prices": ("label", "cents", "currency", "unit", "quantity"),
+        "rooms": ("name", "kind", "seats", "area_m2", "half_days"),
+        "prices": ("label", "cents", "currency", "unit", "quantity", "audience"),
         "assessments": ("year", "value", "level", "evidence"),
     }
     for kind, head in heads.items():
-        lines = [[s["id"], *(child[name] for name in head)] for s in sheets for child in s[kind]]
+        lines = [
+            [s["id"], *(_cell(child[name]) for name in head)] for s in sheets for child in s[kind]
+        ]
         yield Part(f"spaces/{kind}.csv", table([("space", *head), *lines]))
     spans = []
     for row in found:
@@ -113,6 +115,10 @@ def _spaces(session: Session, node: Node) -> Iterator[Part]:
         spans += [(row.id, f"{a:%Y-%m-%d}", f"{a:%H:%M}", f"{b:%H:%M}") for a, b in opened]
         yield Part(f"spaces/{row.id}-hours.ics", _hours_ics(row, opened, node.clock.now()))
     yield Part("spaces/hours.csv", table([("space", "day", "from", "until"), *spans]))
+
+
+def _cell(value: Any) -> Any:
+    return " ".join(value) if isinstance(value, list) else value
 
 
 def _geojson(found: Sequence[Space], node: Node) -> dict[str, Any]:

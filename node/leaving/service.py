@@ -138,6 +138,8 @@ def announce(session: Session, node: Node, last: date, reason: str) -> date:
 
     Bookings that were accepted are honoured: none may be confirmed past the last day.
     """
+    if last < node.clock.now().date() and not left(session, node):
+        raise Problem("conflict", "This day is over already.")
     if _past(session, node, last):
         raise Problem("conflict", BOOKED)
     session.rollback()

@@ -31,9 +31,10 @@ REGIONS = ("57", "6AE", "971", "972", "973", "974", "976", "BL", "MF", "NC", "PF
 DAYS_SHOWN = 14
 
 
-def public_holidays(region: str, years: tuple[int, ...]) -> dict[date, str]:
-    """Return the public holidays of a part of France, with their French names."""
-    found = holidays.country_holidays("FR", subdiv=region or None, years=years, language="fr")
+def public_holidays(region: str, years: tuple[int, ...], language: str = "fr") -> dict[date, str]:
+    """Return the public holidays of a part of France, with their names in French or English."""
+    spoken = "fr" if language == "fr" else "en_US"
+    found = holidays.country_holidays("FR", subdiv=region or None, years=years, language=spoken)
     return dict(sorted(found.items()))
 
 
@@ -75,32 +76,37 @@ def labels(row: Any, today: date) -> dict[str, str]:
     }
 
 
-def coming_holidays(region: str, today: date) -> list[tuple[date, str]]:
+def coming_holidays(region: str, today: date, language: str) -> list[tuple[date, str]]:
     """Return the public holidays of the twelve months from today on."""
-    found = public_holidays(region, (today.year, today.year + 1))
+    found = public_holidays(region, (today.year, today.year + 1), language)
     return [(day, name) for day, name in found.items() if today <= day < today + timedelta(365)]
 
 
-def days_ahead(row: Any, today: date) -> list[dict[str, Any]]:
+def days_ahead(row: Any, today: date, language: str = "fr") -> list[dict[str, Any]]:
     """Return the next days as they are published: hours, people, visitors, and why they differ."""
     plan, conditions = schedule(row, today), read_conditions(_declared(row))
     people, named = capacities(row, today), labels(row, today)
-    festive = public_holidays(row.holidays_region, (today.year, today.year + 1))
+    festive = public_holidays(row.holidays_region, (today.year, today.year + 1), language)
     days = []
     for day in (today + timedelta(n) for n in range(DAYS_SHOWN)):
-        spans = plan.on(day)
+        spans, most = plan.on(day), people.get(day.isoformat(), row.capacity)
+        places = conditions.guests_on(day)
         days.append(
             {
                 "day": day,
                 "hours": [[f"{a:%H:%M}", f"{b:%H:%M}"] for a, b in spans],
-                "capacity": people.get(day.isoformat(), row.capacity),
-                "guests": conditions.guests_on(day) if spans else None,
+                "capacity": most,
+                "guests": _at_most(places, most) if spans else None,
                 "no_visitors": conditions.closed_on(day) is not None,
                 "why": named.get(day.isoformat()) or festive.get(day) or "",
                 "differs": day in plan.exceptions,
             }
         )
     return days
+
+
+def _at_most(places: tuple[int, int], most: int | None) -> tuple[int, int]:
+    return places if most is None else (min(places[0], most), min(places[1], most))
 
 
 def _declared(row: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ Spans = list[list[str]]
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DAYS_READ = 366
 _MOST = 500
+_MOST_PERIODS = 59  # the form has as many rows, and one for a new one
 
 
 class OsmError(ValueError):
@@ -89,8 +90,28 @@ def read(text: str, today: date) -> dict[str, Any]:
         "closed_on_holidays": any(
             _open_on(plain, day) and not _open_on(with_holidays, day) for day in festive
         ),
-        "special_days": list(_grouped([(day, spans[day]) for day in differ])),
+        "special_days": list(_grouped([(day, spans[day]) for day in differ]))[:_MOST_PERIODS],
     }
+
+
+def first_difference(text: str, found: Mapping[str, Any], today: date) -> date | None:
+    """Return the first day of two years on which what was read is not what the text says."""
+    said = OpeningHours(text, country="FR")
+    days = [today + timedelta(n) for n in range(2 * _DAYS_READ)]
+    closed = set(public_holidays("", (today.year, today.year + 1, today.year + 2)))
+    special = {
+        date.fromisoformat(entry["from"]) + timedelta(n): entry["hours"]
+        for entry in found["special_days"]
+        for n in range(
+            (date.fromisoformat(entry["to"]) - date.fromisoformat(entry["from"])).days + 1
+        )
+    }
+    for day in days:
+        festive = found["closed_on_holidays"] and day in closed
+        usual = [] if festive else found["week"].get(WEEKDAYS[day.weekday()], [])
+        if _open_on(said, day) != special.get(day, usual):
+            return day
+    return None
 
 
 def _open_on(hours: OpeningHours, day: date) -> Spans:

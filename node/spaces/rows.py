@@ -57,7 +57,11 @@ class RowForm(FlaskForm):
         csrf = False  # the sheet's own token covers its rows
 
 
-class RoomForm(RowForm):
+class RemovableRow(RowForm):
+    remove = BooleanField(lazy_gettext("Remove this row"))
+
+
+class RoomForm(RemovableRow):
     name = text_field(lazy_gettext("Name"), 120)
     kind = SelectField(
         lazy_gettext("Kind"), choices=[SelectChoice(k, _ROOM_NAMES[k]) for k in ROOM_KINDS]
@@ -95,7 +99,7 @@ class RoomForm(RowForm):
             raise ValidationError(gettext("Name this room, or empty the whole row."))
 
 
-class PriceForm(RowForm):
+class PriceForm(RemovableRow):
     label = text_field(lazy_gettext("What for"), 120)
     amount = StringField(lazy_gettext("Price, €"))
     unit = SelectField(
@@ -119,7 +123,7 @@ class PriceForm(RowForm):
             raise ValidationError(gettext("Write an amount like 179 or 8.50.")) from None
 
 
-class SpecialDayForm(RowForm):
+class SpecialDayForm(RemovableRow):
     """Dates that differ from the week; an empty first date leaves the row out."""
 
     first = DayField(lazy_gettext("From"), [MayBeEmpty()])
@@ -139,7 +143,7 @@ class SpecialDayForm(RowForm):
 
     def entry(self) -> dict[str, Any] | None:
         """Return the special day of a valid row (see ``node.spaces.hours``), or None."""
-        if self.first.data is None:
+        if self.first.data is None or self.remove.data:
             return None
         hours = {"closed": [], "usual": None}
         return {

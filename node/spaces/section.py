@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, ClassVar
 
+import orjson
 from flask_wtf import FlaskForm
-from wtforms import FieldList
+from wtforms import FieldList, HiddenField
 
 from node.spaces.models import Space
 
@@ -16,6 +18,9 @@ class Section(FlaskForm):
     ``columns`` are the fields that are columns as they are, ``about`` those of the further facts.
     """
 
+    # What the section said when it was opened: another may have saved it since.
+    seen = HiddenField()
+
     columns: ClassVar[tuple[str, ...]] = ()
     about: ClassVar[tuple[str, ...]] = ()
 
@@ -24,6 +29,12 @@ class Section(FlaskForm):
         """Return what the fields of a space hold."""
         plain = {name: getattr(space, name) for name in cls.columns}
         return plain | {name: space.about.get(name) for name in cls.about}
+
+    @classmethod
+    def stamp(cls, space: Space) -> str:
+        """Return what tells one state of the section from another."""
+        filled = orjson.dumps(cls.filled(space), option=orjson.OPT_SORT_KEYS, default=str)
+        return hashlib.sha256(filled).hexdigest()[:16]
 
     def values(self) -> dict[str, Any]:
         """Return the columns that a valid form changes."""
@@ -39,7 +50,7 @@ class Section(FlaskForm):
 
     def asked(self) -> list[bool]:
         """Return, question by question, whether there is an answer."""
-        left_out = ("BooleanField", "CSRFTokenField")
+        left_out = ("BooleanField", "CSRFTokenField", "HiddenField")
         return [answered(field) for field in self if field.type not in left_out]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request
-from flask_babel import gettext, lazy_gettext
+from flask_babel import get_locale, gettext, lazy_gettext
 from flask_wtf import FlaskForm
 
 from node.context import node
@@ -20,7 +20,7 @@ from node.sync import service as sync
 from shared.messages import translate
 from shared.problems import Problem
 from shared.web import allow
-from shared.web.formats import clock_time
+from shared.web.formats import clock_time, day
 
 pages = Blueprint(
     "sheet_pages",
@@ -86,14 +86,16 @@ def section(space_id: str, section: str) -> Any:
     if section not in SECTIONS:
         raise Problem("not-found")
     kind = SECTIONS[section][1]
+    stamp = kind.stamp(row)
     form = kind() if request.method == "POST" else kind(data=kind.filled(row))
     status = 200
-    if "read" in request.form and isinstance(form, HoursForm):
+    if isinstance(form, HoursForm) and ("read" in request.form or (form.osm.data or "").strip()):
         form, status = _read_osm(form, row)
-    elif form.validate_on_submit():
+    elif form.validate_on_submit() and _is_as_seen(form, stamp):
         return _save(row, section, form)
     elif form.errors:
         status = 422
+    form.seen.data = stamp
     following = _following(section)
     return render_template(
         f"spaces/sections/{section}.html",
@@ -105,6 +107,17 @@ def section(space_id: str, section: str) -> Any:
         settings=node().settings,
         **_shared(row),
     ), status
+
+
+def _is_as_seen(form: Section, stamp: str) -> bool:
+    """Tell whether nobody saved this section since it was opened; two tabs undo nothing."""
+    if form.seen.data in ("", None, stamp):
+        return True
+    words = gettext(
+        "Somebody saved this section meanwhile: look at it in another tab, then save yours."
+    )
+    form.form_errors.append(words)
+    return False
 
 
 def _following(section: str) -> str | None:
@@ -144,21 +157,26 @@ def _read_osm(form: HoursForm, row: Space) -> tuple[HoursForm, int]:
         formdata=None,
         data={
             **HoursForm.of_hours(found),
-            "osm": text,
             "closed_on_holidays": found["closed_on_holidays"],
             "holidays_region": form.holidays_region.data,
         },
     )
     flash(gettext("Read, and not saved yet: look at it, then save."), "success")
+    differs = osm.first_difference(text, found, service.today(row, node().clock.now()))
+    if differs is not None:
+        words = gettext(
+            "Not all of it can be said here: from %(day)s on, compare.", day=day(differs)
+        )
+        flash(words, "error")
     return read, 200
 
 
 def _shared(row: Space) -> dict[str, Any]:
     now = node().clock.now()
-    today = service.today(row, now)
+    today, language = service.today(row, now), str(get_locale())
     return {
-        "days": hours.days_ahead(row, today),
-        "holidays": hours.coming_holidays(row.holidays_region, today),
+        "days": hours.days_ahead(row, today, language),
+        "holidays": hours.coming_holidays(row.holidays_region, today, language),
         "osm_text": osm.write(row),
         **sync_state(),
     }

@@ -128,7 +128,7 @@ class RoomsForm(Section):
                 "half_days": row.form.when(),
             }
             for row in self.rooms
-            if row.form.name.data
+            if row.form.name.data and not row.form.remove.data
         ]
         return {"rooms": rooms}
 
@@ -160,6 +160,6 @@ class PricesForm(Section):
                 "audience": row.form.audience.data,
             }
             for row in self.prices
-            if row.form.label.data
+            if row.form.label.data and not row.form.remove.data
         ]
         return {"prices": prices}

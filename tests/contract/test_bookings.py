@@ -314,16 +314,22 @@ def test_a_host_calls_a_booking_off_and_the_member_reads_why(
         assert session.get(Trip, kept).reason == "Burst pipe"
 
 
+def test_three_days_from_a_friday_on_go_over_the_weekend(cordee: LocalNode) -> None:
+    friday_to_monday = ("2026-11-27T09:00:00+01:00", "2026-11-30T19:00:00+01:00")
+    assert booked(cordee.add_person(), friday_to_monday)["state"] == "confirmed"
+
+
 @pytest.mark.parametrize(
     ("when", "code"),
     [
+        ((f"{DAY}T12:00:00+01:00", f"{DAY}T12:00:01+01:00"), "booking_span"),
         ((f"{DAY}T13:00:00+01:00", f"{DAY}T09:00:00+01:00"), "booking_span"),
         (("2026-11-20T09:00:00+01:00", "2026-11-20T10:00:00+01:00"), "booking_span"),
         (("2027-03-01T09:00:00+01:00", "2027-03-01T10:00:00+01:00"), "booking_span"),
         (("2026-11-25T09:00:00+01:00", "2026-12-03T10:00:00+01:00"), "booking_span"),
         ((f"{DAY}T05:00:00+01:00", f"{DAY}T06:00:00+01:00"), "space_closed"),
         ((f"{DAY}T09:00:00+01:00", f"{DAY}T23:30:00+01:00"), "booking_hours"),
-        (("2026-11-27T15:00:00+01:00", "2026-11-30T10:00:00+01:00"), "booking_hours"),
+        (("2026-11-27T15:00:00+01:00", "2026-11-29T10:00:00+01:00"), "booking_hours"),
     ],
 )
 def test_a_time_that_cannot_be_is_refused(

@@ -318,9 +318,10 @@ def test_no_body_whatever_breaks_a_route(lasting_network: Network, service: Serv
     routes = _writing_routes(service)
     assert len(routes) >= 12
     with requests.Session() as session:
-        for method, path in routes:
+        # Each route has a third of the bodies, and each body a third of the routes.
+        for n, (method, path) in enumerate(routes):
             url, headers = service.local.url + path, service.headers(method, path)
-            for content_type, name, body in _bodies():
+            for content_type, name, body in list(_bodies())[n % 3 :: 3]:
                 typed = {**headers, "Content-Type": content_type} if content_type else headers
                 answer = session.request(method, url, data=body, headers=typed, timeout=90)
                 assert answer.status_code < 500, (method, path, name, content_type, answer.text)
@@ -404,8 +405,8 @@ def test_no_query_breaks_a_route(service: Service) -> None:
             for name in rule.arguments:
                 path = path.replace(f"{{{name}}}", service.ids.get(name, "1"))
             headers = service.headers("GET", path)
-            for parameter in sorted(parameters):
-                for value in QUERY_VALUES[:: 5 if few else 1]:
+            for n, parameter in enumerate(sorted(parameters)):
+                for value in QUERY_VALUES[n % 3 :: 6 if few else 3]:
                     query = f"{parameter}={value.replace('@', parameter)}"
                     answer = session.get(
                         f"{service.local.url}{path}?{query}",

@@ -59,12 +59,16 @@ def test_what_is_saved_is_on_the_map_and_so_is_a_pause_without_anybodys_doing(
     node = demo["nodes"]["sceaux-smart"]
     context = browser.new_context(locale="en-GB", viewport={"width": 360, "height": 740})
     page = context.new_page()
-    log_in(page, node["url"], node["admin"]["email"], "/console/spaces/sceaux-smart")
+    space = "/console/spaces/sceaux-smart"
+    log_in(page, node["url"], node["admin"]["email"], f"{space}/sheet/place")
     before = page.input_value("#transport")
     for paused, transport in ((True, "RER B"), (False, before)):
+        page.goto(f"{node['url']}{space}/sheet/place")
         page.fill("#transport", transport)
-        page.set_checked("#paused", paused)
-        page.locator(".save-bar button").click()
+        page.get_by_role("button", name="Save", exact=True).click()
+        expect(page.locator(".flash")).to_be_visible()
+        page.goto(node["url"] + space)
+        page.get_by_role("button", name="Pause" if paused else "Welcome them again").click()
         expect(page.locator(".flash")).to_be_visible()
         _wait_for(lambda: (_shown(demo)["transport"] or "") == transport)  # noqa: B023
         _wait_for(lambda: _shown(demo)["availability"]["paused"] is paused)  # noqa: B023

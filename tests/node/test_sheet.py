@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import requests
 
 from node.bookings import trips
 from node.spaces import service as spaces
+from node.spaces.hours import special_day
 from tests.contract.test_bookings import AFTERNOON, DAY, MORNING, booked, why
 from tests.contract.test_bookings import book as ask
 from tests.network import LocalNode, Network, codes, rules
@@ -286,3 +288,77 @@ def test_the_console_says_what_today_is_like(
     booked(cordee.add_person(), (f"{later}T15:00:00+01:00", f"{later}T18:00:00+01:00"))
     said = Page(admin.get("/console").text).text
     assert re.search("2 here ?1 expected ?2 free for visitors", said), said
+
+
+def test_nobody_is_let_in_nor_books_where_it_is_over_or_not_open_yet(
+    two: Network, troquet: LocalNode
+) -> None:
+    cordee = two.nodes["cordee"]
+    yesterday = (two.clock.now() - timedelta(days=1)).date()
+    for values in ({"until": yesterday, "week": {}}, {"until": None, "project": True}):
+        with troquet.context() as (session, node):
+            spaces.save(session, node, "troquet", values)
+            spaces.publish_now(session, node)
+        guest = cordee.add_person()
+        assert codes(troquet.scan(guest.show())) == ["space_closed"]
+        asked = ask(guest)  # what is over is in no list any more
+        assert asked.status_code == 404 or "space_closed" in why(asked)
+
+
+def test_the_capacity_of_a_day_bounds_its_bookings(two: Network, troquet: LocalNode) -> None:
+    cordee = two.nodes["cordee"]
+    fair = {**special_day(DAY, []), "hours": None, "capacity": 1}
+    with troquet.context() as (session, node):
+        spaces.save(session, node, "troquet", {"special_days": [fair]})
+        spaces.publish_now(session, node)
+    booked(cordee.add_person())
+    assert why(ask(cordee.add_person())) == ["booking_full"]
+
+
+def test_an_hour_without_its_beginning_is_asked_for_it(two: Network) -> None:
+    cordee = two.nodes["cordee"]
+    member = cordee.add_person()
+    forget_attempts()
+    browser = Browser(cordee, "en")
+    browser.log_in(member.email)
+    browser.get("/bookings/at/troquet")
+    answer = browser.post("/bookings/at/troquet", day=DAY, length="1h", start="", room="")
+    assert answer.status_code == 422
+    assert "Say from when." in Page(answer.text).text
+
+
+def test_two_tabs_undo_nothing_of_each_other(two: Network, admin: Browser) -> None:
+    path = f"{SHEET}/sheet/people"
+    first, second = (Page(admin.get(path).text).values for _ in range(2))
+    assert admin.post(path, {**first, "legal_form": "SCIC"}).status_code == 302
+    late = admin.post(path, {**second, "owner": "Mairie"})
+    assert late.status_code == 422
+    assert "Somebody saved this section meanwhile" in Page(late.text).text
+    assert on_the_map(two)["legal_form"] == "SCIC"
+    again = Page(late.text).values  # knowing it, she may
+    assert admin.post(path, {**again, "legal_form": "SCIC"}).status_code == 302
+    shown = on_the_map(two)
+    assert (shown["legal_form"], shown["about"]["owner"]) == ("SCIC", "Mairie")
+
+
+def test_a_row_is_removed_by_its_box_and_the_others_stay(two: Network, admin: Browser) -> None:
+    for n, name in enumerate(("Bleue", "Verte")):
+        saved(admin, "rooms", **{f"rooms-{n}-name": name, f"rooms-{n}-seats": "4"})
+    saved(admin, "rooms", rooms__0__remove="y")
+    assert [room["name"] for room in on_the_map(two)["rooms"]] == ["Verte"]
+
+
+def test_what_openstreetmaps_text_says_and_the_form_cannot_is_told(
+    two: Network, admin: Browser
+) -> None:
+    path = f"{SHEET}/sheet/hours"
+    for text, whole in (
+        ("Apr-Sep: Mo-Fr 09:00-20:00; Oct-Mar: Mo-Fr 09:00-18:00", False),
+        ("Mo-Fr 09:00-19:00; PH 10:00-12:00", False),
+        ("Mo-Fr 09:00-19:00; PH off", True),
+    ):
+        form = Page(admin.get(path).text).values
+        # By any button: what was pasted is never thrown away.
+        said = Page(admin.post(path, {**form, "osm": text}).text).text
+        assert "not saved yet" in said
+        assert ("Not all of it can be said here" in said) != whole, text
