@@ -80,9 +80,9 @@ def test_the_sheet_is_filled_by_keyboard_alone_on_a_small_screen(browser: Any, d
     page.keyboard.type("2011")
     _follow(page, "button[name=go_on]")
     expect(page).to_have_url(f"{node['url']}/console/spaces/la-cordee/sheet/place")
-    expect(page.locator(".pin")).to_be_visible()
+    expect(page.locator(".sheet-pin")).to_be_visible()
     before = page.input_value("#latitude"), page.input_value("#longitude")
-    tab_to(page, ".pin")
+    tab_to(page, ".sheet-pin")
     for key in ("ArrowUp", "ArrowRight"):
         page.keyboard.press(key)
     after = page.input_value("#latitude"), page.input_value("#longitude")

@@ -59,7 +59,7 @@ function start() {
   if (box.dataset.tiles) {
     L.tileLayer(box.dataset.tiles, { attribution: asText(box.dataset.tilesAttribution) }).addTo(map);
   }
-  const icon = L.divIcon({ className: "pin", iconSize: [28, 28] });
+  const icon = L.divIcon({ className: "sheet-pin", iconSize: [28, 28] });
   const pin = L.marker(written() ?? [46.6, 2.4], { icon, draggable: true, keyboard: true, title: label("pin"), alt: label("pin") });
   const place = (where) => {
     pin.setLatLng(where).addTo(map);
