@@ -277,10 +277,9 @@ def capacity_on(document: Mapping[str, Any], day: date) -> int | None:
     return (document.get("capacities") or {}).get(day.isoformat(), own)
 
 
-def not_open(document: Mapping[str, Any], schedule: Schedule, day: date) -> bool:
-    """Tell whether nobody finds it open on a day: it is in project, or was there for a while."""
-    over = schedule.until is not None and day > schedule.until
-    return bool(document.get("project")) or over
+def is_over(schedule: Schedule, day: date) -> bool:
+    """Tell whether a temporary site's last day is before this one."""
+    return schedule.until is not None and day > schedule.until
 
 
 def host_facts(document: Mapping[str, Any], schedule: Schedule, now: datetime) -> dict[str, Any]:
@@ -289,7 +288,7 @@ def host_facts(document: Mapping[str, Any], schedule: Schedule, now: datetime) -
     conditions = read_conditions(document)
     local = now.astimezone(schedule.zone)
     today, included = local.date(), conditions.included
-    if not_open(document, schedule, today):  # whatever its hours, known or not
+    if is_over(schedule, today):  # whatever its hours, known or not
         schedule, opening = replace(schedule, until=date.min), None
     return {
         "space": document["id"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -18,7 +18,7 @@ from node.desk.scan import as_document
 from node.leaving.notice import is_after, last_day
 from node.spaces.models import Room
 from node.sync import service as sync
-from shared.spaces import host_facts, is_bookable, not_open
+from shared.spaces import host_facts, is_bookable, is_over
 
 AHEAD = timedelta(days=60)
 SHORTEST, LONGEST = timedelta(minutes=15), timedelta(days=5)
@@ -73,11 +73,9 @@ def _leavers(
 
 
 def _is_never_open(house: House, end: datetime) -> bool:
-    return not_open({"project": house.row.project}, house.schedule, _day(house, end))
-
-
-def _day(house: House, at: datetime) -> date:
-    return (at - timedelta(seconds=1)).astimezone(house.schedule.zone).date()
+    """A place in project is not booked; whoever is at its desk may let somebody in all the same."""
+    last = (end - timedelta(seconds=1)).astimezone(house.schedule.zone).date()
+    return house.row.project or is_over(house.schedule, last)
 
 
 def _is_open_at_both_ends(schedule: Schedule, start: datetime, end: datetime) -> bool:
