@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from marshmallow import ValidationError, fields, validate
@@ -193,6 +193,20 @@ def tell_again(
         "again": claims["online"],
     }
     return ring.sign(claims, TYP)
+
+
+def digests_by_day(rows: Iterable[Any]) -> dict[date, str]:
+    """Return the digest of each day (UTC) of visits, to be compared by hub and host.
+
+    A row has ``id``, ``state``, ``started_at``, and of what its visitor asked ``asked`` and
+    ``answered_at``, or None.
+    """
+    found: dict[date, list[tuple[str, str, str]]] = {}
+    for row in rows:
+        asked = "answered" if row.answered_at else "asked" if row.asked else ""
+        day = row.started_at.astimezone(UTC).date()
+        found.setdefault(day, []).append((row.id, row.state, asked))
+    return {day: digest_of_visits(states) for day, states in found.items()}
 
 
 def digest_of_visits(states: Iterable[tuple[str, str, str]]) -> str:

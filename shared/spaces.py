@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
@@ -288,13 +287,12 @@ def host_facts(document: Mapping[str, Any], schedule: Schedule, now: datetime) -
     conditions = read_conditions(document)
     local = now.astimezone(schedule.zone)
     today, included = local.date(), conditions.included
-    if is_over(schedule, today):  # whatever its hours, known or not
-        schedule, opening = replace(schedule, until=date.min), None
     return {
         "space": document["id"],
         "paused": bool(document.get("paused")),
         "closed_date": conditions.closed_on(today),
-        "hours_known": schedule.known or schedule.until == date.min,
+        # That it is over is known, whatever is known of its hours.
+        "hours_known": schedule.known or is_over(schedule, today),
         "opening": opening,
         "next_opening": None if opening else schedule.next_opening(now),
         "timezone": str(schedule.zone),

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from federation.visits.models import Correction, Visit
-from shared.reports import digest_of_visits
+from shared.reports import digests_by_day
 
 
 def days(session: Session, host_id: str, since: date) -> dict[date, str]:
@@ -26,10 +26,4 @@ def days(session: Session, host_id: str, since: date) -> dict[date, str]:
         # What began since then changed since then, too: that is what the index is by.
         .where(Visit.host_id == host_id, Visit.changed_at >= start, Visit.started_at >= start)
     )
-    found: dict[date, list[tuple[str, str, str]]] = {}
-    for row in session.execute(query):
-        asked = "answered" if row.answered_at else "asked" if row.asked else ""
-        found.setdefault(row.started_at.astimezone(UTC).date(), []).append(
-            (row.id, row.state, asked)
-        )
-    return {day: digest_of_visits(states) for day, states in found.items()}
+    return digests_by_day(session.execute(query))

@@ -13,7 +13,8 @@ from node.adapters.lists import HEADINGS, NEEDED, guess
 from node.context import node
 from node.db import db
 from node.members.importing import keep, kept
-from node.members.sheet import SheetFault, Table, decode, read
+from node.members.sheet import SheetFault, Table, read
+from node.members.upload import brought, chosen_columns
 from node.spaces import service as spaces
 from node.sync import service as sync
 from shared.web import allow, current
@@ -65,11 +66,7 @@ def bring(space_id: str, what: str) -> Any:
 
 def _brought() -> str:
     """Return the text of the file, or what was pasted, if it is a list. Raises SheetFault."""
-    file = request.files.get("file")
-    content = file.read() if file else b""
-    text = decode(content) if content else request.form.get("text", "")
-    if not text.strip():
-        raise SheetFault(gettext("Choose a file, or paste the list."))
+    text = brought()
     if len(read(text).rows) > MOST_LINES:
         raise SheetFault(gettext("At most %(n)s lines at once.", n=MOST_LINES))
     return text
@@ -109,12 +106,7 @@ def _columns(what: str, table: Table, given: Mapping[str, str]) -> dict[str, int
     """Return which column holds what: as chosen; before that, as their names suggest."""
     if "chosen" not in given:
         return guess(what, table.header)
-    chosen = {name: given.get(f"column_{name}", "") for name in HEADINGS[what]}
-    return {
-        name: int(place)
-        for name, place in chosen.items()
-        if place.isdecimal() and len(place) < 3 and int(place) < len(table.header)
-    }
+    return chosen_columns(HEADINGS[what], table.header, given)
 
 
 @pages.post("/console/spaces/<space_id>/import/<what>/<file_id>")

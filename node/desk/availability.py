@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from charter import Charter
 from charter.conditions import guest_places
 from node.context import Node
-from node.desk.kit import places_left
+from node.desk.places import places_left
 from node.desk.scan import as_document, find_space, schedule_of
 from node.spaces.models import Space
 from node.sync import contact

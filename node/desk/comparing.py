@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import literal_column, select, update
 from sqlalchemy.orm import Session
 
 from node.context import Node
@@ -26,7 +26,7 @@ from node.sync.models import Outbox
 from shared import outbox
 from shared.db import begin_write
 from shared.http import PeerError
-from shared.reports import digest_of_visits, tell_again
+from shared.reports import digests_by_day, tell_again
 
 log = structlog.get_logger()
 
@@ -74,13 +74,7 @@ def _days(session: Session, since: date) -> dict[date, str]:
         .outerjoin(Correction, Correction.visit_id == Visit.id)
         .where(*_told_of(since))
     )
-    found: dict[date, list[tuple[str, str, str]]] = {}
-    for row in session.execute(query):
-        asked = "answered" if row.answered_at else "asked" if row.asked else ""
-        found.setdefault(row.started_at.astimezone(UTC).date(), []).append(
-            (row.id, row.state, asked)
-        )
-    return {day: digest_of_visits(states) for day, states in found.items()}
+    return digests_by_day(session.execute(query))
 
 
 def _told_of(since: date) -> tuple[Any, ...]:
@@ -155,11 +149,17 @@ def _forget(session: Session, key: str) -> None:
 
 
 def forget_reports(session: Session, now: datetime) -> None:
-    """Drop reports that are too old to be told again: they hold a name."""
+    """Drop reports that are too old to be told again: they hold a name.
+
+    The empty text is written out: an index that leaves it out is not used for a parameter.
+    """
     begin_write(session)
     session.execute(
         update(Visit)
-        .where(Visit.started_at < now - WINDOW - timedelta(days=1), Visit.report != "")
+        .where(
+            Visit.started_at < now - WINDOW - timedelta(days=1),
+            Visit.report != literal_column("''"),
+        )
         .values(report="")
     )
     session.commit()

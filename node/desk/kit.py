@@ -14,11 +14,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from charter import PLAN_CLASSES, Charter, Facts, Fault, decide
-from charter.conditions import guest_places, read_conditions
+from charter.conditions import read_conditions
 from charter.hours import Schedule
-from node.bookings.reserved import reserved
 from node.context import Node
-from node.desk.places import present
+from node.desk.places import places_left
 from node.desk.scan import as_document, find_space, schedule_of
 from node.passes import service as passes
 from node.sync import service as sync
@@ -167,18 +166,3 @@ def _openings(schedule: Schedule, now: datetime) -> Iterator[tuple[datetime, dat
         else:
             yield opening
             instant = opening[1]
-
-
-def places_left(
-    session: Session, charter: Charter, space: Any, schedule: Schedule, now: datetime
-) -> int | None:
-    """Return how many more roaming members there is room for; None without a limit."""
-    guests, held, own = present(session, space.id, now)
-    kept, _ = reserved(session, space.id, now)
-    facts, left = host_facts(as_document(space, now.date()), schedule, now), list[int]()
-    most = guest_places(charter.rules, facts["guest_cap"])
-    if most is not None:
-        left.append(most - guests - held - kept)
-    if facts["capacity"] is not None:
-        left.append(facts["capacity"] - guests - held - kept - own)
-    return max(0, min(left)) if left else None

@@ -62,6 +62,13 @@ class Visit(db.Model):
             sqlite_where=db.text("state = 'open'"),
             postgresql_where=db.text("state = 'open'"),
         ),
+        # Reports that can still be told again: few, whatever the number of visits.
+        Index(
+            "ix_visit_report",
+            "started_at",
+            sqlite_where=db.text("report <> ''"),
+            postgresql_where=db.text("report <> ''"),
+        ),
     )
 
 

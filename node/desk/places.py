@@ -11,12 +11,15 @@ from typing import Any
 from sqlalchemy import and_, bindparam, delete, func, insert, literal_column, or_, select
 from sqlalchemy.orm import Session
 
+from charter import Charter
 from charter.conditions import guest_places
+from charter.hours import Schedule
 from node.bookings.reserved import reserved
 from node.desk.models import Visit
-from node.desk.scan import Scan
+from node.desk.scan import Scan, as_document
 from node.spaces.models import Space
 from shared.db import begin_write
+from shared.spaces import host_facts
 
 HOLD = timedelta(seconds=10)
 
@@ -105,6 +108,21 @@ def present(session: Session, space_id: str, now: datetime) -> tuple[int, int, i
     counts = {(row[0], row[1]): row[2] for row in rows}
     own = sum(count for (_, local), count in counts.items() if local)
     return counts.get(("open", False), 0), counts.get(("held", False), 0), own
+
+
+def places_left(
+    session: Session, charter: Charter, space: Any, schedule: Schedule, now: datetime
+) -> int | None:
+    """Return how many more roaming members there is room for; None without a limit."""
+    guests, held, own = present(session, space.id, now)
+    kept, _ = reserved(session, space.id, now)
+    facts, left = host_facts(as_document(space, now.date()), schedule, now), list[int]()
+    most = guest_places(charter.rules, facts["guest_cap"])
+    if most is not None:
+        left.append(most - guests - held - kept)
+    if facts["capacity"] is not None:
+        left.append(facts["capacity"] - guests - held - kept - own)
+    return max(0, min(left)) if left else None
 
 
 def count_present(session: Session, scan: Scan, person: Hers) -> tuple[bool, bool]:

@@ -10,8 +10,7 @@ from sqlalchemy.orm import Session
 from node.bookings import host
 from node.context import Node
 from node.desk import corrections
-from node.desk.kit import places_left
-from node.desk.places import present
+from node.desk.places import places_left, present
 from node.desk.scan import find_space, schedule_of
 from node.spaces import service as spaces
 from node.spaces.models import Space

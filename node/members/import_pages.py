@@ -12,8 +12,9 @@ from node.context import node
 from node.db import db
 from node.members import importing, service
 from node.members.plans import plans
-from node.members.sheet import HEADINGS, MAX_LINES, SheetFault, Table, decode, guess, read
+from node.members.sheet import HEADINGS, MAX_LINES, SheetFault, Table, guess, read
 from node.members.trial import Choices, examine
+from node.members.upload import brought, chosen_columns
 from shared.web import allow, current
 from shared.web.application import MAX_REQUEST_BYTES
 
@@ -28,7 +29,7 @@ def bring() -> Any:
     fault = None
     if request.method == "POST":
         try:
-            text = _brought()
+            text = brought()
             read(text)
             file_id = importing.keep(db.session(), node().clock.now(), current().id, text)
             return redirect(f"/console/members/import/{file_id}")
@@ -42,16 +43,6 @@ def bring() -> Any:
         most=MAX_LINES,
         megabytes=MAX_REQUEST_BYTES >> 20,
     ), (422 if fault else 200)
-
-
-def _brought() -> str:
-    """Return the text of the file, or what was pasted. Raises SheetFault."""
-    file = request.files.get("file")
-    content = file.read() if file else b""
-    text = decode(content) if content else request.form.get("text", "")
-    if not text.strip():
-        raise SheetFault(gettext("Choose a file, or paste the list."))
-    return text
 
 
 @pages.get("/console/members/import/<file_id>")
@@ -83,12 +74,7 @@ def _choices(table: Table, given: Mapping[str, str]) -> Choices:
     """Return what was chosen; before anything was, what the columns' names suggest."""
     columns = guess(table.header)
     if "chosen" in given:
-        told = {name: given.get(f"column_{name}", "") for name in HEADINGS}
-        columns = {
-            name: int(place)
-            for name, place in told.items()
-            if place.isdecimal() and len(place) < 3 and int(place) < len(table.header)
-        }
+        columns = chosen_columns(HEADINGS, table.header, given)
     plan = given.get("plan", "")
     return Choices(
         columns,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
+from functools import cache
 from typing import Any
 
 import holidays
@@ -31,8 +32,12 @@ REGIONS = ("57", "6AE", "971", "972", "973", "974", "976", "BL", "MF", "NC", "PF
 DAYS_SHOWN = 14
 
 
+@cache
 def public_holidays(region: str, years: tuple[int, ...], language: str = "fr") -> dict[date, str]:
-    """Return the public holidays of a part of France, with their names in French or English."""
+    """Return the public holidays of a part of France, with their names in French or English.
+
+    Working them out takes long: once in a process for the same years. Not to be changed.
+    """
     spoken = "fr" if language == "fr" else "en_US"
     found = holidays.country_holidays("FR", subdiv=region or None, years=years, language=spoken)
     return dict(sorted(found.items()))

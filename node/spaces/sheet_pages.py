@@ -151,7 +151,11 @@ def _read_osm(form: HoursForm, row: Space) -> tuple[HoursForm, int]:
     try:
         found = osm.read(text, service.today(row, node().clock.now()))
     except osm.OsmError as error:
-        form.osm.errors = [gettext("This cannot be read, from %(place)s on.", place=error)]
+        form.osm.errors = [
+            gettext(
+                "This cannot be read, from character %(n)s on.", n=str(error).rpartition(":")[2]
+            )
+        ]
         return form, 422
     read = HoursForm(
         formdata=None,
