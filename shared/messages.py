@@ -65,7 +65,7 @@ OURS = (
     _("This is not the document that the index has."),
     _("This day is over already."),
     _("this space has left the network"),
-    _("bookings are confirmed after this day"),
+    _("Bookings are confirmed after this day."),
     _("This is more than two years ahead."),
     _("Not a booking’s number."),
     _("Two numbers are expected: latitude,longitude."),

@@ -47,6 +47,15 @@ _compile_url_builders_once()
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
+CHROMIUM_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
 LONG_NAME = 60
 
 # What a mark needs, and how to get it.
@@ -227,3 +236,15 @@ def chromium() -> str:
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
     return CHROMIUM
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Any]:
+    """A browser for all tests of a process: playwright runs once in each."""
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=20_000)  # a machine may be busy with other tests
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_FLAGS))
+        yield found
+        found.close()

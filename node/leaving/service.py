@@ -29,7 +29,7 @@ from shared.problems import Problem
 from shared.web.letters import letter
 
 log = structlog.get_logger()
-BOOKED = "bookings are confirmed after this day"
+BOOKED = "Bookings are confirmed after this day."
 # Members of other houses read it, whatever their language.
 WHY = "Cet espace quitte le réseau. / This space leaves the network."
 
@@ -138,7 +138,7 @@ def announce(session: Session, node: Node, last: date, reason: str) -> date:
 
     Bookings that were accepted are honoured: none may be confirmed past the last day.
     """
-    if last < node.clock.now().date() and not left(session, node):
+    if last < today(node) and not left(session, node):
         raise Problem("conflict", "This day is over already.")
     if _past(session, node, last):
         raise Problem("conflict", BOOKED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -37,6 +37,16 @@ def space(session: Session, space_id: str) -> Space:
     return row
 
 
+def _to_write(session: Session, space_id: str) -> Space:
+    """Start writing; return a space, locked and as it is now. Raises Problem("not-found")."""
+    begin_write(session)
+    row = session.get(Space, space_id, with_for_update=True, populate_existing=True)
+    if row is None:
+        session.rollback()
+        raise Problem("not-found")
+    return row
+
+
 def full_document(session: Session, node: Node, row: Space) -> dict[str, Any]:
     """Return a space's document as of now, with its events and photos."""
     now = node.clock.now()
@@ -54,14 +64,18 @@ def save(
     about: Mapping[str, Any] | None = None,
     rooms: Sequence[Mapping[str, Any]] | None = None,
     prices: Sequence[Mapping[str, Any]] | None = None,
-) -> None:
+    still: Callable[[Space], bool] = lambda _row: True,
+) -> bool:
     """Save what an admin wrote of a space and queue the publication, in one transaction.
 
     ``values`` are columns, ``about`` some of the further facts; rooms and prices are replaced as a
-    whole where they are given. Raises Problem.
+    whole where they are given. Where the space is not ``still`` as whoever wrote this saw it,
+    nothing is saved; returns whether it was. Raises Problem.
     """
-    begin_write(session)
-    row = space(session, space_id)
+    row = _to_write(session, space_id)
+    if not still(row):
+        session.rollback()
+        return False
     for name, value in values.items():
         setattr(row, name, value)
     if about:
@@ -74,6 +88,7 @@ def save(
     row.updated_at = node.clock.now()
     queue_publication(session, node)
     session.commit()
+    return True
 
 
 def save_values(
@@ -89,8 +104,7 @@ def save_values(
     ``stories`` has each value's anecdote or an empty text; ``answers`` is ``{value id: (level,
     evidence)}``: what is missing is not said. Queues the publication. Raises Problem.
     """
-    begin_write(session)
-    row = space(session, space_id)
+    row = _to_write(session, space_id)
     row.values, row.stories = list(stories), {n: text for n, text in stories.items() if text}
     row.revision += 1
     held = {each.value: each for each in row.assessments if each.year == year}
@@ -153,8 +167,7 @@ def set_paused(
     session: Session, node: Node, space_id: str, paused: bool, *, today_only: bool = False
 ) -> None:
     """Stop or resume welcoming roaming members, for good or for this day. Raises Problem."""
-    begin_write(session)
-    row, now = space(session, space_id), node.clock.now()
+    row, now = _to_write(session, space_id), node.clock.now()
     row.paused, row.updated_at = paused, now
     row.paused_on = today(row, now) if paused and today_only else None
     queue_publication(session, node)
@@ -197,6 +210,5 @@ def queue_publication(session: Session, node: Node) -> None:
 
 def renew_poster(session: Session, space_id: str) -> None:
     """Give the poster another code: those that hang open nothing any more. Raises Problem."""
-    begin_write(session)
-    space(session, space_id).poster = secrets.token_urlsafe(9)
+    _to_write(session, space_id).poster = secrets.token_urlsafe(9)
     session.commit()

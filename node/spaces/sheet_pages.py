@@ -86,16 +86,15 @@ def section(space_id: str, section: str) -> Any:
     if section not in SECTIONS:
         raise Problem("not-found")
     kind = SECTIONS[section][1]
-    stamp = kind.stamp(row)
     form = kind() if request.method == "POST" else kind(data=kind.filled(row))
     status = 200
     if isinstance(form, HoursForm) and ("read" in request.form or (form.osm.data or "").strip()):
         form, status = _read_osm(form, row)
-    elif form.validate_on_submit() and _is_as_seen(form, stamp):
-        return _save(row, section, form)
+    elif form.validate_on_submit() and _save(row, form):
+        return _saved(row, section)
     elif form.errors:
         status = 422
-    form.seen.data = stamp
+    form.seen.data = kind.stamp(row)
     following = _following(section)
     return render_template(
         f"spaces/sections/{section}.html",
@@ -109,26 +108,33 @@ def section(space_id: str, section: str) -> Any:
     ), status
 
 
-def _is_as_seen(form: Section, stamp: str) -> bool:
-    """Tell whether nobody saved this section since it was opened; two tabs undo nothing."""
-    if form.seen.data in ("", None, stamp):
-        return True
-    words = gettext(
-        "Somebody saved this section meanwhile: look at it in another tab, then save yours."
-    )
-    form.form_errors.append(words)
-    return False
-
-
 def _following(section: str) -> str | None:
     keys = list(SECTIONS)
     after = keys.index(section) + 1
     return keys[after] if after < len(keys) else None
 
 
-def _save(row: Space, section: str, form: Section) -> Any:
+def _save(row: Space, form: Section) -> bool:
+    """Save a valid section, unless somebody else did since it was opened: two tabs undo nothing."""
+    seen = form.seen.data
+
+    def still(now: Space) -> bool:
+        return not seen or form.stamp(now) == seen
+
+    values, about = form.values(), form.facts()
+    saved = service.save(
+        db.session(), node(), row.id, values, about=about, still=still, **form.rows()
+    )
+    if not saved:
+        words = gettext(
+            "Somebody saved this section meanwhile: look at it in another tab, then save yours."
+        )
+        form.form_errors.append(words)
+    return saved
+
+
+def _saved(row: Space, section: str) -> Any:
     space_id = row.id
-    service.save(db.session(), node(), space_id, form.values(), about=form.facts(), **form.rows())
     sync.flush_soon(db.session(), node())
     state = sync_state()
     if state["published"]:

@@ -87,3 +87,18 @@ def processes_of(folder: Path) -> dict[int, str]:
             except OSError:
                 continue
     return found
+
+
+def first_process(folder: Path, command: str) -> int:
+    """Return the number of the process that started the others of a command.
+
+    Not the lowest: on a machine that has run for long, numbers begin again.
+    """
+    found = {number for number, said in processes_of(folder).items() if command in said}
+    (first,) = (number for number in found if _parent(number) not in found)
+    return first
+
+
+def _parent(number: int) -> int:
+    # The name, in brackets, may hold anything; the state and the parent's number follow it.
+    return int(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1])

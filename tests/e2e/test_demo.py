@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.e2e.processes import ROOT, free_port_base, processes_of, running_demo
+from tests.e2e.processes import ROOT, first_process, free_port_base, processes_of, running_demo
 
 pytestmark = pytest.mark.processes
 
@@ -91,8 +91,7 @@ def test_other_rules_are_what_the_doors_execute_and_a_dead_child_is_named(tmp_pa
         )
         reasons = answer.json()["items"][0]["decision"]["reasons"]
         assert [reason["code"] for reason in reasons] == ["plan_not_eligible", "space_closed"]
-        running = processes_of(tmp_path)
-        os.kill(min(p for p, command in running.items() if "hub serve" in command), signal.SIGKILL)
+        os.kill(first_process(tmp_path, "hub serve"), signal.SIGKILL)
         log, deadline = tmp_path / "demo.log", time.monotonic() + 30
         while "hub stopped by itself" not in log.read_text():
             assert time.monotonic() < deadline, log.read_text()

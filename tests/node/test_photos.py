@@ -447,43 +447,40 @@ def test_photos_are_their_own_spaces_alone(admin: Browser, troquet: LocalNode) -
 
 @pytest.mark.browser
 def test_at_360_pixels_by_keyboard_a_photo_is_described_moved_and_seen_at_the_hub(
-    admin: Browser, troquet: LocalNode, lasting_network: Network, chromium: str
+    admin: Browser, troquet: LocalNode, lasting_network: Network, browser: Any
 ) -> None:
     from axe_playwright_python.sync_playwright import Axe
-    from playwright.sync_api import sync_playwright
 
     one, two = add(admin, troquet, "", "deux")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium)
-        context = browser.new_context(viewport={"width": 360, "height": 800}, locale="fr-FR")
-        page, said = context.new_page(), list[str]()
-        page.on("console", lambda message: said.append(message.text))
-        page.goto(f"{troquet.url}/login")
-        page.fill("[name=email]", "admin@troquet.example")
-        page.fill("[name=password]", PASSWORD)
-        page.keyboard.press("Enter")
-        page.wait_for_url("**/console")
-        page.goto(troquet.url + CONSOLE)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
-        page.focus(f"[name='{one}-alt_fr']")
-        page.keyboard.type("La grande table")
-        page.keyboard.press("Enter")
-        page.wait_for_url(f"**#photo-{one}")
-        page.focus(f"#photo-{one} button[value=down]")
-        page.keyboard.press("Space")
-        page.locator(f"li:last-child#photo-{one}").wait_for()
-        assert ids(troquet) == [two, one]
-        page.goto(f"{lasting_network.hub.url}/spaces/troquet")
-        found = Axe().run(page).response["violations"]
-        image = page.locator("img[alt='La grande table']")
-        image.scroll_into_view_if_needed()
-        page.wait_for_function("e => e.complete", arg=image.element_handle())
-        assert image.evaluate("e => e.naturalWidth") > 0
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
-        for path in ("photos", "sources", "import/events", "spaceapi", "events"):
-            page.goto(f"{troquet.url}/console/spaces/troquet/{path}")
-            assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
-            found += Axe().run(page).response["violations"]
-        browser.close()
+    context = browser.new_context(viewport={"width": 360, "height": 800}, locale="fr-FR")
+    page, said = context.new_page(), list[str]()
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(f"{troquet.url}/login")
+    page.fill("[name=email]", "admin@troquet.example")
+    page.fill("[name=password]", PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console")
+    page.goto(troquet.url + CONSOLE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.focus(f"[name='{one}-alt_fr']")
+    page.keyboard.type("La grande table")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**#photo-{one}")
+    page.focus(f"#photo-{one} button[value=down]")
+    page.keyboard.press("Space")
+    page.locator(f"li:last-child#photo-{one}").wait_for()
+    assert ids(troquet) == [two, one]
+    page.goto(f"{lasting_network.hub.url}/spaces/troquet")
+    found = Axe().run(page).response["violations"]
+    image = page.locator("img[alt='La grande table']")
+    image.scroll_into_view_if_needed()
+    page.wait_for_function("e => e.complete", arg=image.element_handle())
+    assert image.evaluate("e => e.naturalWidth") > 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    for path in ("photos", "sources", "import/events", "spaceapi", "events"):
+        page.goto(f"{troquet.url}/console/spaces/troquet/{path}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+        found += Axe().run(page).response["violations"]
+    context.close()
     assert [(each["id"], [n["target"] for n in each["nodes"]]) for each in found] == []
     assert said == []

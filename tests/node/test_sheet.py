@@ -13,9 +13,10 @@ import requests
 from node.bookings import trips
 from node.spaces import service as spaces
 from node.spaces.hours import special_day
+from node.spaces.sections import PeopleForm
 from tests.contract.test_bookings import AFTERNOON, DAY, MORNING, booked, why
 from tests.contract.test_bookings import book as ask
-from tests.network import LocalNode, Network, codes, rules
+from tests.network import LocalNode, Network, at_once, codes, rules
 from tests.shared.browser import Browser, Page, forget_attempts
 
 MakeNetwork = Callable[..., Network]
@@ -363,3 +364,44 @@ def test_what_openstreetmaps_text_says_and_the_form_cannot_is_told(
         said = Page(admin.post(path, {**form, "osm": text}).text).text
         assert "not saved yet" in said
         assert ("Not all of it can be said here" in said) != whole, text
+
+
+def test_sections_saved_at_the_very_same_moment_lose_nothing(
+    two: Network, troquet: LocalNode
+) -> None:
+    facts = ("owner", "manager", "governance", "audience", "virtual_visit", "team")
+
+    def save(name: str) -> Callable[[], bool]:
+        def once() -> bool:
+            with troquet.context() as (session, node):
+                assert spaces.space(session, "troquet")  # as a page does, before it saves
+                return spaces.save(session, node, "troquet", {}, about={name: name})
+
+        return once
+
+    assert all(at_once([save(name) for name in facts]))
+    with troquet.context() as (session, _):
+        assert spaces.space(session, "troquet").about == {name: name for name in facts}
+
+
+def test_of_two_tabs_that_save_at_the_very_same_moment_one_is_told(
+    two: Network, troquet: LocalNode
+) -> None:
+    with troquet.context() as (session, _):
+        seen = PeopleForm.stamp(spaces.space(session, "troquet"))
+
+    def save(owner: str) -> Callable[[], bool]:
+        def once() -> bool:
+            with troquet.context() as (session, node):
+                return spaces.save(
+                    session,
+                    node,
+                    "troquet",
+                    {},
+                    about={"owner": owner},
+                    still=lambda now: PeopleForm.stamp(now) == seen,
+                )
+
+        return once
+
+    assert sorted(at_once([save("Mairie"), save("Région"), save("SCI")])) == [False, False, True]
