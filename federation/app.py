@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from federation.console import pages as console
+from federation.console.desk import STAFF
 from federation.context import Hub, hub
 from federation.db import db
 from federation.directory import api as directory_api
@@ -101,7 +102,7 @@ def jwks() -> object:
 
 def _nav(principal: Principal | None) -> Sequence[tuple[str, str]]:
     links = [("/", gettext("Map")), ("/charter", gettext("Charter"))]
-    if principal is not None and "coordinator" in principal.roles:
+    if principal is not None and principal.roles & set(STAFF):
         links.append(("/coordination", gettext("Coordination")))
     return links
 

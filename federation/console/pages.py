@@ -10,6 +10,7 @@ from flask_wtf import FlaskForm
 from wtforms import StringField
 from wtforms.validators import DataRequired, Length
 
+from federation.console import desk
 from federation.context import hub
 from federation.db import db
 from federation.directory import enrolment, marks
@@ -26,6 +27,7 @@ from shared.web.forms import storable
 from shared.web.reasons import FLAG_NAMES
 
 pages = Blueprint("console", __name__, template_folder="templates")
+pages.add_app_template_global(desk.menu, "desk_menu")
 
 
 SHOWN = 500  # lines on a page; all are in the files

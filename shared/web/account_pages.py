@@ -22,6 +22,8 @@ from shared.web.guards import Principal, allow, current
 
 ROLE_NAMES = {
     "coordinator": lazy_gettext("Coordinator"),
+    "moderator": lazy_gettext("Moderator"),
+    "reader": lazy_gettext("Reader"),
     "admin": lazy_gettext("Space admin"),
     "desk": lazy_gettext("Host at the desk"),
     "member": lazy_gettext("Member"),
@@ -103,7 +105,7 @@ def blueprint(
         return redirect("/")
 
     @pages.route("/account", methods=["GET", "POST"])
-    @allow("coordinator", "admin", "desk", "member")
+    @allow("coordinator", "moderator", "reader", "admin", "desk", "member")
     def account() -> Any:
         principal = current()
         form = TokenForm()
@@ -129,7 +131,7 @@ def blueprint(
         ), (422 if form.errors else 200)
 
     @pages.post("/account/tokens/<int:token_id>/revoke")
-    @allow("coordinator", "admin", "desk", "member")
+    @allow("coordinator", "moderator", "reader", "admin", "desk", "member")
     def revoke(token_id: int) -> Any:
         accounts.revoke_token(get_session(), clock().now(), current().id, token_id)
         flash(gettext("The token no longer works."), "success")

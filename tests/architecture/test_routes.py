@@ -24,9 +24,9 @@ HUB_ROUTES = """
 GET    /                                              public
 GET    /.well-known/jwks.json                         public
 GET    /.well-known/oauth-authorization-server        public
-GET    /account                                       admin coordinator desk member
-POST   /account                                       admin coordinator desk member
-POST   /account/tokens/<int:token_id>/revoke          admin coordinator desk member
+GET    /account                                       admin coordinator desk member moderator reader
+POST   /account                                       admin coordinator desk member moderator reader
+POST   /account/tokens/<int:token_id>/revoke          admin coordinator desk member moderator reader
 GET    /api/docs                                      public
 POST   /api/v1/availability                           node
 GET    /api/v1/charters                               public
@@ -113,9 +113,9 @@ GET    /                                              public
 GET    /.well-known/jwks.json                         public
 GET    /.well-known/passerelle                        public
 GET    /.well-known/passerelle/availability           public
-GET    /account                                       admin coordinator desk member
-POST   /account                                       admin coordinator desk member
-POST   /account/tokens/<int:token_id>/revoke          admin coordinator desk member
+GET    /account                                       admin coordinator desk member moderator reader
+POST   /account                                       admin coordinator desk member moderator reader
+POST   /account/tokens/<int:token_id>/revoke          admin coordinator desk member moderator reader
 GET    /api/docs                                      public
 POST   /api/v1/arrivals                               public
 GET    /api/v1/bookings                               desk
@@ -461,7 +461,16 @@ def test_every_route_has_a_guard(service: Service) -> None:
 def test_roles_are_those_that_somebody_can_have(service: Service) -> None:
     named = frozenset().union(*(route.roles or () for route in routes(service.app)))
     # The account pages are the same on both services.
-    assert named <= {PUBLIC, "coordinator", "node", "admin", "desk", "member"}
+    assert named <= {
+        PUBLIC,
+        "coordinator",
+        "moderator",
+        "reader",
+        "node",
+        "admin",
+        "desk",
+        "member",
+    }
 
 
 def test_who_is_not_known_is_sent_away_from_every_route(service: Service) -> None:

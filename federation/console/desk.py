@@ -1,0 +1,21 @@
+"""The rooms of the coordinator's desk, as its menu shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flask import g, request
+from flask_babel import lazy_gettext
+
+STAFF = ("coordinator", "moderator", "reader")
+
+# address, name, and whom it is open to
+ROOMS = (("/coordination", lazy_gettext("Overview"), ("coordinator",)),)
+
+
+def menu() -> Iterator[tuple[str, str, bool]]:
+    """Yield address, name and "is it this page" of each room that is open to who is asking."""
+    for address, name, roles in ROOMS:
+        if g.principal.roles & set(roles):
+            inside = request.path.startswith(f"{address}/") and address != ROOMS[0][0]
+            yield address, str(name), request.path == address or inside
