@@ -15,16 +15,21 @@ import subprocess
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
+from sqlalchemy import Engine
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.util import LRUCache
 from werkzeug.routing import Rule
 
 from tests.databases import Databases, PostgresServer
-from tests.network import Network, new_network
+from tests.kept import Shelf
+from tests.network import TUESDAY, Network, new_network
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -43,7 +48,21 @@ def _compile_url_builders_once() -> None:
     Rule._compile_builder = once  # type: ignore[method-assign]
 
 
+def _compile_statements_once() -> None:
+    """Hundreds of databases are of two kinds: what was compiled for one is good for the others."""
+
+    def kind(dialect: Any) -> Any:
+        return type(dialect), dialect._json_serializer
+
+    for each in (SQLiteDialect_pysqlite, PGDialect_psycopg):
+        each.__eq__ = lambda self, other: kind(self) == kind(other)  # type: ignore[method-assign]
+        each.__hash__ = lambda self: hash(kind(self))  # type: ignore[method-assign]
+    kept = LRUCache(5000)
+    Engine._compiled_cache = property(lambda self: kept, lambda self, value: None)  # type: ignore
+
+
 _compile_url_builders_once()
+_compile_statements_once()
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -142,7 +161,7 @@ def postgres_server() -> Iterator[PostgresServer]:
     if given:
         found = PostgresServer(given)
         yield found
-        found.drop_templates()
+        found.drop_all()
         return
     # Not in pytest's own folder: the server runs as another user when tests run as root.
     folder = Path(tempfile.mkdtemp(prefix="passerelle-postgres-"))
@@ -186,49 +205,79 @@ def sqlite_databases(tmp_path: Path) -> Databases:
     return Databases(tmp_path, None)
 
 
-@pytest.fixture
-def make_network(tmp_path: Path, databases: Databases) -> Iterator[Callable[..., Network]]:
-    """Start networks on either database; they are ended after the test."""
-    made: list[Network] = []
+@pytest.fixture(scope="session")
+def shelves(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, str], Shelf]]:
+    """Networks that were made before, by kind of database and how long they are lent."""
+    found: dict[tuple[str, str], Shelf] = {}
+    yield found
+    for shelf in found.values():
+        shelf.close()
 
-    def make(**kwargs: str) -> Network:
+
+@pytest.fixture
+def make_network(
+    tmp_path: Path,
+    databases: Databases,
+    shelves: dict[tuple[str, str], Shelf],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[..., Network]]:
+    """Start networks on either database; they are ended after the test.
+
+    The first that a test makes is one that was made before, where there is one. ``nodes`` are
+    names, or names and what ``add_node`` takes.
+    """
+    made: list[Network] = []
+    key = databases.kind, "for one test"
+    if key not in shelves:
+        folder = tmp_path_factory.mktemp("shelf")
+        shelves[key] = Shelf(folder, databases.beside(folder))
+    shelf = shelves[key]
+
+    def make(
+        rules: str | None = None,
+        clock: str = TUESDAY,
+        nodes: Sequence[str] | Mapping[str, Any] = (),
+    ) -> Network:
+        wanted = dict(nodes) if isinstance(nodes, Mapping) else {name: {} for name in nodes}
+        if not shelf.is_lent:
+            return shelf.lend(rules, clock, wanted)
         folder = tmp_path / f"network{len(made)}"
         folder.mkdir()
-        made.append(new_network(folder, databases, **kwargs))
+        made.append(new_network(folder, databases, rules=rules, clock=clock))
+        for name, sheet in wanted.items():
+            made[-1].add_node(name, **sheet)
         return made[-1]
 
     yield make
     for network in made:
         network.close()
+    shelf.give_back()
 
 
 @pytest.fixture
 def network(make_network: Callable[..., Network]) -> Network:
     """A hub and two nodes, ``cordee`` and ``troquet``, on Tuesday morning."""
-    found = make_network()
-    found.add_node("cordee")
-    found.add_node("troquet")
-    return found
+    return make_network(nodes=("cordee", "troquet"))
 
 
 @pytest.fixture(scope="module", params=EITHER)
 def lasting_network(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    shelves: dict[tuple[str, str], Shelf],
 ) -> Iterator[Network]:
     """One network for a whole module, with room for everybody at ``troquet`` and ``filature``.
 
     Its tests bring members of their own, and leave the clock, the sheets and the nodes' states
     as they were.
     """
-    folder = tmp_path_factory.mktemp("network")
-    databases = _databases(request, folder)
-    found = new_network(folder, databases)
-    found.add_node("cordee")
-    for name in ("troquet", "filature"):
-        found.add_node(name, guest_cap=1000)
-    yield found
-    found.close()
-    databases.drop()
+    kind = request.param
+    if (kind, "lasting") not in shelves:
+        folder = tmp_path_factory.mktemp("lasting")
+        shelves[kind, "lasting"] = Shelf(folder, _databases(request, folder))
+    shelf, room = shelves[kind, "lasting"], {"guest_cap": 1000}
+    yield shelf.lend(None, TUESDAY, {"cordee": {}, "troquet": room, "filature": room})
+    shelf.give_back()
 
 
 @pytest.fixture(scope="session")

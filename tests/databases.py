@@ -26,6 +26,7 @@ class PostgresServer:
     def __init__(self, uri: str) -> None:
         self.uri = uri
         self._like: dict[str, str] = {}
+        self._there: set[str] = set()
 
     def new_database(self, kind: str | None = None) -> str:
         """Return the SQLAlchemy URL of a new database: empty, or with the tables of a service."""
@@ -51,12 +52,15 @@ class PostgresServer:
             self._like[kind] = _name(url)
         return self._like[kind]
 
-    def drop_templates(self) -> None:
-        for name in self._like.values():
-            self.drop(self._url(name))
+    def drop_all(self) -> None:
+        """Drop what is left of ours."""
+        for name in sorted(self._there):
+            self._drop(name)
         self._like.clear()
 
     def _url(self, name: str) -> str:
+        """Return the URL of a database that was just made."""
+        self._there.add(name)
         parts = psycopg.conninfo.conninfo_to_dict(self.uri)
         host, user = str(parts["host"]), parts.get("user", "postgres")
         if host.startswith("/"):
@@ -65,7 +69,10 @@ class PostgresServer:
 
     def drop(self, url: str) -> None:
         """Drop a database of ours, and whatever is still connected to it."""
-        name = _name(url)
+        self._drop(_name(url))
+
+    def _drop(self, name: str) -> None:
+        self._there.discard(name)
         with psycopg.connect(self.uri, autocommit=True) as connection:
             drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
             connection.execute(drop)
@@ -140,6 +147,10 @@ class Databases:
         for suffix in ("-wal", "-shm"):
             Path(f"{_file(url)}{suffix}").unlink(missing_ok=True)
         shutil.copyfile(backup, _file(url))
+
+    def beside(self, folder: Path) -> Databases:
+        """Return others of this kind, which are dropped apart."""
+        return Databases(folder, self._server)
 
     def drop(self) -> None:
         """Drop what was made on a server: left to the end, hundreds take a minute to remove."""

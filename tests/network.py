@@ -66,7 +66,7 @@ hub_calls.TIMEOUT_SECONDS = PATIENCE_SECONDS
 T = TypeVar("T")
 
 
-def _be_patient(peers: PeerSession) -> None:
+def be_patient(peers: PeerSession) -> None:
     ask = peers.request
 
     def request(method: str, url: str, *, timeout: float = 5.0, **kwargs: Any) -> Answer:
@@ -146,6 +146,10 @@ class LocalServer:
             target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
         )
         self._thread.start()
+
+    @property
+    def is_closed(self) -> bool:
+        return self._socket.fileno() < 0
 
     def stop(self) -> None:
         if self._server is not None:
@@ -400,6 +404,44 @@ class LocalNode(LocalService):
             jobs.tell_availability()
 
 
+def new_node(network: Network, name: str) -> tuple[Flask, LocalServer]:
+    """Return a node that nobody has written anything into, and its server, not started."""
+    server, folder = LocalServer(), network.folder / name
+    folder.mkdir()
+    server.app = create_node(
+        NodeSettings(
+            url=server.url,
+            hub_url=network.hub.url,
+            name=name,
+            secret_key="n" * 32,
+            data_dir=folder,
+            database_url=network.databases.new("node"),
+            demo=True,
+            allow_private_peers=True,
+            clock=network.clock,
+        )
+    )
+    return server.app, server
+
+
+def new_hub(folder: Path, databases: Databases, clock: Clock) -> tuple[Flask, LocalServer]:
+    """Return a hub that nobody has written anything into, and its server, not started."""
+    server, data = LocalServer(), folder / "hub"
+    data.mkdir()
+    server.app = create_hub(
+        HubSettings(
+            url=server.url,
+            secret_key="h" * 32,
+            data_dir=data,
+            database_url=databases.new("hub"),
+            demo=True,
+            allow_private_peers=True,
+            clock=clock,
+        )
+    )
+    return server.app, server
+
+
 @dataclass
 class Network:
     folder: Path
@@ -407,6 +449,7 @@ class Network:
     clock: Clock
     hub: LocalHub
     nodes: dict[str, LocalNode] = field(default_factory=dict)
+    make_node: Callable[[Network, str], tuple[Flask, LocalServer]] = new_node
 
     def add_node(
         self, name: str, *, signs: bool = True, guest_cap: int = 5, week: Any = None, **sheet: Any
@@ -423,22 +466,7 @@ class Network:
         self, name: str, *, guest_cap: int = 5, week: Any = None, **sheet: Any
     ) -> LocalNode:
         """Make a node with one space that runs, and is not enrolled."""
-        server = LocalServer()
-        folder = self.folder / name
-        folder.mkdir()
-        app = create_node(
-            NodeSettings(
-                url=server.url,
-                hub_url=self.hub.url,
-                name=name,
-                secret_key="n" * 32,
-                data_dir=folder,
-                database_url=self.databases.new("node"),
-                demo=True,
-                allow_private_peers=True,
-                clock=self.clock,
-            )
-        )
+        app, server = self.make_node(self, name)
         node = LocalNode(app, server, id=name)
         with node.context() as (session, context):
             now = context.clock.now()
@@ -463,10 +491,9 @@ class Network:
                 members.add_plan(session, plan_class, plan_class, None)
             node.admin = node_accounts.add_token(session, now, ids["admin"], "t", ["admin"])
             node.desk = node_accounts.add_token(session, now, ids["desk"], "t", ["desk"])
-        server.app = app
         server.start()
         node.circuit._pause = 0.02
-        _be_patient(app.extensions["node"].peers)
+        be_patient(app.extensions["node"].peers)
         self.nodes[name] = node
         return node
 
@@ -544,21 +571,21 @@ def new_network(
     from shared.clock import parse_clock
 
     shared_clock = parse_clock(clock)
-    server = LocalServer()
-    data = folder / "hub"
-    data.mkdir()
-    app = create_hub(
-        HubSettings(
-            url=server.url,
-            secret_key="h" * 32,
-            data_dir=data,
-            database_url=databases.new("hub"),
-            demo=True,
-            allow_private_peers=True,
-            clock=shared_clock,
-        )
+    return open_hub(
+        *new_hub(folder, databases, shared_clock), folder, databases, shared_clock, rules
     )
-    _be_patient(app.extensions["hub"].peers)
+
+
+def open_hub(
+    app: Flask,
+    server: LocalServer,
+    folder: Path,
+    databases: Databases,
+    clock: Clock,
+    rules: str | None,
+) -> Network:
+    """Start a new hub: its charter, its coordinator."""
+    be_patient(app.extensions["hub"].peers)
     hub = LocalHub(app, server)
     sources = model_sources()
     if rules is not None:
@@ -577,6 +604,5 @@ def new_network(
         )
         session.commit()
         hub.token = hub_accounts.add_token(session, now, account.id, "t", ["coordinator"])
-    server.app = app
     server.start()
-    return Network(folder, databases, shared_clock, hub)
+    return Network(folder, databases, clock, hub)

@@ -54,6 +54,8 @@ class PasserelleApi(flask_smorest.Api):
     def document(self) -> dict[str, Any]:
         """Return the OpenAPI document of all blueprints."""
         with self._describing:
+            if self._undescribed and not self.spec.components.responses:
+                self._describe_errors()
             while self._undescribed:
                 blp = self._undescribed.pop(0)
                 blp.register_views_in_doc(
@@ -63,6 +65,9 @@ class PasserelleApi(flask_smorest.Api):
             return dict(self.spec.to_dict())
 
     def _register_responses(self) -> None:
+        """Wait: one for each of HTTP's codes, at every start."""
+
+    def _describe_errors(self) -> None:
         """Describe errors as what they are: problem documents (RFC 9457)."""
         self.DEFAULT_RESPONSE_CONTENT_TYPE = "application/problem+json"
         super()._register_responses()

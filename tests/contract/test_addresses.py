@@ -19,7 +19,7 @@ from tests.contract.speaking import access_token
 from tests.contract.test_bookings import booked, mine
 from tests.contract.test_convergence import figures, hub_states, settle, states, visit
 from tests.contract.test_rotation import rotate
-from tests.network import PASSWORD, LocalNode, LocalServer, Network, _be_patient, codes
+from tests.network import PASSWORD, LocalNode, LocalServer, Network, be_patient, codes
 from tests.shared.browser import Browser, forget_attempts
 
 NEXT_WEEK = ("2026-12-02T09:00:00+01:00", "2026-12-02T13:00:00+01:00")
@@ -56,7 +56,7 @@ def copy_of(network: Network, node: LocalNode) -> Iterator[LocalNode]:
     network.databases.restore(url, backup)
     held = node.app.extensions["node"].settings
     app = create_node(replace(held, database_url=url))
-    _be_patient(app.extensions["node"].peers)
+    be_patient(app.extensions["node"].peers)
     server = LocalServer()
     server.app = app
     server.start()

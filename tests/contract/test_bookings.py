@@ -35,10 +35,7 @@ AFTERNOON = (f"{DAY}T13:00:00+01:00", f"{DAY}T18:00:00+01:00")
 
 @pytest.fixture
 def two(make_network: MakeNetwork) -> Network:
-    network = make_network()
-    network.add_node("cordee")
-    network.add_node("troquet", guest_cap=1)
-    return network
+    return make_network(nodes={"cordee": {}, "troquet": {"guest_cap": 1}})
 
 
 @pytest.fixture

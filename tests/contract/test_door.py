@@ -25,6 +25,7 @@ from shared.keys import new_key_ring
 from shared.passes import bind, issue
 from tests.network import LocalNode, Network, Person, codes, rules
 
+THREE = ("cordee", "troquet", "filature")
 MakeNetwork = Callable[..., Network]
 
 
@@ -137,8 +138,8 @@ def test_the_seventh_half_day_of_a_month_at_one_host_is_refused(network: Network
 def test_what_is_used_in_the_network_and_at_one_host_is_counted_apart(
     make_network: MakeNetwork,
 ) -> None:
-    network = make_network(rules=rules(per_host=1, network=2))
-    cordee, troquet, filature = map(network.add_node, ("cordee", "troquet", "filature"))
+    network = make_network(rules=rules(per_host=1, network=2), nodes=THREE)
+    cordee, troquet, filature = network.nodes.values()
     member = cordee.add_person()
     _visit_and_leave(troquet, member)
     _visit_and_leave(filature, member)
@@ -329,8 +330,8 @@ def test_without_the_signature_of_home_and_host_nobody_is_admitted(
 def test_a_closed_space_says_when_it_opens(
     make_network: MakeNetwork, instant: str, opens: str
 ) -> None:
-    network = make_network(clock=instant)
-    cordee, troquet = network.add_node("cordee"), network.add_node("troquet")
+    network = make_network(clock=instant, nodes={"cordee": {}, "troquet": {}})
+    cordee, troquet = network.nodes.values()
     refused = troquet.scan(cordee.add_person().show())
     assert (codes(refused), _params(refused)) == (["space_closed"], {"next_opening": opens})
 
@@ -348,8 +349,8 @@ def test_a_host_that_pauses_admits_nobody_new_and_keeps_who_is_there(network: Ne
 
 
 def test_a_full_space_counts_its_own_members_too(make_network: MakeNetwork) -> None:
-    network = make_network()
-    cordee, troquet = network.add_node("cordee"), network.add_node("troquet", capacity=2)
+    network = make_network(nodes={"cordee": {}, "troquet": {"capacity": 2}})
+    cordee, troquet = network.nodes.values()
     _admit(troquet, troquet.add_person())
     first = _admit(troquet, cordee.add_person())
     refused = troquet.scan(cordee.add_person().show())
@@ -363,8 +364,8 @@ def test_a_full_space_counts_its_own_members_too(make_network: MakeNetwork) -> N
 def test_the_guest_cap_counts_guests_alone_and_a_place_left_is_free_again(
     make_network: MakeNetwork,
 ) -> None:
-    network = make_network()
-    cordee, troquet = network.add_node("cordee"), network.add_node("troquet", guest_cap=1)
+    network = make_network(nodes={"cordee": {}, "troquet": {"guest_cap": 1}})
+    cordee, troquet = network.nodes.values()
     _admit(troquet, troquet.add_person("ticket"))  # at home, whatever her plan
     guest = cordee.add_person().get_pass()
     visit = _admit(troquet, guest)
@@ -493,8 +494,8 @@ def test_the_preview_is_what_the_door_says_and_records_nothing(
 
 
 def test_the_preview_for_an_own_member_is_what_the_door_says(make_network: MakeNetwork) -> None:
-    network = make_network()
-    cordee, troquet = network.add_node("cordee"), network.add_node("troquet", capacity=3)
+    network = make_network(nodes={"cordee": {}, "troquet": {"capacity": 3}})
+    cordee, troquet = network.nodes.values()
     people = {name: troquet.add_person().get_pass() for name in ("fine", "here", "gone", "lost")}
     _admit(troquet, people["here"])
     texts = {name: person.show() for name, person in people.items()}
@@ -540,8 +541,8 @@ def test_the_rights_that_a_member_sees_are_what_the_door_says(
 
 
 def test_rights_count_what_an_open_visit_elsewhere_has_used(make_network: MakeNetwork) -> None:
-    network = make_network(rules=rules(network=2))
-    cordee, troquet, filature = map(network.add_node, ("cordee", "troquet", "filature"))
+    network = make_network(rules=rules(network=2), nodes=THREE)
+    cordee, troquet, filature = network.nodes.values()
     member = cordee.add_person().get_pass()
     _admit(troquet, member)
     network.move_to("2026-11-24T15:00:00+01:00")
@@ -555,8 +556,8 @@ def test_rights_count_what_an_open_visit_elsewhere_has_used(make_network: MakeNe
 
 
 def test_rights_do_not_count_oneself_among_the_guests(make_network: MakeNetwork) -> None:
-    network = make_network()
-    cordee, troquet = network.add_node("cordee"), network.add_node("troquet", guest_cap=1)
+    network = make_network(nodes={"cordee": {}, "troquet": {"guest_cap": 1}})
+    cordee, troquet = network.nodes.values()
     member = cordee.add_person().get_pass()
     _admit(troquet, member)
     assert _rights(cordee, member.token)["outcome"] == "allowed"

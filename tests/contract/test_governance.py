@@ -27,10 +27,7 @@ MakeNetwork = Callable[..., Network]
 
 @pytest.fixture
 def three(make_network: MakeNetwork) -> Network:
-    network = make_network()
-    for name in ("cordee", "troquet", "filature"):
-        network.add_node(name)
-    return network
+    return make_network(nodes=("cordee", "troquet", "filature"))
 
 
 def _sources(**changes: object) -> dict[str, str]:

@@ -37,10 +37,7 @@ AFTER_MIDNIGHT = "2026-11-27T00:00:30+01:00"
 
 @pytest.fixture
 def two(make_network: MakeNetwork) -> Network:
-    network = make_network()
-    network.add_node("cordee")
-    network.add_node("troquet")
-    return network
+    return make_network(nodes=("cordee", "troquet"))
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ from shared.keys import new_key_ring
 from shared.passes import issue
 from tests.network import LocalNode, Network, Person, codes, rules
 
+THREE = ("cordee", "troquet", "filature")
+
 
 @pytest.fixture
 def troquet(network: Network) -> LocalNode:
@@ -355,8 +357,8 @@ def test_a_member_who_left_without_the_hub_may_come_again_as_soon_as_it_is_back(
 def test_a_visit_that_the_hub_would_have_refused_counts_and_says_why(
     make_network: Callable[..., Network],
 ) -> None:
-    network = make_network(rules=rules(network=1))
-    cordee, troquet, filature = map(network.add_node, ("cordee", "troquet", "filature"))
+    network = make_network(rules=rules(network=1), nodes=THREE)
+    cordee, troquet, filature = network.nodes.values()
     member = cordee.add_person().get_pass()
     elsewhere = filature.scan(member.show()).json()["visit"]["id"]
     filature.check_out(elsewhere)
@@ -371,8 +373,8 @@ def test_a_visit_that_the_hub_would_have_refused_counts_and_says_why(
 def test_one_code_at_two_hosts_that_cannot_ask_is_flagged_when_they_meet(
     make_network: Callable[..., Network],
 ) -> None:
-    network = make_network()
-    cordee, troquet, filature = map(network.add_node, ("cordee", "troquet", "filature"))
+    network = make_network(nodes=THREE)
+    cordee, troquet, filature = network.nodes.values()
     text = cordee.add_person().show()
     network.hub_goes()
     visits = [host.scan(text).json()["visit"]["id"] for host in (troquet, filature)]
@@ -387,8 +389,8 @@ def test_one_code_at_two_hosts_that_cannot_ask_is_flagged_when_they_meet(
 def test_an_old_visit_told_late_does_not_last_until_the_next(
     make_network: Callable[..., Network],
 ) -> None:
-    network = make_network()
-    cordee, troquet, filature = map(network.add_node, ("cordee", "troquet", "filature"))
+    network = make_network(nodes=THREE)
+    cordee, troquet, filature = network.nodes.values()
     member = cordee.add_person().get_pass()
     with troquet.cut_off():
         first = troquet.scan(member.show()).json()["visit"]["id"]
@@ -404,8 +406,8 @@ def test_an_old_visit_told_late_does_not_last_until_the_next(
 def test_a_person_is_in_one_place_whoever_is_late_to_report(
     make_network: Callable[..., Network], late: str
 ) -> None:
-    network = make_network()
-    cordee, troquet, filature = map(network.add_node, ("cordee", "troquet", "filature"))
+    network = make_network(nodes=THREE)
+    cordee, troquet, filature = network.nodes.values()
     member = cordee.add_person().get_pass()
     cut = troquet if late == "first" else filature
     with cut.cut_off():

@@ -30,10 +30,7 @@ THURSDAY = ("2026-11-26T09:00:00+01:00", "2026-11-26T13:00:00+01:00")
 
 @pytest.fixture
 def two(make_network: Callable[..., Network]) -> Network:
-    network = make_network()
-    network.add_node("cordee")
-    network.add_node("troquet", guest_cap=1)
-    return network
+    return make_network(nodes={"cordee": {}, "troquet": {"guest_cap": 1}})
 
 
 @pytest.fixture

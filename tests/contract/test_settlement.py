@@ -36,10 +36,7 @@ def small(make_network: MakeNetwork) -> Network:
 
 
 def _with_two(make_network: MakeNetwork, **kwargs: str) -> Network:
-    network = make_network(**kwargs)
-    for name in ("cordee", "troquet"):
-        network.add_node(name)
-    return network
+    return make_network(nodes=("cordee", "troquet"), **kwargs)
 
 
 @pytest.fixture

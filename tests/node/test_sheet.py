@@ -25,10 +25,7 @@ SHEET = "/console/spaces/troquet"
 
 @pytest.fixture
 def two(make_network: MakeNetwork) -> Network:
-    network = make_network(rules=rules())
-    network.add_node("cordee")
-    network.add_node("troquet", guest_cap=3)
-    return network
+    return make_network(rules=rules(), nodes={"cordee": {}, "troquet": {"guest_cap": 3}})
 
 
 @pytest.fixture
