@@ -22,6 +22,7 @@ from federation.governance import api as governance_api
 from federation.governance import pages as governance_pages
 from federation.identity import oauth
 from federation.identity.service import accounts, node_principal
+from federation.listings import models as _listings  # noqa: F401 - tables
 from federation.mail import models as _mail  # noqa: F401 - the table that jobs send from
 from federation.map import pages as network_map
 from federation.settings import HubSettings

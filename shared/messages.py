@@ -60,6 +60,7 @@ OURS = (
     _("The end is not after the beginning."),
     _("Not a pass number."),
     _("This space already belongs to another node."),
+    _("Ids that begin with listed- are those of spaces without a node."),
     _("This space is in the list twice."),
     _("The document’s name says another space."),
     _("This is not the document that the index has."),

@@ -138,10 +138,14 @@ def spaces_csv(query: dict[str, Any]) -> Response:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(
-        ["id", "name", "town", "latitude", "longitude", "open", "guest_places_free", "as_of", "url"]
+        [
+            *("id", "name", "town", "latitude", "longitude"),
+            *("open", "guest_places_free", "as_of", "url", "listed", "source", "source_licence"),
+        ]
     )
     for space in shown:
         free = space["availability"]["guest_places_free"]
+        source = space["source"] or {}
         row = [
             space["id"],
             space["name"],
@@ -152,6 +156,9 @@ def spaces_csv(query: dict[str, Any]) -> Response:
             "unknown" if free is None else free,
             space["availability"]["as_of"],
             space["url"],
+            "true" if space["listed"] else "false",
+            source.get("name"),
+            source.get("licence"),
         ]
         writer.writerow([f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t\r" else v for v in row])
     return open_data(out.getvalue().encode(), "text/csv", seconds=KEPT_SECONDS)

@@ -86,7 +86,7 @@ def space_page(space_id: str) -> Response:
     """A space's page. Its photos are its node's: that origin alone is opened, for pictures."""
     space = directory.space(db.session(), space_id)
     now = hub().clock.now()
-    origin = origin_of(space.node.url)
+    origin = origin_of(space.node.url) if space.node is not None else ""
     photos = photos_at(space.document, origin) if origin else []
     page = render_template(
         "map/space.html",
@@ -116,7 +116,7 @@ def space_page(space_id: str) -> Response:
 def compare_values() -> str:
     """Where every space says it stands on the shared values, side by side."""
     shared = shared_values(governance.in_force(db.session()))
-    spaces = directory.spaces(db.session())
+    spaces = directory.spaces(db.session(), listed=False)
     return render_template(
         "map/values.html",
         shared=shared,
