@@ -1,0 +1,269 @@
+"""Importing what a trial found: in batches, each of them whole, and repeated without harm.
+
+A row is known by its source and its key there, so whatever ended an import half-way, the next one
+goes on from what is there. Who begins later is who goes on: an import that finds its source's
+revision changed stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from flask_babel import gettext
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from federation.directory.models import ListingSource, Space
+from federation.directory.service import audit
+from federation.listings import document, reading
+from federation.listings.models import Listing, ListingChoice, ListingDraft
+from federation.listings.trial import Line, Trial, examine
+from shared.db import begin_write
+
+AT_ONCE = 250
+MOST_IDS = 200  # in one line of the audit log
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far an import is; ``state`` is going, done or failed."""
+
+    words: str
+    state: str = "going"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """``choice`` is skip, same or apart; ``space_id`` is the space it is about."""
+
+    choice: str
+    space_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was decided on the page of a trial.
+
+    ``decisions`` are by row, ``rest`` is for the doubtful ones without (None: they wait); ``gone``
+    are the ids to take off the map. ``revision`` is the source's when the trial was made.
+    """
+
+    revision: int = 0
+    decisions: Mapping[int, Decision] = field(default_factory=dict)
+    rest: str | None = None
+    gone: frozenset[str] = frozenset()
+    all_gone: bool = False
+
+
+class Overtaken(Exception):
+    """Somebody else has begun to import the same source since."""
+
+
+def run(session: Session, now: datetime, draft: ListingDraft, wanted: Wanted) -> Iterator[Step]:
+    """Import a draft, telling how far it is; the last step tells the outcome."""
+    account_id, draft_id, table = draft.account_id, draft.id, reading.read(draft.text)
+    try:
+        source_id, revision = _begin(session, now, draft_id, wanted)
+        trial = examine(session, table, _mapping(session, source_id), source_id)
+        if _decide(session, now, account_id, source_id, trial, wanted):
+            trial = examine(session, table, _mapping(session, source_id), source_id)
+        yield from write(session, now, source_id, revision, trial)
+        removed = _finish(session, now, source_id, revision, trial, wanted, f"account:{account_id}")
+        session.execute(delete(ListingDraft).where(ListingDraft.id == draft_id))
+        session.commit()
+    except Overtaken:
+        session.rollback()
+        words = gettext("Somebody else imports this source: see the trial again.")
+        yield Step(words, "failed")
+        return
+    except IntegrityError:
+        session.rollback()
+        words = gettext("Another source has this name meanwhile, or the spaces were changed.")
+        yield Step(f"{words} {gettext('Try again.')}", "failed")
+        return
+    yield Step(outcome(trial, removed), "done")
+
+
+def _mapping(session: Session, source_id: int) -> dict[str, Any]:
+    return session.get_one(ListingSource, source_id).mapping
+
+
+def _begin(session: Session, now: datetime, draft_id: str, wanted: Wanted) -> tuple[int, int]:
+    """Take the source for this import; make it, if it is new. Raises Overtaken."""
+    begin_write(session)
+    draft = session.get(ListingDraft, draft_id, with_for_update=True, populate_existing=True)
+    if draft is None:
+        raise Overtaken
+    if draft.source_id is None:
+        source = ListingSource(
+            **draft.source, created_by=draft.account_id, created_at=now, mapping=draft.mapping
+        )
+        session.add(source)
+        session.flush()
+        draft.source_id = source.id
+        actor = f"account:{draft.account_id}"
+        audit(session, now, actor, "listing-source", f"source:{source.id}", after=draft.source)
+    else:
+        source = _locked(session, draft.source_id)
+        if source.revision != wanted.revision:
+            raise Overtaken
+        source.file_name = draft.source.get("file_name") or source.file_name
+        source.mapping = draft.mapping
+    source.revision = (source.revision or 0) + 1
+    found = source.id, source.revision
+    session.commit()
+    return found
+
+
+def _locked(session: Session, source_id: int, revision: int | None = None) -> ListingSource:
+    """Return a source that nobody else imports now. Raises Overtaken."""
+    source = session.get_one(ListingSource, source_id, with_for_update=True, populate_existing=True)
+    if revision is not None and source.revision != revision:
+        raise Overtaken
+    return source
+
+
+def _decide(
+    session: Session,
+    now: datetime,
+    account_id: int,
+    source_id: int,
+    trial: Trial,
+    wanted: Wanted,
+) -> bool:
+    """Keep what was decided of doubtful rows, for this import and the next; tell if any was."""
+    begin_write(session)
+    held = {
+        row.source_key: row
+        for row in session.scalars(select(ListingChoice).filter_by(source_id=source_id))
+    }
+    decided = 0
+    for line in trial.of("doubtful"):
+        decision = wanted.decisions.get(line.place)
+        likest = line.likes[0].space.id
+        if decision is None and wanted.rest is not None:
+            decision = Decision(wanted.rest, likest)
+        if decision is None:
+            continue
+        if decision.choice == "same" and decision.space_id not in {
+            like.space.id for like in line.likes
+        }:
+            continue  # it is not there any more
+        row = held.get(line.key)
+        if row is None:
+            row = ListingChoice(source_id=source_id, source_key=line.key)
+            session.add(row)
+        row.choice, row.space_id = decision.choice, decision.space_id or likest
+        row.chosen_by, row.chosen_at = account_id, now
+        decided += 1
+    session.commit()
+    return decided > 0
+
+
+def write(
+    session: Session, now: datetime, source_id: int, revision: int, trial: Trial
+) -> Iterator[Step]:
+    """Write the new and the changed rows, a batch to a transaction. Raises Overtaken."""
+    lines = trial.of("new", "changed")
+    for start in range(0, len(lines), AT_ONCE):
+        batch = lines[start : start + AT_ONCE]
+        begin_write(session)
+        _locked(session, source_id, revision)
+        _store(session, now, source_id, batch)
+        session.commit()
+        done = start + len(batch)
+        yield Step(gettext("%(done)s of %(total)s spaces", done=done, total=len(lines)))
+
+
+def _store(session: Session, now: datetime, source_id: int, batch: Sequence[Line]) -> None:
+    keys = [line.key for line in batch]
+    query = (
+        select(Space, Listing)
+        .join(Listing, Listing.space_id == Space.id)
+        .where(Space.source_id == source_id, Space.source_key.in_(keys))
+    )
+    held = {space.source_key: (space, listing) for space, listing in session.execute(query)}
+    for line in batch:
+        if line.key in held:
+            space, listing = held[line.key]
+            listing.facts = dict(line.facts)
+            show(space, listing, now)
+    new = [line for line in batch if line.key not in held]
+    ids = [document.space_id(source_id, line.key, line.name) for line in new]
+    session.add_all(
+        Space(
+            id=listed_id,
+            source_id=source_id,
+            source_key=line.key,
+            published_at=now,
+            **document.columns(listed_id, line.facts),
+        )
+        for listed_id, line in zip(ids, new, strict=True)
+    )
+    session.flush()
+    session.add_all(
+        Listing(space_id=listed_id, facts=dict(line.facts), edits={})
+        for listed_id, line in zip(ids, new, strict=True)
+    )
+
+
+def show(space: Space, listing: Listing, now: datetime) -> None:
+    """Make a listed space what its facts and edits say, and put it on the map."""
+    values = document.columns(space.id, document.merged(listing.facts, listing.edits))
+    if space.document != values["document"] or space.withdrawn_at is not None:
+        space.published_at = now
+    for name, value in values.items():
+        setattr(space, name, value)
+    space.withdrawn_at = None
+
+
+def _finish(
+    session: Session,
+    now: datetime,
+    source_id: int,
+    revision: int,
+    trial: Trial,
+    wanted: Wanted,
+    actor: str,
+) -> int:
+    """Take off the map what was chosen of what is gone; note the import, without committing."""
+    begin_write(session)
+    source = _locked(session, source_id, revision)
+    chosen = [each for each, _ in trial.gone if wanted.all_gone or each in wanted.gone]
+    for start in range(0, len(chosen), AT_ONCE):
+        some = chosen[start : start + AT_ONCE]
+        for space in session.scalars(select(Space).where(Space.id.in_(some))):
+            space.withdrawn_at = now
+    source.imported_at = source.checked_at = now
+    source.fault = None
+    counts = {state: number for state, number in trial.counts().items() if number}
+    removed = {"removed": len(chosen), "ids": chosen[:MOST_IDS]} if chosen else {}
+    before = {"revision": revision - 1}
+    after = {"revision": revision, "file": source.file_name or source.url, **counts, **removed}
+    audit(session, now, actor, "listing-import", f"source:{source_id}", before=before, after=after)
+    return len(chosen)
+
+
+def outcome(trial: Trial, removed: int) -> str:
+    """Return what an import did, in words."""
+    counts = trial.counts()
+    left = counts["skipped"] + counts["merged"] + counts["joined"]
+    words = gettext(
+        "Imported: %(new)s new, %(changed)s changed, %(same)s unchanged, %(removed)s removed.",
+        new=counts["new"],
+        changed=counts["changed"],
+        same=counts["same"],
+        removed=removed,
+    )
+    more = gettext(
+        "Not listed: %(left)s as decided, %(doubtful)s that wait for a choice, %(faults)s with "
+        "faults.",
+        left=left,
+        doubtful=counts["doubtful"],
+        faults=counts["fault"],
+    )
+    return f"{words} {more}"
