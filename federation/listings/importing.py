@@ -26,6 +26,7 @@ from shared.db import begin_write
 
 AT_ONCE = 250
 MOST_IDS = 200  # in one line of the audit log
+BY_ITSELF = "jobs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,9 @@ def run(session: Session, now: datetime, draft: ListingDraft, wanted: Wanted) ->
         if _decide(session, now, account_id, source_id, trial, wanted):
             trial = examine(session, table, _mapping(session, source_id), source_id)
         yield from write(session, now, source_id, revision, trial)
-        removed = _finish(session, now, source_id, revision, trial, wanted, f"account:{account_id}")
+        gone = [each for each, _ in trial.gone if wanted.all_gone or each in wanted.gone]
+        actor = f"account:{account_id}"
+        finish(session, now, source_id, revision, trial, gone=gone, actor=actor)
         session.execute(delete(ListingDraft).where(ListingDraft.id == draft_id))
         session.commit()
     except Overtaken:
@@ -85,7 +88,7 @@ def run(session: Session, now: datetime, draft: ListingDraft, wanted: Wanted) ->
         words = gettext("Another source has this name meanwhile, or the spaces were changed.")
         yield Step(f"{words} {gettext('Try again.')}", "failed")
         return
-    yield Step(outcome(trial, removed), "done")
+    yield Step(outcome(trial, len(gone)), "done")
 
 
 def _mapping(session: Session, source_id: int) -> dict[str, Any]:
@@ -112,9 +115,20 @@ def _begin(session: Session, now: datetime, draft_id: str, wanted: Wanted) -> tu
         if source.revision != wanted.revision:
             raise Overtaken
         source.file_name = draft.source.get("file_name") or source.file_name
+        source.kind = draft.source["kind"]
         source.mapping = draft.mapping
     source.revision = (source.revision or 0) + 1
     found = source.id, source.revision
+    session.commit()
+    return found
+
+
+def claim(session: Session, source_id: int) -> int:
+    """Take a source for an import, from whoever imports it now; return its revision since."""
+    begin_write(session)
+    source = _locked(session, source_id)
+    source.revision += 1
+    found = source.revision
     session.commit()
     return found
 
@@ -221,31 +235,32 @@ def show(space: Space, listing: Listing, now: datetime) -> None:
     space.withdrawn_at = None
 
 
-def _finish(
+def finish(
     session: Session,
     now: datetime,
     source_id: int,
     revision: int,
     trial: Trial,
-    wanted: Wanted,
+    *,
+    gone: Sequence[str] = (),
     actor: str,
-) -> int:
-    """Take off the map what was chosen of what is gone; note the import, without committing."""
+) -> None:
+    """Take off the map what was chosen of what is gone; note the import. The caller commits."""
     begin_write(session)
     source = _locked(session, source_id, revision)
-    chosen = [each for each, _ in trial.gone if wanted.all_gone or each in wanted.gone]
-    for start in range(0, len(chosen), AT_ONCE):
-        some = chosen[start : start + AT_ONCE]
+    for start in range(0, len(gone), AT_ONCE):
+        some = gone[start : start + AT_ONCE]
         for space in session.scalars(select(Space).where(Space.id.in_(some))):
             space.withdrawn_at = now
     source.imported_at = source.checked_at = now
     source.fault = None
     counts = {state: number for state, number in trial.counts().items() if number}
-    removed = {"removed": len(chosen), "ids": chosen[:MOST_IDS]} if chosen else {}
-    before = {"revision": revision - 1}
+    if actor == BY_ITSELF and not counts.keys() & {"new", "changed"}:
+        return
+    removed = {"removed": len(gone), "ids": list(gone[:MOST_IDS])} if gone else {}
     after = {"revision": revision, "file": source.file_name or source.url, **counts, **removed}
+    before = {"revision": revision - 1}
     audit(session, now, actor, "listing-import", f"source:{source_id}", before=before, after=after)
-    return len(chosen)
 
 
 def outcome(trial: Trial, removed: int) -> str:

@@ -143,21 +143,19 @@ _folded = lru_cache(maxsize=50_000)(fold)
 
 
 @lru_cache(maxsize=50_000)
-def _telling(name: str) -> frozenset[str]:
-    words = frozenset(_folded(name).split())
-    return (words - _COMMON) or words
+def _telling(name: str) -> str:
+    """Return the words of a name that tell it from others; all of them, if none does."""
+    words = _folded(name).split()
+    return " ".join([word for word in words if word not in _COMMON] or words)
 
 
 def like_names(one: str, other: str) -> bool:
     """Tell whether two names may be one: the same words that tell, or nearly the same letters."""
-    words = _telling(one), _telling(other)
-    if words[0] and words[0] == words[1]:
-        return True
-    a, b = _folded(one), _folded(other)
+    a, b = _telling(one), _telling(other)
     if 2 * min(len(a), len(b)) < LIKE * (len(a) + len(b)):  # most are told apart by this
         return False
     matcher = SequenceMatcher(None, a, b)
-    return matcher.quick_ratio() >= LIKE and matcher.ratio() >= LIKE
+    return a == b or (matcher.quick_ratio() >= LIKE and matcher.ratio() >= LIKE)
 
 
 def _site(url: str) -> str:

@@ -172,7 +172,7 @@ def joined(session: Session) -> list[tuple[Known, Like]]:
         )
         .where(ListingChoice.choice == "apart")
     )
-    apart = set(session.execute(query).tuples())
+    apart = {(listed_id, other_id) for listed_id, other_id in session.execute(query)}
     return [
         (space, like)
         for space in spaces
