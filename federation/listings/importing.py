@@ -66,7 +66,9 @@ class Overtaken(Exception):
 
 def run(session: Session, now: datetime, draft: ListingDraft, wanted: Wanted) -> Iterator[Step]:
     """Import a draft, telling how far it is; the last step tells the outcome."""
-    account_id, draft_id, table = draft.account_id, draft.id, reading.read(draft.text)
+    account_id, draft_id, text = draft.account_id, draft.id, draft.text
+    yield Step(gettext("The list is read and compared with the map."))
+    table = reading.read(text)
     try:
         source_id, revision = _begin(session, now, draft_id, wanted)
         trial = examine(session, table, _mapping(session, source_id), source_id)

@@ -71,15 +71,17 @@ def place_of(kind: str, place: int) -> str:
 def say(kind: str, line: Line, fault: Fault) -> str:
     """Say what is wrong with a row, where it is and in which column."""
     where = place_of(kind, line.place)
-    if fault.column:
-        column = gettext("column “%(name)s”", name=fault.column[:60])
-        where = f"{where}, {column}"
-    who = f" ({line.name[:60]})" if line.name else ""
+    if line.name:
+        where = f"{where} ({line.name[:60]})"
+    if not fault.column:
+        name = str(LABELS[fault.field])
+        return gettext(
+            "%(where)s: %(name)s: %(why)s", where=where, name=name, why=FAULTS[fault.code]
+        )
     return gettext(
-        "%(where)s%(who)s: %(field)s: %(why)s",
+        "%(where)s, column “%(name)s”: %(why)s",
         where=where,
-        who=who,
-        field=LABELS[fault.field],
+        name=fault.column[:60],
         why=FAULTS[fault.code],
     )
 
