@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
+from flask_babel import force_locale
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
@@ -85,7 +86,8 @@ def refresh_due(session: Session, now: datetime, peers: PeerSession) -> dict[int
     wrong: dict[int, str] = {}
     for source_id, url in found:
         try:
-            _refresh(session, now, source_id, fetch(peers, str(url)))
+            with force_locale("en"):  # no reader asked for it
+                _refresh(session, now, source_id, fetch(peers, str(url)))
         except Unreadable as error:
             wrong[source_id] = str(error)
         except Overtaken:  # somebody imports it by hand at this moment

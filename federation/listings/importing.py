@@ -72,8 +72,7 @@ def run(session: Session, now: datetime, draft: ListingDraft, wanted: Wanted) ->
     try:
         source_id, revision = _begin(session, now, draft_id, wanted)
         trial = examine(session, table, _mapping(session, source_id), source_id)
-        if _decide(session, now, account_id, source_id, trial, wanted):
-            trial = examine(session, table, _mapping(session, source_id), source_id)
+        _decide(session, now, account_id, (source_id, revision), trial, wanted)
         yield from write(session, now, source_id, revision, trial)
         gone = [each for each, _ in trial.gone if wanted.all_gone or each in wanted.gone]
         actor = f"account:{account_id}"
@@ -147,17 +146,17 @@ def _decide(
     session: Session,
     now: datetime,
     account_id: int,
-    source_id: int,
+    claimed: tuple[int, int],
     trial: Trial,
     wanted: Wanted,
-) -> bool:
-    """Keep what was decided of doubtful rows, for this import and the next; tell if any was."""
+) -> None:
+    """Keep what was decided of doubtful rows, for this import and the next. Raises Overtaken."""
     begin_write(session)
+    source_id = _locked(session, *claimed).id
     held = {
         row.source_key: row
         for row in session.scalars(select(ListingChoice).filter_by(source_id=source_id))
     }
-    decided = 0
     for line in trial.of("doubtful"):
         decision = wanted.decisions.get(line.place)
         likest = line.likes[0].space.id
@@ -175,9 +174,8 @@ def _decide(
             session.add(row)
         row.choice, row.space_id = decision.choice, decision.space_id or likest
         row.chosen_by, row.chosen_at = account_id, now
-        decided += 1
+        line.state = {"skip": "skipped", "same": "merged", "apart": "new"}[row.choice]
     session.commit()
-    return decided > 0
 
 
 def write(

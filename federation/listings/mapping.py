@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
+from urllib.parse import urlsplit
 
 from shared.events import is_web_address
 from shared.smtp import is_address
@@ -206,7 +207,7 @@ class _Reading:
         facts, told = self.made.facts, self.told
         if site := told.get("website", ""):
             whole = site if "://" in site else f"https://{site}"
-            if is_web_address(whole) and "." in whole and len(whole) <= LONGEST_URL:
+            if _is_site(whole):
                 facts["website"] = whole
             else:
                 self._note("website", "not-web")
@@ -224,6 +225,16 @@ class _Reading:
         services = [each.strip() for each in re.split(r"[;,|]", told.get("services", ""))]
         kept = [each for each in dict.fromkeys(services) if 0 < len(each) <= LONGEST_SERVICE]
         facts.update({"services": kept[:MOST_SERVICES]} if kept else {})
+
+
+def _is_site(url: str) -> bool:
+    """Tell whether this is an address of the web, with a name that can be one."""
+    try:
+        parts = urlsplit(url)
+        named = "." in (parts.hostname or "") and parts.port != 0
+    except ValueError:
+        return False
+    return named and is_web_address(url) and len(url) <= LONGEST_URL
 
 
 def _pair(text: str) -> list[str]:

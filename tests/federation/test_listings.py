@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from federation.context import hub as hub_context
 from federation.db import db
-from federation.directory.models import AuditEntry, ListingSource, Space
-from federation.listings import importing, mapping, reading, service, spaces
+from federation.directory.models import AuditEntry, ListingSource, Node, Space
+from federation.listings import document, importing, mapping, reading, service, spaces
 from federation.listings.importing import Decision, Wanted
 from federation.listings.likeness import Index, Known, like_names
 from federation.listings.models import Listing, ListingChoice, ListingDraft
@@ -92,13 +92,13 @@ def test_geojson_gogocarto_and_spaceapi_are_read_to_the_same_facts() -> None:
         "town": "Bourgoin",
         "website": "https://a.example",
     }
-    for document, kind in (
+    for told, kind in (
         (geojson, "geojson"),
         (gogocarto, "gogocarto"),
         (gogocarto["data"], "gogocarto"),
         (spaceapi, "spaceapi"),
     ):
-        content = orjson.dumps(document)
+        content = orjson.dumps(told)
         assert table(content).kind == kind
         (found,) = facts(content)
         found.pop("postcode", None)
@@ -259,12 +259,25 @@ def session(
     folder = tmp_path_factory.mktemp("listings")
     databases = _databases(request, folder)
     network = new_network(folder, databases)
-    network.add_node("troquet")
-    with network.hub.app.test_request_context():
+    with network.hub.app.test_request_context(headers={"Accept-Language": "en"}):
+        add_connected(db.session())
         yield db.session()
         db.session.remove()
     network.close()
     databases.drop()
+
+
+def add_connected(session: Session) -> None:
+    """Add a node with one space, without running it."""
+    begin_write(session)
+    at = hub_context().clock.now()
+    values = {"name": "troquet", "url": "https://troquet.example", "plans": {}}
+    session.add(Node(id="troquet", enrolled_at=at, last_seen_at=at, **values))
+    session.flush()
+    sheet = {"id": "troquet", "name": "Le Troquet", "town": "Lyon"}
+    told = {**document.document("troquet", sheet), "page": "https://troquet.example"}
+    session.add(Space(node_id="troquet", published_at=at, document=told, **sheet))
+    session.commit()
 
 
 @pytest.fixture(autouse=True)
