@@ -165,6 +165,11 @@ def standing(assessments: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str,
     return {each["value"]: each for each in sorted(assessments, key=lambda each: each["year"])}
 
 
+def _credit(source: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return whom a licence asks to be named."""
+    return source and {name: source[name] for name in ("name", "licence", "attribution")}
+
+
 def feature(shown: dict[str, Any]) -> dict[str, Any]:
     """Return the GeoJSON feature of a presented space; no place, no geometry."""
     placed = shown.get("latitude") is not None and shown.get("longitude") is not None
@@ -179,6 +184,7 @@ def feature(shown: dict[str, Any]) -> dict[str, Any]:
             "town": shown["town"],
             "url": shown["url"],
             "listed": shown["listed"],
+            "source": _credit(shown["source"]),
             "open": shown["open"],
             "guest_places_free": shown["availability"]["guest_places_free"],
             "as_of": shown["availability"]["as_of"],

@@ -19,9 +19,10 @@ from sqlalchemy.orm import Session
 
 from federation.directory.models import ListingSource, Space
 from federation.directory.service import audit
-from federation.listings import document, reading
-from federation.listings.models import Listing, ListingChoice, ListingDraft
-from federation.listings.trial import Line, Trial, examine
+from federation.listings import reading, words
+from federation.listings.models import ListingChoice, ListingDraft
+from federation.listings.storing import store
+from federation.listings.trial import Trial, examine
 from shared.db import begin_write
 
 AT_ONCE = 250
@@ -81,15 +82,15 @@ def run(session: Session, now: datetime, draft: ListingDraft, wanted: Wanted) ->
         session.commit()
     except Overtaken:
         session.rollback()
-        words = gettext("Somebody else imports this source: see the trial again.")
-        yield Step(words, "failed")
+        said = gettext("Somebody else imports this source: see the trial again.")
+        yield Step(said, "failed")
         return
     except IntegrityError:
         session.rollback()
-        words = gettext("Another source has this name meanwhile, or the spaces were changed.")
-        yield Step(f"{words} {gettext('Try again.')}", "failed")
+        said = gettext("Another source has this name meanwhile, or the spaces were changed.")
+        yield Step(f"{said} {gettext('Try again.')}", "failed")
         return
-    yield Step(outcome(trial, len(gone)), "done")
+    yield Step(words.outcome(trial, len(gone)), "done")
 
 
 def _mapping(session: Session, source_id: int) -> dict[str, Any]:
@@ -187,52 +188,10 @@ def write(
         batch = lines[start : start + AT_ONCE]
         begin_write(session)
         _locked(session, source_id, revision)
-        _store(session, now, source_id, batch)
+        store(session, now, source_id, batch)
         session.commit()
         done = start + len(batch)
         yield Step(gettext("%(done)s of %(total)s spaces", done=done, total=len(lines)))
-
-
-def _store(session: Session, now: datetime, source_id: int, batch: Sequence[Line]) -> None:
-    keys = [line.key for line in batch]
-    query = (
-        select(Space, Listing)
-        .join(Listing, Listing.space_id == Space.id)
-        .where(Space.source_id == source_id, Space.source_key.in_(keys))
-    )
-    held = {space.source_key: (space, listing) for space, listing in session.execute(query)}
-    for line in batch:
-        if line.key in held:
-            space, listing = held[line.key]
-            listing.facts = dict(line.facts)
-            show(space, listing, now)
-    new = [line for line in batch if line.key not in held]
-    ids = [document.space_id(source_id, line.key, line.name) for line in new]
-    session.add_all(
-        Space(
-            id=listed_id,
-            source_id=source_id,
-            source_key=line.key,
-            published_at=now,
-            **document.columns(listed_id, line.facts),
-        )
-        for listed_id, line in zip(ids, new, strict=True)
-    )
-    session.flush()
-    session.add_all(
-        Listing(space_id=listed_id, facts=dict(line.facts), edits={})
-        for listed_id, line in zip(ids, new, strict=True)
-    )
-
-
-def show(space: Space, listing: Listing, now: datetime) -> None:
-    """Make a listed space what its facts and edits say, and put it on the map."""
-    values = document.columns(space.id, document.merged(listing.facts, listing.edits))
-    if space.document != values["document"] or space.withdrawn_at is not None:
-        space.published_at = now
-    for name, value in values.items():
-        setattr(space, name, value)
-    space.withdrawn_at = None
 
 
 def finish(
@@ -261,24 +220,3 @@ def finish(
     after = {"revision": revision, "file": source.file_name or source.url, **counts, **removed}
     before = {"revision": revision - 1}
     audit(session, now, actor, "listing-import", f"source:{source_id}", before=before, after=after)
-
-
-def outcome(trial: Trial, removed: int) -> str:
-    """Return what an import did, in words."""
-    counts = trial.counts()
-    left = counts["skipped"] + counts["merged"] + counts["joined"]
-    words = gettext(
-        "Imported: %(new)s new, %(changed)s changed, %(same)s unchanged, %(removed)s removed.",
-        new=counts["new"],
-        changed=counts["changed"],
-        same=counts["same"],
-        removed=removed,
-    )
-    more = gettext(
-        "Not listed: %(left)s as decided, %(doubtful)s that wait for a choice, %(faults)s with "
-        "faults.",
-        left=left,
-        doubtful=counts["doubtful"],
-        faults=counts["fault"],
-    )
-    return f"{words} {more}"

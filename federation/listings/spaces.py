@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from federation.directory.models import Node, Space
 from federation.directory.service import audit
-from federation.listings.importing import show
 from federation.listings.likeness import Index, Known, Like
 from federation.listings.models import Listing, ListingChoice
+from federation.listings.storing import show
 from federation.listings.trial import others
 from shared.db import begin_write
 from shared.problems import Problem

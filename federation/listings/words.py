@@ -7,7 +7,7 @@ from flask_babel import gettext, lazy_gettext
 from federation.listings.likeness import Like
 from federation.listings.mapping import Fault
 from federation.listings.reading import Table
-from federation.listings.trial import Line
+from federation.listings.trial import Line, Trial
 
 LABELS = {
     "key": lazy_gettext("Its number or code in the list"),
@@ -112,3 +112,24 @@ def samples(table: Table, most: int = 3) -> dict[str, list[str]]:
             if cell and len(found[column]) < most and cell[:80] not in found[column]:
                 found[column].append(cell[:80])
     return found
+
+
+def outcome(trial: Trial, removed: int) -> str:
+    """Return what an import did, in words."""
+    counts = trial.counts()
+    left = counts["skipped"] + counts["merged"] + counts["joined"]
+    words = gettext(
+        "Imported: %(new)s new, %(changed)s changed, %(same)s unchanged, %(removed)s removed.",
+        new=counts["new"],
+        changed=counts["changed"],
+        same=counts["same"],
+        removed=removed,
+    )
+    more = gettext(
+        "Not listed: %(left)s as decided, %(doubtful)s that wait for a choice, %(faults)s with "
+        "faults.",
+        left=left,
+        doubtful=counts["doubtful"],
+        faults=counts["fault"],
+    )
+    return f"{words} {more}"

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 import requests
+from axe_playwright_python.sync_playwright import Axe
 from flask import Flask, Response, redirect
 from sqlalchemy import select
 
@@ -155,7 +156,8 @@ def test_a_coordinator_brings_a_file_and_the_map_says_whose_it_is(network: Netwo
     assert {each["listed"] for each in everyone.values()} == {True, False}
     assert everyone["troquet"]["source"] is None
     features = network.hub.get("/api/v1/spaces.geojson").json()["features"]
-    assert {f["id"] for f in features if f["properties"]["listed"]} >= {listed_id}
+    named = {f["id"]: f["properties"]["source"] for f in features if f["properties"]["listed"]}
+    assert named[listed_id] == {"name": "Liste", "licence": "ODbL 1.0", "attribution": "© eux"}
     assert "La Ruche" in network.hub.get("/").text
     assert "La Ruche" not in network.hub.get("/values").text
     assert "La Ruche" not in network.hub.get("/api/v1/spaceapi").text
@@ -327,6 +329,43 @@ def test_odd_answers_of_a_trial_change_nothing(network: Network) -> None:
     assert listed_ids(network, "Odd") == {}
     again = browser.get(answer.url.removeprefix(browser.url))
     assert again.status_code == 302  # it was imported
+
+
+@pytest.mark.browser
+def test_the_pages_are_as_axe_wants_them_and_fit_a_small_screen(
+    network: Network, hostile: dict[str, str], browser: Any
+) -> None:
+    brought = desk(network).bring(
+        f"{ROOM}/sources/{source_of(network, 'Hostile').id}/list",
+        orjson.dumps([{"name": "Le Troquet", "town": "Lyon", "website": "?"}, {"name": "A"}]),
+    )
+    pages = (
+        ROOM,
+        f"{ROOM}/new",
+        f"{ROOM}/sources/{source_of(network, 'Hostile').id}",
+        f"{ROOM}/spaces/{hostile['ab']}",
+        brought.url.removeprefix(network.hub.url),
+        brought.url.removeprefix(network.hub.url).removesuffix("/trial"),
+        f"/spaces/{hostile['ab']}",
+    )
+    context = browser.new_context(locale="fr-FR", viewport={"width": 360, "height": 740})
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(f"{network.hub.url}/login?next={ROOM}")
+    page.fill("#email", "coord@hub.example")
+    page.fill("#password", PASSWORD)
+    page.press("#password", "Enter")
+    page.wait_for_url(f"**{ROOM}")
+    wrong = {}
+    for path in pages:
+        answer = page.goto(network.hub.url + path)
+        assert answer.status == 200, path
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        wrong[path] = [found["id"] for found in Axe().run(page).response["violations"]]
+    context.close()
+    assert {path: found for path, found in wrong.items() if found} == {}
+    assert said == []
 
 
 # Lists on the web

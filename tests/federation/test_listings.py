@@ -477,6 +477,21 @@ def test_what_was_edited_or_removed_by_hand_stays_so_after_an_import(session: Se
     assert shown(session) == {"Un, corrigé", "Deux", "Trois"}
 
 
+def test_what_is_taken_off_the_map_while_an_import_runs_stays_off(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(session, LIST)
+    ids = {row[1]: row[0] for row in rows(session)}
+    monkeypatch.setattr(importing, "AT_ONCE", 1)
+    changed = LIST.replace("Lyon", "Vienne").replace("Lille", "Roubaix").replace("Brest", "Vannes")
+    steps = importing.run(session, now(), bring(session, changed), Wanted(revision=1))
+    assert [next(steps).state for _ in range(2)] == ["going", "going"]
+    spaces.remove(session, now(), "account:1", 1, ids["Deux"])
+    spaces.become(session, now(), "account:1", ids["Trois"], "troquet")
+    assert list(steps)[-1].state == "done"
+    assert shown(session) == {"Un"}
+
+
 def test_a_listed_space_that_joined_leads_to_the_one_with_a_node(session: Session) -> None:
     take(session, "nom;ville;lat;lon\nLe Troquet;Lyon;45.76;4.83\n", rest="apart")
     ((listed_id, *_),) = rows(session)
