@@ -22,6 +22,9 @@ from federation.governance import api as governance_api
 from federation.governance import pages as governance_pages
 from federation.identity import oauth
 from federation.identity.service import accounts, node_principal
+from federation.listings import draft_pages as listing_drafts
+from federation.listings import pages as listing_pages
+from federation.listings import space_pages as listed_pages
 from federation.mail import models as _mail  # noqa: F401 - the table that jobs send from
 from federation.map import pages as network_map
 from federation.settings import HubSettings
@@ -74,6 +77,9 @@ def create_app(settings: HubSettings) -> Flask:
         network_map.pages,
         console.pages,
         governance_pages.pages,
+        listing_pages.pages,
+        listing_drafts.pages,
+        listed_pages.pages,
         well_known,
         _accounts(),
     ):

@@ -14,6 +14,8 @@ from federation.directory import service as directory
 from federation.feeds import service as feeds
 from federation.governance import proposals
 from federation.identity import service as identity
+from federation.listings import fetching
+from federation.listings import service as listings
 from federation.mail.service import mailbox
 from federation.statements import month_end
 from federation.statements import service as statements
@@ -47,7 +49,14 @@ def refresh_feeds() -> None:
     feeds.refresh(db.session(), hub().clock.now(), hub().url)
 
 
+def refresh_listings() -> None:
+    wrong = fetching.refresh_due(db.session(), hub().clock.now(), hub().peers)
+    for source_id, reason in wrong.items():
+        log.warning("listing.failed", source=source_id, reason=reason)
+
+
 def tidy() -> None:
+    listings.forget(db.session(), hub().clock.now())
     identity.forget_assertions(db.session(), hub().clock.now())
     mailbox.forget(db.session(), hub().clock.real())
 
@@ -73,6 +82,7 @@ JOBS = (
     Job("issue-due", 900, issue_due),
     Job("feeds", 5, refresh_feeds),
     Job("mail", 5, send_mail),
+    Job("listings", 600, refresh_listings),
     Job("tidy", 600, tidy),
 )
 

@@ -5,8 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.config import Settings, setting, text
+from shared.smtp import is_address
+
+
+def address(value: str) -> str:
+    if not is_address(value):
+        raise ValueError("an address like contact@example.org is expected")
+    return value
 
 
 @dataclass(frozen=True, kw_only=True)
 class HubSettings(Settings):
     network: str = setting(text, "The network's name, as people read it", default="Passerelle")
+    contact: str = setting(
+        address, "E-mail address of the coordination, shown to everybody; empty: none", default=""
+    )

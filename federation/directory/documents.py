@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from federation.directory.models import Document
+from federation.directory.models import LISTED_PREFIX, Document
 from shared.documents import OPERATOR, SHEET, space_of
 from shared.spaces import PublicationSchema, SpaceSchema
 
@@ -20,6 +20,8 @@ _subject = SpaceSchema(partial=tuple(_space.fields))
 def faults(name: str, body: Mapping[str, Any], taken: set[str]) -> dict[str, Any]:
     """Return what is wrong with a document, by field; ``taken`` are other nodes' spaces."""
     space_id = space_of(name)
+    if space_id in taken and space_id.startswith(LISTED_PREFIX):
+        return {"id": ["Ids that begin with listed- are those of spaces without a node."]}
     if space_id in taken:
         return {"id": ["This space already belongs to another node."]}
     try:

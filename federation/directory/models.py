@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from federation.db import db
 
 STATES = ("connected", "late", "offline", "suspended", "left")
+# Ids of listed spaces begin with this; no node is given such an id.
+LISTED_PREFIX = "listed-"
 
 
 class Node(db.Model):
@@ -93,11 +95,45 @@ class Invitation(db.Model):
     used_at: Mapped[datetime | None]
 
 
+class ListingSource(db.Model):
+    """Where facts of spaces that run no node come from: a file, or an address on the web.
+
+    ``mapping`` says by field which column or which constant it is. ``revision`` counts imports:
+    one that began before another is not carried on.
+    """
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(120), unique=True)
+    kind: Mapped[str] = mapped_column(String(12))
+    url: Mapped[str | None] = mapped_column(String(500))
+    file_name: Mapped[str | None] = mapped_column(String(200))
+    licence: Mapped[str] = mapped_column(String(120))
+    attribution: Mapped[str] = mapped_column(String(300), default="")
+    mapping: Mapped[dict[str, Any]]
+    revision: Mapped[int] = mapped_column(default=0)
+    created_by: Mapped[int | None] = mapped_column(ForeignKey("account.id", ondelete="SET NULL"))
+    created_at: Mapped[datetime]
+    imported_at: Mapped[datetime | None]
+    # by the jobs process, once a day
+    refreshed: Mapped[bool] = mapped_column(default=False)
+    checked_at: Mapped[datetime | None]
+    fault: Mapped[str | None] = mapped_column(String(300))
+
+    __table_args__ = (
+        CheckConstraint("kind IN ('csv', 'geojson', 'gogocarto', 'spaceapi')", name="kind"),
+    )
+
+
 class Space(db.Model):
-    """A place, as its node last published it. Who publishes an id first keeps it."""
+    """A place, as its node last published it. Who publishes an id first keeps it.
+
+    One that runs no node is listed: it has a source instead, and the row's key there.
+    """
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    node_id: Mapped[str] = mapped_column(ForeignKey("node.id"), index=True)
+    node_id: Mapped[str | None] = mapped_column(ForeignKey("node.id"), index=True)
+    source_id: Mapped[int | None] = mapped_column(ForeignKey("listing_source.id"))
+    source_key: Mapped[str | None] = mapped_column(String(200))
     name: Mapped[str] = mapped_column(String(120))
     town: Mapped[str] = mapped_column(String(120))
     latitude: Mapped[float | None]
@@ -106,10 +142,14 @@ class Space(db.Model):
     published_at: Mapped[datetime]
     withdrawn_at: Mapped[datetime | None]
 
-    node: Mapped[Node] = relationship(lazy="joined", innerjoin=True)
+    node: Mapped[Node | None] = relationship(lazy="joined")
+    source: Mapped[ListingSource | None] = relationship()
     availability: Mapped[Availability | None] = relationship(lazy="joined", viewonly=True)
 
     __table_args__ = (
+        CheckConstraint("(node_id IS NULL) <> (source_id IS NULL)", name="owner"),
+        CheckConstraint("(source_id IS NULL) = (source_key IS NULL)", name="source"),
+        UniqueConstraint("source_id", "source_key"),
         CheckConstraint("latitude BETWEEN -90 AND 90", name="latitude"),
         CheckConstraint("longitude BETWEEN -180 AND 180", name="longitude"),
         Index("ix_space_place", "latitude", "longitude"),

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from charter.hours import WEEKDAYS, read_schedule
-from federation.directory.models import Space
+from federation.directory.models import Node, Space
 from shared.availability import TTL_SECONDS
 from shared.spaces import host_facts
 
@@ -20,7 +20,8 @@ def present(space: Space, now: datetime, hub_url: str, signed: Container[str]) -
     """Return a space's public JSON. ``open`` and ``guest_places_free`` are null when unknown.
 
     ``signed`` are the nodes that signed the charter in force; a space of another one is out of
-    the reciprocity, on the map all the same.
+    the reciprocity, on the map all the same. One that runs no node is ``listed``: its ``node`` is
+    null, and its ``source`` says who tells of it, under which licence.
     """
     document = space.document
     schedule = read_schedule(document)
@@ -29,23 +30,57 @@ def present(space: Space, now: datetime, hub_url: str, signed: Container[str]) -
     public = {name: value for name, value in document.items() if name not in ("paused",)}
     return {
         **public,
-        "node": {
-            "id": space.node.id,
-            "name": space.node.name,
-            "state": space.node.state,
-            "leaving_on": space.node.leaving_on.isoformat() if space.node.leaving_on else None,
-        },
+        "node": _node(space.node),
+        "listed": space.node is None,
+        "source": _source(space),
         "town": space.town,
         "url": f"{hub_url}/spaces/{space.id}",
         "spaceapi": spaceapi_url(space),
-        "calendar": f"{space.node.url}/spaces/{space.id}/events.ics",
+        "calendar": f"{space.node.url}/spaces/{space.id}/events.ics" if space.node else None,
         "open": opening is not None if schedule.known else None,
         "closes_at": opening[1].isoformat() if opening else None,
         "opens_at": next_opening.isoformat() if next_opening else None,
         "availability": _availability(space, host, now, admitted=space.node_id in signed),
-        "reciprocity": space.node_id in signed and space.node.state != "suspended",
+        "reciprocity": space.node_id in signed and not _suspended(space),
         "published_at": space.published_at.isoformat(),
     }
+
+
+def _suspended(space: Space) -> bool:
+    return space.node is not None and space.node.state == "suspended"
+
+
+def _node(node: Node | None) -> dict[str, Any] | None:
+    if node is None:
+        return None
+    return {
+        "id": node.id,
+        "name": node.name,
+        "state": node.state,
+        "leaving_on": node.leaving_on.isoformat() if node.leaving_on else None,
+    }
+
+
+def _source(space: Space) -> dict[str, Any] | None:
+    """Return who tells of a listed space; ``as_of`` is when it was last read there."""
+    source = space.source
+    if source is None:
+        return None
+    return {
+        "name": source.name,
+        "licence": source.licence,
+        "attribution": source.attribution,
+        "url": source.url,
+        "as_of": _read_at(space),
+    }
+
+
+def _read_at(space: Space) -> str:
+    """Return when what is said of a space was last heard."""
+    if space.node is not None:
+        return space.node.last_seen_at.isoformat()
+    read = space.source.imported_at if space.source is not None else None
+    return (read or space.published_at).isoformat()
 
 
 def _availability(
@@ -61,7 +96,7 @@ def _availability(
         told is not None
         and told.as_of <= now + _CLOCKS_DIFFER
         and now < told.expires_at
-        and space.node.state != "suspended"
+        and not _suspended(space)
     )
     paused = host["paused"] or host["closed_date"] is not None
     found = {
@@ -69,7 +104,7 @@ def _availability(
         "guest_places_free": None,
         "paused": paused,
         "state": "unknown",
-        "as_of": (told.as_of if told else space.node.last_seen_at).isoformat(),
+        "as_of": told.as_of.isoformat() if told else _read_at(space),
         "ttl": TTL_SECONDS,
     }
     if told is None or not known:
@@ -86,8 +121,12 @@ def _availability(
     }
 
 
-def spaceapi_url(space: Space) -> str:
-    return f"{space.node.url}/spaces/{space.id}/spaceapi.json"
+def spaceapi_url(space: Space) -> str | None:
+    """Return where a space's SpaceAPI document is, if it has one; a listed one may have its own."""
+    if space.node is not None:
+        return f"{space.node.url}/spaces/{space.id}/spaceapi.json"
+    source = space.source
+    return source.url if source is not None and source.kind == "spaceapi" else None
 
 
 def spaceapi_directory(spaces: Sequence[Space]) -> dict[str, str]:
@@ -97,8 +136,9 @@ def spaceapi_directory(spaces: Sequence[Space]) -> dict[str, str]:
     """
     times = Counter(space.name for space in spaces)
     return {
-        space.name if times[space.name] == 1 else f"{space.name} ({space.id})": spaceapi_url(space)
+        space.name if times[space.name] == 1 else f"{space.name} ({space.id})": address
         for space in spaces
+        if (address := spaceapi_url(space)) is not None
     }
 
 
@@ -125,6 +165,11 @@ def standing(assessments: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str,
     return {each["value"]: each for each in sorted(assessments, key=lambda each: each["year"])}
 
 
+def _credit(source: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return whom a licence asks to be named."""
+    return source and {name: source[name] for name in ("name", "licence", "attribution")}
+
+
 def feature(shown: dict[str, Any]) -> dict[str, Any]:
     """Return the GeoJSON feature of a presented space; no place, no geometry."""
     placed = shown.get("latitude") is not None and shown.get("longitude") is not None
@@ -138,6 +183,8 @@ def feature(shown: dict[str, Any]) -> dict[str, Any]:
             "name": shown["name"],
             "town": shown["town"],
             "url": shown["url"],
+            "listed": shown["listed"],
+            "source": _credit(shown["source"]),
             "open": shown["open"],
             "guest_places_free": shown["availability"]["guest_places_free"],
             "as_of": shown["availability"]["as_of"],

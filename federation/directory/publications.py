@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from federation.directory import documents
-from federation.directory.models import Document, Node, Space
+from federation.directory.models import LISTED_PREFIX, Document, Node, Space
 from federation.directory.service import active_node, find_key_of, nodes
 from shared import jose
 from shared.db import begin_write
@@ -143,8 +143,10 @@ def _as_told(
 
 def _owned_by_others(session: Session, node_id: str, names: Iterable[str]) -> set[str]:
     ids = {space_of(name) for name in names} - {None}
-    query = select(Space.id).where(Space.id.in_(ids), Space.node_id != node_id)
-    return set(session.scalars(query))
+    others = Space.node_id.is_distinct_from(node_id)
+    query = select(Space.id).where(Space.id.in_(ids), others)
+    reserved = {each for each in ids if each is not None and each.startswith(LISTED_PREFIX)}
+    return set(session.scalars(query)) | reserved
 
 
 def _take(session: Session, now: datetime, node_id: str, told: Told) -> dict[str, Any]:

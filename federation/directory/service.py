@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from nacl.signing import VerifyKey
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from federation.directory.addresses import former_urls
@@ -109,12 +109,21 @@ def spaces(
     box: tuple[float, float, float, float] | None = None,
     after: str = "",
     limit: int = 1000,
+    listed: bool = True,
 ) -> list[Space]:
-    """Return published spaces by id; ``box`` is west, south, east, north in degrees."""
+    """Return published spaces by id; ``box`` is west, south, east, north in degrees.
+
+    Those that run no node are among them, unless ``listed`` is false.
+    """
+    in_network = Node.state.notin_(("left",))
     query = (
         select(Space)
-        .join(Node)
-        .where(Space.withdrawn_at.is_(None), Node.state.notin_(("left",)), Space.id > after)
+        .outerjoin(Node)
+        .where(
+            Space.withdrawn_at.is_(None),
+            or_(Space.node_id.is_(None), in_network) if listed else in_network,
+            Space.id > after,
+        )
         .order_by(Space.id)
         .limit(limit)
     )
@@ -129,7 +138,8 @@ def spaces(
 def space(session: Session, space_id: str) -> Space:
     """Return one published space. Raises Problem("not-found")."""
     row = session.get(Space, space_id)
-    if row is None or row.withdrawn_at is not None or row.node.state == "left":
+    gone = row is None or row.withdrawn_at is not None
+    if row is None or gone or (row.node is not None and row.node.state == "left"):
         raise Problem("not-found")
     return row
 
@@ -167,9 +177,11 @@ def trust_list(session: Session, now: datetime, ring: KeyRing, hub_url: str) -> 
     signed = governance.signed_versions(session, charter.version)
     by_node: dict[str, list[dict[str, Any]]] = {}
     for row in session.scalars(
-        select(Space).where(Space.withdrawn_at.is_(None)).order_by(Space.id)
+        select(Space)
+        .where(Space.withdrawn_at.is_(None), Space.node_id.is_not(None))
+        .order_by(Space.id)
     ):
-        by_node.setdefault(row.node_id, []).append(
+        by_node.setdefault(row.node_id or "", []).append(
             {"id": row.id, "name": row.name, "town": row.town}
         )
     issued, former = int(datetime.now(UTC).timestamp()), former_urls(session, now)

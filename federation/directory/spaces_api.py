@@ -8,12 +8,14 @@ from itertools import islice
 from typing import Any
 
 import orjson
-from flask import Response
+from flask import Response, redirect
 from marshmallow import ValidationError, fields, validate
+from werkzeug.wrappers import Response as BaseResponse
 
 from federation.context import hub
 from federation.db import db
 from federation.directory import presenter, search, service
+from federation.listings import spaces as listed
 from shared.schemas import WireSchema, moment
 from shared.web import allow
 from shared.web.api import Blueprint
@@ -138,10 +140,14 @@ def spaces_csv(query: dict[str, Any]) -> Response:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(
-        ["id", "name", "town", "latitude", "longitude", "open", "guest_places_free", "as_of", "url"]
+        [
+            *("id", "name", "town", "latitude", "longitude"),
+            *("open", "guest_places_free", "as_of", "url", "listed", "source", "source_licence"),
+        ]
     )
     for space in shown:
         free = space["availability"]["guest_places_free"]
+        source = space["source"] or {}
         row = [
             space["id"],
             space["name"],
@@ -152,6 +158,9 @@ def spaces_csv(query: dict[str, Any]) -> Response:
             "unknown" if free is None else free,
             space["availability"]["as_of"],
             space["url"],
+            "true" if space["listed"] else "false",
+            source.get("name"),
+            source.get("licence"),
         ]
         writer.writerow([f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t\r" else v for v in row])
     return open_data(out.getvalue().encode(), "text/csv", seconds=KEPT_SECONDS)
@@ -162,8 +171,11 @@ def spaces_csv(query: dict[str, Any]) -> Response:
     200, fields.Dict(), description="The space as it was published, and what is known now"
 )
 @allow("public")
-def one_space(space_id: str) -> Response:
-    """One space."""
+def one_space(space_id: str) -> BaseResponse:
+    """One space. A listed one that has joined the network since leads to what it is now."""
+    became = listed.now_at(db.session(), space_id)
+    if became is not None:
+        return redirect(f"{hub().url}/api/v1/spaces/{became}", 301)
     space = service.space(db.session(), space_id)
     signed = service.signed(db.session())
     shown = presenter.present(space, hub().clock.now(), hub().url, signed)

@@ -27,11 +27,16 @@ _AGES = ("as_of", "closes_at", "opens_at")
 def _spaces(shown: Shown) -> Iterator[tuple[str, dict[str, Any]]]:
     moving = ("availability", "open", "closes_at", "opens_at", "events", "node")
     document = {name: value for name, value in shown.items() if name not in moving}
-    node = {"id": shown["node"]["id"], "name": shown["node"]["name"]}
+    node = shown["node"] and {"id": shown["node"]["id"], "name": shown["node"]["name"]}
+    if shown["source"]:  # when it was read again is no change of the space
+        told = {name: value for name, value in shown["source"].items() if name != "as_of"}
+        document["source"] = told
     yield shown["id"], {"@type": "LocalBusiness", "@id": shown["url"], **document, "node": node}
 
 
 def _availability(shown: Shown) -> Iterator[tuple[str, dict[str, Any]]]:
+    if shown["listed"]:  # nobody tells
+        return
     yield (
         shown["id"],
         {

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, redirect, render_template, request
 from flask_babel import get_locale
+from werkzeug.wrappers import Response as BaseResponse
 
 from charter.hours import read_schedule
 from charter.values import shared_values
@@ -16,6 +17,8 @@ from federation.directory import presenter, search
 from federation.directory import service as directory
 from federation.governance import paper, proposals
 from federation.governance import service as governance
+from federation.listings import spaces as listed
+from federation.listings.space_pages import public_page
 from shared import comparison
 from shared.events import coming
 from shared.linked_data import linked_space
@@ -82,9 +85,14 @@ def embedded_map() -> Response:
 
 @pages.get("/spaces/<space_id>")
 @allow("public")
-def space_page(space_id: str) -> Response:
+def space_page(space_id: str) -> BaseResponse:
     """A space's page. Its photos are its node's: that origin alone is opened, for pictures."""
+    became = listed.now_at(db.session(), space_id)
+    if became is not None:
+        return redirect(f"/spaces/{became}", 301)
     space = directory.space(db.session(), space_id)
+    if space.node is None:
+        return Response(public_page(space))
     now = hub().clock.now()
     origin = origin_of(space.node.url)
     photos = photos_at(space.document, origin) if origin else []
@@ -116,7 +124,7 @@ def space_page(space_id: str) -> Response:
 def compare_values() -> str:
     """Where every space says it stands on the shared values, side by side."""
     shared = shared_values(governance.in_force(db.session()))
-    spaces = directory.spaces(db.session())
+    spaces = directory.spaces(db.session(), listed=False)
     return render_template(
         "map/values.html",
         shared=shared,

@@ -54,7 +54,7 @@ def rights(
         here = None
     if here is not None:
         present[here.space_id] -= 1  # herself
-    wanted = [directory.space(session, space_id)] if space_id else directory.spaces(session)
+    wanted = _spaces(session, space_id)
     person = Facts(
         faults=tuple(faults),
         plan=plan,
@@ -66,15 +66,26 @@ def rights(
     )
     found = []
     for space in wanted:
-        if space.node_id == home_id and space_id is None:
+        if space.node is None or (space.node_id == home_id and space_id is None):
             continue
-        facts = _at_space(person, space, at, signed.get(space.node_id), present.get(space.id, 0))
+        known = signed.get(space.node.id), present.get(space.id, 0)
+        facts = _at_space(person, space, space.node, at, *known)
         facts = _with_usage(facts, used, at, split)
         decision = decide(charter, facts, at).to_json("fr")
         if here is not None and here.space_id == space.id and not faults:
             decision = dict(here.decision)  # the door says again what it said
         found.append({"space": space.id, "decision": decision})
     return found
+
+
+def _spaces(session: Session, space_id: str | None) -> list[Space]:
+    """Return the spaces that have a door of the network: one, or all. Raises Problem."""
+    if space_id is None:
+        return directory.spaces(session, listed=False)
+    space = directory.space(session, space_id)
+    if space.node is None:
+        raise Problem("not-found")
+    return [space]
 
 
 def _open_visit(session: Session, at: datetime, home_id: str, reference: str) -> Visit | None:
@@ -97,12 +108,14 @@ def _add_open_visit(used: Used, visit: Visit, at: datetime, split: time) -> None
         counts[key] = max(counts.get(key, 0), 1)
 
 
-def _at_space(person: Facts, space: Space, at: datetime, signed: str | None, guests: int) -> Facts:
+def _at_space(
+    person: Facts, space: Space, host: Node, at: datetime, signed: str | None, guests: int
+) -> Facts:
     schedule = read_schedule(space.document)
     return replace(
         person,
-        host=space.node_id,
-        host_state=space.node.state,
+        host=host.id,
+        host_state=host.state,
         host_signed=signed,
         guests_present=guests,
         people_present=guests,

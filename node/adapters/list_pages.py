@@ -13,10 +13,11 @@ from node.adapters.lists import HEADINGS, NEEDED, guess
 from node.context import node
 from node.db import db
 from node.members.importing import keep, kept
-from node.members.sheet import SheetFault, Table, read
+from node.members.sheet import Table, read
 from node.members.upload import brought, chosen_columns
 from node.spaces import service as spaces
 from node.sync import service as sync
+from shared.tables import SheetFault
 from shared.web import allow, current
 from shared.web.application import MAX_REQUEST_BYTES
 

@@ -29,7 +29,7 @@ from node.members import importing as lists
 from node.members import service as members
 from node.members.models import Member, Plan
 from node.members.names import fold
-from node.members.sheet import SheetFault, decode, guess, read
+from node.members.sheet import guess, read
 from node.members.trial import Choices, examine
 from node.photos.models import Photo
 from node.spaces import service as spaces
@@ -41,6 +41,7 @@ from shared.messages import translate
 from shared.problems import Problem
 from shared.schemas import unstorable
 from shared.spaces import SpaceSchema
+from shared.tables import SheetFault, decode
 
 
 @dataclass

@@ -12,9 +12,10 @@ from node.context import node
 from node.db import db
 from node.members import importing, service
 from node.members.plans import plans
-from node.members.sheet import HEADINGS, MAX_LINES, SheetFault, Table, guess, read
+from node.members.sheet import HEADINGS, MAX_LINES, Table, guess, read
 from node.members.trial import Choices, examine
 from node.members.upload import brought, chosen_columns
+from shared.tables import SheetFault
 from shared.web import allow, current
 from shared.web.application import MAX_REQUEST_BYTES
 

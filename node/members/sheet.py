@@ -1,11 +1,9 @@
-"""A list of members as spreadsheets write it: read without trust, and written without harm."""
+"""A list of members: which column holds what, and its rows."""
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -13,6 +11,8 @@ from flask_babel import gettext, lazy_gettext
 
 from node.members.names import fold
 from shared.schemas import unstorable
+from shared.tables import SheetFault
+from shared.tables import rows as rows_of
 
 MAX_COLUMNS = 60
 MAX_LINES = 20_000
@@ -43,12 +43,6 @@ _DATES = (
     re.compile(r"(?P<y>\d{4})-(?P<m>\d{1,2})-(?P<d>\d{1,2})(?:[T ]00:00(?::00)?)?"),
     re.compile(r"(?P<d>\d{1,2})[/.-](?P<m>\d{1,2})[/.-](?P<y>\d{4})"),
 )
-# What a spreadsheet takes for the beginning of a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-class SheetFault(ValueError):
-    """The whole file cannot be used; says why, to people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +53,6 @@ class Table:
     rows: tuple[tuple[int, tuple[str, ...]], ...]
 
 
-def decode(content: bytes) -> str:
-    """Return a file's text: UTF-8, UTF-16 by its mark, else Windows-1252. Raises SheetFault."""
-    try:
-        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-            return content.decode("utf-16")
-        try:
-            return content.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            return content.decode("cp1252")
-    except UnicodeDecodeError:
-        words = gettext("This is no text: save the list as CSV, in UTF-8.")
-        raise SheetFault(words) from None
-
-
 def read(text: str) -> Table:
     """Take a list apart by what separates its first line best. Raises SheetFault."""
     text = text.removeprefix("\ufeff")
@@ -81,7 +61,7 @@ def read(text: str) -> Table:
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(_DELIMITERS, key=first.count)
     rows = []
-    for number, cells in _rows(text, delimiter):
+    for number, cells in rows_of(text, delimiter):
         if len(cells) > MAX_COLUMNS:
             raise SheetFault(
                 gettext(
@@ -98,29 +78,6 @@ def read(text: str) -> Table:
     if len(rows) < 2:
         raise SheetFault(gettext("A first line with the columns’ names and one more are needed."))
     return Table(rows[0][1], tuple(rows[1:]))
-
-
-def _rows(text: str, delimiter: str) -> Iterator[tuple[int, tuple[str, ...]]]:
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    number = 1
-    try:
-        for cells in lines:
-            yield number, tuple(_plain(cell) for cell in cells)
-            number = lines.line_num + 1
-    except csv.Error:
-        words = gettext("Line %(n)s cannot be read: are its quotes closed?", n=number)
-        raise SheetFault(words) from None
-
-
-def _plain(cell: str) -> str:
-    """Return a cell without the spaces around it, nor the mark that ``harmless`` puts before it."""
-    cell = " ".join(cell.split())
-    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell
-
-
-def harmless(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
 def guess(header: Sequence[str]) -> dict[str, int]:

@@ -85,6 +85,24 @@ GET    /charter/<version>.pdf                         public
 GET    /coordination                                  coordinator
 POST   /coordination                                  coordinator
 POST   /coordination/disputes/<int:dispute_id>        coordinator
+GET    /coordination/listings                         coordinator moderator reader
+GET    /coordination/listings/drafts/<draft_id>       coordinator moderator
+POST   /coordination/listings/drafts/<draft_id>       coordinator moderator
+POST   /coordination/listings/drafts/<draft_id>/import coordinator moderator
+POST   /coordination/listings/drafts/<draft_id>/reconsider coordinator moderator
+GET    /coordination/listings/drafts/<draft_id>/trial coordinator moderator
+GET    /coordination/listings/new                     coordinator moderator
+POST   /coordination/listings/new                     coordinator moderator
+GET    /coordination/listings/sources/<int:source_id> coordinator moderator reader
+POST   /coordination/listings/sources/<int:source_id> coordinator moderator
+POST   /coordination/listings/sources/<int:source_id>/list coordinator moderator
+GET    /coordination/listings/spaces/<space_id>       coordinator moderator
+POST   /coordination/listings/spaces/<space_id>       coordinator moderator
+POST   /coordination/listings/spaces/<space_id>/apart coordinator moderator
+POST   /coordination/listings/spaces/<space_id>/became coordinator moderator
+POST   /coordination/listings/spaces/<space_id>/invitation coordinator
+POST   /coordination/listings/spaces/<space_id>/remove coordinator moderator
+POST   /coordination/listings/spaces/<space_id>/restore coordinator moderator
 POST   /coordination/nodes/<node_id>/state            coordinator
 GET    /coordination/simulation                       coordinator
 GET    /coordination/simulation.csv                   coordinator
