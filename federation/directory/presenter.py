@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from charter.hours import WEEKDAYS, read_schedule
+from federation.directory.index import CLOCKS_DIFFER, Entry
 from federation.directory.models import Node, Space
 from shared.availability import TTL_SECONDS
 from shared.spaces import host_facts
-
-# Of the hub's own processes.
-_CLOCKS_DIFFER = timedelta(seconds=5)
 
 
 def present(space: Space, now: datetime, hub_url: str, signed: Container[str]) -> dict[str, Any]:
@@ -28,26 +26,27 @@ def present(space: Space, now: datetime, hub_url: str, signed: Container[str]) -
     host = host_facts(document, schedule, now)
     opening, next_opening = host["opening"], host["next_opening"]
     public = {name: value for name, value in document.items() if name not in ("paused",)}
+    node = space.node
     return {
         **public,
-        "node": _node(space.node),
-        "listed": space.node is None,
+        "node": _node(node),
+        "listed": node is None,
         "source": _source(space),
         "town": space.town,
         "url": f"{hub_url}/spaces/{space.id}",
         "spaceapi": spaceapi_url(space),
-        "calendar": f"{space.node.url}/spaces/{space.id}/events.ics" if space.node else None,
+        "calendar": f"{node.url}/spaces/{space.id}/events.ics" if node else None,
         "open": opening is not None if schedule.known else None,
         "closes_at": opening[1].isoformat() if opening else None,
         "opens_at": next_opening.isoformat() if next_opening else None,
         "availability": _availability(space, host, now, admitted=space.node_id in signed),
-        "reciprocity": space.node_id in signed and not _suspended(space),
+        "reciprocity": space.node_id in signed and not _suspended(node),
         "published_at": space.published_at.isoformat(),
     }
 
 
-def _suspended(space: Space) -> bool:
-    return space.node is not None and space.node.state == "suspended"
+def _suspended(node: Node | None) -> bool:
+    return node is not None and node.state == "suspended"
 
 
 def _node(node: Node | None) -> dict[str, Any] | None:
@@ -71,16 +70,16 @@ def _source(space: Space) -> dict[str, Any] | None:
         "licence": source.licence,
         "attribution": source.attribution,
         "url": source.url,
-        "as_of": _read_at(space),
+        "as_of": _heard(space).isoformat(),
     }
 
 
-def _read_at(space: Space) -> str:
+def _heard(space: Space) -> datetime:
     """Return when what is said of a space was last heard."""
     if space.node is not None:
-        return space.node.last_seen_at.isoformat()
+        return space.node.last_seen_at
     read = space.source.imported_at if space.source is not None else None
-    return (read or space.published_at).isoformat()
+    return read or space.published_at
 
 
 def _availability(
@@ -94,9 +93,9 @@ def _availability(
     told = space.availability
     known = (
         told is not None
-        and told.as_of <= now + _CLOCKS_DIFFER
+        and told.as_of <= now + CLOCKS_DIFFER
         and now < told.expires_at
-        and not _suspended(space)
+        and not _suspended(space.node)
     )
     paused = host["paused"] or host["closed_date"] is not None
     found = {
@@ -104,7 +103,7 @@ def _availability(
         "guest_places_free": None,
         "paused": paused,
         "state": "unknown",
-        "as_of": told.as_of.isoformat() if told else _read_at(space),
+        "as_of": (told.as_of if told else _heard(space)).isoformat(),
         "ttl": TTL_SECONDS,
     }
     if told is None or not known:
@@ -165,30 +164,64 @@ def standing(assessments: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str,
     return {each["value"]: each for each in sorted(assessments, key=lambda each: each["year"])}
 
 
-def _credit(source: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return whom a licence asks to be named."""
-    return source and {name: source[name] for name in ("name", "licence", "attribution")}
+class Heard(NamedTuple):
+    """When what is said of a space was last heard, and whom a licence asks to be named for it."""
+
+    at: datetime
+    source: Mapping[str, Any] | None
 
 
-def feature(shown: dict[str, Any]) -> dict[str, Any]:
-    """Return the GeoJSON feature of a presented space; no place, no geometry."""
-    placed = shown.get("latitude") is not None and shown.get("longitude") is not None
-    geometry = {"type": "Point", "coordinates": [shown["longitude"], shown["latitude"]]}
+def feature(
+    entry: Entry, now: datetime, hub_url: str, heard: Mapping[str, Heard]
+) -> dict[str, Any]:
+    """Return the GeoJSON feature of a space as ``present`` shows it; no place, no geometry.
+
+    ``heard`` is of the spaces of whose free places nothing was said.
+    """
+    placed = entry.latitude is not None
+    geometry = {"type": "Point", "coordinates": [entry.longitude, entry.latitude]}
+    source = heard[entry.id].source if entry.listed and entry.id in heard else None
     return {
         "type": "Feature",
-        "id": shown["id"],
+        "id": entry.id,
         "geometry": geometry if placed else None,
         "properties": {
-            "id": shown["id"],
-            "name": shown["name"],
-            "town": shown["town"],
-            "url": shown["url"],
-            "listed": shown["listed"],
-            "source": _credit(shown["source"]),
-            "open": shown["open"],
-            "guest_places_free": shown["availability"]["guest_places_free"],
-            "as_of": shown["availability"]["as_of"],
-            "services": shown.get("services", []),
-            "values": shown.get("values", []),
+            "id": entry.id,
+            "name": entry.name,
+            "town": entry.town,
+            "url": f"{hub_url}/spaces/{entry.id}",
+            "open": entry.hours.is_open(now),
+            "guest_places_free": entry.free(now),
+            "as_of": as_of(entry, heard).isoformat(),
+            "services": entry.services,
+            "values": entry.values,
+            "reciprocity": entry.host.reciprocity,
+            "listed": entry.listed,
+            "source": source,
         },
     }
+
+
+def as_of(entry: Entry, heard: Mapping[str, Heard]) -> datetime:
+    """Return what time a space's figures are of."""
+    if entry.told is not None:
+        return entry.told.as_of
+    return heard[entry.id].at if entry.id in heard else entry.published_at
+
+
+STATES = {True: "open", False: "closed", None: "unknown"}
+
+
+def point(entry: Entry, now: datetime) -> list[Any]:
+    """Return what the map shows of a space, as ``/spaces/points`` lists it."""
+    return [
+        entry.id,
+        entry.name,
+        entry.town,
+        entry.latitude,
+        entry.longitude,
+        STATES[entry.hours.is_open(now)],
+        entry.free(now),
+        entry.host.reciprocity,
+        entry.listed,
+    ]

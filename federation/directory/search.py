@@ -1,141 +1,233 @@
-"""Finding spaces: by words, services, values, hours, free places and distance."""
+"""Finding spaces: by words, services, values, hours, free places and distance.
+
+What is asked for is found in the index that the process keeps (``watching``); rows are read of
+what is shown, and of nothing else.
+"""
 
 from __future__ import annotations
 
-import math
-import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from charter.hours import read_schedule
-from federation.directory import presenter, service
+from charter.conditions import guest_places
+from charter.rules import Rules
+from federation.directory import area, presenter, service, watching
+from federation.directory.area import distance_km
+from federation.directory.index import Entry, Index
 from federation.directory.models import Space
+from federation.directory.words import plain
+from federation.governance import service as governance
+from shared.spaces import is_over
 
 AT_ONCE = 1000
-EARTH_KM = 6371.0
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is looked for; None and "" ask for nothing. ``near`` is latitude and longitude.
+    """What is looked for; None, False and "" ask for nothing. ``near`` is latitude and longitude.
 
-    What is not known is not found: hours for ``open_at``, free places for ``seats``, a place on
-    the map for ``near`` and ``box`` (west, south, east, north).
+    What is not known is not found: hours for ``open_at`` and ``open_now``, free places for
+    ``seats``, a place on the map for ``near`` and ``box`` (west, south, east, north).
+    ``services``, ``values`` and ``facets`` are to be there all of them; ``plan`` is a plan class
+    whose members are admitted; ``kind`` is ``listed`` or ``connected``.
     """
 
-    box: Box | None = None
+    box: area.Box | None = None
     words: str = ""
-    service: str = ""
-    value: str = ""
+    services: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    facets: tuple[str, ...] = ()
+    kind: str = ""
+    plan: str = ""
+    open_now: bool = False
     open_at: datetime | None = None
     seats: int = 0
     near: tuple[float, float] | None = None
     radius_km: float = 0
 
+    @property
+    def tags(self) -> list[str]:
+        """Return by what tags of the index these are found."""
+        services = (f"service:{plain(each)}" for each in self.services)
+        values = (f"value:{plain(each)}" for each in self.values)
+        return [*services, *values, *self.facets, *([self.kind] if self.kind else [])]
 
-def plain(text: str) -> str:
-    """Return a text without accents, marks and capitals, as it is compared."""
-    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    return " ".join("".join(c if c.isalnum() else " " for c in folded if c.isascii()).split())
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Spaces as the public sees them, how many there are in all, and where the next page begins."""
+
+    shown: list[dict[str, Any]]
+    total: int
+    next_cursor: str | None
 
 
 def find(
-    session: Session,
-    wanted: Wanted,
-    now: datetime,
-    hub_url: str,
-    after: str = "",
+    session: Session, wanted: Wanted, now: datetime, hub_url: str, after: str = ""
 ) -> Iterator[dict[str, Any]]:
-    """Yield spaces as the public sees them, by id, those behind the id ``after``.
+    """Yield spaces as the public sees them, those behind the id ``after``; see ``matches``.
 
-    Where ``near`` is given the nearest come first, with their ``distance_km``.
+    Where ``near`` is given each has its ``distance_km``.
     """
-    if wanted.near is None:
-        yield from _by_id(session, wanted, now, hub_url, after)
+    if wanted == Wanted():
+        yield from _every(session, now, hub_url, after)
         return
-    every = sorted(
-        _by_id(session, wanted, now, hub_url, ""),
-        key=lambda shown: (shown["distance_km"], shown["id"]),
-    )
-    ids = [shown["id"] for shown in every]
-    yield from every[ids.index(after) + 1 if after in ids else 0 :]
+    entries = behind(after, matches(session, wanted, now))
+    for start in range(0, len(entries), AT_ONCE):
+        yield from _present(session, wanted, now, hub_url, entries[start : start + AT_ONCE])
 
 
-def _by_id(
+def page(
     session: Session,
     wanted: Wanted,
     now: datetime,
     hub_url: str,
-    after: str,
-) -> Iterator[dict[str, Any]]:
+    *,
+    after: str = "",
+    limit: int = AT_ONCE,
+) -> Page:
+    """Return at most ``limit`` of what ``find`` yields. Rows are read of these alone."""
+    found = matches(session, wanted, now)
+    left = behind(after, found)
+    shown = list(_present(session, wanted, now, hub_url, left[:limit]))
+    return Page(shown, len(found), left[limit - 1].id if len(left) > limit else None)
+
+
+def matches(session: Session, wanted: Wanted, now: datetime) -> list[Entry]:
+    """Return what is found: by id; of words, what begins so before what nearly does.
+
+    Where ``near`` is given the nearest come first.
+    """
+    return _ordered(*_matching(session, wanted, now))
+
+
+def anyhow(session: Session, wanted: Wanted, now: datetime) -> list[Entry]:
+    """Return what ``matches`` finds, in no order."""
+    return _matching(session, wanted, now)[0]
+
+
+def behind(after: str, found: Sequence[Entry]) -> Sequence[Entry]:
+    """Return what comes behind an id; what is found no more began where the next id is."""
+    if not after:
+        return found
+    for position, entry in enumerate(found):
+        if entry.id == after:
+            return found[position + 1 :]
+    return [entry for entry in found if entry.id > after]
+
+
+# By what found spaces are put in order before their ids: letters that are wrong, or kilometres.
+Ranks = dict[Entry, float]
+
+
+def _matching(session: Session, wanted: Wanted, now: datetime) -> tuple[list[Entry], Ranks]:
+    watch = watching.of(session)
+    index = watch.look(session)
+    rules = governance.in_force(session).rules if wanted.plan else None
+    with watch.lock:
+        return _look_up(index, wanted, now.astimezone(UTC), rules)
+
+
+def _look_up(
+    index: Index, wanted: Wanted, now: datetime, rules: Rules | None
+) -> tuple[list[Entry], Ranks]:
+    ranks: Ranks = dict(index.words.find(wanted.words)) if wanted.words else {}
+    held: list[Collection[Entry]] = [index.tags.get(tag, set()) for tag in wanted.tags]
+    if wanted.words:
+        held.append(ranks)
+    held.sort(key=len)
+    found = area.around(index, wanted.box, wanted.near, wanted.radius_km, held[0] if held else None)
+    for others in held[1:]:
+        found = [entry for entry in found if entry in others]
+    if wanted.near is not None:
+        near, most = wanted.near, wanted.radius_km
+        ranks = {
+            entry: round(km, 1)
+            for entry in found
+            if entry.latitude is not None
+            and (km := distance_km(near, (entry.latitude, entry.longitude))) <= most
+        }
+        found = list(ranks)
+    if wanted.seats:
+        found = _with_seats(found, wanted.seats, now)
+    if rules is not None:
+        found = _admitting(found, wanted.plan, rules, now)
+    if wanted.open_now:
+        found = [entry for entry in found if entry.hours.is_open(now)]
+    if wanted.open_at is not None:
+        instant = wanted.open_at.astimezone(UTC)
+        found = [entry for entry in found if entry.hours.opens_at(instant)]
+    return list(found), ranks
+
+
+def _with_seats(found: Iterable[Entry], seats: int, now: datetime) -> list[Entry]:
+    return [
+        entry
+        for entry in found
+        if (told := entry.told) is not None
+        and told.guest_places_free >= seats
+        and (entry.free(now) or 0) >= seats
+    ]
+
+
+def _admitting(found: Iterable[Entry], plan: str, rules: Rules, now: datetime) -> list[Entry]:
+    """Return where members of a plan class are admitted on some day.
+
+    By the charter in force and the house's conditions; whether places are free is not asked.
+    """
+    eligible = rules.eligible_plans
+    if eligible is not None and plan not in eligible.classes:
+        return []
+    always = guest_places(rules, 0) != 0
+    return [
+        entry
+        for entry in found
+        if (host := entry.host).signed
+        and not host.suspended
+        and not entry.paused
+        and not entry.project
+        and (entry.hours.schedule.until is None or not _is_over(entry, now))
+        and (always or entry.most_guests > 0)
+    ]
+
+
+def _is_over(entry: Entry, now: datetime) -> bool:
+    schedule = entry.hours.schedule
+    return is_over(schedule, now.astimezone(schedule.zone).date())
+
+
+def _ordered(found: list[Entry], ranks: Ranks) -> list[Entry]:
+    if ranks:
+        return sorted(found, key=lambda entry: (ranks[entry], entry.id))
+    return sorted(found, key=attrgetter("id"))
+
+
+def _every(session: Session, now: datetime, hub_url: str, after: str) -> Iterator[dict[str, Any]]:
+    """Yield all there are, row by row: who wants them all needs no index."""
     signed = service.signed(session)
-    while True:
-        rows = service.spaces(session, box=_box(wanted), after=after, limit=AT_ONCE)
+    while rows := service.spaces(session, after=after, limit=AT_ONCE):
         for space in rows:
-            distance = _distance(wanted, space)
-            if distance is None or not _is_it(wanted, space):
-                continue
-            shown = presenter.present(space, now, hub_url, signed)
-            free = shown["availability"]["guest_places_free"]
-            if wanted.seats and (free is None or free < wanted.seats):
-                continue
-            yield {**shown, "distance_km": round(distance, 1)} if wanted.near else shown
-        if len(rows) < AT_ONCE:
-            return
+            yield presenter.present(space, now, hub_url, signed)
         after = rows[-1].id
 
 
-def _is_it(wanted: Wanted, space: Space) -> bool:
-    document = space.document
-    if wanted.words and not _has_words(plain(wanted.words), space):
-        return False
-    for sought, name in ((wanted.service, "services"), (wanted.value, "values")):
-        if sought and plain(sought) not in map(plain, document.get(name, ())):
-            return False
-    if wanted.open_at is not None:
-        return read_schedule(document).opening_at(wanted.open_at) is not None
-    return True
-
-
-def _has_words(words: str, space: Space) -> bool:
-    """Tell whether each word begins one of the name's or the town's."""
-    begins = plain(f"{space.name} {space.town}").split()
-    return all(any(each.startswith(word) for each in begins) for word in words.split())
-
-
-def _box(wanted: Wanted) -> Box | None:
-    """Return the box to look in: what is asked for, or what holds the circle around ``near``."""
-    if wanted.near is None or wanted.box is not None:
-        return wanted.box
-    latitude, longitude = wanted.near
-    up = math.degrees(wanted.radius_km / EARTH_KM)
-    beside = up / max(math.cos(math.radians(latitude)), 0.01)
-    return (
-        max(-180.0, longitude - beside),
-        max(-90.0, latitude - up),
-        min(180.0, longitude + beside),
-        min(90.0, latitude + up),
-    )
-
-
-def _distance(wanted: Wanted, space: Space) -> float | None:
-    """Return how far away it is, in km; 0 where nobody asks, None beyond the radius."""
-    if wanted.near is None:
-        return 0.0
-    if space.latitude is None or space.longitude is None:
-        return None
-    found = distance_km(wanted.near, (space.latitude, space.longitude))
-    return found if found <= wanted.radius_km else None
-
-
-def distance_km(a: tuple[float, float], b: tuple[float, float]) -> float:
-    """Return the great-circle distance (haversine) between two places in degrees."""
-    (lat_a, lon_a), (lat_b, lon_b) = (tuple(map(math.radians, place)) for place in (a, b))
-    half = math.sin((lat_b - lat_a) / 2) ** 2
-    half += math.cos(lat_a) * math.cos(lat_b) * math.sin((lon_b - lon_a) / 2) ** 2
-    return 2 * EARTH_KM * math.asin(min(1.0, math.sqrt(half)))
+def _present(
+    session: Session, wanted: Wanted, now: datetime, hub_url: str, entries: Sequence[Entry]
+) -> Iterator[dict[str, Any]]:
+    signed = service.signed(session)
+    query = select(Space).where(Space.id.in_([entry.id for entry in entries]))
+    rows = {space.id: space for space in session.scalars(query)}
+    for entry in entries:
+        if entry.id not in rows:
+            continue
+        shown = presenter.present(rows[entry.id], now, hub_url, signed)
+        if wanted.near is not None:
+            place = entry.latitude, entry.longitude
+            shown["distance_km"] = round(distance_km(wanted.near, place), 1)
+        yield shown
