@@ -23,6 +23,7 @@ from federation.governance import pages as governance_pages
 from federation.identity import oauth
 from federation.identity.service import accounts, node_principal
 from federation.mail import models as _mail  # noqa: F401 - the table that jobs send from
+from federation.map import finder
 from federation.map import pages as network_map
 from federation.settings import HubSettings
 from federation.statements import api as statements_api
@@ -71,6 +72,7 @@ def create_app(settings: HubSettings) -> Flask:
     ):
         api.register_blueprint(blueprint)
     for blueprint in (
+        finder.pages,
         network_map.pages,
         console.pages,
         governance_pages.pages,

@@ -34,19 +34,19 @@ _TEXTS = frozenset(
 
 
 class _Kept:
-    """What was compressed lately, by ETag and kind; the oldest goes when there is no room."""
+    """What was compressed lately, by hash and length; the oldest goes when there is no room."""
 
     def __init__(self) -> None:
-        self._bodies: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._bodies: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         self._bytes, self._lock = 0, Lock()
 
-    def get(self, key: tuple[str, str]) -> bytes | None:
+    def get(self, key: tuple[int, int]) -> bytes | None:
         with self._lock:
             if key in self._bodies:
                 self._bodies.move_to_end(key)
             return self._bodies.get(key)
 
-    def put(self, key: tuple[str, str], body: bytes) -> None:
+    def put(self, key: tuple[int, int], body: bytes) -> None:
         if len(body) > KEPT_BYTES // 4:
             return
         with self._lock:
@@ -88,18 +88,16 @@ def install(app: Flask) -> None:
 
 def _shorten(response: Response, *, lasting: bool) -> None:
     """Replace the body; files are compressed as well as can be, once, others fast."""
-    etag, _ = response.get_etag()
-    key = (etag or "", response.mimetype or "")
-    body = _kept.get(key) if etag else None
     response.direct_passthrough = False
+    plain = response.get_data()
+    key = (hash(plain), len(plain))  # not the ETag: it may be that of another moment
+    body = _kept.get(key)
     if body is None:
-        body = gzip.compress(response.get_data(), 9 if lasting else 5, mtime=0)
-        if etag:
-            _kept.put(key, body)
-    else:
-        response.close()
+        body = gzip.compress(plain, 9 if lasting else 5, mtime=0)
+        _kept.put(key, body)
     response.set_data(body)
     response.headers["Content-Encoding"] = "gzip"
     response.headers.pop("Accept-Ranges", None)
+    etag, _ = response.get_etag()
     if etag:  # the same to a reader, not byte for byte
         response.set_etag(etag, weak=True)
