@@ -25,7 +25,7 @@ from charter import model_sources
 from federation.app import create_app as create_hub
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory import enrolment
+from federation.directory import enrolment, watching
 from federation.directory import service as directory
 from federation.governance import service as governance
 from federation.identity import service as oauth_tokens
@@ -49,6 +49,8 @@ from shared.db import begin_write
 from shared.http import Answer, Circuit, PeerSession, Unreachable
 from shared.passes import bind
 from tests.databases import Databases
+
+watching.LOOK_SECONDS = 0  # what was told is found by the very next request
 
 PASSWORD = "correct horse battery"
 # Tuesday 24 November 2026, ten in the morning in Paris.
@@ -535,6 +537,7 @@ def forget() -> None:
     """Forget what processes keep in memory: one that is started again knows nothing of before."""
     for kept in (directory._keys, oauth_tokens._verified, sync._lists, sync._unanswered):
         kept.clear()  # type: ignore[attr-defined]
+    watching.forget()
 
 
 def new_network(

@@ -8,12 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from charter.hours import WEEKDAYS, read_schedule
-from federation.directory.models import Space
+from federation.directory.index import CLOCKS_DIFFER, Entry
+from federation.directory.models import Node, Space
 from shared.availability import TTL_SECONDS
 from shared.spaces import host_facts
-
-# Of the hub's own processes.
-_CLOCKS_DIFFER = timedelta(seconds=5)
 
 
 def present(space: Space, now: datetime, hub_url: str, signed: Container[str]) -> dict[str, Any]:
@@ -27,25 +25,35 @@ def present(space: Space, now: datetime, hub_url: str, signed: Container[str]) -
     host = host_facts(document, schedule, now)
     opening, next_opening = host["opening"], host["next_opening"]
     public = {name: value for name, value in document.items() if name not in ("paused",)}
+    node: Node | None = space.node
     return {
         **public,
-        "node": {
-            "id": space.node.id,
-            "name": space.node.name,
-            "state": space.node.state,
-            "leaving_on": space.node.leaving_on.isoformat() if space.node.leaving_on else None,
-        },
+        "node": _node(node) if node else None,
+        "listed": node is None,
         "town": space.town,
         "url": f"{hub_url}/spaces/{space.id}",
-        "spaceapi": spaceapi_url(space),
-        "calendar": f"{space.node.url}/spaces/{space.id}/events.ics",
+        "spaceapi": spaceapi_url(space) if node else None,
+        "calendar": f"{node.url}/spaces/{space.id}/events.ics" if node else None,
         "open": opening is not None if schedule.known else None,
         "closes_at": opening[1].isoformat() if opening else None,
         "opens_at": next_opening.isoformat() if next_opening else None,
         "availability": _availability(space, host, now, admitted=space.node_id in signed),
-        "reciprocity": space.node_id in signed and space.node.state != "suspended",
+        "reciprocity": space.node_id in signed and not _suspended(node),
         "published_at": space.published_at.isoformat(),
     }
+
+
+def _node(node: Node) -> dict[str, Any]:
+    return {
+        "id": node.id,
+        "name": node.name,
+        "state": node.state,
+        "leaving_on": node.leaving_on.isoformat() if node.leaving_on else None,
+    }
+
+
+def _suspended(node: Node | None) -> bool:
+    return node is not None and node.state == "suspended"
 
 
 def _availability(
@@ -59,9 +67,9 @@ def _availability(
     told = space.availability
     known = (
         told is not None
-        and told.as_of <= now + _CLOCKS_DIFFER
+        and told.as_of <= now + CLOCKS_DIFFER
         and now < told.expires_at
-        and space.node.state != "suspended"
+        and not _suspended(space.node)
     )
     paused = host["paused"] or host["closed_date"] is not None
     found = {
@@ -69,7 +77,7 @@ def _availability(
         "guest_places_free": None,
         "paused": paused,
         "state": "unknown",
-        "as_of": (told.as_of if told else space.node.last_seen_at).isoformat(),
+        "as_of": _heard(space).isoformat(),
         "ttl": TTL_SECONDS,
     }
     if told is None or not known:
@@ -86,6 +94,14 @@ def _availability(
     }
 
 
+def _heard(space: Space) -> datetime:
+    """Return what time the figures are of: of their node's word, or of when it was last heard."""
+    if space.availability is not None:
+        return space.availability.as_of
+    node: Node | None = space.node
+    return node.last_seen_at if node else space.published_at
+
+
 def spaceapi_url(space: Space) -> str:
     return f"{space.node.url}/spaces/{space.id}/spaceapi.json"
 
@@ -95,6 +111,7 @@ def spaceapi_directory(spaces: Sequence[Space]) -> dict[str, str]:
 
     That is the directory's format: one object, whose names are the spaces'.
     """
+    spaces = [space for space in spaces if space.node is not None]
     times = Counter(space.name for space in spaces)
     return {
         space.name if times[space.name] == 1 else f"{space.name} ({space.id})": spaceapi_url(space)
@@ -125,23 +142,55 @@ def standing(assessments: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str,
     return {each["value"]: each for each in sorted(assessments, key=lambda each: each["year"])}
 
 
-def feature(shown: dict[str, Any]) -> dict[str, Any]:
-    """Return the GeoJSON feature of a presented space; no place, no geometry."""
-    placed = shown.get("latitude") is not None and shown.get("longitude") is not None
-    geometry = {"type": "Point", "coordinates": [shown["longitude"], shown["latitude"]]}
+def feature(
+    entry: Entry, now: datetime, hub_url: str, heard: Mapping[str, datetime]
+) -> dict[str, Any]:
+    """Return the GeoJSON feature of a space as ``present`` shows it; no place, no geometry.
+
+    ``heard`` is when the nodes were last heard that said nothing of their free places.
+    """
+    placed = entry.latitude is not None
+    geometry = {"type": "Point", "coordinates": [entry.longitude, entry.latitude]}
     return {
         "type": "Feature",
-        "id": shown["id"],
+        "id": entry.id,
         "geometry": geometry if placed else None,
         "properties": {
-            "id": shown["id"],
-            "name": shown["name"],
-            "town": shown["town"],
-            "url": shown["url"],
-            "open": shown["open"],
-            "guest_places_free": shown["availability"]["guest_places_free"],
-            "as_of": shown["availability"]["as_of"],
-            "services": shown.get("services", []),
-            "values": shown.get("values", []),
+            "id": entry.id,
+            "name": entry.name,
+            "town": entry.town,
+            "url": f"{hub_url}/spaces/{entry.id}",
+            "open": entry.hours.is_open(now),
+            "guest_places_free": entry.free(now),
+            "as_of": as_of(entry, heard).isoformat(),
+            "services": entry.services,
+            "values": entry.values,
+            "reciprocity": entry.host.reciprocity,
+            "listed": entry.listed,
         },
     }
+
+
+def as_of(entry: Entry, heard: Mapping[str, datetime]) -> datetime:
+    """Return what time a space's figures are of."""
+    if entry.told is not None:
+        return entry.told.as_of
+    return heard.get(entry.host.id or "", entry.published_at)
+
+
+STATES = {True: "open", False: "closed", None: "unknown"}
+
+
+def point(entry: Entry, now: datetime) -> list[Any]:
+    """Return what the map shows of a space, as ``/spaces/points`` lists it."""
+    return [
+        entry.id,
+        entry.name,
+        entry.town,
+        entry.latitude,
+        entry.longitude,
+        STATES[entry.hours.is_open(now)],
+        entry.free(now),
+        entry.host.reciprocity,
+        entry.listed,
+    ]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from nacl.signing import VerifyKey
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from federation.directory.addresses import former_urls
@@ -113,8 +113,12 @@ def spaces(
     """Return published spaces by id; ``box`` is west, south, east, north in degrees."""
     query = (
         select(Space)
-        .join(Node)
-        .where(Space.withdrawn_at.is_(None), Node.state.notin_(("left",)), Space.id > after)
+        .outerjoin(Node)
+        .where(
+            Space.withdrawn_at.is_(None),
+            or_(Node.state != "left", Space.node_id.is_(None)),
+            Space.id > after,
+        )
         .order_by(Space.id)
         .limit(limit)
     )
@@ -129,7 +133,7 @@ def spaces(
 def space(session: Session, space_id: str) -> Space:
     """Return one published space. Raises Problem("not-found")."""
     row = session.get(Space, space_id)
-    if row is None or row.withdrawn_at is not None or row.node.state == "left":
+    if row is None or row.withdrawn_at is not None or (row.node and row.node.state == "left"):
         raise Problem("not-found")
     return row
 

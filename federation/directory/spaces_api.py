@@ -1,20 +1,27 @@
-"""The open data of spaces: JSON, GeoJSON, CSV, and a directory of SpaceAPI addresses."""
+"""The open data of spaces: JSON, GeoJSON, CSV, the map's points, and a directory of SpaceAPI."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
-from itertools import islice
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import orjson
 from flask import Response
-from marshmallow import ValidationError, fields, validate
+from marshmallow import fields, validate
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from federation.context import hub
 from federation.db import db
-from federation.directory import presenter, search, service
-from shared.schemas import WireSchema, moment
+from federation.directory import clusters, presenter, queries, search, service
+from federation.directory.answers import KEPT_SECONDS, Made, kept
+from federation.directory.index import Entry
+from federation.directory.models import Node
+from shared.schemas import WireSchema
 from shared.web import allow
 from shared.web.api import Blueprint
 from shared.web.open_data import open_data
@@ -22,32 +29,19 @@ from shared.web.open_data import open_data
 blp = Blueprint("spaces", __name__, url_prefix="/api/v1", description="Spaces, for everybody")
 
 LICENCE = "Licence Ouverte 2.0"
-# A check-in is in these within two seconds.
-KEPT_SECONDS = 1
 
 
-class SpacesQuerySchema(WireSchema):
-    bbox = fields.String(metadata={"description": "west,south,east,north in degrees"})
-    q = fields.String(
-        load_default="",
-        validate=validate.Length(max=100),
-        metadata={"description": "Beginnings of words of the name or the town; accents aside."},
-    )
-    service = fields.String(load_default="", validate=validate.Length(max=120))
-    value = fields.String(load_default="", validate=validate.Length(max=120))
-    open_at = moment(
-        load_default=None,
-        metadata={"description": "Known to be open then. A plus sign is written %2B."},
-    )
-    seats = fields.Integer(
-        load_default=0,
-        validate=validate.Range(0, 10_000),
-        metadata={"description": "So many guest places are known to be free now."},
-    )
-    near = fields.String(metadata={"description": "latitude,longitude; the nearest come first."})
-    radius_km = fields.Float(load_default=20.0, validate=validate.Range(0.1, 1000.0))
+class SpacesQuerySchema(queries.FilterSchema):
     limit = fields.Integer(load_default=500, validate=validate.Range(1, 1000))
     cursor = fields.String(load_default="", validate=validate.Length(max=64))
+
+
+class PointsQuerySchema(queries.FilterSchema):
+    zoom = fields.Integer(
+        load_default=None,
+        validate=validate.Range(clusters.WIDEST_ZOOM, clusters.CLOSEST_ZOOM),
+        metadata={"description": "The map's; without it, what suits the box."},
+    )
 
 
 class SpacesSchema(WireSchema):
@@ -56,105 +50,156 @@ class SpacesSchema(WireSchema):
     licence = fields.String(required=True)
 
 
-def _box(text_: str | None) -> tuple[float, float, float, float] | None:
-    if not text_:
-        return None
-    try:
-        west, south, east, north = (float(part) for part in text_.split(","))
-    except ValueError:
-        raise ValidationError(
-            {"bbox": ["Four numbers are expected: west,south,east,north."]}
-        ) from None
-    if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
-        raise ValidationError(
-            {"bbox": ["These are not degrees in the order west,south,east,north."]}
-        )
-    return west, south, east, north
-
-
-def _place(text_: str | None) -> tuple[float, float] | None:
-    if not text_:
-        return None
-    try:
-        latitude, longitude = (float(part) for part in text_.split(","))
-    except ValueError:
-        latitude = longitude = 999.0
-    if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
-        raise ValidationError({"near": ["Two numbers are expected: latitude,longitude."]})
-    return latitude, longitude
-
-
-def _page(query: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
-    wanted = search.Wanted(
-        box=_box(query.get("bbox")),
-        words=query["q"],
-        service=query["service"],
-        value=query["value"],
-        open_at=query["open_at"],
-        seats=query["seats"],
-        near=_place(query.get("near")),
-        radius_km=query["radius_km"],
+class PointsSchema(WireSchema):
+    as_of = fields.DateTime(required=True)
+    total = fields.Integer(
+        required=True, metadata={"description": "How many the list says for the same filters."}
     )
-    session, now, limit = db.session(), hub().clock.now(), query["limit"]
-    found = search.find(session, wanted, now, hub().url, after=query["cursor"])
-    shown = list(islice(found, limit + 1))
-    return shown[:limit], (shown[limit - 1]["id"] if len(shown) > limit else None)
+    unplaced = fields.Integer(
+        required=True, metadata={"description": "Of these, how many have no place on the map."}
+    )
+    points = fields.List(
+        fields.List(fields.Raw()),
+        required=True,
+        metadata={
+            "description": "Each is [id, name, town, latitude, longitude, state, free guest places "
+            "or null, whether it is in the reciprocity, whether it is only listed]; "
+            "the state is open, closed or unknown."
+        },
+    )
+    clusters = fields.List(
+        fields.List(fields.Raw()),
+        required=True,
+        metadata={
+            "description": "Where more than 1,000 are found, those close to each other: "
+            "[how many, latitude, longitude, [west, south, east, north]]."
+        },
+    )
+    licence = fields.String(required=True)
+
+
+def _entries(query: dict[str, Any], now: datetime) -> tuple[Sequence[Entry], str | None]:
+    found = search.matches(db.session(), queries.wanted(query), now)
+    left, limit = search.behind(query["cursor"], found), query["limit"]
+    return left[:limit], (left[limit - 1].id if len(left) > limit else None)
+
+
+def _heard(session: Session, entries: Sequence[Entry]) -> dict[str, datetime]:
+    """Return when the nodes were last heard that said nothing of some spaces' free places."""
+    silent = {entry.host.id for entry in entries if entry.told is None}
+    if not silent:
+        return {}
+    rows = session.execute(select(Node.id, Node.last_seen_at).where(Node.id.in_(silent)))
+    return {row.id: row.last_seen_at for row in rows}
 
 
 @blp.route("/spaces")
-@blp.arguments(SpacesQuerySchema, location="query")
 @blp.response(200, SpacesSchema)
+@kept
+@blp.arguments(SpacesQuerySchema, location="query")
 @allow("public")
-def list_spaces(query: dict[str, Any]) -> Response:
-    """Every space of the network, by id."""
-    shown, cursor = _page(query)
-    page = {"items": shown, "next_cursor": cursor, "licence": LICENCE}
-    return open_data(orjson.dumps(page), "application/json", seconds=KEPT_SECONDS)
+def list_spaces(query: dict[str, Any]) -> Made:
+    """Every space of the network, by id; of words the best first, ``near`` the nearest."""
+    page = search.page(
+        db.session(),
+        queries.wanted(query),
+        hub().clock.now(),
+        hub().url,
+        after=query["cursor"],
+        limit=query["limit"],
+    )
+    body = {"items": page.shown, "next_cursor": page.next_cursor, "licence": LICENCE}
+    return Made(orjson.dumps(body), "application/json")
 
 
 @blp.route("/spaces.geojson")
-@blp.arguments(SpacesQuerySchema, location="query")
 @blp.response(200, content_type="application/geo+json")
+@kept
+@blp.arguments(SpacesQuerySchema, location="query")
 @allow("public")
-def spaces_geojson(query: dict[str, Any]) -> Response:
+def spaces_geojson(query: dict[str, Any]) -> Made:
     """The spaces as a GeoJSON feature collection."""
-    shown, cursor = _page(query)
+    now = hub().clock.now()
+    found, cursor = _entries(query, now)
+    heard = _heard(db.session(), found)
     page = {
         "type": "FeatureCollection",
-        "features": [presenter.feature(space) for space in shown],
+        "features": [presenter.feature(entry, now, hub().url, heard) for entry in found],
         "next_cursor": cursor,
         "licence": LICENCE,
     }
-    return open_data(orjson.dumps(page), "application/geo+json", seconds=KEPT_SECONDS)
+    return Made(orjson.dumps(page), "application/geo+json")
+
+
+CSV_COLUMNS = (
+    "id",
+    "name",
+    "town",
+    "latitude",
+    "longitude",
+    "open",
+    "guest_places_free",
+    "as_of",
+    "url",
+    "listed",
+)
 
 
 @blp.route("/spaces.csv")
-@blp.arguments(SpacesQuerySchema, location="query")
 @blp.response(200, content_type="text/csv")
+@kept
+@blp.arguments(SpacesQuerySchema, location="query")
 @allow("public")
-def spaces_csv(query: dict[str, Any]) -> Response:
+def spaces_csv(query: dict[str, Any]) -> Made:
     """The spaces as a table."""
-    shown, _ = _page(query)
+    now = hub().clock.now()
+    found, _ = _entries(query, now)
+    heard = _heard(db.session(), found)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(
-        ["id", "name", "town", "latitude", "longitude", "open", "guest_places_free", "as_of", "url"]
-    )
-    for space in shown:
-        free = space["availability"]["guest_places_free"]
+    writer.writerow(CSV_COLUMNS)
+    words = {True: "true", False: "false", None: "unknown"}
+    for entry in found:
+        free = entry.free(now)
         row = [
-            space["id"],
-            space["name"],
-            space["town"],
-            space.get("latitude"),
-            space.get("longitude"),
-            {True: "true", False: "false", None: "unknown"}[space["open"]],
+            entry.id,
+            entry.name,
+            entry.town,
+            entry.latitude,
+            entry.longitude,
+            words[entry.hours.is_open(now)],
             "unknown" if free is None else free,
-            space["availability"]["as_of"],
-            space["url"],
+            presenter.as_of(entry, heard).isoformat(),
+            f"{hub().url}/spaces/{entry.id}",
+            words[entry.listed],
         ]
         writer.writerow([f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t\r" else v for v in row])
-    return open_data(out.getvalue().encode(), "text/csv", seconds=KEPT_SECONDS)
+    return Made(out.getvalue().encode(), "text/csv")
+
+
+@blp.route("/spaces/points")
+@blp.response(200, PointsSchema)
+@kept
+@blp.arguments(PointsQuerySchema, location="query")
+@allow("public")
+def spaces_points(query: dict[str, Any]) -> Made:
+    """The spaces for a map: at most about 1,000 points and clusters. All that the list says."""
+    now = hub().clock.now()
+    wanted = queries.wanted(query)
+    found = search.anyhow(db.session(), wanted, now)
+    placed = [entry for entry in found if entry.latitude is not None]
+    zoom = query["zoom"]
+    zoom = clusters.zoom_for(wanted.box) if zoom is None else zoom
+    alone, together = clusters.cluster(placed, zoom)
+    said = {
+        "total": len(found),
+        "unplaced": len(found) - len(placed),
+        "points": [presenter.point(each, now) for each in sorted(alone, key=lambda e: e.id)],
+        "clusters": sorted(together),
+    }
+    etag = hashlib.sha256(orjson.dumps(said)).hexdigest()[:32]
+    body = orjson.dumps({"as_of": now.isoformat(), **said, "licence": LICENCE})
+    return Made(body, "application/json", etag)
 
 
 @blp.route("/spaces/<space_id>")

@@ -65,6 +65,7 @@ GET    /api/v1/spaces                                 public
 GET    /api/v1/spaces.csv                             public
 GET    /api/v1/spaces.geojson                         public
 GET    /api/v1/spaces/<space_id>                      public
+GET    /api/v1/spaces/points                          public
 GET    /api/v1/statements                             coordinator node
 GET    /api/v1/statements/<month>                     coordinator node
 PUT    /api/v1/statements/<month>                     coordinator
