@@ -92,7 +92,7 @@ async function showMap(keep) {
 }
 
 /* Go to an address of this page: keep is true where the map stays where it is. */
-async function go(url, { push = true, keep = false } = {}) {
+async function go(url, { push = true, keep = false, focus = null } = {}) {
   loading?.abort();
   const asking = new AbortController();
   loading = asking;
@@ -102,6 +102,7 @@ async function go(url, { push = true, keep = false } = {}) {
     const other = await fetchPage(url, asking.signal);
     if (push) history.pushState(null, "", url);
     put(other);
+    focus?.focus({ preventScroll: true });
     say("");
     await showMap(keep);
   } catch (problem) {
@@ -276,7 +277,7 @@ function listen() {
       more(link);
     } else if (link?.matches(".in-place")) {
       event.preventDefault();
-      go(link.href).then(() => byId("count").focus({ preventScroll: true }));
+      go(link.href, { focus: byId("count") }); // the link goes
     }
   });
   addEventListener("popstate", () => go(location.href, { push: false }));

@@ -264,8 +264,11 @@ export class SpaceMap {
   pin(group) {
     const [space] = group.spaces;
     const mark = L.marker([group.lat, group.lng], { icon: this.icon(space) });
-    mark.bindPopup(() => this.cardOf(mark), { minWidth: 200, maxWidth: 260 });
-    mark.on("popupopen", ({ popup }) => this.onPopup(popup, space.id));
+    mark.bindPopup(element("div", "map-popup"), { minWidth: 200, maxWidth: 260 });
+    mark.on("popupopen", ({ popup }) => {
+      this.onPopup(popup, space.id);
+      this.fill(mark);
+    });
     mark.on("popupclose", () => this.usingKeyboard && mark.getElement()?.focus());
     mark.on("mouseover", () => this.hooks.pointed?.([space.id]));
     mark.on("mouseout", () => this.hooks.pointed?.([]));
@@ -278,16 +281,21 @@ export class SpaceMap {
   }
 
   /* At once what the map knows, then what the list says. */
-  cardOf(mark) {
+  async fill(mark) {
     const [space] = mark.group.spaces;
-    const content = element("div", "map-popup");
-    content.append(element("strong", "map-popup-name", space.name), element("p", "", space.town));
-    this.hooks.card(space.id).then((card) => {
+    const popup = mark.getPopup();
+    const content = popup.getContent();
+    content.replaceChildren(element("strong", "map-popup-name", space.name), element("p", "", space.town));
+    popup.update();
+    try {
+      const card = await this.hooks.card(space.id);
       if (card) content.replaceChildren(card);
-      mark.getPopup().update();
-      if (this.usingKeyboard && mark.isPopupOpen()) content.querySelector("a")?.focus();
-    }).catch(() => content.append(element("p", "soft", this.label("error"))));
-    return content;
+    } catch (problem) {
+      console.warn(problem);
+      content.append(element("p", "soft", this.label("error")));
+    }
+    popup.update();
+    if (this.usingKeyboard && popup.isOpen()) content.querySelector("a")?.focus();
   }
 
   onPopup(popup, id) {
