@@ -9,9 +9,10 @@ import hashlib
 import math
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import chain
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -20,7 +21,7 @@ import orjson
 from charter.conditions import HouseConditions, read_conditions
 from charter.hours import read_schedule
 from federation.directory.facets import facets
-from federation.directory.opening import Hours
+from federation.directory.opening import Hours, Week
 from federation.directory.words import Words, plain, words_of
 
 # Of the hub's own processes.
@@ -71,13 +72,13 @@ class Entry:
     published_at: datetime
     services: tuple[str, ...]
     values: tuple[str, ...]
-    tags: frozenset[str]
+    tags: tuple[str, ...]
     hours: Hours
     conditions: HouseConditions
     paused: bool
     project: bool
     told: Told | None
-    words: frozenset[str] = field(repr=False)
+    words: tuple[str, ...]
     x: float = 0.0
     y: float = 0.0
 
@@ -89,18 +90,25 @@ class Entry:
     def free(self, now: datetime) -> int | None:
         """Return how many guest places are known to be free, as ``presenter.present`` does."""
         told = self.told
-        if told is None or self.host.suspended:
+        if told is None or self.host.suspended or not now < told.expires_at:
             return None
-        if not told.as_of <= now + CLOCKS_DIFFER or not now < told.expires_at:
+        if told.as_of > now and told.as_of > now + CLOCKS_DIFFER:
             return None
         if not self.host.signed or self.paused or told.paused:
             return 0
+        newer, closed = self.published_at > told.as_of, self.conditions.closed
+        if not newer and not closed:
+            return min(told.guest_places_free, told.guest_places)
         local = now.astimezone(self.hours.schedule.zone)
-        if self.conditions.closed and local.date() in self.conditions.closed:
+        if local.date() in closed:
             return 0
-        newer = self.published_at > told.as_of
         places = self.conditions.guests_at(local) if newer else told.guest_places
         return min(told.guest_places_free, places)
+
+    @property
+    def most_guests(self) -> int:
+        """Return how many guests the house takes on the day on which it takes most."""
+        return max(self.conditions.guests, *chain((0,), *self.conditions.by_weekday.values()))
 
 
 class _Shared:
@@ -108,6 +116,7 @@ class _Shared:
 
     def __init__(self) -> None:
         self._hours: WeakValueDictionary[bytes, Hours] = WeakValueDictionary()
+        self._weeks: WeakValueDictionary[Any, Week] = WeakValueDictionary()
         self._conditions: dict[bytes, HouseConditions] = {}
 
     def hours(self, document: Mapping[str, Any]) -> Hours:
@@ -115,7 +124,12 @@ class _Shared:
         key = _digest([document.get(name) for name in names])
         found = self._hours.get(key)
         if found is None:
-            found = self._hours[key] = Hours(read_schedule(document))
+            schedule = read_schedule(document)
+            alike = (schedule.zone, schedule.week)
+            week = self._weeks.get(alike)
+            if week is None:
+                week = self._weeks[alike] = Week(*alike)
+            found = self._hours[key] = Hours(schedule, week)
         return found
 
     def conditions(self, document: Mapping[str, Any]) -> HouseConditions:
@@ -195,13 +209,13 @@ class Index:
             published_at=row.published_at,
             services=services,
             values=values,
-            tags=frozenset(map(sys.intern, tags)),
+            tags=tuple(map(sys.intern, tags)),
             hours=self._shared.hours(document),
             conditions=self._shared.conditions(document),
             paused=bool(document.get("paused")),
             project=bool(document.get("project")),
             told=told,
-            words=frozenset(map(sys.intern, words_of(f"{row.name} {row.town}"))),
+            words=tuple(map(sys.intern, words_of(f"{row.name} {row.town}"))),
         )
 
     def within(self, south: float, north: float, west: float, east: float) -> Iterable[set[Entry]]:

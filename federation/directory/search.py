@@ -6,12 +6,10 @@ what is shown, and of nothing else.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
-from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import select
@@ -19,17 +17,15 @@ from sqlalchemy.orm import Session
 
 from charter.conditions import guest_places
 from charter.rules import Rules
-from federation.directory import presenter, service, watching
+from federation.directory import area, presenter, service, watching
+from federation.directory.area import distance_km
 from federation.directory.index import Entry, Index
 from federation.directory.models import Space
 from federation.directory.words import plain
 from federation.governance import service as governance
-
-__all__ = ["Page", "Wanted", "distance_km", "find", "matches", "page", "plain"]
+from shared.spaces import is_over
 
 AT_ONCE = 1000
-EARTH_KM = 6371.0
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +38,7 @@ class Wanted:
     whose members are admitted; ``kind`` is ``listed`` or ``connected``.
     """
 
-    box: Box | None = None
+    box: area.Box | None = None
     words: str = ""
     services: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
@@ -108,7 +104,7 @@ def matches(session: Session, wanted: Wanted, now: datetime) -> list[Entry]:
 
     Where ``near`` is given the nearest come first.
     """
-    return _ordered(wanted, *_matching(session, wanted, now))
+    return _ordered(*_matching(session, wanted, now))
 
 
 def anyhow(session: Session, wanted: Wanted, now: datetime) -> list[Entry]:
@@ -126,7 +122,8 @@ def behind(after: str, found: Sequence[Entry]) -> Sequence[Entry]:
     return [entry for entry in found if entry.id > after]
 
 
-Ranks = dict[Entry, int]
+# By what found spaces are put in order before their ids: letters that are wrong, or kilometres.
+Ranks = dict[Entry, float]
 
 
 def _matching(session: Session, wanted: Wanted, now: datetime) -> tuple[list[Entry], Ranks]:
@@ -140,94 +137,75 @@ def _matching(session: Session, wanted: Wanted, now: datetime) -> tuple[list[Ent
 def _look_up(
     index: Index, wanted: Wanted, now: datetime, rules: Rules | None
 ) -> tuple[list[Entry], Ranks]:
-    ranks = index.words.find(wanted.words) if wanted.words else {}
+    ranks: Ranks = dict(index.words.find(wanted.words)) if wanted.words else {}
     held: list[Collection[Entry]] = [index.tags.get(tag, set()) for tag in wanted.tags]
     if wanted.words:
         held.append(ranks)
     held.sort(key=len)
-    found: Iterable[Entry] = _around(index, wanted, held[0] if held else None)
-    for others in held[1:] if held else ():
+    found = area.around(index, wanted.box, wanted.near, wanted.radius_km, held[0] if held else None)
+    for others in held[1:]:
         found = [entry for entry in found if entry in others]
-    for test in _tests(wanted, now, rules):
-        found = filter(test, found)
+    if wanted.near is not None:
+        near, most = wanted.near, wanted.radius_km
+        ranks = {
+            entry: round(km, 1)
+            for entry in found
+            if entry.latitude is not None
+            and (km := distance_km(near, (entry.latitude, entry.longitude))) <= most
+        }
+        found = list(ranks)
+    if wanted.seats:
+        found = _with_seats(found, wanted.seats, now)
+    if rules is not None:
+        found = _admitting(found, wanted.plan, rules, now)
+    if wanted.open_now:
+        found = [entry for entry in found if entry.hours.is_open(now)]
+    if wanted.open_at is not None:
+        instant = wanted.open_at.astimezone(UTC)
+        found = [entry for entry in found if entry.hours.is_open(instant)]
     return list(found), ranks
 
 
-def _around(index: Index, wanted: Wanted, few: Collection[Entry] | None) -> Iterable[Entry]:
-    """Return what is in the box and the circle, out of ``few`` or of all."""
-    found: Iterable[Entry] = index.entries.values() if few is None else few
-    if wanted.box is not None:
-        west, south, east, north = wanted.box
-        if few is None:
-            found = chain.from_iterable(index.within(south, north, west, east))
-        found = [
-            entry
-            for entry in found
-            if entry.latitude is not None
-            and south <= entry.latitude <= north
-            and west <= entry.longitude <= east
-        ]
-    if wanted.near is not None:
-        if few is None and wanted.box is None:
-            found = chain.from_iterable(
-                chain.from_iterable(
-                    index.within(*box) for box in _boxes(wanted.near, wanted.radius_km)
-                )
-            )
-        place, most = wanted.near, wanted.radius_km
-        found = [entry for entry in found if _distance(place, entry) <= most]
-    return found
+def _with_seats(found: Iterable[Entry], seats: int, now: datetime) -> list[Entry]:
+    return [
+        entry
+        for entry in found
+        if (told := entry.told) is not None
+        and told.guest_places_free >= seats
+        and (entry.free(now) or 0) >= seats
+    ]
 
 
-def _tests(
-    wanted: Wanted, now: datetime, rules: Rules | None
-) -> Iterator[Callable[[Entry], bool | None]]:
-    if rules is not None:
-        yield partial(_admits, wanted.plan, rules, now)
-    if wanted.seats:
-        seats = wanted.seats
-        yield (
-            lambda entry: (
-                entry.told is not None
-                and entry.told.guest_places_free >= seats
-                and (entry.free(now) or 0) >= seats
-            )
-        )
-    instants = [now] if wanted.open_now else []
-    if wanted.open_at is not None:
-        instants.append(wanted.open_at.astimezone(UTC))
-    for instant in instants:
-        yield partial(_is_open, instant)
-
-
-def _is_open(instant: datetime, entry: Entry) -> bool | None:
-    return entry.hours.is_open(instant)
-
-
-def _admits(plan: str, rules: Rules, now: datetime, entry: Entry) -> bool:
-    """Tell whether members of a plan class are admitted there, on some day.
+def _admitting(found: Iterable[Entry], plan: str, rules: Rules, now: datetime) -> list[Entry]:
+    """Return where members of a plan class are admitted on some day.
 
     By the charter in force and the house's conditions; whether places are free is not asked.
     """
-    eligible, conditions = rules.eligible_plans, entry.conditions
-    if not entry.host.reciprocity or entry.paused or entry.project:
-        return False
+    eligible = rules.eligible_plans
     if eligible is not None and plan not in eligible.classes:
-        return False
-    until = entry.hours.schedule.until
-    if until is not None and now.astimezone(entry.hours.schedule.zone).date() > until:
-        return False
-    declared = max(conditions.guests, *chain((0,), *conditions.by_weekday.values()))
-    return guest_places(rules, declared) != 0
+        return []
+    always = guest_places(rules, 0) != 0
+    return [
+        entry
+        for entry in found
+        if (host := entry.host).signed
+        and not host.suspended
+        and not entry.paused
+        and not entry.project
+        and (entry.hours.schedule.until is None or not _is_over(entry, now))
+        and (always or entry.most_guests > 0)
+    ]
 
 
-def _ordered(wanted: Wanted, found: list[Entry], ranks: Ranks) -> list[Entry]:
-    if wanted.near is not None:
-        near = wanted.near
-        return sorted(found, key=lambda entry: (round(_distance(near, entry), 1), entry.id))
+def _is_over(entry: Entry, now: datetime) -> bool:
+    schedule = entry.hours.schedule
+    return is_over(schedule, now.astimezone(schedule.zone).date())
+
+
+def _ordered(found: list[Entry], ranks: Ranks) -> list[Entry]:
     if ranks:
         return sorted(found, key=lambda entry: (ranks[entry], entry.id))
-    return sorted(found, key=lambda entry: entry.id)
+    return sorted(found, key=attrgetter("id"))
 
 
 def _every(session: Session, now: datetime, hub_url: str, after: str) -> Iterator[dict[str, Any]]:
@@ -250,37 +228,6 @@ def _present(
             continue
         shown = presenter.present(rows[entry.id], now, hub_url, signed)
         if wanted.near is not None:
-            shown["distance_km"] = round(_distance(wanted.near, entry), 1)
+            place = entry.latitude, entry.longitude
+            shown["distance_km"] = round(distance_km(wanted.near, place), 1)
         yield shown
-
-
-def _boxes(place: tuple[float, float], radius_km: float) -> Iterator[Box]:
-    """Yield south, north, west and east of what holds a circle: two where it crosses 180°."""
-    latitude, longitude = place
-    angle = radius_km / EARTH_KM + 1e-9
-    south, north = latitude - math.degrees(angle), latitude + math.degrees(angle)
-    if south <= -90 or north >= 90 or angle >= math.pi / 2:
-        yield max(south, -90), min(north, 90), -180, 180
-        return
-    beside = math.degrees(math.asin(min(1.0, math.sin(angle) / math.cos(math.radians(latitude)))))
-    west, east = longitude - beside, longitude + beside
-    yield south, north, max(west, -180), min(east, 180)
-    if west < -180:
-        yield south, north, west + 360, 180
-    if east > 180:
-        yield south, north, -180, east - 360
-
-
-def _distance(place: tuple[float, float], entry: Entry) -> float:
-    """Return how far away it is, in km; what has no place is beyond everything."""
-    if entry.latitude is None:
-        return math.inf
-    return distance_km(place, (entry.latitude, entry.longitude))
-
-
-def distance_km(a: tuple[float, float], b: tuple[float, float]) -> float:
-    """Return the great-circle distance (haversine) between two places in degrees."""
-    (lat_a, lon_a), (lat_b, lon_b) = (tuple(map(math.radians, place)) for place in (a, b))
-    half = math.sin((lat_b - lat_a) / 2) ** 2
-    half += math.cos(lat_a) * math.cos(lat_b) * math.sin((lon_b - lon_a) / 2) ** 2
-    return 2 * EARTH_KM * math.asin(min(1.0, math.sqrt(half)))

@@ -195,7 +195,7 @@ def spaces_points(query: dict[str, Any]) -> Made:
         "total": len(found),
         "unplaced": len(found) - len(placed),
         "points": [presenter.point(each, now) for each in sorted(alone, key=lambda e: e.id)],
-        "clusters": sorted(together),
+        "clusters": sorted(map(list, together)),
     }
     etag = hashlib.sha256(orjson.dumps(said)).hexdigest()[:32]
     body = orjson.dumps({"as_of": now.isoformat(), **said, "licence": LICENCE})
