@@ -13,6 +13,7 @@ from werkzeug.datastructures import MultiDict
 
 from federation.directory import queries, search
 from federation.directory.facets import FACETS
+from federation.directory.words import plain
 from shared.clock import Clock
 
 LONGEST = 200  # characters of one parameter
@@ -133,7 +134,7 @@ def _centre(session: Session, around: str, clock: Clock, url: str) -> Centre | N
     placed = [each for each in found if each.get("latitude") is not None]
     if not placed:
         return None
-    same = [each for each in placed if search.plain(each["town"]) == search.plain(around)]
+    same = [each for each in placed if plain(each["town"]) == plain(around)]
     of = same or placed[:1]
     return Centre(
         same[0]["town"] if same else placed[0]["name"],

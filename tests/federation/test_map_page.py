@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import requests
 
-from deploy.bench.many_spaces import many_spaces
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
 from federation.directory.models import Availability
 from shared.db import begin_write
 from tests.databases import Databases
+from tests.many_spaces import many_spaces
 from tests.network import LocalHub, Network, new_network
 from tests.shared.browser import Browser, Page
 

@@ -10,8 +10,7 @@ const QUIET = 30_000; // milliseconds between two looks at what is free
 const MOST = 30; // cards that are asked for at once
 const byId = (id) => document.getElementById(id);
 const [root, form, box] = [byId("finding"), byId("find"), byId("map")];
-const started = Date.now();
-const ahead = Date.parse(root.dataset.now) - started; // the hub's clock, less this machine's
+let ahead = 0; // the hub's clock, less this machine's
 const now = () => Date.now() + ahead;
 const text = (name) => root.getAttribute(`data-text-${name}`) ?? "";
 const list = () => byId("space-list");
@@ -20,10 +19,16 @@ let map = null;
 let searched = { q: byId("q")?.value ?? "", around: byId("around")?.value ?? "" };
 let loading = null; // what is being fetched, to give it up for the next
 
+function setClock(within) {
+  ahead = Date.parse(within.querySelector("[data-now]").dataset.now) - Date.now();
+}
+
 async function fetchPage(url, signal) {
   const answer = await fetch(url, { signal, headers: { Accept: "text/html" } });
   if (!answer.ok && answer.status !== 422) throw new Error(`${url}: ${answer.status}`);
-  return new DOMParser().parseFromString(await answer.text(), "text/html");
+  const other = new DOMParser().parseFromString(await answer.text(), "text/html");
+  setClock(other);
+  return other;
 }
 
 function say(message) {
@@ -170,22 +175,23 @@ function nearMe(button) {
 async function cards(ids) {
   const url = new URL("/cards", location.href);
   for (const id of ids) url.searchParams.append("space", id);
-  const near = new URL(box.dataset.points, location.href).searchParams.get("near");
-  if (near) url.searchParams.set("near", near);
+  const from = new URL(box.dataset.points, location.href).searchParams.get("near");
+  if (from) url.searchParams.set("near", from);
   url.searchParams.set("lang", document.documentElement.lang);
   const other = await fetchPage(url);
   return new Map([...other.querySelectorAll("[data-space]")].map((item) => [item.dataset.space, item]));
 }
 
-const inView = (item) => {
+/* On the screen, or about to be. */
+const near = (item) => {
   const { top, bottom, height } = item.getBoundingClientRect();
-  return height && bottom > 0 && top < innerHeight;
+  return height && bottom > -innerHeight && top < 2 * innerHeight;
 };
 
 /* Look again at what is on the screen; only words that differ are changed, nothing moves. */
 async function lookAgain() {
-  const seen = [...(list()?.children ?? [])].filter(inView).slice(0, MOST);
-  const fresh = await cards(seen.map((item) => item.dataset.space));
+  const seen = [...(list()?.children ?? [])].filter(near).slice(0, MOST);
+  const fresh = seen.length ? await cards(seen.map((item) => item.dataset.space)) : new Map();
   for (const item of seen) {
     const found = fresh.get(item.dataset.space);
     if (!found) continue;
@@ -293,6 +299,7 @@ function listen() {
   setInterval(tick, 5000);
 }
 
+setClock(document);
 listen();
 tellAges();
 const nearButton = byId("near-me");

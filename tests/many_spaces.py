@@ -1,4 +1,4 @@
-"""A directory of many spaces, written to a hub's database: for benchmarks and for tests."""
+"""A directory of many spaces in real towns, written to a hub’s database."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def many_spaces(
     session: Session, now: datetime, node_id: str, count: int, *, ttl: int = 120
 ) -> None:
     """Add that many spaces of one node, most with free places; within the caller's transaction."""
-    chance, weights = random.Random(7), [town[3] for town in TOWNS]  # noqa: S311 - no secret
+    chance, weights = random.Random(7), [town[3] for town in TOWNS]
     schema, told = SpaceSchema(), list[Availability]()
     for n in range(count):
         town, latitude, longitude, _ = chance.choices(TOWNS, weights)[0]
