@@ -67,8 +67,8 @@ def post(path: str, body: bytes, token: str = "") -> bytes:
     return head.encode() + body
 
 
-def get(path: str) -> bytes:
-    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+def get(path: str, headers: str = "") -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}\r\n".encode()
 
 
 class _Connection:
@@ -100,7 +100,8 @@ class _Connection:
         if blank:
             head += b"\r\n"
             length = _LENGTH.search(head)
-            if length and len(body) >= int(length[1]):
+            bare = head[9:12] == b"304"
+            if bare or (length and len(body) >= int(length[1])):
                 self._finish(head, status, measured)
                 return True
         if not chunk:

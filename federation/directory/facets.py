@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from federation.directory.words import plain
+from federation.directory.words import plain_name
 
 FACETS = ("accessible", "transport", "fablab", "meeting_room")
 _MEETING = re.compile(r"\b(salles? de reunions?|meeting rooms?)\b")
@@ -24,8 +24,8 @@ def facets(document: Mapping[str, Any]) -> set[str]:
 
 def _found(document: Mapping[str, Any]) -> Iterator[str]:
     rooms = document.get("rooms") or ()
-    services = plain(" | ".join(document.get("services") or ()))
-    named = f"{services} {plain(' | '.join(room['name'] for room in rooms))}"
+    services = " | ".join(map(plain_name, document.get("services") or ()))
+    named = " | ".join((services, *(plain_name(room["name"]) for room in rooms)))
     if "step_free" in ((document.get("access") or {}).get("features") or ()):
         yield "accessible"
     if (document.get("transport") or "").strip():

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
@@ -22,14 +21,12 @@ from charter.conditions import HouseConditions, read_conditions
 from charter.hours import read_schedule
 from federation.directory.facets import facets
 from federation.directory.opening import Hours, Week
-from federation.directory.words import Words, plain, words_of
+from federation.directory.words import Words, plain_name, words_of
 
 # Of the hub's own processes.
 CLOCKS_DIFFER = timedelta(seconds=5)
 CELLS_A_DEGREE = 10
 MERCATOR_EDGE = 85.0511287798
-
-_plain = lru_cache(maxsize=65536)(plain)
 
 
 class Told(NamedTuple):
@@ -164,12 +161,12 @@ class Index:
         self._cells: dict[tuple[int, int], set[Entry]] = {}
         self._shared = _Shared()
 
-    def put(self, row: Any, host: Host, told: Told | None) -> None:
+    def put(self, row: Any, document: Any, host: Host, told: Told | None) -> None:
         """Take a space in, in the place of what was known of it.
 
-        Raises KeyError, TypeError or ValueError where its document cannot be read.
+        Raises AttributeError, KeyError, TypeError or ValueError where it cannot be read.
         """
-        entry = self._read(row, host, told)
+        entry = self._read(row, document, host, told)
         self.drop(row.id)
         self.entries[entry.id] = entry
         self.words.add(entry, entry.words)
@@ -190,14 +187,13 @@ class Index:
         if entry.latitude is not None:
             self._cells[_cell(entry.latitude, entry.longitude)].discard(entry)
 
-    def _read(self, row: Any, host: Host, told: Told | None) -> Entry:
-        document = row.document
+    def _read(self, row: Any, document: Any, host: Host, told: Told | None) -> Entry:
         services, values = (
             tuple(map(sys.intern, document.get(name) or ())) for name in ("services", "values")
         )
         tags = facets(document) | {"listed" if host.id is None else "connected"}
-        tags |= {f"service:{_plain(name)}" for name in services}
-        tags |= {f"value:{_plain(name)}" for name in values}
+        tags |= {f"service:{plain_name(name)}" for name in services}
+        tags |= {f"value:{plain_name(name)}" for name in values}
         placed = row.latitude is not None and row.longitude is not None
         return Entry(
             id=row.id,

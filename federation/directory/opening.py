@@ -19,9 +19,9 @@ class Around(tuple[date, date, date]):
 
 
 @lru_cache(maxsize=256)
-def around(zone: ZoneInfo, minute: datetime) -> Around:
-    """Return the days around a minute, in a zone."""
-    day = minute.astimezone(zone).date()
+def around(zone: ZoneInfo, instant: datetime) -> Around:
+    """Return the days around an instant, in a zone."""
+    day = instant.astimezone(zone).date()
     found = Around((day - timedelta(1), day, day + timedelta(1)))
     found.over = datetime.combine(found[2], time(), zone).astimezone(UTC)
     return found
@@ -76,16 +76,23 @@ class Hours:
         self._from = self._until = _EVER
         self._open = False
 
-    def is_open(self, instant: datetime) -> bool | None:
-        """Tell whether it is open at an instant (UTC); None where no hours are known."""
+    def is_open(self, now: datetime) -> bool | None:
+        """Tell whether it is open now (UTC); None where no hours are known."""
         if not self.known:
             return None
-        if not self._from <= instant < self._until:
-            days = around(self._week.zone, instant.replace(second=0, microsecond=0))
-            if self.schedule.until is None and self.schedule.exceptions.keys().isdisjoint(days):
-                found = self._week.state(instant, days)
-            else:
-                intervals = [self.schedule.on(day) for day in days]
-                found = state(self._week.zone, instant, days, intervals)
-            self._from, self._until, self._open = found
+        if not self._from <= now < self._until:
+            self._from, self._until, self._open = self._at(now)
         return self._open
+
+    def opens_at(self, instant: datetime) -> bool:
+        """Tell whether it is known to be open at any instant (UTC)."""
+        return self.known and self._at(instant)[2]
+
+    def _at(self, instant: datetime) -> tuple[datetime, datetime, bool]:
+        schedule, week = self.schedule, self._week
+        days, others = around(week.zone, instant), schedule.exceptions
+        if schedule.until is None and not (
+            days[0] in others or days[1] in others or days[2] in others
+        ):
+            return week.state(instant, days)
+        return state(week.zone, instant, days, [schedule.on(day) for day in days])

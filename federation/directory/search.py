@@ -162,7 +162,7 @@ def _look_up(
         found = [entry for entry in found if entry.hours.is_open(now)]
     if wanted.open_at is not None:
         instant = wanted.open_at.astimezone(UTC)
-        found = [entry for entry in found if entry.hours.is_open(instant)]
+        found = [entry for entry in found if entry.hours.opens_at(instant)]
     return list(found), ranks
 
 

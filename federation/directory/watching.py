@@ -13,12 +13,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import orjson
 import structlog
-from sqlalchemy import Engine, Select, func, or_, select
+from sqlalchemy import Engine, Select, Text, cast, func, or_, select
 from sqlalchemy.orm import Session
 
 from federation.directory.index import Host, Index, Told
-from federation.directory.models import Availability, Node, Space
+from federation.directory.models import Availability, Node, Space, stamp
 from federation.governance.models import CharterVersion, Signature
 
 # A check-in is on the map within two seconds, a second of which its node may take.
@@ -34,7 +35,7 @@ _SPACE = (
     Space.town,
     Space.latitude,
     Space.longitude,
-    Space.document,
+    cast(Space.document, Text).label("document"),
     Space.published_at,
     Space.withdrawn_at,
     Space.stamp,
@@ -63,27 +64,29 @@ class Watch:
         self._hosts: dict[str, Host] = {}
         self._apart: dict[str, str] = {}
         self._signed: tuple[str | None, int] = (None, 0)
-        self._high = self._looked = self._looked_long = self._looked_all = 0.0
+        # By the steady clock, when it was looked; by the stamps' clock, up to when.
+        self._looked = self._looked_long = self._looked_all = 0.0
+        self._until = self._until_long = 0
 
     def look(self, session: Session) -> Index:
         """Return the index as the database was at most ``LOOK_SECONDS`` ago."""
         if time.monotonic() - self._looked < LOOK_SECONDS and self._looked:
             return self.index
         with self.lock:
-            now = time.monotonic()
+            now, written = time.monotonic(), stamp()
             everything = not self._looked or now - self._looked_all >= ALL_EVERY
-            further = now - self._looked_long >= LONG_EVERY
+            further = everything or now - self._looked_long >= LONG_EVERY
+            # The clock may have been set back since.
+            until, until_long = (min(each, written) for each in (self._until, self._until_long))
+            since = until_long - LONG_BACK if further else until - SHORT_BACK
             self._look_at_nodes(session, again=everything)
+            self._look_at_spaces(session, -1 if everything else since)
+            self._look_at_places(session, -1 if everything else since)
+            self._looked, self._until = now, written
+            if further:
+                self._looked_long, self._until_long = now, written
             if everything:
-                since, self._looked_all = -1, now
-            else:
-                back = LONG_BACK if further else SHORT_BACK
-                since = int(min(self._high, time.time_ns() // 1000) - back)
-            if everything or further:
-                self._looked_long = now
-            self._look_at_spaces(session, since)
-            self._look_at_places(session, since)
-            self._looked = now
+                self._looked_all = now
             return self.index
 
     def _look_at_nodes(self, session: Session, *, again: bool) -> None:
@@ -125,14 +128,13 @@ class Watch:
         query = select(Availability.space_id, Availability.stamp)
         rows = session.execute(query.where(Availability.stamp > since)).all()
         entries, held = self.index.entries, self._told
-        new = [id_ for id_, stamp in rows if held.get(id_) != stamp and id_ in entries]
+        new = [id_ for id_, written in rows if held.get(id_) != written and id_ in entries]
         for chunk in _chunks(new):
             told = select(Availability.space_id, *_TOLD, Availability.stamp)
-            for space_id, *found, stamp in session.execute(
+            for space_id, *found, written in session.execute(
                 told.where(Availability.space_id.in_(chunk))
             ):
-                entries[space_id].told, held[space_id] = Told(*found), stamp
-                self._high = max(self._high, stamp)
+                entries[space_id].told, held[space_id] = Told(*found), written
                 self.revision += 1
 
     def _read(self, session: Session, ids: list[str]) -> None:
@@ -143,7 +145,6 @@ class Watch:
         for row in rows:
             self.revision += 1
             self._stamps[row.id] = row.stamp
-            self._high = max(self._high, row.stamp)
             if row.withdrawn_at is not None or row.state == "left":
                 self.index.drop(row.id)
                 continue
@@ -152,7 +153,7 @@ class Watch:
                 told, self._told[row.id] = Told(*row[-6:-1]), row.told_stamp
             host = Host(None) if row.node_id is None else self._host(row.node_id)
             try:
-                self.index.put(row, host, told)
+                self.index.put(row, orjson.loads(row.document), host, told)
             except (AttributeError, KeyError, TypeError, ValueError):
                 self.index.drop(row.id)
                 log.warning("a space cannot be read", space=row.id)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 # Nearly right is for when so few are exactly right.
 FEW = 5
+_MARKS = re.compile("[^a-z0-9]+")
 _LETTERS = str.maketrans({"œ": "oe", "æ": "ae", "ø": "o", "ł": "l", "đ": "d"})
 # Said and written in two ways, in half of the names of towns.
 _SAINTS = {"st": "saint", "saint": "st", "ste": "sainte", "sainte": "ste"}
@@ -19,8 +22,14 @@ Item = TypeVar("Item")
 def plain(text: str) -> str:
     """Return a text without accents, marks and capitals, as it is compared."""
     folded = unicodedata.normalize("NFKD", text).casefold().translate(_LETTERS)
-    folded = unicodedata.normalize("NFKD", folded)
-    return " ".join("".join(c if c.isalnum() else " " for c in folded if c.isascii()).split())
+    kept = unicodedata.normalize("NFKD", folded).encode("ascii", "ignore").decode()
+    return _MARKS.sub(" ", kept).strip()
+
+
+@lru_cache(maxsize=65536)
+def plain_name(text: str) -> str:
+    """Return ``plain`` of what many say alike: services, values, rooms."""
+    return plain(text)
 
 
 def words_of(text: str) -> frozenset[str]:
