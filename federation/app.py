@@ -26,6 +26,7 @@ from federation.listings import draft_pages as listing_drafts
 from federation.listings import pages as listing_pages
 from federation.listings import space_pages as listed_pages
 from federation.mail import models as _mail  # noqa: F401 - the table that jobs send from
+from federation.map import finder
 from federation.map import pages as network_map
 from federation.settings import HubSettings
 from federation.statements import api as statements_api
@@ -74,6 +75,7 @@ def create_app(settings: HubSettings) -> Flask:
     ):
         api.register_blueprint(blueprint)
     for blueprint in (
+        finder.pages,
         network_map.pages,
         console.pages,
         governance_pages.pages,

@@ -1,11 +1,10 @@
-"""The public face: map, list, a page for each space, and the charter to read."""
+"""The public face: a page for each space, and the charter to read. The map is in ``finder``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, Response, redirect, render_template, request
+from flask import Blueprint, Response, redirect, render_template
 from flask_babel import get_locale
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -13,7 +12,7 @@ from charter.hours import read_schedule
 from charter.values import shared_values
 from federation.context import hub
 from federation.db import db
-from federation.directory import presenter, search
+from federation.directory import presenter
 from federation.directory import service as directory
 from federation.governance import paper, proposals
 from federation.governance import service as governance
@@ -34,53 +33,6 @@ pages = Blueprint(
     static_folder="static",
     static_url_path="/static/network",
 )
-
-MAX_WORDS = 100
-
-
-@pages.get("/")
-@allow("public")
-def network_map() -> str:
-    words = request.args.get("q", "")[:MAX_WORDS].replace("\x00", "").strip()
-    now = hub().clock.now()
-    wanted = search.Wanted(words=words)
-    spaces = list(search.find(db.session(), wanted, now, hub().url))
-    shared = shared_values(governance.in_force(db.session()))
-    by_value = request.args.get("by_value", "")
-    if by_value not in {value.id for value in shared}:
-        by_value = ""
-    if by_value:  # who stands furthest first
-        spaces.sort(key=lambda space: -_level(space, by_value))
-    return render_template(
-        "map/map.html",
-        spaces=spaces,
-        words=words,
-        shared=shared,
-        by_value=by_value,
-        language=str(get_locale()),
-        settings=hub().settings,
-    )
-
-
-def _level(space: Mapping[str, Any], value: str) -> int:
-    said = presenter.standing(space.get("assessments", []))
-    return int(said[value]["level"]) if value in said else 0
-
-
-@pages.get("/embed/map")
-@allow("public")
-def embedded_map() -> Response:
-    """The map for a frame in somebody else's page; it sets and reads no cookie."""
-    words = request.args.get("q", "")[:MAX_WORDS].replace("\x00", "").strip()
-    wanted = search.Wanted(words=words)
-    spaces = list(search.find(db.session(), wanted, hub().clock.now(), hub().url))
-    page = render_template("map/embed.html", spaces=spaces, words=words, settings=hub().settings)
-    response = Response(page)
-    tiles = hub().settings.tiles_origin
-    response.headers["Content-Security-Policy"] = policy(
-        images=f" {tiles}" if tiles else "", ancestors="*"
-    )
-    return response
 
 
 @pages.get("/spaces/<space_id>")

@@ -21,7 +21,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from shared import problems
 from shared.config import Settings
-from shared.web import formats, guards, observe
+from shared.web import compression, formats, guards, observe
 from shared.web.api import PasserelleApi
 from shared.web.guards import Principal, allow
 
@@ -101,6 +101,7 @@ def new_app(import_name: str, settings: Settings, service: Service) -> tuple[Fla
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]
     Babel(app, locale_selector=language)
     csrf.init_app(app)
+    compression.install(app)  # first, so that it comes last to an answer
     observe.install(app, service.kind, service.ready)
     _remember_language(app)
     limiter.init_app(app)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_datetime, format_time
+from babel.dates import format_date, format_datetime, format_time, format_timedelta
 from babel.numbers import format_currency, format_decimal
 from flask import Flask
 from flask_babel import get_locale, lazy_gettext
@@ -14,6 +14,11 @@ from flask_babel import get_locale, lazy_gettext
 from shared.sheet import ACCESS, AUDIENCES, KINDS
 
 DEFAULT_ZONE = "Europe/Paris"
+_UNITS: tuple[tuple[Literal["hour", "minute", "second"], int], ...] = (
+    ("hour", 3600),
+    ("minute", 60),
+    ("second", 1),
+)
 
 
 def _locale() -> str:
@@ -42,6 +47,20 @@ def clock_time(value: datetime | str | None, zone: str = DEFAULT_ZONE) -> str:
     if value is None:
         return "–"
     return format_time(_instant(value), "HH:mm", ZoneInfo(zone), _locale())
+
+
+def ago(value: datetime | str, now: datetime) -> str:
+    """Return how long ago it was, as a browser's Intl.RelativeTimeFormat says it: "40 s ago"."""
+    seconds = max(1, int((now - _instant(value)).total_seconds()))
+    unit, size = next(each for each in _UNITS if seconds >= each[1] or each[1] == 1)
+    return format_timedelta(
+        timedelta(seconds=-(seconds // size) * size),
+        granularity=unit,
+        threshold=100_000,
+        add_direction=True,
+        format="short",
+        locale=_locale(),
+    )
 
 
 def local_day(value: datetime | str, zone: str = DEFAULT_ZONE) -> date:
@@ -89,6 +108,7 @@ def level_name(level: int) -> Any:
 
 def install(app: Flask) -> None:
     app.jinja_env.filters.update(
+        ago=ago,
         day=day,
         moment=moment,
         clock_time=clock_time,

@@ -6,6 +6,8 @@ import hashlib
 
 from flask import Response, request
 
+from shared.web.compression import compressible
+
 
 def open_data(body: bytes, mimetype: str, *, seconds: int = 5, etag: str = "") -> Response:
     """Return public data: open to every origin, its licence stated, 304 when unchanged.
@@ -21,4 +23,4 @@ def open_data(body: bytes, mimetype: str, *, seconds: int = 5, etag: str = "") -
         '<https://www.etalab.gouv.fr/licence-ouverte-open-licence>; rel="license"'
     )
     response.make_conditional(request)
-    return response
+    return compressible(response)

@@ -79,6 +79,7 @@ POST   /api/v1/visits/<visit_id>/correction/answer    node
 POST   /api/v1/visits/<visit_id>/void                 node
 GET    /api/v1/visits/days                            node
 POST   /api/v1/visits/preview                         node
+GET    /cards                                         public
 GET    /charter                                       public
 GET    /charter/<before>/diff/<after>                 public
 GET    /charter/<version>                             public
@@ -110,6 +111,7 @@ GET    /coordination/simulation.csv                   coordinator
 GET    /coordination/simulation.ndjson                coordinator
 GET    /coordination/statements/<month>               coordinator
 POST   /coordination/statements/<month>/issue         coordinator
+GET    /embed                                         public
 GET    /embed/map                                     public
 GET    /feeds/<feed>                                  public
 GET    /healthz                                       public

@@ -1,0 +1,103 @@
+"""Public texts in fewer bytes: gzip, for those who take it.
+
+Static files and open data, and pages that say so, as long as nobody is logged in: what holds a
+secret beside what the address said is sent as it is (BREACH).
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections import OrderedDict
+from threading import Lock
+from typing import Final
+
+from flask import Flask, Response, g, request
+
+SMALLEST: Final = 500
+KEPT_BYTES: Final = 8 << 20
+_TEXTS = frozenset(
+    {
+        "application/geo+json",
+        "application/javascript",
+        "application/json",
+        "application/manifest+json",
+        "application/wasm",
+        "image/svg+xml",
+        "text/calendar",
+        "text/css",
+        "text/csv",
+        "text/html",
+        "text/javascript",
+        "text/plain",
+    }
+)
+
+
+class _Kept:
+    """What was compressed lately, by hash and length; the oldest goes when there is no room."""
+
+    def __init__(self) -> None:
+        self._bodies: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        self._bytes, self._lock = 0, Lock()
+
+    def get(self, key: tuple[int, int]) -> bytes | None:
+        with self._lock:
+            if key in self._bodies:
+                self._bodies.move_to_end(key)
+            return self._bodies.get(key)
+
+    def put(self, key: tuple[int, int], body: bytes) -> None:
+        if len(body) > KEPT_BYTES // 4:
+            return
+        with self._lock:
+            self._bytes += len(body) - len(self._bodies.pop(key, b""))
+            self._bodies[key] = body
+            while self._bytes > KEPT_BYTES:
+                self._bytes -= len(self._bodies.popitem(last=False)[1])
+
+
+_kept = _Kept()
+
+
+def compressible(response: Response) -> Response:
+    """Say of an answer that it holds no secret; it is compressed unless somebody is logged in."""
+    g.compressible = True
+    return response
+
+
+def install(app: Flask) -> None:
+    """Compress what may be, after everything else was done to the answer."""
+
+    @app.after_request
+    def _compress(response: Response) -> Response:
+        public = g.get("compressible") and g.get("principal") is None
+        static = (request.endpoint or "").rpartition(".")[2] == "static"
+        if response.mimetype not in _TEXTS or not (public or static):
+            return response
+        response.vary.add("Accept-Encoding")
+        if (
+            response.status_code != 200
+            or "Content-Encoding" in response.headers
+            or not request.accept_encodings["gzip"]
+            or (response.content_length or SMALLEST) < SMALLEST
+        ):
+            return response
+        _shorten(response, lasting=static)
+        return response
+
+
+def _shorten(response: Response, *, lasting: bool) -> None:
+    """Replace the body; files are compressed as well as can be, once, others fast."""
+    response.direct_passthrough = False
+    plain = response.get_data()
+    key = (hash(plain), len(plain))  # not the ETag: it may be that of another moment
+    body = _kept.get(key)
+    if body is None:
+        body = gzip.compress(plain, 9 if lasting else 5, mtime=0)
+        _kept.put(key, body)
+    response.set_data(body)
+    response.headers["Content-Encoding"] = "gzip"
+    response.headers.pop("Accept-Ranges", None)
+    etag, _ = response.get_etag()
+    if etag:  # the same to a reader, not byte for byte
+        response.set_etag(etag, weak=True)
