@@ -140,7 +140,7 @@ def test_a_wrong_question_is_named(hub: LocalHub, query: str, field: str) -> Non
 def test_a_wrong_question_of_the_map_is_named(hub: LocalHub, query: str, field: str) -> None:
     answer = hub.get(f"/api/v1/spaces/points?{query}")
     assert answer.status_code == 422
-    assert list(answer.json()["errors"]["query"]) == [field]
+    assert list(answer.json()["errors"]) == [field]
 
 
 @pytest.mark.parametrize(
