@@ -118,7 +118,7 @@ def _boxes(session: Session) -> None:
     connection = session.connection()
     # PostgreSQL's own processor time is another process's.
     clock = time.thread_time if connection.dialect.name == "sqlite" else time.perf_counter
-    for _ in range(200):
+    for _ in range(100):
         west, south = chance.uniform(-4, 7), chance.uniform(43, 50)
         box = (west, south, west + 0.25, south + 0.15)
         names = dict(zip(("west", "south", "east", "north"), box, strict=True))

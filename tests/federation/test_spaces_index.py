@@ -17,7 +17,7 @@ from sqlalchemy import update
 from charter import PLAN_CLASSES, model_sources
 from charter.hours import read_schedule
 from federation.db import db
-from federation.directory import clusters, facets, presenter, search, service, watching
+from federation.directory import answers, clusters, facets, presenter, search, service, watching
 from federation.directory.area import distance_km
 from federation.directory.models import Availability, Node, Space
 from federation.directory.search import Wanted
@@ -452,3 +452,56 @@ def test_what_was_committed_late_or_deleted_is_noticed_after_a_while(
     assert gone not in _ids(hub, words="ailleurs")
     monkeypatch.setattr(watching, "ALL_EVERY", 0)
     assert _ids(hub, words="ailleurs") == {gone}
+
+
+# Answers that are kept
+
+
+def test_a_kept_answer_is_the_answer_with_all_that_stands_above_it(
+    hub: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, path = hub.test_client(), "/api/v1/spaces/points?service=cafe"
+    monkeypatch.setattr(watching, "LOOK_SECONDS", 60)
+    monkeypatch.setattr(answers, "_KEPT", timedelta(hours=1))
+    fast = _count(monkeypatch, answers, "_send")
+    for asked in (path, "/api/v1/spaces.csv", "/api/v1/spaces.geojson?limit=3"):
+        first, _, third = (
+            client.get(asked, headers={"X-Request-ID": f"number-{n}"}) for n in "123"
+        )
+        assert (first.status_code, first.data) == (200, third.data)
+        assert third.headers["X-Request-ID"] == "number-3"
+        ours, theirs = ({**each.headers} for each in (first, third))
+        for headers in (ours, theirs):
+            del headers["X-Request-ID"], headers["Server-Timing"]
+        assert ours == theirs
+        tag = {"If-None-Match": first.headers["ETag"]}
+        unchanged = client.get(asked, headers=tag)
+        assert (unchanged.status_code, unchanged.data) == (304, b"")
+        assert unchanged.headers["ETag"] == first.headers["ETag"]
+        assert client.get(asked, headers={"If-None-Match": 'W/"other"'}).status_code == 200
+    assert len(fast) == 3 * 3
+    assert client.post(path).status_code == 405
+    assert client.get(f"{path}&seats=x").status_code == 422
+
+
+def test_a_kept_answer_is_not_given_once_something_changed(
+    hub: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, path = hub.test_client(), "/api/v1/spaces/points?seats=0&q=lyon"
+    before = [client.get(path).json for _ in range(3)]
+    space_id = before[0]["points"][0][0]
+    _write(update(Space).where(Space.id == space_id).values(town="Lyon 2e"))
+    after = client.get(path).json["points"]
+    assert [point[2] for point in after if point[0] == space_id] == ["Lyon 2e"]
+
+
+def _count(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> list[Any]:
+    """Note each call of a function."""
+    calls, real = list[Any](), getattr(module, name)
+
+    def note(*arguments: Any) -> Any:
+        calls.append(arguments)
+        return real(*arguments)
+
+    monkeypatch.setattr(module, name, note)
+    return calls
