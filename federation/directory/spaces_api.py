@@ -108,7 +108,10 @@ def _page(query: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
 @blp.response(200, SpacesSchema)
 @allow("public")
 def list_spaces(query: dict[str, Any]) -> Response:
-    """Every space of the network, by id."""
+    """Every space on the map, by id.
+
+    One that runs no node is ``listed``: its ``source`` says who tells of it, under which licence.
+    """
     shown, cursor = _page(query)
     page = {"items": shown, "next_cursor": cursor, "licence": LICENCE}
     return open_data(orjson.dumps(page), "application/json", seconds=KEPT_SECONDS)
