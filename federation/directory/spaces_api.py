@@ -119,7 +119,10 @@ def _credited(heard: presenter.Heard | None) -> tuple[str | None, str | None]:
 @blp.arguments(SpacesQuerySchema, location="query")
 @allow("public")
 def list_spaces(query: dict[str, Any]) -> Made:
-    """Every space of the network, by id; of words the best first, ``near`` the nearest."""
+    """Every space on the map, by id; of words the best first, ``near`` the nearest.
+
+    One that runs no node is ``listed``: its ``source`` says who tells of it, under which licence.
+    """
     page = search.page(
         db.session(),
         queries.wanted(query),

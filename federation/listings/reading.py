@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -73,12 +74,11 @@ def clean(cell: str) -> str:
 def _table(kind: str, found: Sequence[tuple[int, Mapping[str, str]]]) -> Table:
     if not found:
         raise SheetFault(gettext("There is no space in this file."))
-    columns = dict.fromkeys(name for _, cells in found for name in cells)
-    if len(columns) > MAX_COLUMNS:
-        words = gettext(
-            "It has %(n)s columns; %(most)s are taken.", n=len(columns), most=MAX_COLUMNS
-        )
-        raise SheetFault(words)
+    columns = list(dict.fromkeys(name for _, cells in found for name in cells))
+    if len(columns) > MAX_COLUMNS:  # as OpenStreetMap's tags come: those that say most are kept
+        filled = Counter(name for _, cells in found for name, cell in cells.items() if cell)
+        kept = {name for name, _ in filled.most_common(MAX_COLUMNS)}
+        columns = [name for name in columns if name in kept]
     return Table(kind, tuple(columns), tuple(Row(place, cells) for place, cells in found))
 
 
@@ -138,7 +138,6 @@ def _entries(kind: str, entries: Sequence[Any]) -> Table:
     found: list[tuple[int, Mapping[str, str]]] = []
     for number, entry in enumerate(entries, 1):
         flat = _feature(entry) if kind == "geojson" else _flat(entry)
-        # More names than a table has columns are nobody's list; the count is told then.
         cells = {clean(name[:100]): clean(cell[:LONGEST_CELL]) for name, cell in flat if name}
         found.append((number, {name: cell for name, cell in cells.items() if cell}))
     return _table(kind, found)

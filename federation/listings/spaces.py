@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.orm import Session
 
-from federation.directory.models import Node, Space
+from federation.directory.models import LISTED_PREFIX, Node, Space
 from federation.directory.service import audit
 from federation.listings.likeness import Index, Known, Like
 from federation.listings.models import Listing, ListingChoice
@@ -138,6 +138,8 @@ def _choose(
 
 def now_at(session: Session, space_id: str) -> str | None:
     """Return the space that a listed one became, as long as that one is on the map."""
+    if not space_id.startswith(LISTED_PREFIX):
+        return None
     for _ in range(_HOPS):  # it may have become another listed one first
         listing = session.get(Listing, space_id)
         if listing is None or listing.became_id is None:

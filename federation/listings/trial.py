@@ -176,5 +176,5 @@ def others(session: Session, source_id: int | None, keys: set[str]) -> list[Know
             row.node_id is None,
         )
         for row in session.execute(query)
-        if not (row.source_id == source_id and row.source_key in keys) or row.node_id is not None
+        if not (row.source_id == source_id and row.source_key in keys)
     ]

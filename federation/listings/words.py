@@ -109,7 +109,12 @@ def samples(table: Table, most: int = 3) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {column: [] for column in table.columns}
     for row in table.rows[:200]:
         for column, cell in row.cells.items():
-            if cell and len(found[column]) < most and cell[:80] not in found[column]:
+            if (
+                cell
+                and column in found
+                and len(found[column]) < most
+                and cell[:80] not in found[column]
+            ):
                 found[column].append(cell[:80])
     return found
 

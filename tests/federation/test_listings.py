@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from federation.context import hub as hub_context
 from federation.db import db
 from federation.directory.models import AuditEntry, ListingSource, Node, Space
-from federation.listings import document, importing, mapping, reading, service, spaces
+from federation.listings import document, importing, mapping, reading, service, spaces, words
 from federation.listings.importing import Decision, Wanted
 from federation.listings.likeness import Index, Known, like_names
 from federation.listings.models import Listing, ListingChoice, ListingDraft
@@ -182,7 +182,6 @@ def test_text_is_text_without_marks_that_turn_what_is_around_it() -> None:
         b'{"features": []}',
         b"[" * 5000,
         b'nom;ville\n"A;B\n' * 2 + b'"' + b"x" * 200_000,
-        ";".join(f"c{n}" for n in range(300)).encode() + b"\n" + b"x;" * 300,
         b"x" * (reading.MAX_BYTES + 1),
     ],
 )
@@ -195,6 +194,14 @@ def test_what_is_no_list_is_refused_in_words(content: bytes) -> None:
     with app.test_request_context(), pytest.raises(SheetFault) as refused:
         table(content)
     assert str(refused.value)
+
+
+def test_of_very_many_columns_those_that_say_most_are_kept() -> None:
+    entries = [{"name": "A", "town": "B", f"tag{n}": "x"} for n in range(300)]
+    found = table(orjson.dumps(entries))
+    assert len(found.columns) == reading.MAX_COLUMNS
+    assert found.columns[:2] == ("name", "town")
+    assert len(words.samples(found)) == reading.MAX_COLUMNS
 
 
 def test_deep_and_odd_json_is_flattened_or_left() -> None:

@@ -36,6 +36,13 @@ GIVEN = {
     ("charter_version", "version"): ["1", "2", "3"],
 }
 
+# In which rows a column is empty: a space has a node, or else a source.
+EMPTY = {
+    ("space", "node_id"): {2},
+    ("space", "source_id"): {0, 1},
+    ("space", "source_key"): {0, 1},
+}
+
 # Of these there is one row.
 ALONE = {"enrolment", "memory"}
 
@@ -159,6 +166,8 @@ def _rows(table: Table, allowed: dict[str, list[str]], kept: Any) -> list[dict[s
                 row[column.name] = _value(column, number, allowed.get(column.name))
                 listed: Any = GIVEN.get((table.name, column.name))
                 row[column.name] = listed[number] if listed else row[column.name]
+            if column.nullable and number in EMPTY.get((table.name, column.name), ()):
+                row[column.name] = None
         rows.append(row)
     return rows
 
