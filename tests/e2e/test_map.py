@@ -104,6 +104,7 @@ def test_a_search_changes_list_map_and_address_in_place(page: Page, url: str) ->
     page.get_by_role("button", name="Rechercher").click()
     expect(page).to_have_url(re.compile(r"q=grenoble&open=now&service=caf%C3%A9"))
     expect(page.locator(".filter-chip")).to_have_count(3)
+    expect(page.locator("#more-filters > summary")).to_have_text("Plus de filtres (2)")
     page.click(".filter-chip >> text=café")
     expect(page.locator(".filter-chip")).to_have_count(2)
     expect(page.locator("#count")).to_be_focused()
