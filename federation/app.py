@@ -15,8 +15,8 @@ from federation.console import pages as console
 from federation.console.desk import STAFF
 from federation.context import Hub, hub
 from federation.db import db
+from federation.directory import answers, own_api, spaces_api
 from federation.directory import api as directory_api
-from federation.directory import own_api, spaces_api
 from federation.feeds import api as feeds_api
 from federation.governance import api as governance_api
 from federation.governance import pages as governance_pages
@@ -80,6 +80,7 @@ def create_app(settings: HubSettings) -> Flask:
         _accounts(),
     ):
         app.register_blueprint(blueprint)
+    answers.install(app, settings.clock)
     return app
 
 

@@ -96,13 +96,18 @@ def _resident_mb() -> float:
         return int(file.read().split()[1]) * 4096 / 1e6
 
 
-def _times(call: Callable[[], Any], times: int = TIMES) -> float:
-    """Return the median time of a call, in milliseconds."""
+def _times(
+    call: Callable[[], Any], times: int = TIMES, clock: Callable[[], float] = time.thread_time
+) -> float:
+    """Return the median time of a call, in milliseconds: of processor time, if nothing is said.
+
+    That is what finding in memory takes; other work on the machine disturbs it less.
+    """
     found = []
     for _ in range(times):
-        started = time.perf_counter()
+        started = clock()
         call()
-        found.append((time.perf_counter() - started) * 1000)
+        found.append((clock() - started) * 1000)
     return statistics.median(found)
 
 
@@ -111,12 +116,16 @@ def _boxes(session: Session) -> None:
     chance, ours, theirs = random.Random(2), [], []  # noqa: S311 - the same boxes each time
     now = datetime.now(UTC)
     connection = session.connection()
+    # PostgreSQL's own processor time is another process's.
+    clock = time.thread_time if connection.dialect.name == "sqlite" else time.perf_counter
     for _ in range(200):
         west, south = chance.uniform(-4, 7), chance.uniform(43, 50)
         box = (west, south, west + 0.25, south + 0.15)
         names = dict(zip(("west", "south", "east", "north"), box, strict=True))
-        theirs.append(_times(lambda names=names: connection.execute(BOX_SQL, names).all(), 3))
-        ours.append(_times(lambda box=box: search.anyhow(session, Wanted(box=box), now), 3))
+        theirs.append(
+            _times(lambda names=names: connection.execute(BOX_SQL, names).all(), 3, clock)
+        )
+        ours.append(_times(lambda box=box: search.anyhow(session, Wanted(box=box), now), 3, clock))
     own, other = statistics.median(ours), statistics.median(theirs)
     reached = "yes" if own <= BOX * other else "NO"
     print(
@@ -163,6 +172,7 @@ def _searches(session: Session) -> None:
             words="cowo", services=("fibre",), open_now=True, seats=1, near=near(), radius_km=50
         ),
     }
+    print("  searches, processor time:")
     medians = {}
     for name, question in questions.items():
         medians[name] = _times(lambda question=question: search.matches(session, question(), now))
@@ -181,7 +191,7 @@ def _look(session: Session) -> None:
 
     watching.LOOK_SECONDS, kept = 0, watching.LOOK_SECONDS
     look()
-    print(f"  looking for changes: {_times(look):.2f} ms")
+    print(f"  looking for changes: {_times(look):.2f} ms of processor time")
     watching.LOOK_SECONDS = kept
 
 

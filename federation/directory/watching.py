@@ -68,9 +68,14 @@ class Watch:
         self._looked = self._looked_long = self._looked_all = 0.0
         self._until = self._until_long = 0
 
+    @property
+    def fresh(self) -> bool:
+        """Tell whether the last look was but ``LOOK_SECONDS`` ago."""
+        return self._looked > 0 and time.monotonic() - self._looked < LOOK_SECONDS
+
     def look(self, session: Session) -> Index:
         """Return the index as the database was at most ``LOOK_SECONDS`` ago."""
-        if time.monotonic() - self._looked < LOOK_SECONDS and self._looked:
+        if self.fresh:
             return self.index
         with self.lock:
             now, written = time.monotonic(), stamp()

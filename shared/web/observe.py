@@ -58,18 +58,43 @@ def configure_logging(level: str, service: str) -> None:
     structlog.contextvars.bind_contextvars(service=service)
 
 
+log = structlog.get_logger()
+
+
+def request_id(given: str) -> str:
+    """Return a request's correlation id: the one it came with, or one of its own."""
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def note(
+    service: str, endpoint: str, method: str, status: int, seconds: float, given: str
+) -> dict[str, str]:
+    """Note a request that was answered; returns the headers that tell its id and its time."""
+    REQUESTS.labels(service, endpoint, status).inc()
+    SECONDS.labels(service, endpoint).observe(seconds)
+    milliseconds = round(seconds * 1000, 2)
+    log.info(
+        "request",
+        service=service,
+        request_id=given,
+        method=method,
+        endpoint=endpoint,
+        status=status,
+        ms=milliseconds,
+    )
+    return {REQUEST_ID_HEADER: given, "Server-Timing": f"app;dur={milliseconds:.2f}"}
+
+
 def install(app: Flask, service: str, ready: Callable[[], list[str]]) -> None:
     """Add correlation ids, request lines, ``/healthz``, ``/readyz`` and ``/metrics``.
 
     ``ready`` returns what is wrong, in words for an operator; nothing when all is well.
     """
-    log = structlog.get_logger()
 
     @app.before_request
     def _start() -> None:
         g.started = time.perf_counter()
-        given = request.headers.get(REQUEST_ID_HEADER, "")
-        g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        g.request_id = request_id(request.headers.get(REQUEST_ID_HEADER, ""))
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(service=service, request_id=g.request_id)
 
@@ -77,17 +102,8 @@ def install(app: Flask, service: str, ready: Callable[[], list[str]]) -> None:
     def _finish(response: Response) -> Response:
         endpoint = request.endpoint or "none"
         seconds = time.perf_counter() - g.get("started", time.perf_counter())
-        response.headers[REQUEST_ID_HEADER] = g.get("request_id", "")
-        response.headers["Server-Timing"] = f"app;dur={seconds * 1000:.2f}"
-        REQUESTS.labels(service, endpoint, response.status_code).inc()
-        SECONDS.labels(service, endpoint).observe(seconds)
-        log.info(
-            "request",
-            method=request.method,
-            endpoint=endpoint,
-            status=response.status_code,
-            ms=round(seconds * 1000, 2),
-        )
+        status, given = response.status_code, g.get("request_id", "")
+        response.headers.update(note(service, endpoint, request.method, status, seconds, given))
         return response
 
     @app.get("/healthz")

@@ -122,6 +122,106 @@ def test_a_wrong_question_is_named(hub: LocalHub, query: str, field: str) -> Non
     assert field in str(answer.json()["errors"])
 
 
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("plan=gold", "plan"),
+        ("open=later", "open"),
+        ("accessible=perhaps", "accessible"),
+        ("kind=both", "kind"),
+        ("bbox=5,45,4,46", "bbox"),
+        ("bbox=nan,0,1,1", "bbox"),
+        ("q=" + "a" * 101, "q"),
+        ("service=" + "a" * 121, "service"),
+        ("zoom=99", "zoom"),
+        ("zoom=1.5", "zoom"),
+    ],
+)
+def test_a_wrong_question_of_the_map_is_named(hub: LocalHub, query: str, field: str) -> None:
+    answer = hub.get(f"/api/v1/spaces/points?{query}")
+    assert answer.status_code == 422
+    assert list(answer.json()["errors"]) == [field]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "q=sevres",
+        "service=fibre&service=cafe",
+        "near=48.8,2.2&radius_km=600",
+        "bbox=2,48,3,49",
+        "open_at=2026-11-28T10:00",
+        "seats=2&plan=resident",
+        "q=&service=&open=&open_at=&near=&bbox=&plan=&accessible=&seats=",
+        "fablab=1",
+        "kind=listed",
+    ],
+)
+def test_the_map_says_what_the_list_says(hub: LocalHub, query: str) -> None:
+    answer = hub.get(f"/api/v1/spaces/points?{query}")
+    assert answer.status_code == 200, answer.text
+    found, listed = answer.json(), hub.get(f"/api/v1/spaces?{query}").json()["items"]
+    placed = {space["id"]: space for space in listed if space["latitude"] is not None}
+    assert (found["total"], found["unplaced"]) == (len(listed), len(listed) - len(placed))
+    assert found["clusters"] == []
+    states = {True: "open", False: "closed", None: "unknown"}
+    assert found["points"] == [
+        [
+            space["id"],
+            space["name"],
+            space["town"],
+            space["latitude"],
+            space["longitude"],
+            states[space["open"]],
+            space["availability"]["guest_places_free"],
+            space["reciprocity"],
+            space["listed"],
+        ]
+        for space in sorted(placed.values(), key=lambda space: space["id"])
+    ]
+    features = hub.get(f"/api/v1/spaces.geojson?{query}").json()["features"]
+    assert [feature["id"] for feature in features] == [space["id"] for space in listed]
+    table = hub.get(f"/api/v1/spaces.csv?{query}").text.splitlines()
+    assert [row.partition(",")[0] for row in table[1:]] == [space["id"] for space in listed]
+
+
+def test_a_map_that_has_not_changed_is_not_sent_again_and_a_change_is_there_at_once(
+    hub: LocalHub, lasting_network: Network
+) -> None:
+    path = "/api/v1/spaces/points?bbox=2,48,3,49"
+    first = hub.get(path)
+    assert first.headers["Access-Control-Allow-Origin"] == "*"
+    assert "max-age=1" in first.headers["Cache-Control"]
+    tag = {"If-None-Match": first.headers["ETag"]}
+    assert hub.get(path, **tag).status_code == 304
+    lasting_network.pass_time(seconds=2)  # only how old it is has changed
+    assert hub.get(path, **tag).status_code == 304
+    person = lasting_network.nodes["troquet"].add_person().get_pass()
+    visit = lasting_network.nodes["sevres"].scan(person.show()).json()["visit"]["id"]
+    lasting_network.nodes["sevres"].tell()
+    later = hub.get(path, **tag)
+    assert later.status_code == 200
+    assert (first.json()["points"][0][6], later.json()["points"][0][6]) == (1, 0)
+    assert hub.get("/api/v1/spaces?q=sevres&seats=1").json()["items"] == []
+    lasting_network.nodes["sevres"].void(visit)
+    lasting_network.nodes["sevres"].tell()
+    assert hub.get(path).json()["points"] == first.json()["points"]
+
+
+def test_who_is_suspended_admits_nobody_and_says_nothing(
+    ids: Callable[..., list[str]], lasting_network: Network
+) -> None:
+    assert "cordee" in ids(plan="resident")
+    assert "cordee" in ids(seats=1)
+    lasting_network.set_state("cordee", "suspended")
+    assert "cordee" not in ids(plan="resident")
+    assert "cordee" not in ids(seats=1)
+    assert "cordee" in ids(service="cafe")
+    lasting_network.set_state("cordee", "connected")
+    assert "cordee" in ids(plan="resident")
+
+
 degrees = st.tuples(st.floats(-90, 90), st.floats(-180, 180))
 
 
