@@ -17,6 +17,7 @@ from federation.db import db
 from federation.directory import watching
 from shared.clock import Clock
 from shared.web import observe
+from shared.web.compression import gzipped, is_worth_it, takes_gzip
 from shared.web.open_data import open_data
 
 # By then hours have begun, and what nodes said has gone by: a check-in is seen within two seconds.
@@ -24,7 +25,10 @@ KEPT_SECONDS = 1
 _KEPT = timedelta(seconds=KEPT_SECONDS)
 MOST_KEPT, MOST_BYTES = 128, 1 << 19
 # Of one request alone, or of the body.
-_NOT_KEPT = {"x-request-id", "server-timing", "content-type", "content-length"}
+_NOT_KEPT = {
+    *("x-request-id", "server-timing"),
+    *("content-type", "content-length", "content-encoding"),
+}
 Headers = list[tuple[str, str]]
 
 
@@ -116,6 +120,9 @@ def _send(held: Answer, environ: Any, start_response: Any, started: float) -> It
         return []
     body, mimetype, _ = held.made
     charset = "; charset=utf-8" if mimetype.startswith("text/") else ""
+    if is_worth_it(mimetype, len(body)) and takes_gzip(environ.get("HTTP_ACCEPT_ENCODING", "")):
+        body = gzipped(body)
+        headers.append(("Content-Encoding", "gzip"))
     headers += [("Content-Type", mimetype + charset), ("Content-Length", str(len(body)))]
     start_response("200 OK", headers)
     return [body]

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import gzip
 from collections import OrderedDict
+from functools import lru_cache
 from threading import Lock
 from typing import Final
 
 from flask import Flask, Response, g, request
+from werkzeug.datastructures import Accept
+from werkzeug.http import parse_accept_header
 
 SMALLEST: Final = 500
 KEPT_BYTES: Final = 8 << 20
@@ -59,6 +62,26 @@ class _Kept:
 _kept = _Kept()
 
 
+@lru_cache(maxsize=256)
+def takes_gzip(accepted: str) -> bool:
+    """Tell whether one who sends this ``Accept-Encoding`` reads gzip."""
+    return bool(parse_accept_header(accepted, Accept)["gzip"])
+
+
+def is_worth_it(mimetype: str | None, length: int) -> bool:
+    return mimetype in _TEXTS and length >= SMALLEST
+
+
+def gzipped(plain: bytes, level: int = 5) -> bytes:
+    """Return the body compressed; what is asked for again is compressed once."""
+    key = (hash(plain), len(plain))  # not the ETag: it may be that of another moment
+    body = _kept.get(key)
+    if body is None:
+        body = gzip.compress(plain, level, mtime=0)
+        _kept.put(key, body)
+    return body
+
+
 def compressible(response: Response) -> Response:
     """Say of an answer that it holds no secret; it is compressed unless somebody is logged in."""
     g.compressible = True
@@ -78,8 +101,8 @@ def install(app: Flask) -> None:
         if (
             response.status_code != 200
             or "Content-Encoding" in response.headers
-            or not request.accept_encodings["gzip"]
-            or (response.content_length or SMALLEST) < SMALLEST
+            or not takes_gzip(request.headers.get("Accept-Encoding", ""))
+            or not is_worth_it(response.mimetype, response.content_length or SMALLEST)
         ):
             return response
         _shorten(response, lasting=static)
@@ -89,13 +112,7 @@ def install(app: Flask) -> None:
 def _shorten(response: Response, *, lasting: bool) -> None:
     """Replace the body; files are compressed as well as can be, once, others fast."""
     response.direct_passthrough = False
-    plain = response.get_data()
-    key = (hash(plain), len(plain))  # not the ETag: it may be that of another moment
-    body = _kept.get(key)
-    if body is None:
-        body = gzip.compress(plain, 9 if lasting else 5, mtime=0)
-        _kept.put(key, body)
-    response.set_data(body)
+    response.set_data(gzipped(response.get_data(), 9 if lasting else 5))
     response.headers["Content-Encoding"] = "gzip"
     response.headers.pop("Accept-Ranges", None)
     etag, _ = response.get_etag()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -479,7 +480,12 @@ def test_a_kept_answer_is_the_answer_with_all_that_stands_above_it(
         assert (unchanged.status_code, unchanged.data) == (304, b"")
         assert unchanged.headers["ETag"] == first.headers["ETag"]
         assert client.get(asked, headers={"If-None-Match": 'W/"other"'}).status_code == 200
-    assert len(fast) == 3 * 3
+        short = [client.get(asked, headers={"Accept-Encoding": "gzip"}) for _ in "12"]
+        for each in short:
+            assert each.headers["Content-Encoding"] == "gzip"
+            assert gzip.decompress(each.data) == first.data
+        assert client.get(asked).data == first.data
+    assert len(fast) == 3 * 6
     assert client.post(path).status_code == 405
     assert client.get(f"{path}&seats=x").status_code == 422
 

@@ -64,6 +64,8 @@ function fillForm(other) {
   for (const name of ["find-choices", "find-faults"]) {
     byId(name)?.replaceChildren(...(other.getElementById(name)?.childNodes ?? []));
   }
+  const more = "#more-filters > summary"; // with how many are in use
+  form.querySelector(more).textContent = from.querySelector(more).textContent;
   for (const control of form.elements) {
     const same = control.id && from.querySelector(`#${CSS.escape(control.id)}`);
     if (!same) continue;
@@ -266,6 +268,8 @@ function listen() {
   form?.addEventListener("submit", (event) => {
     event.preventDefault();
     const [q, around] = ["q", "around"].map((name) => byId(name).value.trim());
+    // Below the filters nobody would see what was found.
+    if (!matchMedia("(min-width: 60rem)").matches) byId("more-filters").open = false;
     const elsewhere = q !== searched.q || around !== searched.around;
     go(address({ ...(elsewhere ? { bbox: "" } : {}), ...(around ? { near: "" } : {}) }));
   });
