@@ -479,6 +479,22 @@ class Network:
                 sync.sign_charter(session, context)
             spaces.publish_now(session, context)
 
+    def add_staff(self, role: str) -> str:
+        """Make an account of the hub with this role, ``<role>@hub.example``; return its token."""
+        with self.hub.app.app_context():
+            session, now = hub_db.session(), hub_context().clock.now()
+            begin_write(session)
+            account = hub_accounts.create(
+                session,
+                now,
+                email=f"{role}@hub.example",
+                name=role,
+                password=PASSWORD,
+                roles=[role],
+            )
+            session.commit()
+            return hub_accounts.add_token(session, now, account.id, "t", [role])
+
     def refresh(self) -> None:
         """Do what every node's jobs process does."""
         for node in self.nodes.values():

@@ -36,10 +36,10 @@ GET    /api/v1/charters/<version>                     node public
 PUT    /api/v1/charters/<version>                     node
 DELETE /api/v1/charters/<version>                     node
 POST   /api/v1/charters/<version>/signatures          node
-GET    /api/v1/charters/<version>/simulation          coordinator node
-POST   /api/v1/charters/<version>/simulation          coordinator node
+GET    /api/v1/charters/<version>/simulation          coordinator moderator node reader
+POST   /api/v1/charters/<version>/simulation          coordinator moderator node reader
 POST   /api/v1/charters/<version>/votes               node
-GET    /api/v1/disputes                               coordinator node
+GET    /api/v1/disputes                               coordinator moderator node reader
 POST   /api/v1/disputes                               node
 POST   /api/v1/disputes/<dispute_id>/decision         coordinator node
 GET    /api/v1/docs                                   public
@@ -47,7 +47,7 @@ POST   /api/v1/enrolments                             public
 POST   /api/v1/invitations                            coordinator
 POST   /api/v1/log-checks                             node
 GET    /api/v1/me/rights                              public
-GET    /api/v1/nodes                                  coordinator node
+GET    /api/v1/nodes                                  coordinator moderator node reader
 PUT    /api/v1/nodes/<node_id>/state                  coordinator
 POST   /api/v1/nodes/me/check                         node
 POST   /api/v1/nodes/me/keys                          node
@@ -65,13 +65,13 @@ GET    /api/v1/spaces                                 public
 GET    /api/v1/spaces.csv                             public
 GET    /api/v1/spaces.geojson                         public
 GET    /api/v1/spaces/<space_id>                      public
-GET    /api/v1/statements                             coordinator node
-GET    /api/v1/statements/<month>                     coordinator node
+GET    /api/v1/statements                             coordinator moderator node reader
+GET    /api/v1/statements/<month>                     coordinator moderator node reader
 PUT    /api/v1/statements/<month>                     coordinator
-GET    /api/v1/statements/<month>/<node_id>           coordinator node
+GET    /api/v1/statements/<month>/<node_id>           coordinator moderator node reader
 GET    /api/v1/trust-list                             public
 POST   /api/v1/visits                                 node
-GET    /api/v1/visits                                 coordinator node
+GET    /api/v1/visits                                 coordinator moderator node reader
 POST   /api/v1/visits/<visit_id>/check-out            node
 POST   /api/v1/visits/<visit_id>/correction           node
 POST   /api/v1/visits/<visit_id>/correction/answer    node
@@ -82,14 +82,14 @@ GET    /charter                                       public
 GET    /charter/<before>/diff/<after>                 public
 GET    /charter/<version>                             public
 GET    /charter/<version>.pdf                         public
-GET    /coordination                                  coordinator
+GET    /coordination                                  coordinator moderator reader
 POST   /coordination                                  coordinator
 POST   /coordination/disputes/<int:dispute_id>        coordinator
 POST   /coordination/nodes/<node_id>/state            coordinator
-GET    /coordination/simulation                       coordinator
-GET    /coordination/simulation.csv                   coordinator
-GET    /coordination/simulation.ndjson                coordinator
-GET    /coordination/statements/<month>               coordinator
+GET    /coordination/simulation                       coordinator moderator reader
+GET    /coordination/simulation.csv                   coordinator moderator reader
+GET    /coordination/simulation.ndjson                coordinator moderator reader
+GET    /coordination/statements/<month>               coordinator moderator reader
 POST   /coordination/statements/<month>/issue         coordinator
 GET    /embed/map                                     public
 GET    /feeds/<feed>                                  public
@@ -400,14 +400,18 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
     assert answer.status_code == 201, answer.text
     with network.hub.app.app_context():
         node_token = access_token(hub_context().ring, hub_context().url, "troquet")
+    staff = {role: network.add_staff(role) for role in ("moderator", "reader")}
     tokens = {"admin": troquet.admin, "desk": troquet.desk, "member": member.token}
     yield Walk(
         {
             "hub": _service(
                 "hub",
                 network.hub.app,
-                {"coordinator": network.hub.token, "node": node_token},
-                {"coordinator": "coord@hub.example"},
+                {"coordinator": network.hub.token, "node": node_token, **staff},
+                {
+                    "coordinator": "coord@hub.example",
+                    **{role: f"{role}@hub.example" for role in staff},
+                },
             ),
             "node": _service(
                 "node",
