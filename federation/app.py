@@ -11,6 +11,7 @@ from flask_migrate import Migrate
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from federation.audit import pages as audit
 from federation.console import pages as console
 from federation.console.desk import STAFF
 from federation.context import Hub, hub
@@ -73,6 +74,7 @@ def create_app(settings: HubSettings) -> Flask:
     for blueprint in (
         network_map.pages,
         console.pages,
+        audit.pages,
         governance_pages.pages,
         well_known,
         _accounts(),

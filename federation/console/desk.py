@@ -10,7 +10,10 @@ from flask_babel import lazy_gettext
 STAFF = ("coordinator", "moderator", "reader")
 
 # address, name, and whom it is open to
-ROOMS = (("/coordination", lazy_gettext("Overview"), STAFF),)
+ROOMS = (
+    ("/coordination", lazy_gettext("Overview"), STAFF),
+    ("/coordination/audit", lazy_gettext("Audit log"), ("coordinator", "reader")),
+)
 
 
 def menu() -> Iterator[tuple[str, str, bool]]:

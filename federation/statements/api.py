@@ -234,7 +234,7 @@ def set_state(data: dict[str, Any], month: str) -> Statement:
     """Issue a month that is over; make it final once its lines can no longer be contested."""
     session, now = db.session(), hub().clock.now()
     if data["state"] == "final":
-        return service.finalise(session, now, _month(month))
+        return service.finalise(session, now, _month(month), _actor())
     return service.issue(session, now, _month(month), _actor())
 
 

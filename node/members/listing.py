@@ -11,8 +11,9 @@ from flask_babel import gettext
 from sqlalchemy.orm import Session
 
 from node.members import links, service
-from node.members.sheet import HEADINGS, harmless
+from node.members.sheet import HEADINGS
 from node.members.words import CLASS_NAMES, state_words
+from shared.cells import harmless
 
 
 def table(rows: Iterable[Sequence[object]]) -> bytes:

@@ -12,6 +12,7 @@ from datetime import date
 from flask_babel import gettext, lazy_gettext
 
 from node.members.names import fold
+from shared.cells import FORMULA
 from shared.schemas import unstorable
 
 MAX_COLUMNS = 60
@@ -44,7 +45,6 @@ _DATES = (
     re.compile(r"(?P<d>\d{1,2})[/.-](?P<m>\d{1,2})[/.-](?P<y>\d{4})"),
 )
 # What a spreadsheet takes for the beginning of a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class SheetFault(ValueError):
@@ -115,12 +115,7 @@ def _rows(text: str, delimiter: str) -> Iterator[tuple[int, tuple[str, ...]]]:
 def _plain(cell: str) -> str:
     """Return a cell without the spaces around it, nor the mark that ``harmless`` puts before it."""
     cell = " ".join(cell.split())
-    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell
-
-
-def harmless(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(FORMULA) else cell
 
 
 def guess(header: Sequence[str]) -> dict[str, int]:

@@ -84,6 +84,9 @@ GET    /charter/<version>                             public
 GET    /charter/<version>.pdf                         public
 GET    /coordination                                  coordinator moderator reader
 POST   /coordination                                  coordinator
+GET    /coordination/audit                            coordinator reader
+GET    /coordination/audit.csv                        coordinator reader
+GET    /coordination/audit.ndjson                     coordinator reader
 POST   /coordination/disputes/<int:dispute_id>        coordinator
 POST   /coordination/nodes/<node_id>/state            coordinator
 GET    /coordination/simulation                       coordinator moderator reader

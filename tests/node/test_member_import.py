@@ -19,8 +19,9 @@ from node.identity.models import Account
 from node.members import importing, service
 from node.members.models import ImportFile, Member
 from node.members.plans import plans
-from node.members.sheet import SheetFault, decode, guess, harmless, read, read_date
+from node.members.sheet import SheetFault, decode, guess, read, read_date
 from node.members.trial import Choices
+from shared.cells import harmless
 from tests.network import LocalNode, Network, at_once, codes
 from tests.node.postbox import Postbox
 from tests.shared.browser import Browser, Page, forget_attempts
