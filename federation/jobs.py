@@ -49,6 +49,7 @@ def refresh_feeds() -> None:
 
 def tidy() -> None:
     identity.forget_assertions(db.session(), hub().clock.now())
+    identity.links.forget(db.session(), hub().clock.now())
     mailbox.forget(db.session(), hub().clock.real())
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.config import Settings, setting, text
+from shared.config import Settings, setting, text, yes_no
 
 
 @dataclass(frozen=True, kw_only=True)
 class HubSettings(Settings):
     network: str = setting(text, "The network's name, as people read it", default="Passerelle")
+    require_two_factor: bool = setting(
+        yes_no, "Everybody at the desk logs in in two steps, from the next log-in on", default=False
+    )

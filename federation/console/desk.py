@@ -12,6 +12,7 @@ STAFF = ("coordinator", "moderator", "reader")
 # address, name, and whom it is open to
 ROOMS = (
     ("/coordination", lazy_gettext("Overview"), STAFF),
+    ("/coordination/accounts", lazy_gettext("Accounts"), ("coordinator",)),
     ("/coordination/audit", lazy_gettext("Audit log"), ("coordinator", "reader")),
 )
 

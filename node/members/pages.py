@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 from charter.rules import Rules
 from node.context import node
 from node.db import db
-from node.members import changes, links, service
+from node.members import changes, service
 from node.members.forms import EndForm, NewMemberForm, RolesForm, form_of
+from node.members.links import links
 from node.members.listing import members_csv
 from node.members.models import Member
 from node.members.plans import plans
@@ -21,6 +22,7 @@ from node.passes import service as passes
 from node.passes.models import Card
 from node.sync import service as sync
 from shared.identity import NO_PASSWORD
+from shared.links import VALID
 from shared.messages import translate
 from shared.problems import Problem
 from shared.web import allow
@@ -112,7 +114,7 @@ def _flash_sent(row: Member) -> None:
 
 
 def _link(row: Member, url: str) -> Any:
-    return render_template("members/link.html", row=row, url=url, days=links.VALID.days)
+    return render_template("members/link.html", row=row, url=url, days=VALID.days)
 
 
 @pages.route("/console/members/<int:member_id>", methods=["GET", "POST"])

@@ -26,7 +26,13 @@ GET    /.well-known/jwks.json                         public
 GET    /.well-known/oauth-authorization-server        public
 GET    /account                                       admin coordinator desk member moderator reader
 POST   /account                                       admin coordinator desk member moderator reader
+POST   /account/log-ins/end                           admin coordinator desk member moderator reader
+POST   /account/password                              admin coordinator desk member moderator reader
 POST   /account/tokens/<int:token_id>/revoke          admin coordinator desk member moderator reader
+POST   /account/two-factor                            admin coordinator desk member moderator reader
+POST   /account/two-factor/codes                      admin coordinator desk member moderator reader
+POST   /account/two-factor/first-code                 admin coordinator desk member moderator reader
+POST   /account/two-factor/off                        admin coordinator desk member moderator reader
 GET    /api/docs                                      public
 POST   /api/v1/availability                           node
 GET    /api/v1/charters                               public
@@ -84,6 +90,14 @@ GET    /charter/<version>                             public
 GET    /charter/<version>.pdf                         public
 GET    /coordination                                  coordinator moderator reader
 POST   /coordination                                  coordinator
+GET    /coordination/accounts                         coordinator
+POST   /coordination/accounts                         coordinator
+GET    /coordination/accounts/<int:account_id>        coordinator
+POST   /coordination/accounts/<int:account_id>/link   coordinator
+POST   /coordination/accounts/<int:account_id>/log-ins/end coordinator
+POST   /coordination/accounts/<int:account_id>/roles  coordinator
+POST   /coordination/accounts/<int:account_id>/state  coordinator
+POST   /coordination/accounts/<int:account_id>/two-factor/reset coordinator
 GET    /coordination/audit                            coordinator reader
 GET    /coordination/audit.csv                        coordinator reader
 GET    /coordination/audit.ndjson                     coordinator reader
@@ -96,9 +110,15 @@ GET    /coordination/statements/<month>               coordinator moderator read
 POST   /coordination/statements/<month>/issue         coordinator
 GET    /embed/map                                     public
 GET    /feeds/<feed>                                  public
+GET    /forgot                                        public
+POST   /forgot                                        public
 GET    /healthz                                       public
 GET    /login                                         public
 POST   /login                                         public
+GET    /login/code                                    public
+POST   /login/code                                    public
+GET    /login/two-factor                              public
+POST   /login/two-factor                              public
 POST   /logout                                        public
 GET    /metrics                                       public
 POST   /oauth/token                                   public
@@ -109,6 +129,8 @@ GET    /static/<path:filename>                        public
 GET    /static/governance/<path:filename>             public
 GET    /static/network/<path:filename>                public
 GET    /values                                        public
+GET    /welcome/<token>                               public
+POST   /welcome/<token>                               public
 """
 
 NODE_ROUTES = """
@@ -118,7 +140,13 @@ GET    /.well-known/passerelle                        public
 GET    /.well-known/passerelle/availability           public
 GET    /account                                       admin coordinator desk member moderator reader
 POST   /account                                       admin coordinator desk member moderator reader
+POST   /account/log-ins/end                           admin coordinator desk member moderator reader
+POST   /account/password                              admin coordinator desk member moderator reader
 POST   /account/tokens/<int:token_id>/revoke          admin coordinator desk member moderator reader
+POST   /account/two-factor                            admin coordinator desk member moderator reader
+POST   /account/two-factor/codes                      admin coordinator desk member moderator reader
+POST   /account/two-factor/first-code                 admin coordinator desk member moderator reader
+POST   /account/two-factor/off                        admin coordinator desk member moderator reader
 GET    /api/docs                                      public
 POST   /api/v1/arrivals                               public
 GET    /api/v1/bookings                               desk
@@ -248,6 +276,10 @@ POST   /forgot                                        public
 GET    /healthz                                       public
 GET    /login                                         public
 POST   /login                                         public
+GET    /login/code                                    public
+POST   /login/code                                    public
+GET    /login/two-factor                              public
+POST   /login/two-factor                              public
 POST   /logout                                        public
 GET    /metrics                                       public
 GET    /pass                                          member

@@ -19,8 +19,8 @@ from node.db import db as node_db
 from node.identity.models import Account as NodeAccount
 from shared import identity
 from shared.db import begin_write
-from shared.web.account_pages import safe_next
 from shared.web.guards import PUBLIC, guard_of
+from shared.web.people import safe_next
 from tests.network import PASSWORD, LocalService, Network
 from tests.shared.browser import Browser, Page, forget_attempts
 

@@ -1,4 +1,4 @@
-"""accounts: the audit log is only added to"""
+"""accounts: links, the second step of logging in; the audit log is only added to"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -28,6 +28,31 @@ APPEND_ONLY = {
 
 
 def upgrade():
+    with op.batch_alter_table('account', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('logged_in_at', sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column('totp_secret', sa.String(200), nullable=True))
+        batch_op.add_column(sa.Column('totp_on_at', sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column('totp_step', sa.Integer(), nullable=True))
+        batch_op.add_column(sa.Column('wrong_codes', sa.Integer(), nullable=False, server_default=sa.text('0')))
+        batch_op.add_column(sa.Column('codes_after', sa.DateTime(timezone=True), nullable=True))
+    op.create_table('recovery_code',
+    sa.Column('code_hash', sa.String(64), nullable=False),
+    sa.Column('account_id', sa.Integer(), nullable=False),
+    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_recovery_code_account_id_account'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('code_hash', name=op.f('pk_recovery_code'))
+    )
+    op.create_index(op.f('ix_recovery_code_account_id'), 'recovery_code', ['account_id'])
+    op.create_table('link',
+    sa.Column('token_hash', sa.String(64), nullable=False),
+    sa.Column('account_id', sa.Integer(), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('used_at', sa.DateTime(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_link_account_id_account'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('token_hash', name=op.f('pk_link'))
+    )
+    op.create_index(op.f('ix_link_account_id'), 'link', ['account_id'])
+    op.create_index(op.f('ix_link_expires_at'), 'link', ['expires_at'])
     for statement in APPEND_ONLY[op.get_bind().dialect.name]:
         op.execute(statement)
 
@@ -40,3 +65,8 @@ def downgrade():
         op.execute('DROP TRIGGER audit_entry_no_change ON audit_entry')
         op.execute('DROP TRIGGER audit_entry_no_truncate ON audit_entry')
         op.execute('DROP FUNCTION audit_entry_append_only()')
+    op.drop_table('link')
+    op.drop_table('recovery_code')
+    with op.batch_alter_table('account', schema=None) as batch_op:
+        for name in ('codes_after', 'wrong_codes', 'totp_step', 'totp_on_at', 'totp_secret', 'logged_in_at'):
+            batch_op.drop_column(name)
