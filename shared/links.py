@@ -17,6 +17,7 @@ from shared.identity import hash_password, hash_token, new_token, normal_email
 from shared.mail import Mailbox
 from shared.outbox import PENDING
 from shared.problems import Problem
+from shared.two_factor import TwoFactor
 from shared.web.letters import letter
 
 VALID = timedelta(days=7)
@@ -73,6 +74,27 @@ class Links:
             session.rollback()
             raise Problem("not-found")
         url = self.invite(session, place, account)
+        session.commit()
+        return url
+
+    def start_over(
+        self, session: Session, place: Place, two_factor: TwoFactor, email: str
+    ) -> str | None:
+        """Let somebody in again who lost phone and password, as who runs the service decides.
+
+        Her second step is taken off, her log-ins end, and she gets a link. Raises Problem.
+        """
+        now = place.clock.now()
+        begin_write(session)
+        query = select(self.account).where(self.account.email == normal_email(email))
+        account = session.scalar(query.with_for_update())
+        if account is None or account.disabled_at is not None:
+            session.rollback()
+            raise Problem("not-found")
+        two_factor.take_off(session, now, account, "cli")
+        self.accounts.end_logins(session, account.id)
+        url = self.invite(session, place, account)
+        self.accounts.note(session, now, "cli", "link-sent", subject=account.id)
         session.commit()
         return url
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from flask_babel import lazy_gettext
 
+from shared.web.account_forms import ROLE_NAMES
+
 # A line whose action is not here is shown by its code.
 ACTIONS = {
     "found": lazy_gettext("founded the network"),
@@ -55,6 +57,27 @@ ACTIONS = {
     "token-revoked": lazy_gettext("revoked a personal token"),
 }
 
+VALUES = {
+    "open": lazy_gettext("open"),
+    "closed": lazy_gettext("closed"),
+    "on": lazy_gettext("on"),
+    "off": lazy_gettext("off"),
+    "connected": lazy_gettext("connected"),
+    "late": lazy_gettext("late"),
+    "offline": lazy_gettext("offline"),
+    "suspended": lazy_gettext("suspended"),
+    "left": lazy_gettext("left"),
+    "issued": lazy_gettext("issued"),
+    "final": lazy_gettext("final"),
+    "adopted": lazy_gettext("adopted"),
+    "rejected": lazy_gettext("rejected"),
+    "withdrawn": lazy_gettext("withdrawn"),
+    "upheld": lazy_gettext("upheld"),
+    "yes": lazy_gettext("yes"),
+    "no": lazy_gettext("no"),
+    "abstain": lazy_gettext("abstain"),
+    **ROLE_NAMES,
+}
 LABELS = {
     "before": lazy_gettext("before"),
     "reason": lazy_gettext("reason"),
@@ -96,7 +119,7 @@ def _plain(value: Any) -> str | None:
     if value is None:
         return None
     if isinstance(value, list):
-        return ", ".join(str(each) for each in value) or "–"
+        return ", ".join(_plain(each) or "–" for each in value) or "–"
     if isinstance(value, dict):
         return "; ".join(f"{name}: {_plain(each)}" for name, each in value.items()) or "–"
-    return str(value)
+    return str(VALUES.get(value, value)) if isinstance(value, str) else str(value)

@@ -81,7 +81,7 @@ def state(account: Account, asked: set[int]) -> tuple[str, str]:
     if accounts.usable(account):
         return "yes", gettext("open")
     if account.id in asked:
-        return "warn", gettext("invited")
+        return "warn", gettext("invitation sent")
     return "unknown", gettext("invitation too old")
 
 

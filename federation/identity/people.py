@@ -148,14 +148,9 @@ def end_logins(session: Session, now: datetime, by: int, account_id: int) -> int
 
 def reset_two_factor(session: Session, now: datetime, by: int, account_id: int) -> None:
     """Take the second step off somebody else's account, and end its log-ins. Raises Problem."""
-    row = _locked(session, account_id)
     if by == account_id:
-        session.rollback()
         raise Problem("conflict", OWN_SECOND_STEP)
-    if row.totp_secret is not None:
-        two_factor.take_off(session, now, row, by)
-        accounts.end_logins(session, account_id)
-    session.commit()
+    two_factor.turn_off(session, now, one(session, account_id).id, by)
 
 
 def _note(

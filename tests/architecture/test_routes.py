@@ -205,6 +205,7 @@ POST   /console/members/<int:member_id>/passes/<pass_id>/revoke admin
 POST   /console/members/<int:member_id>/resume        admin
 POST   /console/members/<int:member_id>/roles         admin
 POST   /console/members/<int:member_id>/suspend       admin
+POST   /console/members/<int:member_id>/two-factor/reset admin
 GET    /console/members/import                        admin
 POST   /console/members/import                        admin
 GET    /console/members/import/<file_id>              admin
@@ -394,7 +395,12 @@ class Service:
     kind: str
     app: Flask
     by_token: list[Caller]
-    by_browser: list[Caller]
+    emails: Mapping[str, str]
+
+    @property
+    def by_browser(self) -> list[Caller]:
+        """Log in anew: who could end log-ins before may have done so."""
+        return [_logged_in(self.app, role, email) for role, email in self.emails.items()]
 
     @property
     def nobody(self) -> list[Caller]:
@@ -414,7 +420,7 @@ def _service(
         Caller(role, app.test_client(), {"Authorization": f"Bearer {token}"})
         for role, token in tokens.items()
     ]
-    return Service(kind, app, by_token, [_logged_in(app, *one) for one in emails.items()])
+    return Service(kind, app, by_token, emails)
 
 
 @dataclass

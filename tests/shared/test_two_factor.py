@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import requests
+from click import ClickException
 from sqlalchemy import select, text
 
 from federation.db import db as hub_db
@@ -18,7 +19,7 @@ from federation.identity.models import Account as HubAccount
 from federation.identity.service import links as hub_links
 from node.db import db as node_db
 from node.identity.models import Account as NodeAccount
-from shared import totp
+from shared import command, totp
 from shared.db import begin_write
 from tests.network import PASSWORD, LocalService, Network, at_once
 from tests.shared.browser import Browser, Page, forget_attempts
@@ -319,6 +320,43 @@ def test_with_another_secret_key_a_recovery_code_is_what_lets_in(
     monkeypatch.setitem(somebody.service.app.extensions, kind, other)
     assert somebody.second_step(code).status_code == 422
     assert somebody.second_step(codes[0]).status_code == 302
+
+
+def test_who_runs_the_service_lets_somebody_in_again_by_command(
+    somebody: Somebody, capsys: pytest.CaptureFixture[str]
+) -> None:
+    browser = somebody.browser()
+    somebody.turn_on(browser)
+    command.reset_account(somebody.service.app, somebody.email.upper())
+    path = capsys.readouterr().out.strip().removeprefix(somebody.service.url)
+    assert not somebody.opens(browser)
+    browser.get(path)
+    assert browser.post(path, password="chosen by link").status_code == 302
+    assert somebody.opens(browser)
+    with pytest.raises(ClickException):
+        command.reset_account(somebody.service.app, "nobody@example.org")
+
+
+def test_an_admin_resets_the_second_step_of_a_member_and_not_her_own(
+    lasting_network: Network,
+) -> None:
+    forget_attempts()
+    troquet = lasting_network.nodes["troquet"]
+    person = troquet.add_person()
+    member = Somebody(lasting_network, troquet, node_db, NodeAccount, person.email, "/pass")
+    browser = member.browser()
+    member.turn_on(browser)
+    object.__setattr__(lasting_network.clock, "still", None)
+    admin = Browser(troquet)
+    admin.log_in("admin@troquet.example")
+    page = admin.get(f"/console/members?q={person.email}").text
+    found = re.search(r"/console/members/(\d+)", page)
+    assert found
+    assert "two-factor/reset" in admin.get(found[0]).text
+    assert admin.post(f"{found[0]}/two-factor/reset").status_code == 302
+    assert not member.opens(browser)
+    assert member.opens(member.browser())
+    assert "two-factor/reset" not in admin.get(found[0]).text
 
 
 def test_a_link_for_a_new_password_does_not_pass_over_the_second_step(
