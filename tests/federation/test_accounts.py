@@ -84,7 +84,7 @@ def test_who_is_invited_chooses_a_password_by_a_link_that_works_once(
     found = LINK.search(page.text)
     assert found, page.text
     id_ = number(hub, "ines.roux@example.org")
-    assert "invited" in Page(coordinator.get(PATH).text).text
+    assert "invitation sent" in Page(coordinator.get(PATH).text).text
     assert Browser(hub).log_in("ines.roux@example.org", "").status_code == 422
     browser, answer = choose(hub, found[1])
     assert answer.headers["Location"] == "/coordination"

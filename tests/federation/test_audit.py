@@ -160,7 +160,7 @@ def test_a_long_log_is_read_page_by_page_each_line_once(hub: LocalHub) -> None:
     path, seen = f"{PATH}?action=many", list[str]()
     while path:
         page = Page(_get(hub, path).text)
-        seen += [attrs["id"] or "" for tag, attrs in page.elements if tag == "tr" and "id" in attrs]
+        seen += [attrs["id"] or "" for tag, attrs in page.elements if tag == "li" and "id" in attrs]
         following = [attrs["href"] for _, attrs in page.elements if attrs.get("rel") == "next"]
         path = following[0] or "" if following else ""
     assert (len(seen), len(set(seen))) == (120, 120)
