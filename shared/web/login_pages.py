@@ -9,6 +9,7 @@ import segno
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext, ngettext
 from markupsafe import Markup
+from prometheus_client import Counter
 
 from shared import totp, two_factor
 from shared.web.account_forms import CodeForm, LoginForm
@@ -17,6 +18,8 @@ from shared.web.guards import allow
 from shared.web.people import people
 
 FEW_CODES = 3
+# Addresses typed are kept nowhere: how many failed is what an operator can act on.
+LOG_INS = Counter("passerelle_log_ins_total", "Steps of logging in, by what came of them", ["step"])
 
 
 pages = Blueprint("login", __name__)
@@ -32,6 +35,7 @@ def log_in() -> Any:
         account = people().accounts.check(people().session(), email, password)
         if account is not None:
             return go_on(account)
+        LOG_INS.labels("wrong password").inc()
         form.password.errors = [gettext("This address and password do not go together.")]
     status = 422 if request.method == "POST" else 200
     return render_template("login.html", form=form), status
@@ -85,6 +89,7 @@ def log_out() -> Any:
 
 def go_on(account: Any) -> Any:
     """Lead on who gave the right password: to the second step, if there is one, or in."""
+    LOG_INS.labels("right password").inc()
     session, place = people().session(), people().place()
     asked = request.args.get("next")
     query = f"?{urlencode({'next': asked})}" if asked else ""
@@ -108,6 +113,7 @@ def code_holds(account_id: int, field: Any) -> bool:
     """Tell whether the code in a field is right; else it says what is wrong with it."""
     settings, typed = people().place().settings, field.data or ""
     outcome = people().two_factor.check(people().session(), settings, account_id, typed)
+    LOG_INS.labels(f"{outcome} code").inc()
     if outcome == two_factor.WAIT:
         field.errors = [gettext("Too many codes were wrong. Wait a while, or use a recovery code.")]
     elif outcome == two_factor.WRONG:

@@ -442,6 +442,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
     with network.hub.app.app_context():
         node_token = access_token(hub_context().ring, hub_context().url, "troquet")
     staff = {role: network.add_staff(role) for role in ("moderator", "reader")}
+    object.__setattr__(network.clock, "still", network.clock.real())  # however long the walk takes
     tokens = {"admin": troquet.admin, "desk": troquet.desk, "member": member.token}
     yield Walk(
         {
