@@ -194,7 +194,7 @@ class Accounts:
             return False
         account.password_hash = new_hash
         self.end_other_logins(session, account_id)
-        self.note(session, now, account_id, "password", way="the old one")
+        self.note(session, now, account_id, "password", way="old-password")
         session.commit()
         return True
 

@@ -204,7 +204,7 @@ class Links:
             return None
         account.password_hash = password_hash
         self.accounts.end_logins(session, account.id)
-        self.accounts.note(session, now, account.id, "password", way="a link")
+        self.accounts.note(session, now, account.id, "password", way="link")
         email: str = account.email
         session.commit()
         return email

@@ -84,9 +84,10 @@ class SearchForm(FlaskForm):
 
 def _form() -> SearchForm:
     form = SearchForm(request.args)
+    people = search.people(db.session()) if "coordinator" in current().roles else ()
     form.actor.choices = [
         SelectChoice("", gettext("anybody")),
-        *(SelectChoice(f"account:{row.id}", row.name) for row in search.people(db.session())),
+        *(SelectChoice(f"account:{row.id}", row.name) for row in people),
         SelectChoice("node", gettext("any node")),
         SelectChoice(JOBS, gettext("the hub by itself")),
         SelectChoice(CLI, gettext("the command line")),

@@ -76,6 +76,8 @@ VALUES = {
     "yes": lazy_gettext("yes"),
     "no": lazy_gettext("no"),
     "abstain": lazy_gettext("abstain"),
+    "link": lazy_gettext("by a link"),
+    "old-password": lazy_gettext("with the old one"),
     **ROLE_NAMES,
 }
 LABELS = {
@@ -85,6 +87,8 @@ LABELS = {
     "last_day": lazy_gettext("last day"),
     "last_day_before": lazy_gettext("last day before"),
     "url": lazy_gettext("address"),
+    "way": lazy_gettext("how"),
+    "in_a_row": lazy_gettext("times in a row"),
     "choice": lazy_gettext("vote"),
     "argument": lazy_gettext("argument"),
     "month": lazy_gettext("month"),

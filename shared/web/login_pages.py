@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import segno
-from flask import Blueprint, flash, redirect, render_template, request
+from flask import Blueprint, Response, flash, redirect, render_template, request
 from flask_babel import gettext, ngettext
 from markupsafe import Markup
 from prometheus_client import Counter
@@ -23,6 +23,13 @@ LOG_INS = Counter("passerelle_log_ins_total", "Steps of logging in, by what came
 
 
 pages = Blueprint("login", __name__)
+
+
+@pages.after_request
+def _keep_nothing(response: Response) -> Response:
+    """Keys and recovery codes are shown before anybody is logged in: no cache keeps them."""
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
 
 
 @pages.route("/login", methods=["GET", "POST"])
@@ -139,7 +146,9 @@ def set_up_page(account: Any, form: CodeForm, *, required: bool) -> Any:
     key = people().two_factor.key(people().place().settings, account)
     if key is None:
         return _too_late()
-    uri = totp.address(key, f"Passerelle {people().name}", account.email)
+    name = people().name.replace(":", " ")
+    issuer = name if "Passerelle" in name else f"Passerelle {name}"
+    uri = totp.address(key, issuer, account.email)
     image = segno.make(uri, error="m", micro=False).svg_inline(
         omitsize=True, border=4, light="#fff", svgclass=None, lineclass=None
     )

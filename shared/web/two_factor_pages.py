@@ -34,6 +34,8 @@ def _password_holds(field: Any) -> bool:
 @limiter.limit("10 per minute")
 def begin() -> Any:
     form = BeginForm(prefix="begin")
+    if _own().totp_on_at is not None:  # its key is shown to nobody any more
+        return redirect("/account")
     if not form.validate_on_submit() or not _password_holds(form.password):
         return account_page(begin=form)
     people().two_factor.begin(people().session(), people().place().settings, current().id)

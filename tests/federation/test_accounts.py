@@ -315,6 +315,7 @@ def test_where_it_is_required_the_second_step_is_set_up_at_the_next_log_in(
     code = totp.code_of(key, totp.step_at(datetime.now(UTC)))
     page = browser.post("/login/two-factor?next=/coordination/audit", code=code)
     assert 'href="/coordination/audit"' in page.text
+    assert page.headers["Cache-Control"] == "no-store"
     assert browser.get("/coordination").status_code == 200
     browser.get("/account")
     form = {"off-password": PASSWORD, "off-code": code}

@@ -161,6 +161,9 @@ def test_a_second_step_is_set_up_and_then_asked_for_after_the_password(somebody:
     codes = somebody.turn_on(browser)
     assert len(set(codes)) == 10
     assert (somebody.opens(browser), somebody.opens(other)) == (True, False)
+    browser.get("/account")
+    again = browser.post("/account/two-factor", {"begin-password": PASSWORD})
+    assert (again.status_code, again.headers["Location"]) == (302, "/account")  # no key is shown
 
     visitor = Browser(somebody.service)
     answer = visitor.log_in(somebody.email, after="?next=/account%3Fa=1")
