@@ -11,6 +11,7 @@ from flask_migrate import Migrate
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from federation.audit import pages as audit
 from federation.console import pages as console
 from federation.console.desk import STAFF
 from federation.context import Hub, hub
@@ -21,7 +22,8 @@ from federation.feeds import api as feeds_api
 from federation.governance import api as governance_api
 from federation.governance import pages as governance_pages
 from federation.identity import oauth
-from federation.identity.service import accounts, node_principal
+from federation.identity import pages as identity
+from federation.identity.service import accounts, links, node_principal, two_factor
 from federation.listings import draft_pages as listing_drafts
 from federation.listings import pages as listing_pages
 from federation.listings import space_pages as listed_pages
@@ -36,7 +38,8 @@ from shared.http import PeerSession
 from shared.identity import TOKEN_PREFIX
 from shared.keys import load_key_ring
 from shared.web import Principal, Service, allow, new_app
-from shared.web.account_pages import blueprint as account_pages
+from shared.web.account_room import account_room
+from shared.web.people import People
 
 KEYS = "hub-keys.json"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -78,26 +81,34 @@ def create_app(settings: HubSettings) -> Flask:
         finder.pages,
         network_map.pages,
         console.pages,
+        audit.pages,
+        identity.pages,
         governance_pages.pages,
         listing_pages.pages,
         listing_drafts.pages,
         listed_pages.pages,
         well_known,
-        _accounts(),
+        *account_room(app, _people()),
     ):
         app.register_blueprint(blueprint)
     answers.install(app, settings.clock)
     return app
 
 
-def _accounts() -> Blueprint:
-    return account_pages(
+def _people() -> People:
+    return People(
         accounts,
+        two_factor,
+        links,
         db.session,
-        lambda: hub().clock,
+        hub,
         lambda _principal: "/coordination",
-        lambda: None,
+        _required,
     )
+
+
+def _required(_account: object) -> bool:
+    return hub().settings.require_two_factor
 
 
 well_known = Blueprint("well_known", __name__)

@@ -64,6 +64,7 @@ def init(
 def found(app: Flask, email: str, name: str, password: str, rules: Path | None) -> int:
     """Adopt the first charter and make the first coordinator; returns the account's id."""
     from charter import RulesError, model_sources  # noqa: PLC0415
+    from federation.audit.service import CLI, audit  # noqa: PLC0415
     from federation.context import hub as context  # noqa: PLC0415
     from federation.db import db  # noqa: PLC0415
     from federation.governance import service as governance  # noqa: PLC0415
@@ -90,6 +91,8 @@ def found(app: Flask, email: str, name: str, password: str, rules: Path | None) 
             password=password,
             roles=["coordinator"],
         )
+        now, told = context().clock.now(), {"before": [], "after": account.roles}
+        audit(db.session(), now, CLI, "roles", f"account:{account.id}", **told)
         db.session.commit()
         account_id: int = account.id
         return account_id
@@ -142,8 +145,29 @@ def rotate_key_command() -> None:
     path = settings.data_dir / KEYS
     kid = add_key(path).keys[-1][0]
     make_current(path, kid)
+    _note(_app(), "rotate-key", "hub", kid=kid)
     click.echo(f"The key {kid} signs once serve and jobs are started again.")
     click.echo("Nodes fetch it by themselves; what the old one signed still holds.")
+
+
+def _note(app: Flask, action: str, subject: str, **detail: str) -> None:
+    """Add what a command did to the audit log."""
+    from federation.audit.service import CLI, audit  # noqa: PLC0415
+    from federation.context import hub as context  # noqa: PLC0415
+    from federation.db import db  # noqa: PLC0415
+    from shared.db import begin_write  # noqa: PLC0415
+
+    with app.app_context():
+        begin_write(db.session())
+        audit(db.session(), context().clock.now(), CLI, action, subject, **detail)
+        db.session.commit()
+
+
+@hub.command("reset-account")
+@click.argument("address")
+def reset_account(address: str) -> None:
+    """Give the account of ADDRESS a link to a new password, without its second step."""
+    command.reset_account(_app(), address)
 
 
 @hub.command("mail-test")

@@ -58,6 +58,7 @@ def refresh_listings() -> None:
 def tidy() -> None:
     listings.forget(db.session(), hub().clock.now())
     identity.forget_assertions(db.session(), hub().clock.now())
+    identity.links.forget(db.session(), hub().clock.now())
     mailbox.forget(db.session(), hub().clock.real())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.config import Settings, setting, text
+from shared.config import Settings, setting, text, yes_no
 from shared.smtp import is_address
 
 
@@ -19,4 +19,7 @@ class HubSettings(Settings):
     network: str = setting(text, "The network's name, as people read it", default="Passerelle")
     contact: str = setting(
         address, "E-mail address of the coordination, shown to everybody; empty: none", default=""
+    )
+    require_two_factor: bool = setting(
+        yes_no, "Everybody at the desk logs in in two steps, from the next log-in on", default=False
     )

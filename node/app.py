@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from flask import Blueprint, Flask
+from flask import Flask
 from flask_babel import gettext
 from flask_migrate import Migrate
 from sqlalchemy import text
@@ -23,10 +23,11 @@ from node.desk import pages as desk_pages
 from node.events import pages as events_pages
 from node.exports import pages as exports_pages
 from node.governance import pages as governance_pages
-from node.identity.service import accounts
+from node.identity.service import accounts, two_factor
 from node.leaving import pages as leaving_pages
-from node.members import import_pages, plans_pages, welcome_pages
+from node.members import import_pages, plans_pages
 from node.members import pages as members_pages
+from node.members.links import links
 from node.passes import api as passes_api
 from node.passes import pages as passes_pages
 from node.photos import pages as photos_pages
@@ -43,7 +44,8 @@ from shared.db import configure, missing_tables, prepare_engine
 from shared.http import PeerSession
 from shared.keys import load_key_ring
 from shared.web import Principal, Service, new_app
-from shared.web.account_pages import blueprint as account_pages
+from shared.web.account_room import account_room
+from shared.web.people import People
 
 KEYS = "node-keys.json"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -94,7 +96,6 @@ def create_app(settings: NodeSettings) -> Flask:
         members_pages.pages,
         plans_pages.pages,
         import_pages.pages,
-        welcome_pages.pages,
         passes_pages.pages,
         bookings_pages.pages,
         desk_pages.pages,
@@ -103,14 +104,14 @@ def create_app(settings: NodeSettings) -> Flask:
         governance_pages.pages,
         exports_pages.pages,
         leaving_pages.pages,
-        _accounts(),
+        *account_room(app, _people()),
     ):
         app.register_blueprint(pages)
     return app
 
 
-def _accounts() -> Blueprint:
-    return account_pages(accounts, db.session, lambda: node().clock, _home_for, lambda: None)
+def _people() -> People:
+    return People(accounts, two_factor, links, db.session, node, _home_for, lambda _account: False)
 
 
 def _home_for(principal: Principal) -> str:

@@ -231,6 +231,13 @@ def migrate() -> None:
     command.migrate(_app())
 
 
+@node.command("reset-account")
+@click.argument("address")
+def reset_account(address: str) -> None:
+    """Give the account of ADDRESS a link to a new password, without its second step."""
+    command.reset_account(_app(), address)
+
+
 @node.command("mail-test")
 @click.argument("address")
 def mail_test(address: str) -> None:

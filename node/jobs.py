@@ -16,7 +16,8 @@ from node.governance import reminders
 from node.identity import service as identity
 from node.leaving import service as leaving
 from node.mail.service import mailbox
-from node.members import changes, importing, links
+from node.members import changes, importing
+from node.members.links import links
 from node.spaces import publication
 from node.spaces import service as spaces
 from node.statements import heading, month_end

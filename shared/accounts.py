@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from flask import session as cookie
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import String, bindparam, cast, delete, select, update
 from sqlalchemy.orm import Session
 
 from shared.db import begin_write
@@ -25,14 +25,36 @@ from shared.problems import Problem
 from shared.web.guards import Principal
 
 _COOKIE_KEY = "login"
+# Who gave the right password, and has still to give a code: no log-in yet.
+_STEP_KEY = "step"
+_STEP_SECONDS = 600
 _USE_NOTED_AFTER = timedelta(minutes=5)
+
+
+class Note(Protocol):
+    """Notes what ``by`` (an account's id, or a word) did to ``subject``; itself, if not said."""
+
+    def __call__(
+        self,
+        session: Session,
+        now: datetime,
+        by: int | str,
+        action: str,
+        *,
+        subject: int | None = None,
+        **detail: Any,
+    ) -> None: ...
+
+
+def _unnoted(*_args: Any, **_detail: Any) -> None:
+    """Note nothing: a node's accounts have no log of their own."""
 
 
 class Accounts:
     """Bound once to a service's Account, Login and ApiToken models."""
 
-    def __init__(self, account: Any, login: Any, token: Any) -> None:
-        self.account, self.login, self.token = account, login, token
+    def __init__(self, account: Any, login: Any, token: Any, note: Note = _unnoted) -> None:
+        self.account, self.login, self.token, self.note = account, login, token, note
         # Asked at every call of a program, so made once, and without objects.
         self._by_hash = (
             select(
@@ -80,15 +102,25 @@ class Accounts:
         session.flush()
         return row
 
-    def log_in(self, session: Session, now: datetime, email: str, password: str) -> Any | None:
-        """Start a new log-in for this browser; None when address or password are wrong."""
+    def check(self, session: Session, email: str, password: str) -> Any | None:
+        """Return whose address and password these are; None where they do not go together."""
         query = select(self.account).where(self.account.email == normal_email(email))
         account = session.scalar(query)
         if not check_password(account, password) or account is None or account.disabled_at:
             return None
-        account_id = account.id
+        return account
+
+    def log_in(self, session: Session, now: datetime, account_id: int) -> Any:
+        """Start a new log-in for this browser: all that is asked for was given.
+
+        Raises Problem where the account was disabled meanwhile.
+        """
         secret = new_token()
         begin_write(session)
+        account = session.get(self.account, account_id)
+        if account is None or account.disabled_at is not None:
+            session.rollback()
+            raise Problem("unauthenticated")
         session.add(
             self.login(
                 token_hash=hash_token(secret),
@@ -97,13 +129,92 @@ class Accounts:
                 expires_at=now + timedelta(hours=LOGIN_HOURS),
             )
         )
+        account.logged_in_at = now
+        self.note(session, now, account_id, "log-in")
         session.commit()
-        language = cookie.get("lang")
-        cookie.clear()
-        cookie[_COOKIE_KEY] = secret
-        if language:
-            cookie["lang"] = language
-        return session.get(self.account, account_id)
+        _renew_cookie(_COOKIE_KEY, secret)
+        return account
+
+    def await_code(self, account: Any, real: datetime) -> None:
+        """Remember in this browser that the password was right; nobody is logged in by that."""
+        step = [account.id, int(real.timestamp()), _mark(account)]
+        _renew_cookie(_STEP_KEY, step)
+
+    def awaited(self, session: Session, real: datetime) -> Any | None:
+        """Return whose code is awaited in this browser: for ten minutes, and with her password."""
+        step = cookie.get(_STEP_KEY)
+        if not step or not 0 <= real.timestamp() - step[1] <= _STEP_SECONDS:
+            return None
+        account = session.get(self.account, step[0])
+        if account is None or account.disabled_at or _mark(account) != step[2]:
+            return None
+        return account
+
+    def logins(self, session: Session, now: datetime, account_id: int) -> list[tuple[Any, bool]]:
+        """Return an account's log-ins, the latest first, and whether each is this browser's."""
+        query = select(self.login).where(
+            self.login.account_id == account_id, self.login.expires_at > now
+        )
+        rows = session.scalars(query.order_by(self.login.created_at.desc()))
+        own = _own_login()
+        return [(row, row.token_hash == own) for row in rows]
+
+    def end_logins(self, session: Session, account_id: int) -> int:
+        """End every log-in of an account, in the caller's transaction; return how many."""
+        ended = delete(self.login).where(self.login.account_id == account_id)
+        return int(session.execute(ended).rowcount)  # type: ignore[attr-defined]
+
+    def end_other_logins(self, session: Session, account_id: int) -> int:
+        """End those of other browsers, in the caller's transaction; return how many."""
+        ended = delete(self.login).where(
+            self.login.account_id == account_id, self.login.token_hash != _own_login()
+        )
+        return int(session.execute(ended).rowcount)  # type: ignore[attr-defined]
+
+    def log_out_elsewhere(self, session: Session, now: datetime, account_id: int) -> int:
+        """End an account's log-ins in other browsers than this; return how many they were."""
+        begin_write(session)
+        ended = self.end_other_logins(session, account_id)
+        self.note(session, now, account_id, "log-ins-ended", ended=ended)
+        session.commit()
+        return ended
+
+    def change_password(
+        self, session: Session, now: datetime, account_id: int, old: str, new: str
+    ) -> bool:
+        """Take a new password from who knows the old one; her log-ins elsewhere end."""
+        account = session.get_one(self.account, account_id)
+        if not check_password(account, old):
+            return False
+        before, new_hash = account.password_hash, hash_password(new)
+        begin_write(session)
+        account = session.get(self.account, account_id, with_for_update=True)
+        if account is None or account.password_hash != before:  # changed at the same moment
+            session.rollback()
+            return False
+        account.password_hash = new_hash
+        self.end_other_logins(session, account_id)
+        self.note(session, now, account_id, "password", way="old-password")
+        session.commit()
+        return True
+
+    def keep_one(self, session: Session, account: Any, role: str) -> bool:
+        """Tell whether another account that can be used has this role; those are locked, in order.
+
+        Within the caller's transaction: of two who give the role up at once, one is told no.
+        """
+        query = select(self.account).where(
+            cast(self.account.roles, String).like(f'%"{role}"%'),
+            self.account.disabled_at.is_(None),
+        )
+        locked = query.order_by(self.account.id).with_for_update()
+        found = session.scalars(locked, execution_options={"populate_existing": True})
+        holders = {each.id for each in found if role in each.roles and self.usable(each)}
+        return bool(holders - {account.id}) or account.id not in holders
+
+    def usable(self, account: Any) -> bool:
+        """Tell whether somebody can log in with it: who was invited, once a password is chosen."""
+        return account.disabled_at is None and account.password_hash != NO_PASSWORD
 
     def log_out(self, session: Session) -> None:
         secret = cookie.pop(_COOKIE_KEY, None)
@@ -166,6 +277,7 @@ class Accounts:
                 created_at=now,
             )
         )
+        self.note(session, now, account_id, "token", name=name, roles=sorted(scopes))
         session.commit()
         return secret
 
@@ -182,8 +294,29 @@ class Accounts:
         if token is None or token.account_id != account_id:
             session.rollback()
             raise Problem("not-found")
-        token.revoked_at = token.revoked_at or now
+        if token.revoked_at is None:
+            token.revoked_at = now
+            self.note(session, now, account_id, "token-revoked", name=token.name)
         session.commit()
+
+
+def _renew_cookie(name: str, value: Any) -> None:
+    """Begin the browser's session anew with this alone, and the language."""
+    language = cookie.get("lang")
+    cookie.clear()
+    cookie[name] = value
+    if language:
+        cookie["lang"] = language
+
+
+def _mark(account: Any) -> str:
+    """Return what changes when the password does, and tells nothing of it."""
+    return hash_token(f"step:{account.password_hash}")[:16]
+
+
+def _own_login() -> str:
+    """Return the hash of this browser's log-in; of none, where a program asks."""
+    return hash_token(cookie.get(_COOKIE_KEY, ""))
 
 
 def _principal(account: Any, roles: frozenset[str], by: str) -> Principal:

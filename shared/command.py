@@ -68,6 +68,25 @@ def mail_test(mailbox: Any, session: Any, settings: Settings, address: str) -> N
         raise click.ClickException(f"{fault.reason}: {fault.words}") from None
 
 
+def reset_account(app: Flask, address: str) -> None:
+    """Take the second step off an account, end its log-ins, and give it a link to a new password.
+
+    For who is locked out, and whom nobody with a log-in can help.
+    """
+    from shared.problems import Problem  # noqa: PLC0415 - slow to import
+
+    with app.app_context():
+        people = app.extensions["people"]
+        try:
+            url = people.links.start_over(
+                people.session(), people.place(), people.two_factor, address
+            )
+        except Problem:
+            raise click.ClickException("no account that is open has this address") from None
+    click.echo(url or "A link is on its way to this address.")
+    click.echo("It works once; until it is used, the old password goes on working.", err=True)
+
+
 def serve(kind: type[S], prefix: str, service: str, create_app: Callable[[S], Flask]) -> None:
     """Run the production server in the foreground."""
     settings = settings_or_exit(kind, prefix)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, String, text
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 LOGIN_HOURS = 12
@@ -32,6 +32,14 @@ class AccountColumns:
     roles: Mapped[list[str]]
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
+    logged_in_at: Mapped[datetime | None]
+    # The second step: its key, sealed; when it was turned on; the last half-minute whose code
+    # was used; codes that were wrong in a row, and until when none is taken.
+    totp_secret: Mapped[str | None] = mapped_column(String(200))
+    totp_on_at: Mapped[datetime | None]
+    totp_step: Mapped[int | None]
+    wrong_codes: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    codes_after: Mapped[datetime | None]
 
 
 class LoginColumns:
@@ -56,6 +64,29 @@ class ApiTokenColumns:
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+
+    @declared_attr
+    def account_id(cls) -> Mapped[int]:  # noqa: N805
+        return mapped_column(ForeignKey("account.id", ondelete="CASCADE"), index=True)
+
+
+class LinkColumns:
+    """A one-time address by which somebody chooses her password; only its hash is kept."""
+
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]
+
+    @declared_attr
+    def account_id(cls) -> Mapped[int]:  # noqa: N805
+        return mapped_column(ForeignKey("account.id", ondelete="CASCADE"), index=True)
+
+
+class RecoveryCodeColumns:
+    """Lets its owner in once without her phone; the row is gone when it was used."""
+
+    code_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
 
     @declared_attr
     def account_id(cls) -> Mapped[int]:  # noqa: N805

@@ -508,6 +508,23 @@ class Network:
                 sync.sign_charter(session, context)
             spaces.publish_now(session, context)
 
+    def add_staff(self, role: str, name: str = "") -> str:
+        """Make an account of the hub with this role, ``<name>@hub.example``; return its token."""
+        name = name or role
+        with self.hub.app.app_context():
+            session, now = hub_db.session(), hub_context().clock.now()
+            begin_write(session)
+            account = hub_accounts.create(
+                session,
+                now,
+                email=f"{name}@hub.example",
+                name=name,
+                password=PASSWORD,
+                roles=[role],
+            )
+            session.commit()
+            return hub_accounts.add_token(session, now, account.id, "t", [role])
+
     def refresh(self) -> None:
         """Do what every node's jobs process does."""
         for node in self.nodes.values():

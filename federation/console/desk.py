@@ -11,8 +11,10 @@ STAFF = ("coordinator", "moderator", "reader")
 
 # address, name, and whom it is open to
 ROOMS = (
-    ("/coordination", lazy_gettext("Overview"), ("coordinator",)),
+    ("/coordination", lazy_gettext("Overview"), STAFF),
     ("/coordination/listings", lazy_gettext("Listed spaces"), STAFF),
+    ("/coordination/accounts", lazy_gettext("Accounts"), ("coordinator",)),
+    ("/coordination/audit", lazy_gettext("Audit log"), ("coordinator", "reader")),
 )
 
 

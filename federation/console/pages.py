@@ -44,16 +44,26 @@ class InviteForm(FlaskForm):
     )
 
 
-@pages.route("/coordination", methods=["GET", "POST"])
-@allow("coordinator")
+@pages.get("/coordination")
+@allow(*desk.STAFF)
 def overview() -> Any:
+    return _overview(InviteForm(formdata=None))
+
+
+@pages.post("/coordination")
+@allow("coordinator")
+def new_invitation() -> Any:
     form = InviteForm()
-    invitation = None
+    if not form.validate_on_submit():
+        return _overview(form)
     now = hub().clock.now()
-    if form.validate_on_submit():
-        token, row = enrolment.invite(db.session(), now, form.operator.data or "", current().id)
-        invitation = {"token": token, "node_id": row.node_id, "expires_at": row.expires_at}
-        form = InviteForm(formdata=None)
+    token, row = enrolment.invite(db.session(), now, form.operator.data or "", current().id)
+    invitation = {"token": token, "node_id": row.node_id, "expires_at": row.expires_at}
+    return _overview(InviteForm(formdata=None), invitation)
+
+
+def _overview(form: InviteForm, invitation: dict[str, Any] | None = None) -> Any:
+    now = hub().clock.now()
     charter = governance.in_force(db.session())
     month = f"{now:%Y-%m}"
     nodes = directory.nodes(db.session())
@@ -80,7 +90,7 @@ def overview() -> Any:
 
 
 @pages.get("/coordination/statements/<month>")
-@allow("coordinator")
+@allow(*desk.STAFF)
 def statement(month: str) -> str:
     if not statements.is_month(month):
         raise Problem("not-found")

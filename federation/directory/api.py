@@ -7,6 +7,7 @@ from typing import Any
 from flask import Response
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from federation.console.desk import STAFF
 from federation.context import hub
 from federation.db import db
 from federation.directory import (
@@ -189,7 +190,7 @@ def invite(data: dict[str, Any]) -> dict[str, Any]:
 
 @blp.route("/nodes")
 @blp.response(200, NodesSchema)
-@allow("coordinator", "node")
+@allow(*STAFF, "node")
 def list_nodes() -> dict[str, Any]:
     """Every node and its state."""
     if current().kind == "node":

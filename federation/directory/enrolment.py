@@ -14,9 +14,9 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from federation.audit.service import CLI, audit
 from federation.directory.addresses import check_free
 from federation.directory.models import Invitation, Node, NodeKey
-from federation.directory.service import audit
 from shared import jose
 from shared.db import begin_write
 from shared.http import PeerError, PeerSession, check_url
@@ -62,7 +62,7 @@ def invite(
             expires_at=now + timedelta(days=INVITATION_DAYS),
         )
         session.add(invitation)
-        actor = f"account:{account_id}"
+        actor = CLI if account_id is None else f"account:{account_id}"
         audit(session, now, actor, "invite", invitation.node_id, operator=operator)
         try:
             session.commit()

@@ -10,9 +10,9 @@ from marshmallow import ValidationError
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from federation.audit.service import JOBS, audit
 from federation.context import Hub
 from federation.directory.models import Node, Space
-from federation.directory.service import audit
 from federation.identity.models import Account
 from federation.mail.service import mailbox
 from federation.visits.models import Pass
@@ -58,9 +58,10 @@ def announce(session: Session, hub: Hub, node_id: str, last_day: date, reason: s
         session.rollback()
         raise ValidationError({"last_day": ["This day is over already."]})
     if (node.leaving_on, node.leaving_reason) != (last_day, reason):
+        who, before = f"node:{node_id}", node.leaving_on and node.leaving_on.isoformat()
+        told = {"last_day": last_day.isoformat(), "reason": reason, "last_day_before": before}
+        audit(session, now, who, "leaving", node_id, **told)
         node.leaving_on, node.leaving_reason, node.leaving_announced_at = last_day, reason, now
-        who = f"node:{node_id}"
-        audit(session, now, who, "leaving", node_id, last_day=last_day.isoformat(), reason=reason)
         _tell_coordination(session, hub, node)
     session.commit()
     return node
@@ -111,7 +112,8 @@ def _leave(session: Session, now: datetime, node_id: str) -> bool:
     if node.state == "left" or last_day is None or ends_at(session, node_id, last_day) > now:
         session.rollback()  # another process was first, or the notice was taken back
         return False
-    audit(session, now, "jobs", "left", node_id, before=node.state, last_day=last_day.isoformat())
+    told = {"before": node.state, "after": "left", "last_day": last_day.isoformat()}
+    audit(session, now, JOBS, "left", node_id, **told)
     node.state = "left"
     ended = update(Pass).where(Pass.node_id == node_id, Pass.status != "revoked")
     session.execute(ended.values(status="revoked", changed_at=now))

@@ -210,14 +210,3 @@ class Availability(db.Model):
     __table_args__ = (
         CheckConstraint("guest_places >= 0 AND guest_places_free >= 0", name="places"),
     )
-
-
-class AuditEntry(db.Model):
-    """Who did what to the network; only ever added to."""
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    at: Mapped[datetime] = mapped_column(index=True)
-    actor: Mapped[str] = mapped_column(String(160))
-    action: Mapped[str] = mapped_column(String(60))
-    subject: Mapped[str] = mapped_column(String(160))
-    detail: Mapped[dict[str, Any]]

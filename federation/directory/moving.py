@@ -64,7 +64,7 @@ def move(
         session.delete(own)
     session.merge(FormerUrl(url=old, node_id=node_id, left_at=now))
     node.url = url
-    audit(session, now, f"node:{node_id}", "move", node_id, url=url, before=old)
+    audit(session, now, f"node:{node_id}", "move", node_id, before=old, after=url)
     try:
         session.commit()
     except IntegrityError:

@@ -10,8 +10,9 @@ from nacl.signing import VerifyKey
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
+from federation.audit.service import audit as audit  # noqa: PLC0414 - rooms note what they do with it
 from federation.directory.addresses import former_urls
-from federation.directory.models import AuditEntry, Node, NodeKey, Space
+from federation.directory.models import Node, NodeKey, Space
 from federation.governance import service as governance
 from shared import jose, trust
 from shared.db import begin_write
@@ -20,13 +21,6 @@ from shared.passes import UnknownIssuer
 from shared.problems import Problem
 
 SEEN_AGAIN_AFTER = timedelta(seconds=30)
-
-
-def audit(
-    session: Session, now: datetime, actor: str, action: str, subject: str, **detail: Any
-) -> None:
-    """Add a line to the audit log, within the caller's transaction."""
-    session.add(AuditEntry(at=now, actor=actor, action=action, subject=subject, detail=detail))
 
 
 def active_node(session: Session, node_id: str) -> Node:
@@ -165,7 +159,7 @@ def set_state(
     if node.state == "left":
         session.rollback()
         raise Problem("conflict", "this node has left the network")
-    audit(session, now, actor, state, node_id, before=node.state, reason=reason)
+    audit(session, now, actor, state, node_id, before=node.state, after=state, reason=reason)
     node.state = state
     session.commit()
     return node

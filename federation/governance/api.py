@@ -10,6 +10,7 @@ from typing import Any
 from flask import Response, g
 from marshmallow import fields, validate
 
+from federation.console.desk import STAFF
 from federation.context import hub
 from federation.db import db
 from federation.directory import service as directory
@@ -308,7 +309,7 @@ def _simulated(version: str, query: Mapping[str, Any], rules: str | None) -> Any
 @blp.route("/charters/<version>/simulation")
 @blp.arguments(SimulationQuerySchema, location="query")
 @blp.response(200, SimulationSchema)
-@allow("coordinator", "node")
+@allow(*STAFF, "node")
 def simulate(query: dict[str, Any], version: str) -> Any:
     """Decide the recorded visits of a period again under a version: what would change."""
     return _simulated(version, query, None)
@@ -318,7 +319,7 @@ def simulate(query: dict[str, Any], version: str) -> Any:
 @blp.arguments(SimulationQuerySchema, location="query")
 @blp.arguments(TrialSchema)
 @blp.response(200, SimulationSchema)
-@allow("coordinator", "node")
+@allow(*STAFF, "node")
 def try_rules(query: dict[str, Any], data: dict[str, Any], version: str) -> Any:
     """The same, under a version's text with other rules."""
     return _simulated(version, query, data["rules"])

@@ -18,6 +18,7 @@ from wtforms import SelectChoice
 
 from charter.effect import Simulation, result
 from charter.writing import with_figures
+from federation.console.desk import STAFF
 from federation.context import hub
 from federation.db import db
 from federation.directory import service as directory
@@ -142,7 +143,7 @@ def _query() -> str:
 
 
 @pages.get("/coordination/simulation")
-@allow("coordinator")
+@allow(*STAFF)
 def sandbox() -> Any:
     """Show the form, and the result at once where there is little to decide.
 
@@ -166,7 +167,7 @@ def sandbox() -> Any:
 
 
 @pages.get("/coordination/simulation.ndjson")
-@allow("coordinator")
+@allow(*STAFF)
 def progress() -> Response:
     """Answer line by line: how many visits are decided, of how many; the last line has the result.
 
@@ -200,7 +201,7 @@ def _told(work: Generator[int, None, Simulation], total: int) -> Generator[str, 
 
 
 @pages.get("/coordination/simulation.csv")
-@allow("coordinator")
+@allow(*STAFF)
 def as_csv() -> Response:
     """Give every visit of what is shown."""
     asked = _asked()

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from charter import Charter, RulesError, TextError, read_charter, voting
 from charter.rules import Vote, nonsense
+from federation.audit.service import JOBS, audit
 from federation.directory.models import Node
 from federation.governance import service
 from federation.governance.models import Ballot, CharterVersion, Signature
@@ -44,6 +45,8 @@ def propose(
         opened_at=now,
     )
     session.add(row)
+    told = {"sha256": charter.sha256, "argument": argument[:300]}
+    audit(session, now, f"node:{node_id}", "propose", f"charter:{number}", **told)
     try:
         session.commit()
     except IntegrityError:
@@ -92,6 +95,8 @@ def edit(
     row = _own_open(session, now, node_id, version)
     charter = _read(session, version, sources)
     _check_differs(session, charter)
+    hashes = {"before": row.sha256, "after": charter.sha256}
+    audit(session, now, f"node:{node_id}", "edit-proposal", f"charter:{version}", **hashes)
     row.argument = argument
     if charter.sha256 != row.sha256:
         row.sources, row.sha256, row.opened_at = dict(charter.sources), charter.sha256, now
@@ -104,6 +109,8 @@ def withdraw(session: Session, now: datetime, node_id: str, version: str) -> Cha
     begin_write(session)
     row = _own_open(session, now, node_id, version)
     row.state, row.closed_at = "withdrawn", now
+    states = {"before": "open", "after": "withdrawn"}
+    audit(session, now, f"node:{node_id}", "withdraw-proposal", f"charter:{version}", **states)
     session.commit()
     return row
 
@@ -187,6 +194,7 @@ def vote(
         at=now,
     )
     session.add(ballot)
+    audit(session, now, f"node:{node_id}", "vote", f"charter:{version}", choice=choice)
     session.commit()
     return ballot
 
@@ -220,7 +228,7 @@ def advance(session: Session, now: datetime) -> None:
         if row.state == "open":
             _close(session, row, now)
         if row.state == "adopted" and row.effective_at is not None and row.effective_at <= now:
-            _put_in_force(session, row)
+            _put_in_force(session, row, now)
     session.commit()
 
 
@@ -233,6 +241,8 @@ def _close(session: Session, row: CharterVersion, now: datetime) -> None:
     if found.state == voting.ADOPTED:
         row.adopted_at = row.closed_at
         row.effective_at = row.closed_at + SIGNATURE_WINDOW
+    told = {"before": "open", "after": row.state, **row.outcome}
+    audit(session, now, JOBS, "vote-closed", f"charter:{row.version}", **told)
 
 
 def _shown(found: voting.Outcome, voters: int) -> dict[str, Any]:
@@ -246,10 +256,12 @@ def _shown(found: voting.Outcome, voters: int) -> dict[str, Any]:
     }
 
 
-def _put_in_force(session: Session, row: CharterVersion) -> None:
+def _put_in_force(session: Session, row: CharterVersion, now: datetime) -> None:
     current = session.scalar(select(CharterVersion).where(CharterVersion.state == "in_force"))
     if current is not None:
         current.state = "past"
         session.flush()
     row.state = "in_force"
+    told = {"before": current and current.version, "after": row.version}
+    audit(session, now, JOBS, "in-force", f"charter:{row.version}", **told)
     session.flush()

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from charter import Charter, read_charter
+from federation.audit.service import CLI, audit
 from federation.directory.models import Node
 from federation.governance.models import CharterVersion, Signature
 from shared import jose
@@ -55,6 +56,7 @@ def adopt_first(session: Session, now: datetime, sources: Mapping[str, str]) -> 
             effective_at=now,
         )
     )
+    audit(session, now, CLI, "found", f"charter:{charter.version}", sha256=charter.sha256)
     session.commit()
     return charter
 
@@ -115,5 +117,13 @@ def sign(session: Session, now: datetime, node: Node, version: str, jws: str) ->
         return existing
     signature = Signature(version=wanted_version, node_id=node_id, jws=jws, signed_at=now)
     session.add(signature)
+    audit(
+        session,
+        now,
+        f"node:{node_id}",
+        "sign",
+        f"charter:{wanted_version}",
+        sha256=wanted["sha256"],
+    )
     session.commit()
     return signature

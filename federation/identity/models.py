@@ -6,7 +6,13 @@ from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from federation.db import db
-from shared.identity import AccountColumns, ApiTokenColumns, LoginColumns
+from shared.identity import (
+    AccountColumns,
+    ApiTokenColumns,
+    LinkColumns,
+    LoginColumns,
+    RecoveryCodeColumns,
+)
 
 
 class Account(AccountColumns, db.Model):
@@ -18,6 +24,14 @@ class Login(LoginColumns, db.Model):
 
 
 class ApiToken(ApiTokenColumns, db.Model):
+    pass
+
+
+class Link(LinkColumns, db.Model):
+    pass
+
+
+class RecoveryCode(RecoveryCodeColumns, db.Model):
     pass
 
 

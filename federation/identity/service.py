@@ -11,17 +11,41 @@ from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from federation.identity.models import Account, ApiToken, Login, UsedAssertion
+from federation.audit.service import audit
+from federation.identity.models import Account, ApiToken, Link, Login, RecoveryCode, UsedAssertion
+from federation.mail.service import mailbox
 from shared import jose
 from shared.accounts import Accounts
 from shared.db import begin_write
 from shared.keys import KeyRing
+from shared.links import Links
+from shared.two_factor import TwoFactor
 from shared.web.guards import Principal
 
 ACCESS_TOKEN_TYP = "at+jwt"  # noqa: S105 - RFC 9068
 ACCESS_TOKEN_SECONDS = 600
 
-accounts = Accounts(Account, Login, ApiToken)
+
+def _note(
+    session: Session,
+    now: datetime,
+    by: int | str,
+    action: str,
+    *,
+    subject: int | None = None,
+    **detail: Any,
+) -> None:
+    """Add a line about an account to the audit log, within the caller's transaction."""
+    actor = f"account:{by}" if isinstance(by, int) else by
+    about = by if subject is None else subject
+    audit(session, now, actor, action, f"account:{about}", **detail)
+
+
+accounts = Accounts(Account, Login, ApiToken, _note)
+two_factor = TwoFactor(accounts, RecoveryCode)
+links = Links(
+    accounts, Link, mailbox, "identity/mail/welcome.txt", lambda settings: settings.network
+)
 
 
 def use_assertion(session: Session, node_id: str, jti: str, expires_at: float) -> bool:

@@ -8,6 +8,7 @@ from flask import Response, request
 from flask_babel import get_locale
 from marshmallow import fields, validate
 
+from federation.console.desk import STAFF
 from federation.context import hub
 from federation.db import db
 from federation.directory import service as directory
@@ -195,7 +196,7 @@ def _answer(month: str, node_id: str | None, wanted: str | None) -> Response:
 
 @blp.route("/statements")
 @blp.response(200, MonthsSchema)
-@allow("coordinator", "node")
+@allow(*STAFF, "node")
 def list_statements() -> dict[str, Any]:
     """The months that were issued, the latest first."""
     if current().kind == "node":
@@ -206,7 +207,7 @@ def list_statements() -> dict[str, Any]:
 @blp.route("/statements/<month>")
 @blp.arguments(FormatSchema, location="query")
 @blp.response(200, StatementSchema)
-@allow("coordinator", "node")
+@allow(*STAFF, "node")
 def network_statement(query: dict[str, Any], month: str) -> Response:
     """Who hosted whom in a month, in half-days; a node sees it whole, to recompute it."""
     month, suffix = _suffix(month)
@@ -216,7 +217,7 @@ def network_statement(query: dict[str, Any], month: str) -> Response:
 @blp.route("/statements/<month>/<node_id>")
 @blp.arguments(FormatSchema, location="query")
 @blp.response(200, StatementSchema)
-@allow("coordinator", "node")
+@allow(*STAFF, "node")
 def node_statement(query: dict[str, Any], month: str, node_id: str) -> Response:
     """One node's own lines and balance."""
     node_id, suffix = _suffix(node_id)
@@ -233,14 +234,14 @@ def set_state(data: dict[str, Any], month: str) -> Statement:
     """Issue a month that is over; make it final once its lines can no longer be contested."""
     session, now = db.session(), hub().clock.now()
     if data["state"] == "final":
-        return service.finalise(session, now, _month(month))
+        return service.finalise(session, now, _month(month), _actor())
     return service.issue(session, now, _month(month), _actor())
 
 
 @blp.route("/disputes")
 @blp.arguments(DisputesQuerySchema, location="query")
 @blp.response(200, DisputesSchema)
-@allow("coordinator", "node")
+@allow(*STAFF, "node")
 def list_disputes(query: dict[str, Any]) -> dict[str, Any]:
     """What was said against a month's lines: a node's own, or all for a coordinator."""
     node_id = current().id if current().kind == "node" else None

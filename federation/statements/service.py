@@ -22,7 +22,7 @@ from charter import Charter, outlook
 from charter import statement as document
 from charter.outlook import Outlook
 from charter.settlement import Line
-from federation.directory import service as directory
+from federation.audit.service import JOBS, audit
 from federation.directory.models import Node
 from federation.governance import service as governance
 from federation.governance.models import CharterVersion
@@ -179,7 +179,7 @@ def issue(session: Session, now: datetime, month: str, actor: str) -> Statement:
         issued_at=now,
     )
     session.add(row)
-    directory.audit(session, now, actor, "issue", month, cutoff=row.cutoff)
+    audit(session, now, actor, "issue", month, before="open", after="issued", cutoff=row.cutoff)
     try:
         session.commit()
     except IntegrityError:  # issued by somebody else at the same moment
@@ -216,7 +216,7 @@ def deadline(session: Session, row: Statement) -> datetime:
     return row.issued_at + timedelta(days=_charter_of(session, row).rules.dispute.days)
 
 
-def finalise(session: Session, now: datetime, month: str) -> Statement:
+def finalise(session: Session, now: datetime, month: str, actor: str = JOBS) -> Statement:
     """Make an issued month final once its lines can no longer be contested. Raises Problem.
 
     What is still disputed stays out, and is of a later month once it is settled.
@@ -229,6 +229,7 @@ def finalise(session: Session, now: datetime, month: str) -> Statement:
         raise Problem("conflict", still)
     if row.state == "issued":
         row.state, row.final_at, row.revision = "final", now, row.revision + 1
+        audit(session, now, actor, "final", month, before="issued", after="final")
     session.commit()
     return row
 
@@ -272,6 +273,7 @@ def dispute(
     )
     session.add(found)
     row.excluded, row.revision = sorted({*row.excluded, visit_id}), row.revision + 1
+    audit(session, now, f"node:{node_id}", "dispute", visit_id, month=month)
     session.commit()
     return found
 
@@ -311,7 +313,8 @@ def settle(
             ledger.count_again(session, governance.in_force(session), visit, days)
         else:
             _take_back(session, row.visit_id)
-        directory.audit(session, now, actor, f"dispute-{outcome}", row.visit_id, reason=words)
+        told = {"before": "open", "after": outcome, "month": row.month, "reason": words}
+        audit(session, now, actor, f"dispute-{outcome}", row.visit_id, **told)
     session.commit()
     return row
 

@@ -10,6 +10,7 @@ from flask_babel import get_locale
 from marshmallow import ValidationError, fields, validate
 
 from charter import PLAN_CLASSES, Fault, localise
+from federation.console.desk import STAFF
 from federation.context import hub
 from federation.db import db
 from federation.directory import service as directory
@@ -283,7 +284,7 @@ def answer_correction(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
 @blp.route("/visits")
 @blp.arguments(VisitsQuerySchema, location="query")
 @blp.response(200, VisitsSchema)
-@allow("node", "coordinator")
+@allow(*STAFF, "node")
 def list_visits(query: dict[str, Any]) -> dict[str, Any]:
     """Visits, the latest change first: a node's own, or the network's for a coordinator."""
     principal = current()

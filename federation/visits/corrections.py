@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from federation.audit.service import audit
 from federation.visits.models import Correction, HalfDayLine, Member, Visit
 from shared.db import begin_write
 from shared.problems import Problem
@@ -38,6 +39,7 @@ def ask(
     if known is None:
         session.add(Correction(visit_id=visit_id, reason=reason, asked_at=now))
         visit.changed_at = now
+        audit(session, now, f"node:{home_id}", "correction", visit_id)
     session.commit()
     return visit
 
@@ -65,6 +67,7 @@ def answer(
         raise Problem("not-found")
     if known.answered_at is None:
         known.answer, known.answered_at, visit.changed_at = words, now, now
+        audit(session, now, f"node:{host_id}", "correction-answered", visit_id)
     session.commit()
     return visit
 

@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from charter import decide, facts_to_json
+from federation.audit.service import audit
 from federation.directory import service as directory
 from federation.governance import service as governance
 from federation.visits import ledger
@@ -226,6 +227,8 @@ def void(
     visit.ended_at = visit.ended_at or max(min(at, now), visit.started_at)
     days = ledger.reverse(session, visit)
     ledger.count_again(session, charter, visit, days)
+    # The words stay with the visit: the log forgets nothing, and they may name somebody.
+    audit(session, now, f"node:{host_id}", "void", visit.id)
     session.commit()
     return visit
 

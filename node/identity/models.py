@@ -1,7 +1,7 @@
 """Who may use the node: its admins, its desk, its members."""
 
 from node.db import db
-from shared.identity import AccountColumns, ApiTokenColumns, LoginColumns
+from shared.identity import AccountColumns, ApiTokenColumns, LoginColumns, RecoveryCodeColumns
 
 
 class Account(AccountColumns, db.Model):
@@ -13,4 +13,8 @@ class Login(LoginColumns, db.Model):
 
 
 class ApiToken(ApiTokenColumns, db.Model):
+    pass
+
+
+class RecoveryCode(RecoveryCodeColumns, db.Model):
     pass

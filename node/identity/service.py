@@ -7,11 +7,13 @@ from datetime import datetime
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from node.identity.models import Account, ApiToken, Login
+from node.identity.models import Account, ApiToken, Login, RecoveryCode
 from shared.accounts import Accounts
 from shared.db import begin_write
+from shared.two_factor import TwoFactor
 
 accounts = Accounts(Account, Login, ApiToken)
+two_factor = TwoFactor(accounts, RecoveryCode)
 
 
 def forget_logins(session: Session, now: datetime) -> None:

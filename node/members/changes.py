@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import date
 
-from sqlalchemy import String, cast, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from node.context import Node
 from node.identity.models import Account
+from node.identity.service import accounts
 from node.members.models import Link, Member, Plan
 from node.members.names import folded, full_name
 from node.members.service import Sheet, lock, today
@@ -156,11 +157,5 @@ def set_roles(session: Session, member_id: int, roles: Collection[str]) -> None:
 
 def keep_an_admin(session: Session, account: Account) -> None:
     """Raise Problem where nobody but this account is an admin. Admins are locked, in order."""
-    query = select(Account).where(
-        cast(Account.roles, String).like('%"admin"%'), Account.disabled_at.is_(None)
-    )
-    locked_rows = query.order_by(Account.id).with_for_update()
-    found = session.scalars(locked_rows, execution_options={"populate_existing": True})
-    admins = {each.id for each in found if "admin" in each.roles}
-    if admins == {account.id}:
+    if not accounts.keep_one(session, account, "admin"):
         raise Problem("conflict", LAST_ADMIN)

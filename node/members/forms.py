@@ -12,7 +12,6 @@ from wtforms import (
     BooleanField,
     DateField,
     EmailField,
-    PasswordField,
     SelectChoice,
     SelectField,
     SelectMultipleField,
@@ -29,10 +28,9 @@ from node.members.service import Sheet
 from node.members.words import CLASS_NAMES
 from node.spaces.forms import text_field, whole_field
 from shared.smtp import is_address
-from shared.web.account_pages import ROLE_NAMES
+from shared.web.account_forms import ROLE_NAMES
 from shared.web.forms import storable
 
-PASSWORD_LENGTH = 10
 MOST_HALF_DAYS = 62
 FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2200, 12, 31)
 
@@ -138,23 +136,3 @@ class PlanForm(FlaskForm):
         choices=[SelectChoice(name, CLASS_NAMES[name]) for name in PLAN_CLASSES],
     )
     half_days = whole_field(lazy_gettext("Half-days a month; empty: no limit"), 0, MOST_HALF_DAYS)
-
-
-class ForgotForm(FlaskForm):
-    email = EmailField(
-        lazy_gettext("E-mail address"),
-        validators=[DataRequired(lazy_gettext("Enter your e-mail address.")), Length(max=254)],
-    )
-
-
-class PasswordForm(FlaskForm):
-    password = PasswordField(
-        lazy_gettext("New password"),
-        validators=[
-            Length(
-                PASSWORD_LENGTH,
-                200,
-                lazy_gettext("Between %(min)d and %(max)d characters."),
-            )
-        ],
-    )

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from node.context import Node
 from node.identity.models import Account
-from node.members import changes, links
+from node.members import changes
+from node.members.links import links
 from node.members.models import ImportFile, Member, Plan
 from node.members.names import full_name
 from node.members.service import insert, lock, new_row, today

@@ -10,7 +10,8 @@ from datetime import date, datetime
 from flask_babel import gettext
 from sqlalchemy.orm import Session
 
-from node.members import links, service
+from node.members import service
+from node.members.links import links
 from node.members.sheet import HEADINGS
 from node.members.words import CLASS_NAMES, state_words
 from shared.tables import harmless

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from node.db import db
 from node.identity.models import Account
+from shared.identity import LinkColumns
 
 
 class Plan(db.Model):
@@ -49,16 +50,8 @@ class Member(db.Model):
     __table_args__ = (Index("ix_member_folded", "folded", "id"),)
 
 
-class Link(db.Model):
-    """A one-time address by which somebody chooses her password; only its hash is kept."""
-
-    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
-    account_id: Mapped[int] = mapped_column(
-        ForeignKey("account.id", ondelete="CASCADE"), index=True
-    )
-    created_at: Mapped[datetime]
-    expires_at: Mapped[datetime] = mapped_column(index=True)
-    used_at: Mapped[datetime | None]
+class Link(LinkColumns, db.Model):
+    pass
 
 
 class ImportFile(db.Model):

@@ -11,8 +11,10 @@ from sqlalchemy.orm import Session
 from charter.rules import Rules
 from node.context import node
 from node.db import db
-from node.members import changes, links, service
+from node.identity.service import two_factor
+from node.members import changes, service
 from node.members.forms import EndForm, NewMemberForm, RolesForm, form_of
+from node.members.links import links
 from node.members.listing import members_csv
 from node.members.models import Member
 from node.members.plans import plans
@@ -21,9 +23,10 @@ from node.passes import service as passes
 from node.passes.models import Card
 from node.sync import service as sync
 from shared.identity import NO_PASSWORD
+from shared.links import VALID
 from shared.messages import translate
 from shared.problems import Problem
-from shared.web import allow
+from shared.web import allow, current
 
 pages = Blueprint("members_pages", __name__, template_folder="templates")
 
@@ -112,7 +115,7 @@ def _flash_sent(row: Member) -> None:
 
 
 def _link(row: Member, url: str) -> Any:
-    return render_template("members/link.html", row=row, url=url, days=links.VALID.days)
+    return render_template("members/link.html", row=row, url=url, days=VALID.days)
 
 
 @pages.route("/console/members/<int:member_id>", methods=["GET", "POST"])
@@ -237,6 +240,20 @@ def invite(member_id: int) -> Any:
         return _link(_one(session, member_id), url)
     _flash_sent(_one(session, member_id))
     return redirect(f"/console/members/{member_id}")
+
+
+@pages.post("/console/members/<int:member_id>/two-factor/reset")
+@allow("admin")
+def reset_two_factor(member_id: int) -> Any:
+    """For who lost her phone and her recovery codes; one's own is turned off with a code."""
+    session = db.session()
+    account_id = _one(session, member_id).account_id
+    if account_id == current().id:
+        words = gettext("Your own second step is turned off on your account page, with a code.")
+        flash(words, "error")
+        return redirect(f"/console/members/{member_id}")
+    two_factor.turn_off(session, node().clock.now(), account_id, by=current().id)
+    return _back(session, member_id, gettext("The second step is reset; it can be set up anew."))
 
 
 def _done(session: Session, member_id: int, verb: Any, words: str) -> Any:

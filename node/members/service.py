@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from node.context import Node
 from node.identity.models import Account
 from node.identity.service import accounts
-from node.members import links
+from node.members.links import links
 from node.members.models import Member, Plan
 from node.members.names import fold, folded, full_name
 from shared.db import begin_write

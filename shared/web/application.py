@@ -137,9 +137,9 @@ def _install_context(app: Flask, service: Service) -> None:
     @app.context_processor
     def _context() -> dict[str, Any]:
         principal: Principal | None = g.get("principal")
-        account = None
+        me = None
         if principal is not None and principal.kind == "account":
-            account = {"name": principal.name, "email": principal.email, "url": "/account"}
+            me = {"name": principal.name, "email": principal.email}
         path = request.path
         return {
             "site": {"name": service.name(), "kind": service.kind},
@@ -147,7 +147,7 @@ def _install_context(app: Flask, service: Service) -> None:
                 {"url": url, "label": label, "current": path == url}
                 for url, label in service.nav(principal)
             ],
-            "account": account,
+            "me": me,
             "lang": str(get_locale() or "fr"),
             "lang_urls": {code: _with_language(code) for code in LANGUAGES},
             "login_url": "/login",

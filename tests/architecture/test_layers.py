@@ -13,6 +13,9 @@ from tests.architecture.sources import ROOT, called_methods, imports, modules, n
 # What else commits, and why it is not a ``service.py``.
 OTHER_COMMITTERS = {
     "shared/accounts.py": "the verbs of accounts, over either service's tables",
+    "shared/links.py": "the verbs of one-time links, over either service's tables",
+    "shared/two_factor.py": "the verbs of the second step, over either service's tables",
+    "federation/identity/people.py": "the verbs of the desk's accounts",
     "shared/mail.py": "the verbs of e-mail, over either service's table",
     "shared/jobs.py": "ends the transaction that holds the leader's lock",
     "federation/directory/enrolment.py": "the verbs by which a node comes in",
@@ -42,7 +45,6 @@ OTHER_COMMITTERS = {
     "node/sync/checkup.py": "the verbs of “check my node”",
     "node/members/changes.py": "the verbs of a subscription, which reach the passes",
     "node/members/plans.py": "the verbs of plans",
-    "node/members/links.py": "the verbs of one-time links",
     "node/members/importing.py": "the verbs of a list that is imported",
     "node/exports/importing.py": "the verb that takes an export in",
     "node/adapters/importing.py": "the verbs of lists of events, prices and rooms",

@@ -26,7 +26,13 @@ GET    /.well-known/jwks.json                         public
 GET    /.well-known/oauth-authorization-server        public
 GET    /account                                       admin coordinator desk member moderator reader
 POST   /account                                       admin coordinator desk member moderator reader
+POST   /account/log-ins/end                           admin coordinator desk member moderator reader
+POST   /account/password                              admin coordinator desk member moderator reader
 POST   /account/tokens/<int:token_id>/revoke          admin coordinator desk member moderator reader
+POST   /account/two-factor                            admin coordinator desk member moderator reader
+POST   /account/two-factor/codes                      admin coordinator desk member moderator reader
+POST   /account/two-factor/first-code                 admin coordinator desk member moderator reader
+POST   /account/two-factor/off                        admin coordinator desk member moderator reader
 GET    /api/docs                                      public
 POST   /api/v1/availability                           node
 GET    /api/v1/charters                               public
@@ -36,10 +42,10 @@ GET    /api/v1/charters/<version>                     node public
 PUT    /api/v1/charters/<version>                     node
 DELETE /api/v1/charters/<version>                     node
 POST   /api/v1/charters/<version>/signatures          node
-GET    /api/v1/charters/<version>/simulation          coordinator node
-POST   /api/v1/charters/<version>/simulation          coordinator node
+GET    /api/v1/charters/<version>/simulation          coordinator moderator node reader
+POST   /api/v1/charters/<version>/simulation          coordinator moderator node reader
 POST   /api/v1/charters/<version>/votes               node
-GET    /api/v1/disputes                               coordinator node
+GET    /api/v1/disputes                               coordinator moderator node reader
 POST   /api/v1/disputes                               node
 POST   /api/v1/disputes/<dispute_id>/decision         coordinator node
 GET    /api/v1/docs                                   public
@@ -47,7 +53,7 @@ POST   /api/v1/enrolments                             public
 POST   /api/v1/invitations                            coordinator
 POST   /api/v1/log-checks                             node
 GET    /api/v1/me/rights                              public
-GET    /api/v1/nodes                                  coordinator node
+GET    /api/v1/nodes                                  coordinator moderator node reader
 PUT    /api/v1/nodes/<node_id>/state                  coordinator
 POST   /api/v1/nodes/me/check                         node
 POST   /api/v1/nodes/me/keys                          node
@@ -66,13 +72,13 @@ GET    /api/v1/spaces.csv                             public
 GET    /api/v1/spaces.geojson                         public
 GET    /api/v1/spaces/<space_id>                      public
 GET    /api/v1/spaces/points                          public
-GET    /api/v1/statements                             coordinator node
-GET    /api/v1/statements/<month>                     coordinator node
+GET    /api/v1/statements                             coordinator moderator node reader
+GET    /api/v1/statements/<month>                     coordinator moderator node reader
 PUT    /api/v1/statements/<month>                     coordinator
-GET    /api/v1/statements/<month>/<node_id>           coordinator node
+GET    /api/v1/statements/<month>/<node_id>           coordinator moderator node reader
 GET    /api/v1/trust-list                             public
 POST   /api/v1/visits                                 node
-GET    /api/v1/visits                                 coordinator node
+GET    /api/v1/visits                                 coordinator moderator node reader
 POST   /api/v1/visits/<visit_id>/check-out            node
 POST   /api/v1/visits/<visit_id>/correction           node
 POST   /api/v1/visits/<visit_id>/correction/answer    node
@@ -84,8 +90,19 @@ GET    /charter                                       public
 GET    /charter/<before>/diff/<after>                 public
 GET    /charter/<version>                             public
 GET    /charter/<version>.pdf                         public
-GET    /coordination                                  coordinator
+GET    /coordination                                  coordinator moderator reader
 POST   /coordination                                  coordinator
+GET    /coordination/accounts                         coordinator
+POST   /coordination/accounts                         coordinator
+GET    /coordination/accounts/<int:account_id>        coordinator
+POST   /coordination/accounts/<int:account_id>/link   coordinator
+POST   /coordination/accounts/<int:account_id>/log-ins/end coordinator
+POST   /coordination/accounts/<int:account_id>/roles  coordinator
+POST   /coordination/accounts/<int:account_id>/state  coordinator
+POST   /coordination/accounts/<int:account_id>/two-factor/reset coordinator
+GET    /coordination/audit                            coordinator reader
+GET    /coordination/audit.csv                        coordinator reader
+GET    /coordination/audit.ndjson                     coordinator reader
 POST   /coordination/disputes/<int:dispute_id>        coordinator
 GET    /coordination/listings                         coordinator moderator reader
 GET    /coordination/listings/drafts/<draft_id>       coordinator moderator
@@ -106,17 +123,23 @@ POST   /coordination/listings/spaces/<space_id>/invitation coordinator
 POST   /coordination/listings/spaces/<space_id>/remove coordinator moderator
 POST   /coordination/listings/spaces/<space_id>/restore coordinator moderator
 POST   /coordination/nodes/<node_id>/state            coordinator
-GET    /coordination/simulation                       coordinator
-GET    /coordination/simulation.csv                   coordinator
-GET    /coordination/simulation.ndjson                coordinator
-GET    /coordination/statements/<month>               coordinator
+GET    /coordination/simulation                       coordinator moderator reader
+GET    /coordination/simulation.csv                   coordinator moderator reader
+GET    /coordination/simulation.ndjson                coordinator moderator reader
+GET    /coordination/statements/<month>               coordinator moderator reader
 POST   /coordination/statements/<month>/issue         coordinator
 GET    /embed                                         public
 GET    /embed/map                                     public
 GET    /feeds/<feed>                                  public
+GET    /forgot                                        public
+POST   /forgot                                        public
 GET    /healthz                                       public
 GET    /login                                         public
 POST   /login                                         public
+GET    /login/code                                    public
+POST   /login/code                                    public
+GET    /login/two-factor                              public
+POST   /login/two-factor                              public
 POST   /logout                                        public
 GET    /metrics                                       public
 POST   /oauth/token                                   public
@@ -127,6 +150,8 @@ GET    /static/<path:filename>                        public
 GET    /static/governance/<path:filename>             public
 GET    /static/network/<path:filename>                public
 GET    /values                                        public
+GET    /welcome/<token>                               public
+POST   /welcome/<token>                               public
 """
 
 NODE_ROUTES = """
@@ -136,7 +161,13 @@ GET    /.well-known/passerelle                        public
 GET    /.well-known/passerelle/availability           public
 GET    /account                                       admin coordinator desk member moderator reader
 POST   /account                                       admin coordinator desk member moderator reader
+POST   /account/log-ins/end                           admin coordinator desk member moderator reader
+POST   /account/password                              admin coordinator desk member moderator reader
 POST   /account/tokens/<int:token_id>/revoke          admin coordinator desk member moderator reader
+POST   /account/two-factor                            admin coordinator desk member moderator reader
+POST   /account/two-factor/codes                      admin coordinator desk member moderator reader
+POST   /account/two-factor/first-code                 admin coordinator desk member moderator reader
+POST   /account/two-factor/off                        admin coordinator desk member moderator reader
 GET    /api/docs                                      public
 POST   /api/v1/arrivals                               public
 GET    /api/v1/bookings                               desk
@@ -195,6 +226,7 @@ POST   /console/members/<int:member_id>/passes/<pass_id>/revoke admin
 POST   /console/members/<int:member_id>/resume        admin
 POST   /console/members/<int:member_id>/roles         admin
 POST   /console/members/<int:member_id>/suspend       admin
+POST   /console/members/<int:member_id>/two-factor/reset admin
 GET    /console/members/import                        admin
 POST   /console/members/import                        admin
 GET    /console/members/import/<file_id>              admin
@@ -266,6 +298,10 @@ POST   /forgot                                        public
 GET    /healthz                                       public
 GET    /login                                         public
 POST   /login                                         public
+GET    /login/code                                    public
+POST   /login/code                                    public
+GET    /login/two-factor                              public
+POST   /login/two-factor                              public
 POST   /logout                                        public
 GET    /metrics                                       public
 GET    /pass                                          member
@@ -380,7 +416,12 @@ class Service:
     kind: str
     app: Flask
     by_token: list[Caller]
-    by_browser: list[Caller]
+    emails: Mapping[str, str]
+
+    @property
+    def by_browser(self) -> list[Caller]:
+        """Log in anew: who could end log-ins before may have done so."""
+        return [_logged_in(self.app, role, email) for role, email in self.emails.items()]
 
     @property
     def nobody(self) -> list[Caller]:
@@ -400,7 +441,7 @@ def _service(
         Caller(role, app.test_client(), {"Authorization": f"Bearer {token}"})
         for role, token in tokens.items()
     ]
-    return Service(kind, app, by_token, [_logged_in(app, *one) for one in emails.items()])
+    return Service(kind, app, by_token, emails)
 
 
 @dataclass
@@ -421,14 +462,19 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
     assert answer.status_code == 201, answer.text
     with network.hub.app.app_context():
         node_token = access_token(hub_context().ring, hub_context().url, "troquet")
+    staff = {role: network.add_staff(role) for role in ("moderator", "reader")}
+    object.__setattr__(network.clock, "still", network.clock.real())  # however long the walk takes
     tokens = {"admin": troquet.admin, "desk": troquet.desk, "member": member.token}
     yield Walk(
         {
             "hub": _service(
                 "hub",
                 network.hub.app,
-                {"coordinator": network.hub.token, "node": node_token},
-                {"coordinator": "coord@hub.example"},
+                {"coordinator": network.hub.token, "node": node_token, **staff},
+                {
+                    "coordinator": "coord@hub.example",
+                    **{role: f"{role}@hub.example" for role in staff},
+                },
             ),
             "node": _service(
                 "node",

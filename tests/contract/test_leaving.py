@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import select
 
 from federation import jobs as hub_jobs
+from federation.audit.models import AuditEntry
 from federation.db import db as hub_db
-from federation.directory.models import AuditEntry
 from federation.mail.models import Mail as HubMail
 from federation.visits.models import Pass as HubPass
 from node.bookings.models import Booking, Trip

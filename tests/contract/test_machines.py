@@ -12,9 +12,9 @@ import requests
 from sqlalchemy import select
 
 from charter import model_sources
+from federation.audit.models import AuditEntry
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory.models import AuditEntry
 from node.sync import service as sync
 from shared import jose
 from shared.http import PeerError

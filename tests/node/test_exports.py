@@ -39,6 +39,7 @@ STAYS = {
     "import_file": "of the last hour",
     "link": "opens an account",
     "login": "opens an account",
+    "recovery_code": "opens an account",
     "lost_pass": "of people who are not among the members",
     "mail": "of the last days",
     "memory": "what this node and this hub remember of each other",

@@ -21,7 +21,7 @@ from node.spaces.sections import SECTIONS
 from shared.messages import OURS, translate
 from shared.problems import KINDS
 from shared.schemas import WireSchema
-from shared.web.account_pages import LoginForm
+from shared.web.account_forms import LoginForm
 from tests.architecture.applications import APPLICATIONS
 from tests.architecture.sources import ROOT, modules, name, tree
 from tests.databases import Databases, create_tables
