@@ -21,8 +21,8 @@ from federation.audit import search
 from federation.audit.service import CLI, JOBS
 from federation.audit.words import ACTIONS, LABELS, changes
 from federation.db import db
-from shared.tables import harmless
 from shared.problems import Problem
+from shared.tables import harmless
 from shared.web import allow, current
 from shared.web.forms import storable
 
