@@ -64,6 +64,7 @@ def move(
         session.delete(own)
     session.merge(FormerUrl(url=old, node_id=node_id, left_at=now))
     node.url = url
+    node.harvest_failures, node.harvest_due_at = 0, None
     audit(session, now, f"node:{node_id}", "move", node_id, url=url, before=old)
     try:
         session.commit()

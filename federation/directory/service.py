@@ -20,6 +20,9 @@ from shared.passes import UnknownIssuer
 from shared.problems import Problem
 
 SEEN_AGAIN_AFTER = timedelta(seconds=30)
+# A node tells something each minute: one that is heard all the time has not come back, although
+# its address may not answer.
+AWAY_AFTER = timedelta(minutes=2)
 
 
 def audit(
@@ -51,12 +54,23 @@ def seen(session: Session, now: datetime, node_id: str) -> None:
     if node is None or now - node.last_seen_at < SEEN_AGAIN_AFTER:
         return
     begin_write(session)
-    session.execute(
-        update(Node)
-        .where(Node.id == node_id, Node.state.in_(("connected", "late", "offline")))
-        .values(last_seen_at=now, state="connected")
-    )
+    node = session.get(Node, node_id, with_for_update=True, populate_existing=True)
+    if node is not None and node.state not in ("suspended", "left"):
+        hear(node, now)
     session.commit()
+
+
+def hear(node: Node, now: datetime) -> None:
+    """Note a sign of life, in the caller's transaction, which holds the node's row.
+
+    One that had been away and is not asked for its publication any more is asked soon.
+    """
+    if node.state in ("late", "offline"):
+        node.state = "connected"
+    if now - node.last_seen_at >= AWAY_AFTER and node.harvest_failures:
+        node.harvest_failures, node.harvest_due_at = 1, None
+    if now - node.last_seen_at >= SEEN_AGAIN_AFTER:
+        node.last_seen_at = now
 
 
 _keys: dict[tuple[str, str], VerifyKey] = {}
