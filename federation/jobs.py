@@ -34,7 +34,7 @@ OFFLINE_AFTER = timedelta(hours=1)
 OTHER_FILES, MOST_FILES = 256, 16_384
 
 
-def _connections() -> int:
+def open_connections() -> int:
     """Return how many connections to nodes may stay open: as many files as the system lets us."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_FILES if most == resource.RLIM_INFINITY else min(most, MOST_FILES)
@@ -104,7 +104,7 @@ JOBS = (
 
 def run(app: Flask) -> None:
     context: Hub = app.extensions["hub"]
-    peers = PeerSession(allow_private=context.settings.allow_private_peers, keep=_connections())
+    peers = PeerSession(allow_private=context.settings.allow_private_peers, keep=open_connections())
     app.extensions["hub"] = replace(context, peers=peers)
     with app.app_context():
         engine = db.engine
