@@ -185,8 +185,9 @@ def _take_once(session: Session, now: datetime, node_id: str, told: Told) -> dic
     node.publication_sha256 = index_hash(told.hashes)
     node.published_at = now
     hear(node, now)
+    answer = _answer(node, rows.values())  # before the commit, after which all is read anew
     session.commit()
-    return _answer(node, rows.values())
+    return answer
 
 
 def _is_late(node: Node, told: Told) -> bool:
@@ -204,7 +205,8 @@ def _judge(row: Document, told: Told, taken: set[str], now: datetime) -> None:
     """Accept a document, or note why not; what was accepted before is kept then."""
     sha256, body = told.hashes[row.name], told.bodies.get(row.name)
     version = told.versions[row.name] or row.version + (row.sha256 != sha256)
-    found = {} if body is None else documents.faults(row.name, body, taken)
+    known = body is None or row.sha256 == sha256  # accepted as it is
+    found = {} if known or body is None else documents.faults(row.name, body, taken)
     if found:
         row.refused = {
             "sha256": sha256,
