@@ -13,7 +13,7 @@ from flask import Flask
 from federation.context import Hub, hub
 from federation.db import db
 from federation.directory import harvest as harvesting
-from federation.directory import leaving
+from federation.directory import leaving, silence
 from federation.directory import service as directory
 from federation.feeds import service as feeds
 from federation.governance import proposals
@@ -59,6 +59,13 @@ def mark_silent() -> None:
     directory.mark_silent(db.session(), hub().clock.now(), LATE_AFTER, OFFLINE_AFTER)
 
 
+_watch = silence.Watch()
+
+
+def tell_silence() -> None:
+    silence.tell(db.session(), hub(), _watch)
+
+
 def leave_due() -> None:
     leaving.leave_due(db.session(), hub().clock.now())
 
@@ -93,6 +100,7 @@ JOBS = (
     Job("harvest", 60, harvest),
     Job("harvest-again", 20, harvest_again),
     Job("mark-silent", 30, mark_silent),
+    Job("tell-silence", 60, tell_silence),
     Job("leave-due", 30, leave_due),
     Job("finalise-due", 600, finalise_due),
     Job("issue-due", 900, issue_due),

@@ -36,7 +36,8 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 MAX_BYTES = 4 << 20
 CONNECT_SECONDS = 2.0
-USER_AGENT = "Passerelle/0.1"
+VERSION = "0.1.0"  # that of the distribution
+USER_AGENT = f"Passerelle/{VERSION}"
 KEPT_HOSTS, KEPT_OF_A_HOST = 64, 16
 
 

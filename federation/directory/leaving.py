@@ -11,14 +11,12 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from federation.context import Hub
+from federation.directory import letters
 from federation.directory.models import Node, Space
 from federation.directory.service import audit
-from federation.identity.models import Account
-from federation.mail.service import mailbox
 from federation.visits.models import Pass
 from shared.db import begin_write
 from shared.problems import Problem
-from shared.web.letters import letter
 
 log = structlog.get_logger()
 AHEAD = timedelta(days=2 * 366)
@@ -81,17 +79,9 @@ def withdraw(session: Session, hub: Hub, node_id: str) -> None:
 
 def _tell_coordination(session: Session, hub: Hub, node: Node) -> None:
     """Queue a letter to each coordinator, in the caller's transaction."""
-    if hub.settings.smtp_url is None:
-        return
-    at = node.leaving_announced_at
-    subject, text = letter(
-        "console/mail/leaving.txt", node=node, url=f"{hub.url}/coordination", hub_url=hub.url
-    )
-    query = select(Account).where(Account.disabled_at.is_(None)).order_by(Account.id)
-    for account in session.scalars(query).all():
-        if "coordinator" in account.roles:
-            key = f"leaving:{node.id}:{node.leaving_on}:{at:%Y%m%dT%H%M%S%f}:{account.id}"
-            mailbox.queue(session, hub.settings, key, account.email, subject, text)
+    key = f"leaving:{node.id}:{node.leaving_on}:{node.leaving_announced_at:%Y%m%dT%H%M%S%f}"
+    template, url = "console/mail/leaving.txt", f"{hub.url}/coordination"
+    letters.write_to_coordinators(session, hub, key, template, node=node, url=url)
 
 
 def leave_due(session: Session, now: datetime) -> list[str]:
