@@ -11,6 +11,7 @@ from flask_migrate import Migrate
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from federation.console import joining_pages, nodes_pages
 from federation.console import pages as console
 from federation.console.desk import STAFF
 from federation.context import Hub, hub
@@ -73,6 +74,8 @@ def create_app(settings: HubSettings) -> Flask:
     for blueprint in (
         network_map.pages,
         console.pages,
+        nodes_pages.pages,
+        joining_pages.pages,
         governance_pages.pages,
         well_known,
         _accounts(),
@@ -104,6 +107,8 @@ def _nav(principal: Principal | None) -> Sequence[tuple[str, str]]:
     links = [("/", gettext("Map")), ("/charter", gettext("Charter"))]
     if principal is not None and principal.roles & set(STAFF):
         links.append(("/coordination", gettext("Coordination")))
+    if principal is None:
+        links.append(("/join", gettext("Join")))
     return links
 
 

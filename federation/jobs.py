@@ -13,7 +13,7 @@ from flask import Flask
 from federation.context import Hub, hub
 from federation.db import db
 from federation.directory import harvest as harvesting
-from federation.directory import leaving, silence
+from federation.directory import joining, leaving, silence
 from federation.directory import service as directory
 from federation.feeds import service as feeds
 from federation.governance import proposals
@@ -66,6 +66,10 @@ def tell_silence() -> None:
     silence.tell(db.session(), hub(), _watch)
 
 
+def check_joining() -> None:
+    joining.check_new(db.session(), hub())
+
+
 def leave_due() -> None:
     leaving.leave_due(db.session(), hub().clock.now())
 
@@ -80,6 +84,7 @@ def refresh_feeds() -> None:
 
 def tidy() -> None:
     identity.forget_assertions(db.session(), hub().clock.now())
+    joining.forget(db.session(), hub().clock.now())
     mailbox.forget(db.session(), hub().clock.real())
 
 
@@ -101,6 +106,7 @@ JOBS = (
     Job("harvest-again", 20, harvest_again),
     Job("mark-silent", 30, mark_silent),
     Job("tell-silence", 60, tell_silence),
+    Job("check-joining", 30, check_joining),
     Job("leave-due", 30, leave_due),
     Job("finalise-due", 600, finalise_due),
     Job("issue-due", 900, issue_due),

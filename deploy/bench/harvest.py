@@ -44,6 +44,7 @@ from shared.web.observe import configure_logging
 AIM_MS = 1.3
 STUBS = 2
 DEAD, SLOW = 50, 20
+_TIMES = ("enrolled_at", "last_seen_at", "harvested_at")
 DAYS = ("mo", "tu", "we", "th", "fr")
 
 
@@ -152,7 +153,7 @@ class Measuring:
 
 def add_nodes(app: Flask, ring: KeyRing, ids: Sequence[str], urls: Sequence[str]) -> None:
     now = datetime.now(UTC)
-    common = {"state": "connected", "plans": {}, "enrolled_at": now, "last_seen_at": now}
+    common = {"state": "connected", "plans": {}, **dict.fromkeys(_TIMES, now)}
     key = {"kid": ring.kid, "jwk": ring.public_jwks()[0], "added_at": now}
     with app.app_context():
         session = db.session()
@@ -208,7 +209,9 @@ def _measure(app: Flask, label: str, nodes: int, rounds: int, servers: Sequence[
         print(measuring.cycle().line("a tenth changed"))
         _check(app, nodes)
         trouble = stub_nodes.Trouble(DEAD, SLOW)
-        add_nodes(app, ring, [f"bad-{n}" for n in range(len(trouble.urls))], trouble.urls)
+        among = nodes // len(trouble.urls)  # as if that many had failed at the same moment
+        bad = [f"stub-{n * among}-bad" for n in range(len(trouble.urls))]
+        add_nodes(app, ring, bad, trouble.urls)
         for met in (
             f"{len(trouble.urls)} bad ones, met for the first time",
             "and known to be so",
@@ -220,7 +223,7 @@ def _measure(app: Flask, label: str, nodes: int, rounds: int, servers: Sequence[
         with app.app_context():  # the same again without them
             begin_write(db.session())
             for table, column in ((NodeKey, NodeKey.node_id), (Node, Node.id)):
-                db.session.execute(delete(table).where(column.startswith("bad-")))
+                db.session.execute(delete(table).where(column.endswith("-bad")))
             db.session.commit()
         print(measuring.cycle().line("without them"), "\n")
     finally:

@@ -10,7 +10,11 @@ from flask_babel import lazy_gettext
 STAFF = ("coordinator", "moderator", "reader")
 
 # address, name, and whom it is open to
-ROOMS = (("/coordination", lazy_gettext("Overview"), ("coordinator",)),)
+ROOMS = (
+    ("/coordination", lazy_gettext("Overview"), ("coordinator",)),
+    ("/coordination/nodes", lazy_gettext("Nodes"), STAFF),
+    ("/coordination/join", lazy_gettext("Joining"), STAFF),
+)
 
 
 def menu() -> Iterator[tuple[str, str, bool]]:

@@ -27,8 +27,9 @@ from shared.db import begin_write
 from shared.http import Answer, PeerError, PeerSession
 from shared.problems import Problem
 
-THREADS, PATIENT_THREADS = 48, 16
-SECONDS = 5.0
+# The living answer at once: who takes longer holds nobody up for long, and is asked by the patient.
+THREADS, SECONDS = 64, 3.0
+PATIENT_THREADS, PATIENT_SECONDS = 16, 5.0
 MEDIA_TYPES = ("application/jwt", "application/jose")
 # A round of those that did not answer ends within a minute or so, whatever their number.
 AT_MOST = 200
@@ -59,9 +60,10 @@ class _Notes:
 
 def harvest(session: Session, now: datetime, peers: PeerSession) -> dict[str, str]:
     """Ask every node that answered last time; return what went wrong, by node."""
-    order = case((Node.state == "connected", 0), else_=1)
-    wanted = _select(session, [Node.harvest_failures == 0], [order, Node.id])
-    return _ask_all(session, now, peers, wanted, THREADS)
+    tried = case((Node.harvested_at.is_(None), 1), else_=0)
+    order = [case((Node.state == "connected", 0), else_=1), tried, Node.id]
+    wanted = _select(session, [Node.harvest_failures == 0], order)
+    return _ask_all(session, now, peers, wanted, THREADS, SECONDS)
 
 
 def ask_again(session: Session, now: datetime, peers: PeerSession) -> dict[str, str]:
@@ -69,7 +71,7 @@ def ask_again(session: Session, now: datetime, peers: PeerSession) -> dict[str, 
     due = or_(Node.harvest_due_at.is_(None), Node.harvest_due_at <= now)
     order = [nulls_first(Node.harvest_due_at), Node.id]
     wanted = _select(session, [Node.harvest_failures > 0, due], order)[:AT_MOST]
-    return _ask_all(session, now, peers, wanted, PATIENT_THREADS)
+    return _ask_all(session, now, peers, wanted, PATIENT_THREADS, PATIENT_SECONDS)
 
 
 def pause(failures: int, lot: float) -> timedelta:
@@ -95,11 +97,16 @@ def _select(session: Session, which: Sequence[Any], order: Sequence[Any]) -> lis
 
 
 def _ask_all(
-    session: Session, now: datetime, peers: PeerSession, wanted: Sequence[Asked], threads: int
+    session: Session,
+    now: datetime,
+    peers: PeerSession,
+    wanted: Sequence[Asked],
+    threads: int,
+    seconds: float,
 ) -> dict[str, str]:
     wrong: dict[str, str] = {}
     notes = _Notes()
-    for node, found in _answers(peers, wanted, min(threads, len(wanted))):
+    for node, found in _answers(peers, wanted, min(threads, len(wanted)), seconds):
         if isinstance(found, Exception):
             fault: str | None = _words(found)
         else:
@@ -117,7 +124,7 @@ def _ask_all(
 
 
 def _answers(
-    peers: PeerSession, wanted: Sequence[Asked], threads: int
+    peers: PeerSession, wanted: Sequence[Asked], threads: int, seconds: float
 ) -> Iterator[tuple[Asked, Answer | Exception]]:
     """Ask in so many threads; yield what is found as it comes, and let little of it pile up."""
     left, found = deque(wanted), SimpleQueue[tuple[Asked, Answer | Exception]]()
@@ -131,7 +138,7 @@ def _answers(
             except IndexError:
                 return
             try:
-                found.put((node, _fetch(peers, node)))
+                found.put((node, _fetch(peers, node, seconds)))
             except Exception as error:  # noqa: BLE001 - each that is asked is answered for
                 found.put((node, error))
 
@@ -149,12 +156,12 @@ def _answers(
             room.release(threads)
 
 
-def _fetch(peers: PeerSession, node: Asked) -> Answer:
+def _fetch(peers: PeerSession, node: Asked, seconds: float) -> Answer:
     return peers.request(
         "GET",
         f"{node.url}/.well-known/passerelle",
         headers={"If-None-Match": f'"{node.held}"'} if node.held else {},
-        timeout=SECONDS,
+        timeout=seconds,
         max_bytes=MOST_BYTES,
     )
 

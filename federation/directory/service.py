@@ -157,24 +157,6 @@ def nodes(session: Session) -> list[Node]:
     return list(session.scalars(select(Node).order_by(Node.id)))
 
 
-def set_state(
-    session: Session, now: datetime, node_id: str, state: str, actor: str, reason: str
-) -> Node:
-    """Suspend a node, take it back, or note that it has left, for good. Raises Problem."""
-    begin_write(session)
-    node = session.get(Node, node_id)
-    if node is None:
-        session.rollback()
-        raise Problem("not-found")
-    if node.state == "left":
-        session.rollback()
-        raise Problem("conflict", "this node has left the network")
-    audit(session, now, actor, state, node_id, before=node.state, reason=reason)
-    node.state = state
-    session.commit()
-    return node
-
-
 def trust_list(session: Session, now: datetime, ring: KeyRing, hub_url: str) -> str:
     """Return the signed trust list, as of now. It holds for the charter's offline tolerance."""
     charter = governance.in_force(session)
