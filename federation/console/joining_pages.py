@@ -11,7 +11,7 @@ from sqlalchemy import select
 from wtforms import EmailField, StringField, TextAreaField, ValidationError
 from wtforms.validators import DataRequired, Length, Optional
 
-from federation.console import desk
+from federation.console import desk, node_words
 from federation.context import hub
 from federation.db import db
 from federation.directory import joining
@@ -199,7 +199,7 @@ def _say(finding: dict[str, Any]) -> str:
         ("address", "taken"): gettext("Another node is at this address, or was until lately."),
         ("reachable", "ok"): gettext("It answers."),
         ("reachable", "unreachable"): gettext(
-            "The hub cannot reach it: %(reason)s.", reason=params.get("reason")
+            "The hub cannot reach it: %(reason)s.", reason=node_words.reason(params.get("reason"))
         ),
         ("certificate", "ok"): gettext("Good for %(days)s days.", days=params.get("days")),
         ("certificate", "plain-http"): gettext("Not encrypted: good for a trial only."),

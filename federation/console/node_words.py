@@ -75,6 +75,28 @@ _TO_DO = {
 }
 
 
+# What a call that failed is called in code, as people say it.
+_REASONS = {
+    "unreachable": lazy_gettext("nobody answers at that address"),
+    "address-not-public": lazy_gettext("the address is not one of the public internet"),
+    "url-not-https": lazy_gettext("the address does not begin with https://"),
+    "url-malformed": lazy_gettext("the address is not one"),
+    "encoding-refused": lazy_gettext("the answer is compressed, which was not asked for"),
+    "answer-too-large": lazy_gettext("the answer is too large"),
+    "content-type": lazy_gettext("something else answers at that address"),
+    "proof-invalid": lazy_gettext("it is not signed by a key that the hub knows of it"),
+}
+
+
+def reason(fault: str | None) -> str:
+    """Return in words why a node could not be asked: a code, and perhaps a detail."""
+    code, _, detail = (fault or "?").partition(" ")
+    if code == "status":
+        return gettext("it answers with status %(status)s", status=detail)
+    words = _REASONS.get(code)
+    return str(fault or "?") if words is None else f"{words} ({detail})" if detail else str(words)
+
+
 def what(one: Condition, code: str) -> str:
     """Return a sentence that says what is amiss."""
     node = one.node
@@ -82,7 +104,7 @@ def what(one: Condition, code: str) -> str:
         return gettext("Not heard of since %(moment)s.", moment=moment(node.last_seen_at))
     if code == "harvest":
         return gettext(
-            "The hub cannot fetch what it publishes: %(fault)s.", fault=node.harvest_fault or "?"
+            "The hub cannot fetch what it publishes: %(fault)s.", fault=reason(node.harvest_fault)
         )
     if code == "places":
         return _places(one.places_until)

@@ -83,9 +83,19 @@ GET    /charter/<before>/diff/<after>                 public
 GET    /charter/<version>                             public
 GET    /charter/<version>.pdf                         public
 GET    /coordination                                  coordinator
-POST   /coordination                                  coordinator
 POST   /coordination/disputes/<int:dispute_id>        coordinator
+GET    /coordination/join                             coordinator moderator reader
+GET    /coordination/join/<int:request_id>            coordinator moderator reader
+POST   /coordination/join/<int:request_id>            coordinator
+POST   /coordination/join/<int:request_id>/check      coordinator
+GET    /coordination/nodes                            coordinator moderator reader
+POST   /coordination/nodes                            coordinator moderator reader
+GET    /coordination/nodes/<node_id>                  coordinator moderator reader
+POST   /coordination/nodes/<node_id>/keep             coordinator
+GET    /coordination/nodes/<node_id>/let-go           coordinator
+POST   /coordination/nodes/<node_id>/let-go           coordinator
 POST   /coordination/nodes/<node_id>/state            coordinator
+GET    /coordination/nodes/<node_id>/suspend          coordinator
 GET    /coordination/simulation                       coordinator
 GET    /coordination/simulation.csv                   coordinator
 GET    /coordination/simulation.ndjson                coordinator
@@ -94,6 +104,8 @@ POST   /coordination/statements/<month>/issue         coordinator
 GET    /embed/map                                     public
 GET    /feeds/<feed>                                  public
 GET    /healthz                                       public
+GET    /join                                          public
+POST   /join                                          public
 GET    /login                                         public
 POST   /login                                         public
 POST   /logout                                        public
