@@ -128,8 +128,8 @@ def _counted(one: Condition, code: str) -> str:
         )
     if code == "refused":
         return ngettext(
-            "%(num)d document was refused: see below.",
-            "%(num)d documents were refused: see below.",
+            "%(num)d document was refused.",
+            "%(num)d documents were refused.",
             one.refused,
         )
     if code == "outbox-dead":

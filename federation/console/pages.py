@@ -49,7 +49,7 @@ def overview() -> str:
         node_names={node.id: node.name for node in nodes},
         visits=visits.visits(db.session(), limit=25),
         names={space.id: space.name for space in directory.spaces(db.session())},
-        account=statements.sheet(db.session(), f"{now:%Y-%m}"),
+        month=statements.sheet(db.session(), f"{now:%Y-%m}"),
         flag_names=FLAG_NAMES,
         concerns=marks.concerns(db.session(), now),
         now=now,

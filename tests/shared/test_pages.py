@@ -580,8 +580,8 @@ def test_a_member_ends_her_own_pass_and_nobody_elses(troquet: LocalNode) -> None
 def test_whatever_an_operator_is_called_the_coordination_shows_it_as_text(
     coordinator: Browser, lasting_network: Network, name: str
 ) -> None:
-    coordinator.get("/coordination")
-    answer = coordinator.post("/coordination", operator=NASTY[name])
+    coordinator.get("/coordination/nodes")
+    answer = coordinator.post("/coordination/nodes", operator=NASTY[name])
     assert answer.status_code == (422 if name in ("NUL", "long") else 200)
     assert "<script>alert" not in answer.text
     if answer.status_code == 422:
@@ -619,14 +619,15 @@ def test_whatever_is_searched_for_on_the_map_is_shown_as_text(
 def test_the_coordination_suspends_a_node_and_takes_it_back(
     lasting_network: Network, coordinator: Browser
 ) -> None:
-    coordinator.get("/coordination")
+    coordinator.get("/coordination/nodes/filature/suspend")
 
     def state() -> object:
         nodes = lasting_network.hub.get("/api/v1/nodes", lasting_network.hub.token).json()["items"]
         return next(node["state"] for node in nodes if node["id"] == "filature")
 
     def set_state(node: str, state: str) -> int:
-        return coordinator.post(f"/coordination/nodes/{node}/state", state=state).status_code
+        form = {"state": state, "reason": "a try"}
+        return coordinator.post(f"/coordination/nodes/{node}/state", form).status_code
 
     for wanted in ("suspended", "connected"):
         assert set_state("filature", wanted) == 302
