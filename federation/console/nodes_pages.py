@@ -141,9 +141,9 @@ def _flat(errors: Any, field: str = "") -> Any:
             yield field, str(message)
 
 
-@pages.get("/coordination/nodes/<node_id>/suspend")
+@pages.get("/coordination/nodes/<node_id>/suspension")
 @allow("coordinator")
-def ask_to_suspend(node_id: str) -> Any:
+def suspension(node_id: str) -> Any:
     return _suspending(node_id, ReasonForm())
 
 
@@ -210,6 +210,7 @@ def let_go(node_id: str) -> Any:
 @pages.post("/coordination/nodes/<node_id>/keep")
 @allow("coordinator")
 def keep(node_id: str) -> Any:
+    _one(node_id)
     leaving.withdraw(db.session(), hub(), node_id, int(current().id))
     flash(gettext("It stays in the network."), "success")
     return redirect(f"/coordination/nodes/{node_id}")

@@ -95,7 +95,7 @@ POST   /coordination/nodes/<node_id>/keep             coordinator
 GET    /coordination/nodes/<node_id>/let-go           coordinator
 POST   /coordination/nodes/<node_id>/let-go           coordinator
 POST   /coordination/nodes/<node_id>/state            coordinator
-GET    /coordination/nodes/<node_id>/suspend          coordinator
+GET    /coordination/nodes/<node_id>/suspension       coordinator
 GET    /coordination/simulation                       coordinator
 GET    /coordination/simulation.csv                   coordinator
 GET    /coordination/simulation.ndjson                coordinator

@@ -152,7 +152,7 @@ def test_the_effect_of_suspending_is_shown_before_and_the_node_and_others_are_to
     theirs = update(Invitation).where(Invitation.node_id == "filature")
     session.execute(theirs.values(email="op@filature.example"))
     session.commit()
-    page = desk.get("/coordination/nodes/filature/suspend").text
+    page = desk.get("/coordination/nodes/filature/suspension").text
     assert "1 of its members elsewhere" in page
     assert "Members with a valid pass</dt><dd>1<" in page
     assert hub.get("/api/v1/nodes", hub.token).json()["items"][1]["state"] == "connected"

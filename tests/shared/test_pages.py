@@ -11,6 +11,9 @@ import pytest
 import requests
 from sqlalchemy import select
 
+from federation.context import hub as hub_context
+from federation.db import db as hub_db
+from federation.directory import joining
 from node.adapters import service as sources
 from node.events import service as events
 from node.identity.models import Account
@@ -88,6 +91,7 @@ VALUES = {
     "slug": "visit-refused",
     "section": "hours",
     "what": "events",
+    "node_id": "cordee",
 }
 
 
@@ -120,7 +124,17 @@ def test_every_page_answers_for_its_role_in_its_language(
         calendar = ("ical-events", "Agenda", f"https://{kind}.example/{language}.ics", "everyone")
         source = sources.add(session, node, "troquet", *calendar)
         mine = _of_members(session, node, member.account_id)
-    made = {"booking_id": booking, "event_id": event, "source_id": str(source), **mine}
+    with lasting_network.hub.app.app_context():
+        asked = dict.fromkeys(("operator", "person", "url", "words"), "")
+        request = joining.ask(hub_db.session(), hub_context(), email="a@b.example", **asked)
+        request_id = str(request.id)
+    made = {
+        "request_id": request_id,
+        "booking_id": booking,
+        "event_id": event,
+        "source_id": str(source),
+        **mine,
+    }
     pages = _pages(service, {**VALUES, **made})
     assert len(pages) >= 6
     for path, roles in pages:
@@ -619,7 +633,7 @@ def test_whatever_is_searched_for_on_the_map_is_shown_as_text(
 def test_the_coordination_suspends_a_node_and_takes_it_back(
     lasting_network: Network, coordinator: Browser
 ) -> None:
-    coordinator.get("/coordination/nodes/filature/suspend")
+    coordinator.get("/coordination/nodes/filature/suspension")
 
     def state() -> object:
         nodes = lasting_network.hub.get("/api/v1/nodes", lasting_network.hub.token).json()["items"]
