@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from sqlalchemy import delete, select, update
 
 from federation.context import hub as hub_context
@@ -307,3 +308,36 @@ def test_the_invitation_of_the_letter_enrols_and_declining_needs_words(
     joining.forget(hub_db.session(), hub_context().clock.now() + timedelta(days=181))
     assert waiting() == []
     assert directory.nodes(hub_db.session())
+
+
+@pytest.mark.browser
+def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
+    lasting_network: Network, desk: Browser, browser: Any
+) -> None:
+    ask(lasting_network)
+    hub, request_id = lasting_network.hub.url, waiting()[0].id
+    context = browser.new_context(locale="fr-FR", viewport={"width": 360, "height": 740})
+    page, said = context.new_page(), list[str]()
+    page.on("console", lambda message: said.append(message.text))
+    name, value = desk.cookie()
+    found = {}
+    for path in (
+        "/join",
+        "/coordination/nodes",
+        "/coordination/nodes/troquet",
+        "/coordination/nodes/troquet/suspension",
+        "/coordination/nodes/troquet/let-go",
+        "/coordination/join",
+        f"/coordination/join/{request_id}",
+    ):
+        answer = page.goto(hub + path)
+        assert answer.status == 200, path
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        wrong = Axe().run(page).response["violations"]
+        found[path] = [(v["id"], [n["target"] for n in v["nodes"]][:3]) for v in wrong]
+        if path == "/join":
+            context.add_cookies([{"name": name, "value": value, "url": hub}])
+    context.close()
+    assert {path: wrong for path, wrong in found.items() if wrong} == {}
+    assert said == []
