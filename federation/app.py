@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from federation.audit import pages as audit
+from federation.console import joining_pages, nodes_pages
 from federation.console import pages as console
 from federation.console.desk import STAFF
 from federation.context import Hub, hub
@@ -83,6 +84,8 @@ def create_app(settings: HubSettings) -> Flask:
         console.pages,
         audit.pages,
         identity.pages,
+        nodes_pages.pages,
+        joining_pages.pages,
         governance_pages.pages,
         listing_pages.pages,
         listing_drafts.pages,
@@ -124,6 +127,8 @@ def _nav(principal: Principal | None) -> Sequence[tuple[str, str]]:
     links = [("/", gettext("Map")), ("/charter", gettext("Charter"))]
     if principal is not None and principal.roles & set(STAFF):
         links.append(("/coordination", gettext("Coordination")))
+    if principal is None:
+        links.append(("/join", gettext("Join")))
     return links
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
 from flask import Flask
 
-from federation.context import hub
+from federation.context import Hub, hub
 from federation.db import db
-from federation.directory import leaving, publications
+from federation.directory import harvest as harvesting
+from federation.directory import joining, leaving, silence
 from federation.directory import service as directory
 from federation.feeds import service as feeds
 from federation.governance import proposals
@@ -19,6 +23,7 @@ from federation.listings import service as listings
 from federation.mail.service import mailbox
 from federation.statements import month_end
 from federation.statements import service as statements
+from shared.http import PeerSession
 from shared.jobs import JOBS_LOCK, Job, run_jobs
 
 log = structlog.get_logger()
@@ -27,14 +32,44 @@ LATE_AFTER = timedelta(minutes=5)
 OFFLINE_AFTER = timedelta(hours=1)
 
 
+# Files and connections that are not those of the harvest.
+OTHER_FILES, MOST_FILES = 256, 16_384
+
+
+def open_connections() -> int:
+    """Return how many connections to nodes may stay open: as many files as the system lets us."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if most == resource.RLIM_INFINITY else min(most, MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+    return max(wanted - OTHER_FILES, OTHER_FILES)
+
+
 def harvest() -> None:
-    wrong = publications.harvest(db.session(), hub().clock.now(), hub().peers)
+    _log_faults(harvesting.harvest(db.session(), hub().clock.now(), hub().peers))
+
+
+def harvest_again() -> None:
+    _log_faults(harvesting.ask_again(db.session(), hub().clock.now(), hub().peers))
+
+
+def _log_faults(wrong: Mapping[str, str]) -> None:
     for node_id, reason in wrong.items():
         log.warning("harvest.failed", node=node_id, reason=reason)
 
 
 def mark_silent() -> None:
     directory.mark_silent(db.session(), hub().clock.now(), LATE_AFTER, OFFLINE_AFTER)
+
+
+_watch = silence.Watch()
+
+
+def tell_silence() -> None:
+    silence.tell(db.session(), hub(), _watch)
+
+
+def check_joining() -> None:
+    joining.check_new(db.session(), hub())
 
 
 def leave_due() -> None:
@@ -59,6 +94,7 @@ def tidy() -> None:
     listings.forget(db.session(), hub().clock.now())
     identity.forget_assertions(db.session(), hub().clock.now())
     identity.links.forget(db.session(), hub().clock.now())
+    joining.forget(db.session(), hub().clock.now())
     mailbox.forget(db.session(), hub().clock.real())
 
 
@@ -77,7 +113,10 @@ def advance_votes() -> None:
 JOBS = (
     Job("votes", 20, advance_votes),
     Job("harvest", 60, harvest),
+    Job("harvest-again", 20, harvest_again),
     Job("mark-silent", 30, mark_silent),
+    Job("tell-silence", 60, tell_silence),
+    Job("check-joining", 30, check_joining),
     Job("leave-due", 30, leave_due),
     Job("finalise-due", 600, finalise_due),
     Job("issue-due", 900, issue_due),
@@ -89,6 +128,9 @@ JOBS = (
 
 
 def run(app: Flask) -> None:
+    context: Hub = app.extensions["hub"]
+    peers = PeerSession(allow_private=context.settings.allow_private_peers, keep=open_connections())
+    app.extensions["hub"] = replace(context, peers=peers)
     with app.app_context():
         engine = db.engine
         lock_file = hub().settings.data_dir / JOBS_LOCK

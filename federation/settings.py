@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.config import Settings, setting, text, yes_no
+from shared.config import Settings, number, setting, text, yes_no
 from shared.smtp import is_address
 
 
@@ -22,4 +22,9 @@ class HubSettings(Settings):
     )
     require_two_factor: bool = setting(
         yes_no, "Everybody at the desk logs in in two steps, from the next log-in on", default=False
+    )
+    silence_minutes: int = setting(
+        number(0, 10_080),
+        "After how many minutes without a word of a node e-mail says so, once; 0: never",
+        default=60,
     )

@@ -138,6 +138,8 @@ OURS = (
     _("this node is not enrolled yet"),
     _("this node has left the network"),
     _("many are being invited under this name"),
+    _("too many requests wait to be looked at"),
+    _("decided already"),
     _("the node's clock is more than five minutes off"),
     _("the node at that address does not hold the key"),
     _("the node answered another challenge"),

@@ -12,6 +12,8 @@ STAFF = ("coordinator", "moderator", "reader")
 # address, name, and whom it is open to
 ROOMS = (
     ("/coordination", lazy_gettext("Overview"), STAFF),
+    ("/coordination/nodes", lazy_gettext("Nodes"), STAFF),
+    ("/coordination/join", lazy_gettext("Joining"), STAFF),
     ("/coordination/listings", lazy_gettext("Listed spaces"), STAFF),
     ("/coordination/accounts", lazy_gettext("Accounts"), ("coordinator",)),
     ("/coordination/audit", lazy_gettext("Audit log"), ("coordinator", "reader")),

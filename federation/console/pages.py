@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request
-from flask_babel import gettext, lazy_gettext
-from flask_wtf import FlaskForm
-from wtforms import StringField
-from wtforms.validators import DataRequired, Length
+from flask_babel import gettext
 
-from federation.console import desk
+from federation.console import desk, node_words
 from federation.context import hub
 from federation.db import db
-from federation.directory import enrolment, marks
+from federation.directory import condition, joining, marks
 from federation.directory import service as directory
 from federation.governance import proposals
 from federation.governance import service as governance
@@ -23,7 +20,6 @@ from federation.visits import service as visits
 from shared.problems import Problem
 from shared.schemas import unstorable
 from shared.web import allow, current
-from shared.web.forms import storable
 from shared.web.reasons import FLAG_NAMES
 
 pages = Blueprint("console", __name__, template_folder="templates")
@@ -33,40 +29,12 @@ pages.add_app_template_global(desk.menu, "desk_menu")
 SHOWN = 500  # lines on a page; all are in the files
 
 
-class InviteForm(FlaskForm):
-    operator = StringField(
-        lazy_gettext("Name of the operator"),
-        validators=[
-            DataRequired(lazy_gettext("Enter the name of the operator.")),
-            Length(max=120),
-            storable,
-        ],
-    )
-
-
 @pages.get("/coordination")
 @allow(*desk.STAFF)
-def overview() -> Any:
-    return _overview(InviteForm(formdata=None))
-
-
-@pages.post("/coordination")
-@allow("coordinator")
-def new_invitation() -> Any:
-    form = InviteForm()
-    if not form.validate_on_submit():
-        return _overview(form)
+def overview() -> str:
     now = hub().clock.now()
-    token, row = enrolment.invite(db.session(), now, form.operator.data or "", current().id)
-    invitation = {"token": token, "node_id": row.node_id, "expires_at": row.expires_at}
-    return _overview(InviteForm(formdata=None), invitation)
-
-
-def _overview(form: InviteForm, invitation: dict[str, Any] | None = None) -> Any:
-    now = hub().clock.now()
-    charter = governance.in_force(db.session())
-    month = f"{now:%Y-%m}"
-    nodes = directory.nodes(db.session())
+    found = condition.all_of(db.session(), now)
+    nodes = [one.node for one in found]
     versions = governance.versions(db.session())
     proposal = next((row for row in versions if row.state in proposals.UNDER_WAY), None)
     still_open = proposal is not None and proposal.state == "open"
@@ -74,19 +42,18 @@ def _overview(form: InviteForm, invitation: dict[str, Any] | None = None) -> Any
         "console/overview.html",
         proposal=proposal,
         closes_at=proposals.closes_at(db.session(), proposal) if still_open else None,
-        form=form,
-        invitation=invitation,
         nodes=nodes,
+        amiss=[one for one in found if one.grave],
+        words=node_words,
+        waiting=joining.waiting(db.session()),
         node_names={node.id: node.name for node in nodes},
-        signed=governance.signed_versions(db.session(), charter.version),
-        charter=charter,
         visits=visits.visits(db.session(), limit=25),
         names={space.id: space.name for space in directory.spaces(db.session())},
-        account=statements.sheet(db.session(), month),
+        month=statements.sheet(db.session(), f"{now:%Y-%m}"),
         flag_names=FLAG_NAMES,
         concerns=marks.concerns(db.session(), now),
         now=now,
-    ), (422 if form.errors else 200)
+    )
 
 
 @pages.get("/coordination/statements/<month>")
@@ -148,22 +115,3 @@ def settle(dispute_id: int) -> Any:
     statements.settle(db.session(), now, dispute_id, outcome, words, actor)
     flash(gettext("The dispute is settled; both nodes see why."), "success")
     return redirect(f"/coordination/statements/{month}")
-
-
-@pages.post("/coordination/nodes/<node_id>/state")
-@allow("coordinator")
-def set_state(node_id: str) -> Any:
-    state = request.form.get("state", "")
-    if state not in ("connected", "suspended"):
-        raise Problem("malformed")
-    reason = request.form.get("reason", "").replace("\x00", "")[:300]
-    directory.set_state(
-        db.session(), hub().clock.now(), node_id, state, f"account:{current().id}", reason
-    )
-    flash(
-        gettext("The node is suspended.")
-        if state == "suspended"
-        else gettext("The node takes part again."),
-        "success",
-    )
-    return redirect("/coordination")

@@ -15,6 +15,7 @@ from federation.directory import (
     enrolment,
     publications,
     service,
+    standing,
 )
 from shared.availability import AvailabilitySchema
 from shared.schemas import JwkSchema, WireSchema, text
@@ -204,7 +205,6 @@ def list_nodes() -> dict[str, Any]:
 @allow("coordinator")
 def set_state(data: dict[str, Any], node_id: str) -> Any:
     """Suspend a node, take it back, or note that it has left for good."""
-    who = f"account:{current().id}"
-    return service.set_state(
-        db.session(), hub().clock.now(), node_id, data["state"], who, data["reason"]
+    return standing.set_state(
+        db.session(), hub(), node_id, data["state"], current().id, data["reason"]
     )

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from federation.directory.models import Availability, Node, Space
-from federation.directory.service import SEEN_AGAIN_AFTER, active_node
+from federation.directory.service import active_node, hear
 from shared.db import begin_write
 
 
@@ -41,17 +41,10 @@ def take(session: Session, now: datetime, node_id: str, told: Mapping[str, Any])
         row.guest_places, row.guest_places_free = space["guest_places"], space["guest_places_free"]
         row.paused, row.as_of = space["paused"], as_of
         row.expires_at = as_of + timedelta(seconds=told["ttl"])
-    _hear(node, now)
+    hear(node, now)
     session.commit()
     return {
         "spaces": sorted(spaces),
         "harvested_at": node.harvested_at,
         "harvest_fault": node.harvest_fault,
     }
-
-
-def _hear(node: Node, now: datetime) -> None:
-    if node.state in ("late", "offline"):
-        node.state = "connected"
-    if now - node.last_seen_at >= SEEN_AGAIN_AFTER:
-        node.last_seen_at = now

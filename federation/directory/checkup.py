@@ -62,7 +62,7 @@ def look(
     session.rollback()  # nothing is held while the node is called back
     sheets = {space_id: f"/spaces/{space_id}/spaceapi.json" for space_id in ids}
     answers = _ask(peers, url, [PUBLICATION, KEYS, AVAILABILITY, *sheets.values()])
-    findings = [_reachable(answers[PUBLICATION]), _certificate(peers, url, real)]
+    findings = [_reachable(answers[PUBLICATION]), certificate(peers, url, real)]
     if findings[0].state == "passed":
         body = answers[PUBLICATION].body  # type: ignore[union-attr]
         findings += _signed(session, node_id, body, answers[KEYS], real)
@@ -105,7 +105,8 @@ def _reachable(found: Found) -> Finding:
     return Finding("reachable", "passed")
 
 
-def _certificate(peers: PeerSession, url: str, real: datetime) -> Finding:
+def certificate(peers: PeerSession, url: str, real: datetime) -> Finding:
+    """Look at the certificate of an address."""
     if url.startswith("http://"):
         return Finding("certificate", "warning", "plain-http")
     try:
@@ -127,7 +128,7 @@ def _signed(
         yield Finding("clock", "skipped", "unreadable")
         yield Finding("key", "failed", "unreadable")
         return
-    yield _clock(claims.get("iat"), real)
+    yield clock(claims.get("iat"), real)
     try:
         verified = jose.verify(token, find_key_of(session, node_id), PUBLICATION_TYP)
     except jose.TokenFault as fault:
@@ -142,7 +143,8 @@ def _signed(
         yield Finding("key", "passed")
 
 
-def _clock(issued: Any, real: datetime) -> Finding:
+def clock(issued: Any, real: datetime) -> Finding:
+    """Compare a Unix time that a node has just given with ours."""
     if isinstance(issued, bool) or not isinstance(issued, int) or not 0 <= issued < 1 << 33:
         return Finding("clock", "failed", "unreadable")
     seconds = issued - int(real.timestamp())

@@ -53,17 +53,7 @@ def invite(
     token = new_token("inv_")
     for _ in range(INVITATION_TRIES):
         begin_write(session)
-        invitation = Invitation(
-            token_hash=hash_token(token),
-            operator=operator,
-            node_id=_free_id(session, operator),
-            created_by=account_id,
-            created_at=now,
-            expires_at=now + timedelta(days=INVITATION_DAYS),
-        )
-        session.add(invitation)
-        actor = CLI if account_id is None else f"account:{account_id}"
-        audit(session, now, actor, "invite", invitation.node_id, operator=operator)
+        invitation = add_invitation(session, now, token, operator, account_id)
         try:
             session.commit()
         except IntegrityError:  # somebody else took this id at the same moment
@@ -71,6 +61,30 @@ def invite(
         else:
             return token, invitation
     raise Problem("conflict", "many are being invited under this name")
+
+
+def add_invitation(
+    session: Session,
+    now: datetime,
+    token: str,
+    operator: str,
+    account_id: int | None,
+    email: str | None = None,
+) -> Invitation:
+    """Add an invitation in the caller's transaction, which fails if its id was just taken."""
+    invitation = Invitation(
+        token_hash=hash_token(token),
+        operator=operator,
+        node_id=_free_id(session, operator),
+        created_by=account_id,
+        created_at=now,
+        expires_at=now + timedelta(days=INVITATION_DAYS),
+        email=email,
+    )
+    session.add(invitation)
+    actor = CLI if account_id is None else f"account:{account_id}"
+    audit(session, now, actor, "invite", invitation.node_id, operator=operator)
+    return invitation
 
 
 def _free_id(session: Session, operator: str) -> str:

@@ -12,13 +12,11 @@ from sqlalchemy.orm import Session
 
 from federation.audit.service import JOBS, audit
 from federation.context import Hub
+from federation.directory import letters
 from federation.directory.models import Node, Space
-from federation.identity.models import Account
-from federation.mail.service import mailbox
 from federation.visits.models import Pass
 from shared.db import begin_write
 from shared.problems import Problem
-from shared.web.letters import letter
 
 log = structlog.get_logger()
 AHEAD = timedelta(days=2 * 366)
@@ -33,24 +31,33 @@ def ends_at(session: Session, node_id: str, last_day: date) -> datetime:
     return max(midnight.replace(tzinfo=ZoneInfo(zone)) for zone in zones or {_ZONE})
 
 
-def _staying(session: Session, node_id: str) -> Node:
-    """Return a node that takes part, its row locked. Raises Problem."""
+def _staying(session: Session, node_id: str, *, suspended: bool) -> Node:
+    """Return a node that has not left, its row locked; a suspended one if so. Raises Problem."""
     node = session.get(Node, node_id, with_for_update=True, populate_existing=True)
-    if node is None or node.state in ("suspended", "left"):
+    out = ("left",) if suspended else ("suspended", "left")
+    if node is None or node.state in out:
         slug = "node-left" if node is not None and node.state == "left" else "node-suspended"
         session.rollback()
         raise Problem(slug)
     return node
 
 
-def announce(session: Session, hub: Hub, node_id: str, last_day: date, reason: str) -> Node:
+def announce(
+    session: Session,
+    hub: Hub,
+    node_id: str,
+    last_day: date,
+    reason: str,
+    account_id: int | None = None,
+) -> Node:
     """Note a node's last day, and tell the coordination; said again, nothing changes.
 
+    It is the node that says so, or a coordinator who lets it go, also while it is suspended.
     Raises Problem, or ValidationError for a day that is over or too far ahead.
     """
     now = hub.clock.now()
     begin_write(session)
-    node = _staying(session, node_id)
+    node = _staying(session, node_id, suspended=account_id is not None)
     if last_day > now.date() + AHEAD:  # before any reckoning: the year 9999 has no day after it
         session.rollback()
         raise ValidationError({"last_day": ["This is more than two years ahead."]})
@@ -58,41 +65,41 @@ def announce(session: Session, hub: Hub, node_id: str, last_day: date, reason: s
         session.rollback()
         raise ValidationError({"last_day": ["This day is over already."]})
     if (node.leaving_on, node.leaving_reason) != (last_day, reason):
-        who, before = f"node:{node_id}", node.leaving_on and node.leaving_on.isoformat()
+        who, before = _actor(node_id, account_id), node.leaving_on and node.leaving_on.isoformat()
         told = {"last_day": last_day.isoformat(), "reason": reason, "last_day_before": before}
         audit(session, now, who, "leaving", node_id, **told)
         node.leaving_on, node.leaving_reason, node.leaving_announced_at = last_day, reason, now
-        _tell_coordination(session, hub, node)
+        _tell(session, hub, node, account_id)
     session.commit()
     return node
 
 
-def withdraw(session: Session, hub: Hub, node_id: str) -> None:
+def withdraw(session: Session, hub: Hub, node_id: str, account_id: int | None = None) -> None:
     """Take the notice back, until the last day is over. Raises Problem."""
     begin_write(session)
-    node = _staying(session, node_id)
+    node = _staying(session, node_id, suspended=account_id is not None)
     if node.leaving_on is not None:
         last_day = node.leaving_on.isoformat()
         node.leaving_on, node.leaving_reason, node.leaving_announced_at = None, "", hub.clock.now()
-        who = f"node:{node_id}"
+        who = _actor(node_id, account_id)
         audit(session, hub.clock.now(), who, "leaving-withdrawn", node_id, last_day=last_day)
-        _tell_coordination(session, hub, node)
+        _tell(session, hub, node, account_id)
     session.commit()
 
 
-def _tell_coordination(session: Session, hub: Hub, node: Node) -> None:
-    """Queue a letter to each coordinator, in the caller's transaction."""
-    if hub.settings.smtp_url is None:
-        return
-    at = node.leaving_announced_at
-    subject, text = letter(
-        "console/mail/leaving.txt", node=node, url=f"{hub.url}/coordination", hub_url=hub.url
-    )
-    query = select(Account).where(Account.disabled_at.is_(None)).order_by(Account.id)
-    for account in session.scalars(query).all():
-        if "coordinator" in account.roles:
-            key = f"leaving:{node.id}:{node.leaving_on}:{at:%Y%m%dT%H%M%S%f}:{account.id}"
-            mailbox.queue(session, hub.settings, key, account.email, subject, text)
+def _actor(node_id: str, account_id: int | None) -> str:
+    return f"node:{node_id}" if account_id is None else f"account:{account_id}"
+
+
+def _tell(session: Session, hub: Hub, node: Node, account_id: int | None) -> None:
+    """Queue a letter to each other coordinator, and to the node if it was not its own word."""
+    key = f"leaving:{node.id}:{node.leaving_on}:{node.leaving_announced_at:%Y%m%dT%H%M%S%f}"
+    template, url = "console/mail/leaving.txt", f"{hub.url}/coordination"
+    facts = {"node": node, "url": url}
+    letters.write_to_coordinators(session, hub, key, template, besides=account_id, **facts)
+    own = letters.contacts(session, [node.id]).get(node.id)
+    if account_id is not None and own:
+        letters.write(session, hub, f"{key}:node", own, template, **facts)
 
 
 def leave_due(session: Session, now: datetime) -> list[str]:

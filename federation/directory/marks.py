@@ -7,14 +7,15 @@ and both compare what they know. When that goes on and on, the same node runs tw
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from federation.audit.service import audit
 from federation.directory.models import Node, NodeMark
-from federation.directory.service import audit
 from shared.db import begin_write
 from shared.marks import turn_of
 
@@ -23,12 +24,22 @@ COPIES_AFTER, WITHIN = 3, timedelta(hours=1)
 # So long after the last disagreement, a copy is thought to have ended.
 QUIET = timedelta(minutes=10)
 SHOWN_FOR = timedelta(days=3)
+SAID = ("version", "outbox_pending", "outbox_dead", "skew")
 
 
 def hear(
-    session: Session, now: datetime, node_id: str, mark: str, last: str | None
+    session: Session,
+    now: datetime,
+    node_id: str,
+    mark: str,
+    last: str | None,
+    said: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Take a node's mark; return what was ``heard`` last, when, and whether it runs twice."""
+    """Take a node's mark; return what was ``heard`` last, when, and whether it runs twice.
+
+    ``said`` is what it says of itself with a new mark: ``version``, ``outbox_pending``,
+    ``outbox_dead`` and ``skew``, in seconds, each None where it does not say.
+    """
     row = session.get(NodeMark, node_id)
     if row is not None and row.mark == mark:
         return _answer(row, row.mark, row.heard_at, now)
@@ -41,6 +52,8 @@ def hear(
     if heard not in (mark, last):
         _note_jump(session, now, row, heard, last)
     row.mark, row.heard_at = mark, now
+    for name in SAID:
+        setattr(row, name, (said or {}).get(name))
     session.commit()
     return _answer(row, heard, heard_at, now)
 

@@ -45,6 +45,11 @@ class Node(db.Model):
     # when the hub last asked for the publication, and what went wrong, if anything did
     harvested_at: Mapped[datetime | None]
     harvest_fault: Mapped[str | None] = mapped_column(String(200))
+    # how often in a row, and when it is asked again: at once where there is no time
+    harvest_failures: Mapped[int] = mapped_column(default=0, server_default=db.text("0"))
+    harvest_due_at: Mapped[datetime | None]
+    # when the coordination was told that it is silent; None again once it is heard
+    silence_told_at: Mapped[datetime | None]
     enrolled_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
     # the last day in the network, once it was announced
@@ -86,6 +91,12 @@ class NodeMark(db.Model):
     jumped_at: Mapped[datetime | None]
     jumps: Mapped[int] = mapped_column(default=0)
     jumps_since: Mapped[datetime | None]
+    # what the node said of itself with it: None where it said nothing of the kind
+    version: Mapped[str | None] = mapped_column(String(40))
+    outbox_pending: Mapped[int | None]
+    outbox_dead: Mapped[int | None]
+    # its clock against ours when it said so, in seconds: more than 0 is fast
+    skew: Mapped[int | None]
 
     __table_args__ = (CheckConstraint("behind IN ('hub', 'node')", name="behind"),)
 
@@ -109,6 +120,45 @@ class Invitation(db.Model):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+    # whom it was sent to, when it was asked for
+    email: Mapped[str | None] = mapped_column(String(254))
+
+
+class JoinRequest(db.Model):
+    """An operator asks to join: ``waiting``, then ``admitted`` (invited) or ``declined``.
+
+    ``checks`` is a list of ``{"name", "state", "code", "params"}``, as of ``checked_at``.
+    """
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    operator: Mapped[str] = mapped_column(String(120))
+    person: Mapped[str] = mapped_column(String(120))
+    email: Mapped[str] = mapped_column(String(254))
+    url: Mapped[str] = mapped_column(String(300))
+    words: Mapped[str] = mapped_column(String(2000))
+    state: Mapped[str] = mapped_column(String(10), default="waiting")
+    asked_at: Mapped[datetime]
+    checks: Mapped[list[Any] | None]
+    checked_at: Mapped[datetime | None]
+    decided_at: Mapped[datetime | None]
+    decided_by: Mapped[int | None] = mapped_column(ForeignKey("account.id"))
+    answer: Mapped[str] = mapped_column(String(1000), default="")
+    invitation_id: Mapped[int | None] = mapped_column(ForeignKey("invitation.id"), unique=True)
+
+    __table_args__ = (
+        CheckConstraint("state IN ('waiting', 'admitted', 'declined')", name="state"),
+        CheckConstraint("(state = 'waiting') = (decided_at IS NULL)", name="decided"),
+        CheckConstraint("(state = 'admitted') = (invitation_id IS NOT NULL)", name="invited"),
+        # the same operator's second request while the first one waits is the first one
+        Index(
+            "uq_join_request_waiting",
+            "email",
+            "operator",
+            unique=True,
+            sqlite_where=db.text("state = 'waiting'"),
+            postgresql_where=db.text("state = 'waiting'"),
+        ),
+    )
 
 
 class ListingSource(db.Model):

@@ -11,10 +11,11 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from federation.audit.service import audit
 from federation.directory.addresses import check_free
 from federation.directory.enrolment import PROOF_SECONDS, call_back
 from federation.directory.models import FormerUrl, Node
-from federation.directory.service import audit, find_key_of
+from federation.directory.service import find_key_of
 from shared import jose
 from shared.db import begin_write
 from shared.http import PeerError, PeerSession, check_url
@@ -64,6 +65,7 @@ def move(
         session.delete(own)
     session.merge(FormerUrl(url=old, node_id=node_id, left_at=now))
     node.url = url
+    node.harvest_failures, node.harvest_due_at = 0, None
     audit(session, now, f"node:{node_id}", "move", node_id, before=old, after=url)
     try:
         session.commit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from marshmallow import fields, validate
@@ -56,6 +57,15 @@ class CheckedSchema(WireSchema):
     items = fields.List(fields.Nested(FindingSchema), required=True)
 
 
+def _count(description: str) -> fields.Integer:
+    return fields.Integer(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Range(0, 2**31 - 1),
+        metadata={"description": description},
+    )
+
+
 class MarkSchema(WireSchema):
     mark = fields.String(required=True, validate=validate.Regexp(PATTERN))
     last = fields.String(
@@ -63,6 +73,18 @@ class MarkSchema(WireSchema):
         allow_none=True,
         validate=validate.Regexp(PATTERN),
         metadata={"description": "The last mark that the hub has, for all that the node knows."},
+    )
+
+    version = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Length(max=40),
+        metadata={"description": "Of the node’s software, for the coordination to see."},
+    )
+    outbox_pending = _count("Messages to the hub that wait.")
+    outbox_dead = _count("Messages that the hub refused for good.")
+    clock = fields.AwareDateTime(
+        load_default=None, allow_none=True, metadata={"description": "The node’s time, now."}
     )
 
 
@@ -138,7 +160,15 @@ def hear_mark(data: dict[str, Any]) -> dict[str, Any]:
     """
     session, now = db.session(), hub().clock.now()
     service.active_node(session, current().id)
-    return marks.hear(session, now, current().id, data["mark"], data["last"])
+    said = {name: data.get(name) for name in marks.SAID}
+    if data["clock"] is not None:
+        said["skew"] = skew(data["clock"], hub().clock.real())
+    return marks.hear(session, now, current().id, data["mark"], data["last"], said)
+
+
+def skew(theirs: datetime, ours: datetime) -> int:
+    """Return by how many seconds a node's clock is ahead of ours, within what a column holds."""
+    return max(-(2**31) + 1, min(round((theirs - ours).total_seconds()), 2**31 - 1))
 
 
 @blp.route("/nodes/me/url", methods=["PUT"])

@@ -7,7 +7,6 @@ a whole publication that is pushed as such (``publish``) is all right or changes
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from federation.directory import documents
 from federation.directory.models import LISTED_PREFIX, Document, Node, Space
-from federation.directory.service import active_node, find_key_of, nodes
+from federation.directory.service import active_node, find_key_of, hear
 from shared import jose
 from shared.db import begin_write
 from shared.documents import (
@@ -31,12 +30,9 @@ from shared.documents import (
     space_of,
     split,
 )
-from shared.http import Answer, PeerError, PeerSession
 from shared.problems import Problem
 from shared.spaces import PUBLICATION_TYP, PublicationSchema, SpaceSchema
 
-HARVEST_THREADS = 16
-HARVEST_SECONDS = 5.0
 MOST_BYTES = 2 << 20
 # A node restored from a backup is believed when asked, but not what a cache kept for long.
 FRESH_SECONDS = 300
@@ -189,11 +185,11 @@ def _take_once(session: Session, now: datetime, node_id: str, told: Told) -> dic
     _store(session, node, rows, now)
     node.publication_revision = told.revision
     node.publication_sha256 = index_hash(told.hashes)
-    node.published_at = node.last_seen_at = now
-    if node.state in ("late", "offline"):
-        node.state = "connected"
+    node.published_at = now
+    hear(node, now)
+    answer = _answer(node, rows.values())  # before the commit, after which all is read anew
     session.commit()
-    return _answer(node, rows.values())
+    return answer
 
 
 def _is_late(node: Node, told: Told) -> bool:
@@ -211,7 +207,8 @@ def _judge(row: Document, told: Told, taken: set[str], now: datetime) -> None:
     """Accept a document, or note why not; what was accepted before is kept then."""
     sha256, body = told.hashes[row.name], told.bodies.get(row.name)
     version = told.versions[row.name] or row.version + (row.sha256 != sha256)
-    found = {} if body is None else documents.faults(row.name, body, taken)
+    known = body is None or row.sha256 == sha256  # accepted as it is
+    found = {} if known or body is None else documents.faults(row.name, body, taken)
     if found:
         row.refused = {
             "sha256": sha256,
@@ -274,54 +271,7 @@ def _answer(node: Node, rows: Iterable[Document]) -> dict[str, Any]:
     }
 
 
-# In case a push was lost
-
-
-def harvest(session: Session, now: datetime, peers: PeerSession) -> dict[str, str]:
-    """Ask every node for its publication. Returns what went wrong.
-
-    Many are asked at once, who answered last first: one that is slow or dead delays nobody.
-    """
-    wanted = [
-        (node.id, node.url, node.publication_sha256, node.publication_revision)
-        for node in sorted(nodes(session), key=lambda node: node.state != "connected")
-        if node.state not in ("suspended", "left")
-    ]
-    session.rollback()
-    wrong: dict[str, str] = {}
-    with ThreadPoolExecutor(HARVEST_THREADS, thread_name_prefix="harvest") as pool:
-        asked = {
-            pool.submit(_fetch, peers, url, held): (node_id, revision)
-            for node_id, url, held, revision in wanted
-        }
-        for done in as_completed(asked):
-            node_id, revision = asked[done]
-            fault = None
-            try:
-                answer = done.result()
-                if answer.status == 200:
-                    take_pulled(session, now, node_id, answer.body, revision)
-                elif answer.status != 304:
-                    fault = f"status {answer.status}"
-            except (PeerError, Problem, ValidationError) as error:
-                fault = str(error)[:200]
-            except Exception as error:  # noqa: BLE001 - whatever one node says, others have a turn
-                fault = type(error).__name__
-            if fault is not None:
-                session.rollback()
-                wrong[node_id] = fault
-            _note_harvest(session, now, node_id, fault)
-    return wrong
-
-
-def _fetch(peers: PeerSession, url: str, held: str | None) -> Answer:
-    return peers.request(
-        "GET",
-        f"{url}/.well-known/passerelle",
-        headers={"If-None-Match": f'"{held}"'} if held else {},
-        timeout=HARVEST_SECONDS,
-        max_bytes=MOST_BYTES,
-    )
+# In case a push was lost: see harvest
 
 
 def take_pulled(
@@ -336,16 +286,3 @@ def take_pulled(
     _check_spaces(document["spaces"], _id)
     fresh = abs(datetime.now(UTC).timestamp() - document["iat"]) <= FRESH_SECONDS
     return _take(session, now, node_id, _as_told(document, after=revision if fresh else None))
-
-
-def _note_harvest(session: Session, now: datetime, node_id: str, fault: str | None) -> None:
-    """Note that a node was asked; one that gave what was asked for was heard."""
-    begin_write(session)
-    node = session.get(Node, node_id, with_for_update=True)
-    if node is not None:
-        node.harvest_fault = fault
-    if node is not None and fault is None:
-        node.harvested_at = node.last_seen_at = now
-        if node.state in ("late", "offline"):
-            node.state = "connected"
-    session.commit()

@@ -21,6 +21,9 @@ from shared.passes import UnknownIssuer
 from shared.problems import Problem
 
 SEEN_AGAIN_AFTER = timedelta(seconds=30)
+# A node tells something each minute: one that is heard all the time has not come back, although
+# its address may not answer.
+AWAY_AFTER = timedelta(minutes=2)
 
 
 def active_node(session: Session, node_id: str) -> Node:
@@ -45,12 +48,23 @@ def seen(session: Session, now: datetime, node_id: str) -> None:
     if node is None or now - node.last_seen_at < SEEN_AGAIN_AFTER:
         return
     begin_write(session)
-    session.execute(
-        update(Node)
-        .where(Node.id == node_id, Node.state.in_(("connected", "late", "offline")))
-        .values(last_seen_at=now, state="connected")
-    )
+    node = session.get(Node, node_id, with_for_update=True, populate_existing=True)
+    if node is not None and node.state not in ("suspended", "left"):
+        hear(node, now)
     session.commit()
+
+
+def hear(node: Node, now: datetime) -> None:
+    """Note a sign of life, in the caller's transaction, which holds the node's row.
+
+    One that had been away and is not asked for its publication any more is asked soon.
+    """
+    if node.state in ("late", "offline"):
+        node.state = "connected"
+    if now - node.last_seen_at >= AWAY_AFTER and node.harvest_failures:
+        node.harvest_failures, node.harvest_due_at = 1, None
+    if now - node.last_seen_at >= SEEN_AGAIN_AFTER:
+        node.last_seen_at = now
 
 
 _keys: dict[tuple[str, str], VerifyKey] = {}
@@ -145,24 +159,6 @@ def signed(session: Session) -> set[str]:
 
 def nodes(session: Session) -> list[Node]:
     return list(session.scalars(select(Node).order_by(Node.id)))
-
-
-def set_state(
-    session: Session, now: datetime, node_id: str, state: str, actor: str, reason: str
-) -> Node:
-    """Suspend a node, take it back, or note that it has left, for good. Raises Problem."""
-    begin_write(session)
-    node = session.get(Node, node_id)
-    if node is None:
-        session.rollback()
-        raise Problem("not-found")
-    if node.state == "left":
-        session.rollback()
-        raise Problem("conflict", "this node has left the network")
-    audit(session, now, actor, state, node_id, before=node.state, after=state, reason=reason)
-    node.state = state
-    session.commit()
-    return node
 
 
 def trust_list(session: Session, now: datetime, ring: KeyRing, hub_url: str) -> str:

@@ -17,8 +17,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from federation.audit.service import audit
 from federation.directory.models import ListingSource, Space
-from federation.directory.service import audit
 from federation.listings import reading, words
 from federation.listings.models import ListingChoice, ListingDraft
 from federation.listings.storing import store

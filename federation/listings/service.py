@@ -10,8 +10,8 @@ from sqlalchemy import Row, delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from federation.audit.service import audit
 from federation.directory.models import ListingSource, Space
-from federation.directory.service import audit
 from federation.listings import mapping as mappings
 from federation.listings.models import Listing, ListingChoice, ListingDraft
 from federation.listings.reading import Table

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.orm import Session
 
+from federation.audit.service import audit
 from federation.directory.models import LISTED_PREFIX, Node, Space
-from federation.directory.service import audit
 from federation.listings.likeness import Index, Known, Like
 from federation.listings.models import Listing, ListingChoice
 from federation.listings.storing import show

@@ -16,7 +16,9 @@ from sqlalchemy.orm import Session
 
 from node.context import Node
 from node.sync.models import Memory
+from node.sync.service import waiting
 from shared.db import begin_write
+from shared.http import VERSION
 from shared.marks import new_mark, turn_of
 
 log = structlog.get_logger()
@@ -37,15 +39,26 @@ def exchange(session: Session, node: Node) -> bool:
     """
     now = node.clock.now()
     mark, last, remembered = _renew(session, now)
-    answer = node.hub.call(
-        "POST", "/api/v1/nodes/me/mark", json={"mark": mark, "last": last}, timeout=5
-    )
+    told = {"mark": mark, "last": last, **_said(session, node)}
+    session.rollback()
+    answer = node.hub.call("POST", "/api/v1/nodes/me/mark", json=told, timeout=5)
     if answer.status == 200:
         _note(session, now, answer.json(), mark, last, remembered)
     row = memory(session)
     due = row is None or row.compared_at is None or now - row.compared_at > COMPARE_AFTER
     session.rollback()
     return due
+
+
+def _said(session: Session, node: Node) -> dict[str, Any]:
+    """Return what the coordination may want to know of this node; nothing of anybody in it."""
+    counts = waiting(session)
+    return {
+        "version": VERSION,
+        "outbox_pending": counts["pending"],
+        "outbox_dead": counts["dead"],
+        "clock": node.clock.real().isoformat(),
+    }
 
 
 def _renew(session: Session, now: datetime) -> tuple[str, str | None, datetime]:

@@ -127,6 +127,24 @@ GET    /coordination/simulation                       coordinator moderator read
 GET    /coordination/simulation.csv                   coordinator moderator reader
 GET    /coordination/simulation.ndjson                coordinator moderator reader
 GET    /coordination/statements/<month>               coordinator moderator reader
+GET    /coordination                                  coordinator
+POST   /coordination/disputes/<int:dispute_id>        coordinator
+GET    /coordination/join                             coordinator moderator reader
+GET    /coordination/join/<int:request_id>            coordinator moderator reader
+POST   /coordination/join/<int:request_id>            coordinator
+POST   /coordination/join/<int:request_id>/check      coordinator
+GET    /coordination/nodes                            coordinator moderator reader
+POST   /coordination/nodes                            coordinator moderator reader
+GET    /coordination/nodes/<node_id>                  coordinator moderator reader
+POST   /coordination/nodes/<node_id>/keep             coordinator
+GET    /coordination/nodes/<node_id>/let-go           coordinator
+POST   /coordination/nodes/<node_id>/let-go           coordinator
+POST   /coordination/nodes/<node_id>/state            coordinator
+GET    /coordination/nodes/<node_id>/suspension       coordinator
+GET    /coordination/simulation                       coordinator
+GET    /coordination/simulation.csv                   coordinator
+GET    /coordination/simulation.ndjson                coordinator
+GET    /coordination/statements/<month>               coordinator
 POST   /coordination/statements/<month>/issue         coordinator
 GET    /embed                                         public
 GET    /embed/map                                     public
@@ -134,6 +152,8 @@ GET    /feeds/<feed>                                  public
 GET    /forgot                                        public
 POST   /forgot                                        public
 GET    /healthz                                       public
+GET    /join                                          public
+POST   /join                                          public
 GET    /login                                         public
 POST   /login                                         public
 GET    /login/code                                    public

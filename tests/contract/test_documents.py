@@ -14,6 +14,7 @@ from sqlalchemy import delete, select, update
 
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
+from federation.directory import harvest as harvesting
 from federation.directory import publications
 from federation.directory import service as directory
 from federation.directory.models import Document as Held
@@ -47,7 +48,7 @@ def at_hub(network: Network, space: str = "cordee") -> dict[str, Any]:
 def harvest(network: Network) -> dict[str, str]:
     with network.hub.app.app_context():
         now, peers = hub_context().clock.now(), PeerSession(allow_private=True)
-        return publications.harvest(hub_db.session(), now, peers)
+        return harvesting.harvest(hub_db.session(), now, peers)
 
 
 def change(node: LocalNode, *, push: bool = True, **values: Any) -> None:
@@ -239,14 +240,14 @@ def test_an_unchanged_publication_costs_a_304_also_while_a_document_is_refused(
 ) -> None:
     change(cordee, prices=[Price(place=0, label=" ", cents=500, unit="day")])
     answers: list[int] = []
-    fetch = publications._fetch
+    fetch = harvesting._fetch
 
     def note(*args: Any) -> Answer:
         answer = fetch(*args)
         answers.append(answer.status)
         return answer
 
-    monkeypatch.setattr(publications, "_fetch", note)
+    monkeypatch.setattr(harvesting, "_fetch", note)
     assert harvest(network) == {}
     assert answers == [304, 304]
 

@@ -11,7 +11,7 @@ import pytest
 from federation.app import create_app as create_hub
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory import enrolment, publications
+from federation.directory import enrolment, harvest
 from federation.directory.models import Node
 from federation.settings import HubSettings
 from shared.db import begin_write
@@ -236,5 +236,5 @@ def test_one_slow_peer_holds_no_other_up(network: Network, monkeypatch: pytest.M
                 return ask(method, url, **{**kwargs, "timeout": seconds})
 
             monkeypatch.setattr(peers, "request", hurry)
-            wrong = publications.harvest(hub_db.session(), hub_context().clock.now(), peers)
+            wrong = harvest.harvest(hub_db.session(), hub_context().clock.now(), peers)
     assert list(wrong) == ["cordee"]

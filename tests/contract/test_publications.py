@@ -10,7 +10,7 @@ import requests
 
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory import publications
+from federation.directory import harvest
 from node.spaces import service as spaces
 from shared.http import PeerSession
 from shared.keys import KeyRing, new_key_ring
@@ -203,7 +203,7 @@ def test_what_a_node_says_is_harvested_when_the_push_was_lost(network: Network) 
         spaces.set_paused(session, context, "cordee", True)
     assert _space_at_hub(network, "cordee")["availability"]["paused"] is False
     with network.hub.app.app_context():
-        wrong = publications.harvest(
+        wrong = harvest.harvest(
             hub_db.session(), hub_context().clock.now(), PeerSession(allow_private=True)
         )
     assert wrong == {}

@@ -11,6 +11,9 @@ import pytest
 import requests
 from sqlalchemy import select
 
+from federation.context import hub as hub_context
+from federation.db import db as hub_db
+from federation.directory import joining
 from node.adapters import service as sources
 from node.events import service as events
 from node.identity.models import Account
@@ -88,6 +91,7 @@ VALUES = {
     "slug": "visit-refused",
     "section": "hours",
     "what": "events",
+    "node_id": "cordee",
 }
 
 
@@ -120,7 +124,17 @@ def test_every_page_answers_for_its_role_in_its_language(
         calendar = ("ical-events", "Agenda", f"https://{kind}.example/{language}.ics", "everyone")
         source = sources.add(session, node, "troquet", *calendar)
         mine = _of_members(session, node, member.account_id)
-    made = {"booking_id": booking, "event_id": event, "source_id": str(source), **mine}
+    with lasting_network.hub.app.app_context():
+        asked = dict.fromkeys(("operator", "person", "url", "words"), "")
+        request = joining.ask(hub_db.session(), hub_context(), email="a@b.example", **asked)
+        request_id = str(request.id)
+    made = {
+        "request_id": request_id,
+        "booking_id": booking,
+        "event_id": event,
+        "source_id": str(source),
+        **mine,
+    }
     pages = _pages(service, {**VALUES, **made})
     assert len(pages) >= 6
     for path, roles in pages:
@@ -580,8 +594,8 @@ def test_a_member_ends_her_own_pass_and_nobody_elses(troquet: LocalNode) -> None
 def test_whatever_an_operator_is_called_the_coordination_shows_it_as_text(
     coordinator: Browser, lasting_network: Network, name: str
 ) -> None:
-    coordinator.get("/coordination")
-    answer = coordinator.post("/coordination", operator=NASTY[name])
+    coordinator.get("/coordination/nodes")
+    answer = coordinator.post("/coordination/nodes", operator=NASTY[name])
     assert answer.status_code == (422 if name in ("NUL", "long") else 200)
     assert "<script>alert" not in answer.text
     if answer.status_code == 422:
@@ -619,14 +633,15 @@ def test_whatever_is_searched_for_on_the_map_is_shown_as_text(
 def test_the_coordination_suspends_a_node_and_takes_it_back(
     lasting_network: Network, coordinator: Browser
 ) -> None:
-    coordinator.get("/coordination")
+    coordinator.get("/coordination/nodes/filature/suspension")
 
     def state() -> object:
         nodes = lasting_network.hub.get("/api/v1/nodes", lasting_network.hub.token).json()["items"]
         return next(node["state"] for node in nodes if node["id"] == "filature")
 
     def set_state(node: str, state: str) -> int:
-        return coordinator.post(f"/coordination/nodes/{node}/state", state=state).status_code
+        form = {"state": state, "reason": "a try"}
+        return coordinator.post(f"/coordination/nodes/{node}/state", form).status_code
 
     for wanted in ("suspended", "connected"):
         assert set_state("filature", wanted) == 302

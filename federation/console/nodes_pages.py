@@ -1,0 +1,216 @@
+"""The coordinator's view of nodes: how each is, what to do about it, suspending, letting go."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from flask import Blueprint, abort, flash, redirect, render_template, request
+from flask_babel import gettext, lazy_gettext
+from flask_wtf import FlaskForm
+from marshmallow import ValidationError
+from sqlalchemy import select
+from wtforms import DateField, StringField, TextAreaField
+from wtforms.validators import DataRequired, Length
+
+from federation.console import desk, effects, node_words
+from federation.context import hub
+from federation.db import db
+from federation.directory import condition, enrolment, leaving, standing
+from federation.directory.models import Document, FormerUrl, Invitation, Space
+from federation.governance import service as governance
+from shared.messages import translate
+from shared.problems import Problem
+from shared.web import allow, current
+from shared.web.forms import storable
+
+pages = Blueprint("console_nodes", __name__, template_folder="templates")
+
+PAGE = 50
+STATES = ("attention", "connected", "late", "offline", "suspended", "left")
+
+
+class InviteForm(FlaskForm):
+    operator = StringField(
+        lazy_gettext("Name of the operator"),
+        validators=[
+            DataRequired(lazy_gettext("Enter the name of the operator.")),
+            Length(max=120),
+            storable,
+        ],
+    )
+
+
+class ReasonForm(FlaskForm):
+    reason = TextAreaField(
+        lazy_gettext("Reason"),
+        description=lazy_gettext("The operator and the other coordinators read it."),
+        validators=[DataRequired(lazy_gettext("Give the reason.")), Length(max=300), storable],
+    )
+
+
+class LetGoForm(ReasonForm):
+    last_day = DateField(
+        lazy_gettext("Last day"),
+        description=lazy_gettext("Until it is over everything goes on; bookings are honoured."),
+        validators=[DataRequired(lazy_gettext("Enter the last day."))],
+    )
+
+
+def _one(node_id: str) -> condition.Condition:
+    found = condition.all_of(db.session(), hub().clock.now(), node_id)
+    if not found:
+        raise Problem("not-found")
+    return found[0]
+
+
+@pages.route("/coordination/nodes", methods=["GET", "POST"])
+@allow(*desk.STAFF)
+def index() -> Any:
+    form, invitation = InviteForm(), None
+    if request.method == "POST":
+        if "coordinator" not in current().roles:
+            abort(403)
+        if form.validate_on_submit():
+            made = enrolment.invite(
+                db.session(), hub().clock.now(), form.operator.data or "", current().id
+            )
+            invitation = {"token": made[0], "row": made[1]}
+            form = InviteForm(formdata=None)
+    found = condition.all_of(db.session(), hub().clock.now())
+    wanted, q = request.args.get("state", ""), request.args.get("q", "")[:100].replace("\0", "")
+    shown = [one for one in found if _matches(one, wanted, q.strip().casefold())]
+    page = max(1, request.args.get("page", 1, type=int))
+    return render_template(
+        "console/nodes.html",
+        form=form,
+        invitation=invitation,
+        acts="coordinator" in current().roles,
+        nodes=shown[(page - 1) * PAGE : page * PAGE],
+        count=len(shown),
+        total=len(found),
+        amiss=sum(1 for one in found if one.grave),
+        page=page,
+        last=max(1, -(-len(shown) // PAGE)),
+        state=wanted if wanted in STATES else "",
+        q=q.strip(),
+        words=node_words,
+    ), (422 if form.errors else 200)
+
+
+def _matches(one: condition.Condition, state: str, q: str) -> bool:
+    node = one.node
+    fits = state not in STATES or (one.grave if state == "attention" else node.state == state)
+    return fits and (not q or any(q in text.casefold() for text in (node.id, node.name, node.url)))
+
+
+@pages.get("/coordination/nodes/<node_id>")
+@allow(*desk.STAFF)
+def show(node_id: str) -> str:
+    session, one = db.session(), _one(node_id)
+    refused = session.scalars(
+        select(Document).where(Document.node_id == node_id).order_by(Document.name)
+    )
+    former = select(FormerUrl).where(FormerUrl.node_id == node_id).order_by(FormerUrl.left_at)
+    spaces = select(Space).where(Space.node_id == node_id, Space.withdrawn_at.is_(None))
+    invitation = select(Invitation).where(Invitation.node_id == node_id)
+    return render_template(
+        "console/node.html",
+        one=one,
+        node=one.node,
+        words=node_words,
+        refused=[
+            (row, list(_flat(translate(row.refused["errors"])))) for row in refused if row.refused
+        ],
+        former=list(session.scalars(former)),
+        spaces=list(session.scalars(spaces.order_by(Space.name))),
+        charter=governance.in_force(session),
+        invitation=session.scalar(invitation),
+        acts="coordinator" in current().roles,
+        now=hub().clock.now(),
+    )
+
+
+def _flat(errors: Any, field: str = "") -> Any:
+    """Yield field and message of each fault of a document."""
+    if isinstance(errors, dict):
+        for name, inner in errors.items():
+            yield from _flat(inner, f"{field}.{name}" if field else str(name))
+    else:
+        for message in errors if isinstance(errors, list) else [errors]:
+            yield field, str(message)
+
+
+@pages.get("/coordination/nodes/<node_id>/suspension")
+@allow("coordinator")
+def suspension(node_id: str) -> Any:
+    return _suspending(node_id, ReasonForm())
+
+
+def _suspending(node_id: str, form: ReasonForm) -> Any:
+    one = _one(node_id)
+    if one.node.state in ("suspended", "left"):
+        return redirect(f"/coordination/nodes/{node_id}")
+    return render_template(
+        "console/suspend.html",
+        node=one.node,
+        form=form,
+        effect=effects.of_suspending(db.session(), hub().clock.now(), node_id),
+    ), (422 if form.errors else 200)
+
+
+@pages.post("/coordination/nodes/<node_id>/state")
+@allow("coordinator")
+def set_state(node_id: str) -> Any:
+    state, form = request.form.get("state", ""), ReasonForm()
+    if state not in ("connected", "suspended"):
+        raise Problem("malformed")
+    if not form.validate_on_submit():
+        if state == "suspended":
+            return _suspending(node_id, form)
+        flash(gettext("Give the reason."), "error")
+        return redirect(f"/coordination/nodes/{node_id}")
+    reason = (form.reason.data or "").strip()
+    standing.set_state(db.session(), hub(), node_id, state, int(current().id), reason)
+    flash(
+        gettext("The node is suspended.")
+        if state == "suspended"
+        else gettext("The node takes part again."),
+        "success",
+    )
+    return redirect(f"/coordination/nodes/{node_id}")
+
+
+@pages.route("/coordination/nodes/<node_id>/let-go", methods=["GET", "POST"])
+@allow("coordinator")
+def let_go(node_id: str) -> Any:
+    node = _one(node_id).node
+    if node.state == "left":
+        return redirect(f"/coordination/nodes/{node_id}")
+    now = hub().clock.now()
+    form = LetGoForm(data={"last_day": now.date() + timedelta(days=30)})
+    if form.validate_on_submit():
+        try:
+            day, reason = form.last_day.data, (form.reason.data or "").strip()
+            leaving.announce(db.session(), hub(), node_id, day, reason, int(current().id))
+        except ValidationError:
+            words = gettext("The last day is today or later, and at most two years ahead.")
+            form.last_day.errors = [words]
+        else:
+            flash(gettext("Its last day is settled; its operator is told."), "success")
+            return redirect(f"/coordination/nodes/{node_id}")
+    return render_template(
+        "console/let_go.html",
+        node=_one(node_id).node,
+        form=form,
+        effect=effects.of_suspending(db.session(), now, node_id),
+    ), (422 if form.errors else 200)
+
+
+@pages.post("/coordination/nodes/<node_id>/keep")
+@allow("coordinator")
+def keep(node_id: str) -> Any:
+    _one(node_id)
+    leaving.withdraw(db.session(), hub(), node_id, int(current().id))
+    flash(gettext("It stays in the network."), "success")
+    return redirect(f"/coordination/nodes/{node_id}")

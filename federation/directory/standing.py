@@ -1,0 +1,50 @@
+"""Suspending a node, and taking it back: what a coordinator decides, and who is told."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from federation.audit.service import audit
+from federation.context import Hub
+from federation.directory import letters
+from federation.directory.models import Node
+from shared.db import begin_write
+from shared.problems import Problem
+
+
+def set_state(
+    session: Session, hub: Hub, node_id: str, state: str, account_id: int, reason: str
+) -> Node:
+    """Suspend a node, take it back, or note that it has left, for good. Raises Problem.
+
+    Its own people and the other coordinators are told; what is so already is told to nobody.
+    """
+    now = hub.clock.now()
+    begin_write(session)
+    node = session.get(Node, node_id, with_for_update=True, populate_existing=True)
+    if node is None:
+        session.rollback()
+        raise Problem("not-found")
+    if node.state == "left":
+        session.rollback()
+        raise Problem("conflict", "this node has left the network")
+    before = node.state
+    if state == before or (state == "connected" and before != "suspended"):
+        session.rollback()
+        return session.get_one(Node, node_id)
+    words = {"before": before, "after": state, "reason": reason}
+    audit(session, now, f"account:{account_id}", state, node_id, **words)
+    node.state = state
+    _tell(session, hub, node, account_id, reason)
+    session.commit()
+    return node
+
+
+def _tell(session: Session, hub: Hub, node: Node, account_id: int, reason: str) -> None:
+    key = f"standing:{node.id}:{hub.clock.now():%Y%m%dT%H%M%S%f}"
+    facts = {"node": node, "reason": reason, "url": f"{hub.url}/coordination/nodes/{node.id}"}
+    template = "console/mail/standing.txt"
+    letters.write_to_coordinators(session, hub, key, template, besides=account_id, **facts)
+    own = letters.contacts(session, [node.id]).get(node.id)
+    if own:
+        letters.write(session, hub, key, own, "console/mail/standing_node.txt", **facts)
