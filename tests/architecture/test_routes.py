@@ -91,7 +91,6 @@ GET    /charter/<before>/diff/<after>                 public
 GET    /charter/<version>                             public
 GET    /charter/<version>.pdf                         public
 GET    /coordination                                  coordinator moderator reader
-POST   /coordination                                  coordinator
 GET    /coordination/accounts                         coordinator
 POST   /coordination/accounts                         coordinator
 GET    /coordination/accounts/<int:account_id>        coordinator
@@ -104,6 +103,10 @@ GET    /coordination/audit                            coordinator reader
 GET    /coordination/audit.csv                        coordinator reader
 GET    /coordination/audit.ndjson                     coordinator reader
 POST   /coordination/disputes/<int:dispute_id>        coordinator
+GET    /coordination/join                             coordinator moderator reader
+GET    /coordination/join/<int:request_id>            coordinator moderator reader
+POST   /coordination/join/<int:request_id>            coordinator
+POST   /coordination/join/<int:request_id>/check      coordinator
 GET    /coordination/listings                         coordinator moderator reader
 GET    /coordination/listings/drafts/<draft_id>       coordinator moderator
 POST   /coordination/listings/drafts/<draft_id>       coordinator moderator
@@ -122,17 +125,6 @@ POST   /coordination/listings/spaces/<space_id>/became coordinator moderator
 POST   /coordination/listings/spaces/<space_id>/invitation coordinator
 POST   /coordination/listings/spaces/<space_id>/remove coordinator moderator
 POST   /coordination/listings/spaces/<space_id>/restore coordinator moderator
-POST   /coordination/nodes/<node_id>/state            coordinator
-GET    /coordination/simulation                       coordinator moderator reader
-GET    /coordination/simulation.csv                   coordinator moderator reader
-GET    /coordination/simulation.ndjson                coordinator moderator reader
-GET    /coordination/statements/<month>               coordinator moderator reader
-GET    /coordination                                  coordinator
-POST   /coordination/disputes/<int:dispute_id>        coordinator
-GET    /coordination/join                             coordinator moderator reader
-GET    /coordination/join/<int:request_id>            coordinator moderator reader
-POST   /coordination/join/<int:request_id>            coordinator
-POST   /coordination/join/<int:request_id>/check      coordinator
 GET    /coordination/nodes                            coordinator moderator reader
 POST   /coordination/nodes                            coordinator moderator reader
 GET    /coordination/nodes/<node_id>                  coordinator moderator reader
@@ -141,10 +133,10 @@ GET    /coordination/nodes/<node_id>/let-go           coordinator
 POST   /coordination/nodes/<node_id>/let-go           coordinator
 POST   /coordination/nodes/<node_id>/state            coordinator
 GET    /coordination/nodes/<node_id>/suspension       coordinator
-GET    /coordination/simulation                       coordinator
-GET    /coordination/simulation.csv                   coordinator
-GET    /coordination/simulation.ndjson                coordinator
-GET    /coordination/statements/<month>               coordinator
+GET    /coordination/simulation                       coordinator moderator reader
+GET    /coordination/simulation.csv                   coordinator moderator reader
+GET    /coordination/simulation.ndjson                coordinator moderator reader
+GET    /coordination/statements/<month>               coordinator moderator reader
 POST   /coordination/statements/<month>/issue         coordinator
 GET    /embed                                         public
 GET    /embed/map                                     public
