@@ -11,6 +11,8 @@ from flask_migrate import Migrate
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from federation.agenda import api as agenda_api
+from federation.agenda import pages as agenda
 from federation.console import pages as console
 from federation.console.desk import STAFF
 from federation.context import Hub, hub
@@ -65,6 +67,7 @@ def create_app(settings: HubSettings) -> Flask:
         directory_api.blp,
         own_api.blp,
         feeds_api.blp,
+        agenda_api.blp,
         governance_api.blp,
         visits_api.blp,
         statements_api.blp,
@@ -72,6 +75,7 @@ def create_app(settings: HubSettings) -> Flask:
         api.register_blueprint(blueprint)
     for blueprint in (
         network_map.pages,
+        agenda.pages,
         console.pages,
         governance_pages.pages,
         well_known,
@@ -101,7 +105,11 @@ def jwks() -> object:
 
 
 def _nav(principal: Principal | None) -> Sequence[tuple[str, str]]:
-    links = [("/", gettext("Map")), ("/charter", gettext("Charter"))]
+    links = [
+        ("/", gettext("Map")),
+        ("/agenda", gettext("Agenda")),
+        ("/charter", gettext("Charter")),
+    ]
     if principal is not None and principal.roles & set(STAFF):
         links.append(("/coordination", gettext("Coordination")))
     return links

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from federation.db import db
@@ -105,6 +105,15 @@ class Space(db.Model):
     document: Mapped[dict[str, Any]]
     published_at: Mapped[datetime]
     withdrawn_at: Mapped[datetime | None]
+    # kept off the map by a moderator: why, and what its operator says to that
+    hidden_at: Mapped[datetime | None]
+    hidden_reason: Mapped[str] = mapped_column(
+        String(500), default="", server_default=db.text("''")
+    )
+    hidden_reply: Mapped[str] = mapped_column(
+        String(1000), default="", server_default=db.text("''")
+    )
+    hidden_replied_at: Mapped[datetime | None]
 
     node: Mapped[Node] = relationship(lazy="joined", innerjoin=True)
     availability: Mapped[Availability | None] = relationship(lazy="joined", viewonly=True)
@@ -114,6 +123,28 @@ class Space(db.Model):
         CheckConstraint("longitude BETWEEN -180 AND 180", name="longitude"),
         Index("ix_space_place", "latitude", "longitude"),
     )
+
+
+class SpaceEvent(db.Model):
+    """One event of a space, as the agenda finds it; ``document`` is the event as published.
+
+    Days are those of the space's own time zone. ``words`` and ``town`` are as
+    ``events.as_words`` makes them, with a blank before each word.
+    """
+
+    space_id: Mapped[str] = mapped_column(ForeignKey("space.id"), primary_key=True)
+    event_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    first_day: Mapped[date]
+    last_day: Mapped[date]
+    words: Mapped[str] = mapped_column(Text)
+    town: Mapped[str] = mapped_column(Text)
+    document: Mapped[dict[str, Any]]
+
+    space: Mapped[Space] = relationship(lazy="joined", innerjoin=True)
+
+    __table_args__ = (Index("ix_space_event_time", "last_day", "starts_at"),)
 
 
 class Document(db.Model):

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from federation.directory import documents
+from federation.directory import documents, events
 from federation.directory.models import Document, Node, Space
 from federation.directory.service import active_node, find_key_of, nodes
 from shared import jose
@@ -255,12 +255,17 @@ def _store_space(
         "withdrawn_at": None,
     }
     if row is None:
-        session.add(Space(id=space["id"], node_id=node_id, published_at=now, **values))
+        row = Space(id=space["id"], node_id=node_id, published_at=now, **values)
+        session.add(row)
+        events.keep(session, row)
         return
-    if row.document != space or row.withdrawn_at:
+    differs = row.document != space
+    if differs or row.withdrawn_at:
         row.published_at = now
     for name, value in values.items():
         setattr(row, name, value)
+    if differs:
+        events.keep(session, row)
 
 
 def _answer(node: Node, rows: Iterable[Document]) -> dict[str, Any]:

@@ -114,7 +114,12 @@ def spaces(
     query = (
         select(Space)
         .join(Node)
-        .where(Space.withdrawn_at.is_(None), Node.state.notin_(("left",)), Space.id > after)
+        .where(
+            Space.withdrawn_at.is_(None),
+            Space.hidden_at.is_(None),
+            Node.state.notin_(("left",)),
+            Space.id > after,
+        )
         .order_by(Space.id)
         .limit(limit)
     )
@@ -126,10 +131,14 @@ def spaces(
     return list(session.scalars(query))
 
 
-def space(session: Session, space_id: str) -> Space:
-    """Return one published space. Raises Problem("not-found")."""
+def space(session: Session, space_id: str, *, hidden: bool = False) -> Space:
+    """Return one published space; one kept off the map only if ``hidden``.
+
+    Raises Problem("not-found").
+    """
     row = session.get(Space, space_id)
-    if row is None or row.withdrawn_at is not None or row.node.state == "left":
+    gone = row is None or row.withdrawn_at is not None or (row.hidden_at and not hidden)
+    if row is None or gone or (row.node is not None and row.node.state == "left"):
         raise Problem("not-found")
     return row
 

@@ -27,6 +27,8 @@ GET    /.well-known/oauth-authorization-server        public
 GET    /account                                       admin coordinator desk member moderator reader
 POST   /account                                       admin coordinator desk member moderator reader
 POST   /account/tokens/<int:token_id>/revoke          admin coordinator desk member moderator reader
+GET    /agenda                                        public
+GET    /agenda.ics                                    public
 GET    /api/docs                                      public
 POST   /api/v1/availability                           node
 GET    /api/v1/charters                               public
@@ -44,6 +46,7 @@ POST   /api/v1/disputes                               node
 POST   /api/v1/disputes/<dispute_id>/decision         coordinator node
 GET    /api/v1/docs                                   public
 POST   /api/v1/enrolments                             public
+GET    /api/v1/events                                 public
 POST   /api/v1/invitations                            coordinator
 POST   /api/v1/log-checks                             node
 GET    /api/v1/me/rights                              public
@@ -103,6 +106,7 @@ GET    /problems/<slug>                               public
 GET    /readyz                                        public
 GET    /spaces/<space_id>                             public
 GET    /static/<path:filename>                        public
+GET    /static/agenda/<path:filename>                 public
 GET    /static/governance/<path:filename>             public
 GET    /static/network/<path:filename>                public
 GET    /values                                        public
