@@ -26,6 +26,9 @@ from federation.identity import oauth
 from federation.identity.service import accounts, node_principal
 from federation.mail import models as _mail  # noqa: F401 - the table that jobs send from
 from federation.map import pages as network_map
+from federation.moderation import api as moderation_api
+from federation.moderation import pages as moderation
+from federation.moderation import report_pages
 from federation.settings import HubSettings
 from federation.statements import api as statements_api
 from federation.visits import api as visits_api
@@ -68,6 +71,7 @@ def create_app(settings: HubSettings) -> Flask:
         own_api.blp,
         feeds_api.blp,
         agenda_api.blp,
+        moderation_api.blp,
         governance_api.blp,
         visits_api.blp,
         statements_api.blp,
@@ -78,6 +82,8 @@ def create_app(settings: HubSettings) -> Flask:
         agenda.pages,
         console.pages,
         governance_pages.pages,
+        moderation.pages,
+        report_pages.pages,
         well_known,
         _accounts(),
     ):

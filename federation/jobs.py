@@ -15,6 +15,7 @@ from federation.feeds import service as feeds
 from federation.governance import proposals
 from federation.identity import service as identity
 from federation.mail.service import mailbox
+from federation.moderation import changes, reports
 from federation.statements import month_end
 from federation.statements import service as statements
 from shared.jobs import JOBS_LOCK, Job, run_jobs
@@ -50,6 +51,8 @@ def refresh_feeds() -> None:
 def tidy() -> None:
     identity.forget_assertions(db.session(), hub().clock.now())
     mailbox.forget(db.session(), hub().clock.real())
+    reports.forget(db.session(), hub().clock.now())
+    changes.forget(db.session(), hub().clock.now())
 
 
 def issue_due() -> None:

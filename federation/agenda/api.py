@@ -84,7 +84,7 @@ def place_of(cursor: str) -> service.Place | None:
     try:
         return service.read_cursor(cursor)
     except ValueError:
-        raise ValidationError({"cursor": ["Invalid value."]}) from None
+        raise ValidationError({"cursor": ["Not a cursor of this list."]}) from None
 
 
 @blp.route("/events")

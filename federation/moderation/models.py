@@ -11,8 +11,6 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from federation.db import db
 from federation.directory.models import Space
 
-ANSWERS = ("corrected", "not_an_error")
-
 
 class Report(db.Model):
     """What somebody without an account says is wrong about a space.

@@ -53,10 +53,13 @@ GET    /api/v1/me/rights                              public
 GET    /api/v1/nodes                                  coordinator node
 PUT    /api/v1/nodes/<node_id>/state                  coordinator
 POST   /api/v1/nodes/me/check                         node
+PUT    /api/v1/nodes/me/hidden/<space_id>/reply       node
 POST   /api/v1/nodes/me/keys                          node
 POST   /api/v1/nodes/me/leaving                       node
 DELETE /api/v1/nodes/me/leaving                       node
 POST   /api/v1/nodes/me/mark                          node
+GET    /api/v1/nodes/me/reports                       node
+PUT    /api/v1/nodes/me/reports/<report_id>/answer    node
 PUT    /api/v1/nodes/me/url                           node
 GET    /api/v1/openapi.json                           public
 GET    /api/v1/passes                                 node
@@ -88,6 +91,12 @@ GET    /charter/<version>.pdf                         public
 GET    /coordination                                  coordinator
 POST   /coordination                                  coordinator
 POST   /coordination/disputes/<int:dispute_id>        coordinator
+GET    /coordination/moderation                       coordinator moderator reader
+POST   /coordination/moderation/changes/seen          coordinator moderator
+POST   /coordination/moderation/reports/<report_id>/close coordinator moderator
+GET    /coordination/moderation/spaces/<space_id>     coordinator moderator reader
+POST   /coordination/moderation/spaces/<space_id>/hide coordinator moderator
+POST   /coordination/moderation/spaces/<space_id>/show coordinator moderator
 POST   /coordination/nodes/<node_id>/state            coordinator
 GET    /coordination/simulation                       coordinator
 GET    /coordination/simulation.csv                   coordinator
@@ -105,6 +114,8 @@ POST   /oauth/token                                   public
 GET    /problems/<slug>                               public
 GET    /readyz                                        public
 GET    /spaces/<space_id>                             public
+GET    /spaces/<space_id>/report                      public
+POST   /spaces/<space_id>/report                      public
 GET    /static/<path:filename>                        public
 GET    /static/agenda/<path:filename>                 public
 GET    /static/governance/<path:filename>             public
@@ -192,6 +203,9 @@ POST   /console/plans                                 admin
 GET    /console/plans/<int:plan_id>                   admin
 POST   /console/plans/<int:plan_id>                   admin
 POST   /console/plans/<int:plan_id>/remove            admin
+GET    /console/reports                               admin
+POST   /console/reports/<report_id>/answer            admin
+POST   /console/reports/hidden/<space_id>/reply       admin
 GET    /console/spaces/<space_id>                     admin
 GET    /console/spaces/<space_id>/conditions          admin
 POST   /console/spaces/<space_id>/conditions          admin
