@@ -26,6 +26,7 @@ from federation.identity import oauth
 from federation.identity.service import accounts, node_principal
 from federation.mail import models as _mail  # noqa: F401 - the table that jobs send from
 from federation.map import pages as network_map
+from federation.map import space_pages
 from federation.moderation import api as moderation_api
 from federation.moderation import pages as moderation
 from federation.moderation import report_pages
@@ -79,6 +80,7 @@ def create_app(settings: HubSettings) -> Flask:
         api.register_blueprint(blueprint)
     for blueprint in (
         network_map.pages,
+        space_pages.pages,
         agenda.pages,
         console.pages,
         governance_pages.pages,

@@ -1,4 +1,4 @@
-"""The public face: map, list, a page for each space, and the charter to read."""
+"""The public face: map, list, values side by side, and the charter to read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 from flask import Blueprint, Response, render_template, request
 from flask_babel import get_locale
 
-from charter.hours import read_schedule
 from charter.values import shared_values
 from federation.context import hub
 from federation.db import db
@@ -17,11 +16,8 @@ from federation.directory import service as directory
 from federation.governance import paper, proposals
 from federation.governance import service as governance
 from shared import comparison
-from shared.events import coming
-from shared.linked_data import linked_space
-from shared.spaces import photos_at
 from shared.web import allow
-from shared.web.application import origin_of, policy
+from shared.web.application import policy
 from shared.web.prose import paragraphs, rule_of_article
 
 pages = Blueprint(
@@ -77,37 +73,6 @@ def embedded_map() -> Response:
     response.headers["Content-Security-Policy"] = policy(
         images=f" {tiles}" if tiles else "", ancestors="*"
     )
-    return response
-
-
-@pages.get("/spaces/<space_id>")
-@allow("public")
-def space_page(space_id: str) -> Response:
-    """A space's page. Its photos are its node's: that origin alone is opened, for pictures."""
-    space = directory.space(db.session(), space_id)
-    now = hub().clock.now()
-    origin = origin_of(space.node.url)
-    photos = photos_at(space.document, origin) if origin else []
-    page = render_template(
-        "map/space.html",
-        space=presenter.present(space, now, hub().url, directory.signed(db.session())),
-        events=coming(space.document, now),
-        photos=photos,
-        linked=linked_space(
-            {**space.document, "photos": photos},
-            read_schedule(space.document),
-            now,
-            f"{hub().url}/spaces/{space.id}",
-        ),
-        week=presenter.week(space, now),
-        shared=shared_values(governance.in_force(db.session())),
-        language=str(get_locale()),
-    )
-    response = Response(page)
-    if photos:
-        origins = filter(None, (hub().settings.tiles_origin, origin))
-        images = "".join(f" {each}" for each in origins)
-        response.headers["Content-Security-Policy"] = policy(images=images)
     return response
 
 

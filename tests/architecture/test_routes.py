@@ -114,6 +114,7 @@ POST   /oauth/token                                   public
 GET    /problems/<slug>                               public
 GET    /readyz                                        public
 GET    /spaces/<space_id>                             public
+GET    /spaces/<space_id>/place.svg                   public
 GET    /spaces/<space_id>/report                      public
 POST   /spaces/<space_id>/report                      public
 GET    /static/<path:filename>                        public
