@@ -51,16 +51,21 @@ def _ends(event: Mapping[str, Any]) -> date:
 def differing(
     before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the fields that differ, as they were and as they are."""
+    """Return the fields that differ, as they were and as they are; empty is as good as absent."""
     names = [
         name
         for name in {**before, **after}
-        if name not in before or name not in after or before[name] != after[name]
+        if before.get(name) != after.get(name)
+        and not (_says_nothing(before.get(name)) and _says_nothing(after.get(name)))
     ]
     return (
         {name: before[name] for name in names if name in before},
         {name: after[name] for name in names if name in after},
     )
+
+
+def _says_nothing(value: Any) -> bool:
+    return value is None or value is False or value in ("", [], {})
 
 
 def lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Line]:
@@ -69,7 +74,8 @@ def lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Line]:
     found: list[Line] = []
     for path in {**old, **new}:
         was, now = old.get(path), new.get(path)
-        if was == now or len(found) == MOST_LINES:
+        nothing = _says_nothing(was) and _says_nothing(now)
+        if was == now or nothing or len(found) == MOST_LINES:
             continue
         both = isinstance(was, str) and isinstance(now, str)
         found.append(Line(path, was, now, compare_words(was, now) if both else ()))

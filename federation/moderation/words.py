@@ -21,6 +21,7 @@ DOCUMENTS = {
     "events": lazy_gettext("Events"),
 }
 FIELDS = {
+    "id": lazy_gettext("Identifier"),
     "name": lazy_gettext("Name"),
     "description": lazy_gettext("Description"),
     "address": lazy_gettext("Address"),
@@ -46,7 +47,7 @@ FIELDS = {
     "email": lazy_gettext("E-mail"),
     "guest_cap": lazy_gettext("Places for visitors of the network"),
     "conditions": lazy_gettext("House conditions"),
-    "paused": lazy_gettext("Pause"),
+    "paused": lazy_gettext("Visits are paused"),
     "project": lazy_gettext("In project"),
     "rooms": lazy_gettext("Rooms"),
     "prices": lazy_gettext("Prices"),

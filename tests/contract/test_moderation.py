@@ -334,7 +334,7 @@ def test_what_a_space_changes_is_shown_before_and_after_until_somebody_has_looke
     moderator.post("/coordination/moderation/changes/seen", {"until": until})
     assert "Nothing new" in moderator.get("/coordination/moderation").text
     history = moderator.get("/coordination/moderation/spaces/troquet").text
-    assert history.count("<h4") == 2
+    assert history.count('class="change"') == 2
     with inside(network) as session:
         lines = session.scalars(select(AuditEntry).where(AuditEntry.action == "change-seen")).all()
         assert len(lines) == 2

@@ -11,7 +11,9 @@ const label = (name, values = {}) => Object.entries(values).reduce(
   live.getAttribute(`data-label-${name}`) ?? "",
 );
 
-const format = (options) => new Intl.DateTimeFormat(document.documentElement.lang, { timeZone: live.dataset.zone, ...options });
+// The page's own words are British: 24 hours.
+const language = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
+const format = (options) => new Intl.DateTimeFormat(language, { timeZone: live.dataset.zone, ...options });
 const hour = (instant) => format({ hour: "2-digit", minute: "2-digit" }).format(new Date(instant));
 const moment = (instant) => format({ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" }).format(new Date(instant));
 
