@@ -101,6 +101,7 @@ def _place(space: Space) -> dict[str, Any] | None:
     }
 
 
+@lru_cache(maxsize=1024)
 def _code(address: str) -> Markup:
     """Return a QR code of an address, as shapes in the page."""
     made = segno.make(address, error="m", micro=False)

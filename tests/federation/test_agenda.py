@@ -145,6 +145,8 @@ def test_what_cannot_be_asked_is_named(hub: Network, query: str) -> None:
     assert query.partition("=")[0] in str(answer.json()["errors"])
     page = hub.hub.get(f"/agenda?{query}")
     assert page.status_code == (200 if query.startswith("limit") else 422)
+    followed = hub.hub.get(f"/agenda.ics?{query}")
+    assert followed.status_code == (200 if query.startswith(("limit", "cursor")) else 422)
 
 
 def test_the_page_says_days_and_times_of_each_space(hub: Network) -> None:
