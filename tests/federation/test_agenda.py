@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from icalendar import Calendar
+from sqlalchemy import select, text
 
-from federation.directory.models import Node, Space
+from federation.db import db
+from federation.directory import events
+from federation.directory.models import Node, Space, SpaceEvent
+from shared.db import begin_write
+from tests.architecture.applications import APPLICATIONS
 from tests.conftest import EITHER, _databases
+from tests.databases import Databases
 from tests.federation.places import event, inside, put_space
 from tests.network import Network, new_network
 
@@ -177,3 +186,46 @@ def test_the_calendar_can_be_followed_and_obeys_the_same_filters(hub: Network) -
     assert hub.hub.get("/agenda.ics").content == answer.content
     one = Calendar.from_ical(hub.hub.get("/agenda.ics?space=iles").content)
     assert [str(e["uid"]).partition(".")[0] for e in one.events] == ["dawn"]
+
+
+def test_events_that_were_published_before_there_was_an_agenda_are_in_it(
+    tmp_path: Path, databases: Databases
+) -> None:
+    from flask_migrate import upgrade
+
+    app = APPLICATIONS["hub"](tmp_path, databases.new())
+    document = {"timezone": "Europe/Paris", "events": [{**NIGHT, "description": "", "place": ""}]}
+    with app.app_context():
+        upgrade(revision="0009")
+        session = db.session()
+        now = datetime.now(UTC)
+        common = {"published_at": now, "document": json.dumps(document), "name": "L’Été"}
+        node = {"id": "n", "name": "n", "url": "http://n", "at": now}
+        session.execute(
+            text(
+                "INSERT INTO node (id, name, url, state, plans, publication_revision, enrolled_at,"
+                " last_seen_at) VALUES (:id, :name, :url, 'connected', '{}', 0, :at, :at)"
+            ),
+            node,
+        )
+        session.execute(
+            text(
+                "INSERT INTO space (id, node_id, name, town, document, published_at)"
+                " VALUES ('s', 'n', :name, 'Lyon', :document, :published_at)"
+            ),
+            common,
+        )
+        session.commit()
+        upgrade()
+        (row,) = session.scalars(select(SpaceEvent))
+        found = (row.event_id, row.first_day.isoformat(), row.last_day.isoformat(), row.words)
+        assert found == ("night", "2027-03-27", "2027-03-28", " nuit d ete l ete lyon")
+        assert row.document["title"] == "Nuit d’été"
+        before = row.starts_at, row.ends_at, row.town
+        begin_write(session)
+        events.keep(session, session.get_one(Space, "s"))  # what a publication makes of it
+        session.commit()
+        (again,) = session.scalars(select(SpaceEvent))
+        assert (again.starts_at, again.ends_at, again.town) == before
+        session.close()
+        db.engine.dispose()
