@@ -11,6 +11,8 @@ from flask_migrate import Migrate
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from federation.agenda import api as agenda_api
+from federation.agenda import pages as agenda
 from federation.audit import pages as audit
 from federation.console import joining_pages, nodes_pages
 from federation.console import pages as console
@@ -29,8 +31,11 @@ from federation.listings import draft_pages as listing_drafts
 from federation.listings import pages as listing_pages
 from federation.listings import space_pages as listed_pages
 from federation.mail import models as _mail  # noqa: F401 - the table that jobs send from
-from federation.map import finder
+from federation.map import finder, space_pages
 from federation.map import pages as network_map
+from federation.moderation import api as moderation_api
+from federation.moderation import pages as moderation
+from federation.moderation import report_pages
 from federation.settings import HubSettings
 from federation.statements import api as statements_api
 from federation.visits import api as visits_api
@@ -73,6 +78,8 @@ def create_app(settings: HubSettings) -> Flask:
         directory_api.blp,
         own_api.blp,
         feeds_api.blp,
+        agenda_api.blp,
+        moderation_api.blp,
         governance_api.blp,
         visits_api.blp,
         statements_api.blp,
@@ -81,6 +88,8 @@ def create_app(settings: HubSettings) -> Flask:
     for blueprint in (
         finder.pages,
         network_map.pages,
+        space_pages.pages,
+        agenda.pages,
         console.pages,
         audit.pages,
         identity.pages,
@@ -90,6 +99,8 @@ def create_app(settings: HubSettings) -> Flask:
         listing_pages.pages,
         listing_drafts.pages,
         listed_pages.pages,
+        moderation.pages,
+        report_pages.pages,
         well_known,
         *account_room(app, _people()),
     ):
@@ -124,7 +135,11 @@ def jwks() -> object:
 
 
 def _nav(principal: Principal | None) -> Sequence[tuple[str, str]]:
-    links = [("/", gettext("Map")), ("/charter", gettext("Charter"))]
+    links = [
+        ("/", gettext("Map")),
+        ("/agenda", gettext("Agenda")),
+        ("/charter", gettext("Charter")),
+    ]
     if principal is not None and principal.roles & set(STAFF):
         links.append(("/coordination", gettext("Coordination")))
     if principal is None:

@@ -21,6 +21,7 @@ from federation.identity import service as identity
 from federation.listings import fetching
 from federation.listings import service as listings
 from federation.mail.service import mailbox
+from federation.moderation import changes, reports
 from federation.statements import month_end
 from federation.statements import service as statements
 from shared.http import PeerSession
@@ -96,6 +97,8 @@ def tidy() -> None:
     identity.links.forget(db.session(), hub().clock.now())
     joining.forget(db.session(), hub().clock.now())
     mailbox.forget(db.session(), hub().clock.real())
+    reports.forget(db.session(), hub().clock.now())
+    changes.forget(db.session(), hub().clock.now())
 
 
 def issue_due() -> None:

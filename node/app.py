@@ -31,6 +31,7 @@ from node.members.links import links
 from node.passes import api as passes_api
 from node.passes import pages as passes_pages
 from node.photos import pages as photos_pages
+from node.reports import pages as reports_pages
 from node.settings import NodeSettings
 from node.spaces import conditions_pages, open_pages, sheet_pages, values_pages
 from node.spaces import pages as spaces_pages
@@ -104,6 +105,7 @@ def create_app(settings: NodeSettings) -> Flask:
         governance_pages.pages,
         exports_pages.pages,
         leaving_pages.pages,
+        reports_pages.pages,
         *account_room(app, _people()),
     ):
         app.register_blueprint(pages)

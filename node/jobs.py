@@ -18,6 +18,7 @@ from node.leaving import service as leaving
 from node.mail.service import mailbox
 from node.members import changes, importing
 from node.members.links import links
+from node.reports import service as reports
 from node.spaces import publication
 from node.spaces import service as spaces
 from node.statements import heading, month_end
@@ -94,6 +95,16 @@ def compare_log() -> None:
         month_end.compare(db.session(), node())
 
 
+def ask_for_reports() -> None:
+    """Ask the hub what people report about our spaces."""
+    if sync.enrolment(db.session()) is None:
+        return
+    try:
+        reports.fetch(db.session(), node())
+    except PeerError as error:
+        log.info("reports.not-fetched", reason=error.reason)
+
+
 def tend_bookings() -> None:
     """Keep bookings as they should be, here and with the hosts of our members."""
     if sync.enrolment(db.session()) is not None:
@@ -153,6 +164,7 @@ JOBS = (
     Job("reminders", 120, remind),
     Job("warn", 1800, warn),
     Job("compare-log", 3600, compare_log),
+    Job("reports", 60, ask_for_reports),
     Job("bookings", 30, tend_bookings),
     Job("leaving", 30, tend_leaving),
     Job("tell-homes", 2, tell_homes),

@@ -51,11 +51,14 @@ def linked_space(
         "address": _address(document["address"]),
         "geo": _geo(document),
         "image": [_image(photo) for photo in document.get("photos", ())],
+        "hasMap": _map(document),
+        "foundingDate": _founded(document),
         "maximumAttendeeCapacity": document.get("capacity"),
         "amenityFeature": [
             {"@type": "LocationFeatureSpecification", "name": name, "value": True}
-            for name in document.get("services", ())
+            for name in (*document.get("services", ()), *_access(document))
         ],
+        "makesOffer": [_offer(price) for price in document.get("prices", ())],
         "event": [_event(event, document, page) for event in coming(document, now)],
     }
     if schedule.known and not document.get("project"):
@@ -86,6 +89,33 @@ def _geo(document: Mapping[str, Any]) -> Thing | None:
     if latitude is None or longitude is None:
         return None
     return {"@type": "GeoCoordinates", "latitude": latitude, "longitude": longitude}
+
+
+def _map(document: Mapping[str, Any]) -> str | None:
+    latitude, longitude = document.get("latitude"), document.get("longitude")
+    if latitude is None or longitude is None:
+        return None
+    return f"https://www.openstreetmap.org/?mlat={latitude}&mlon={longitude}"
+
+
+def _founded(document: Mapping[str, Any]) -> str | None:
+    year = (document.get("about") or {}).get("opened_year")
+    return str(year) if year else None
+
+
+def _access(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what makes it accessible, named by our codes: ``step_free`` is “step free”."""
+    for code in (document.get("access") or {}).get("features", ()):
+        yield code.replace("_", " ")
+
+
+def _offer(price: Mapping[str, Any]) -> Thing:
+    return {
+        "@type": "Offer",
+        "name": price["label"],
+        "price": f"{price['cents'] / 100:.2f}",
+        "priceCurrency": price.get("currency") or "EUR",
+    }
 
 
 def _image(photo: Mapping[str, Any]) -> Thing:

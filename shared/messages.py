@@ -161,6 +161,9 @@ OURS = (
     _("this event is read from a source: change it there"),
     _("a space has at most 12 photos: remove one first"),
     _("the pictures cannot be stored: is the disk full?"),
+    _("this report was answered or closed before"),
+    _("this space is off the map already"),
+    _("this space is on the map"),
     # of a picture
     _("It is larger than 12 MB."),
     _("It is not a JPEG, PNG or WebP picture."),

@@ -12,6 +12,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     String,
+    Text,
     UniqueConstraint,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -210,6 +211,15 @@ class Space(db.Model):
     stamp: Mapped[int] = mapped_column(
         BigInteger, default=stamp, onupdate=stamp, server_default=db.text("0"), index=True
     )
+    # kept off the map by a moderator: why, and what its operator says to that
+    hidden_at: Mapped[datetime | None]
+    hidden_reason: Mapped[str] = mapped_column(
+        String(500), default="", server_default=db.text("''")
+    )
+    hidden_reply: Mapped[str] = mapped_column(
+        String(1000), default="", server_default=db.text("''")
+    )
+    hidden_replied_at: Mapped[datetime | None]
 
     node: Mapped[Node | None] = relationship(lazy="joined")
     source: Mapped[ListingSource | None] = relationship()
@@ -223,6 +233,28 @@ class Space(db.Model):
         CheckConstraint("longitude BETWEEN -180 AND 180", name="longitude"),
         Index("ix_space_place", "latitude", "longitude"),
     )
+
+
+class SpaceEvent(db.Model):
+    """One event of a space, as the agenda finds it; ``document`` is the event as published.
+
+    Days are those of the space's own time zone. ``words`` and ``town`` are as
+    ``events.as_words`` makes them, with a blank before each word.
+    """
+
+    space_id: Mapped[str] = mapped_column(ForeignKey("space.id"), primary_key=True)
+    event_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    first_day: Mapped[date]
+    last_day: Mapped[date]
+    words: Mapped[str] = mapped_column(Text)
+    town: Mapped[str] = mapped_column(Text)
+    document: Mapped[dict[str, Any]]
+
+    space: Mapped[Space] = relationship(lazy="joined", innerjoin=True)
+
+    __table_args__ = (Index("ix_space_event_time", "last_day", "starts_at"),)
 
 
 class Document(db.Model):

@@ -16,9 +16,10 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from federation.directory import documents
+from federation.directory import documents, events
 from federation.directory.models import LISTED_PREFIX, Document, Node, Space
 from federation.directory.service import active_node, find_key_of, hear
+from federation.moderation import changes
 from shared import jose
 from shared.db import begin_write
 from shared.documents import (
@@ -176,12 +177,14 @@ def _take_once(session: Session, now: datetime, node_id: str, told: Told) -> dic
         session.rollback()
         raise Problem("space-taken", ", ".join(sorted(taken)))
     for name in rows.keys() - told.hashes.keys():
-        session.delete(rows.pop(name))
+        gone = rows.pop(name)
+        changes.note(session, now, node_id, name, gone.body, None, gone.version)
+        session.delete(gone)
     for name in told.hashes:
         if name not in rows:
             rows[name] = Document(node_id=node_id, name=name, version=0)
             session.add(rows[name])
-        _judge(rows[name], told, taken, now)
+        _judge(session, rows[name], told, taken, now)
     _store(session, node, rows, now)
     node.publication_revision = told.revision
     node.publication_sha256 = index_hash(told.hashes)
@@ -203,7 +206,7 @@ def _is_late(node: Node, told: Told) -> bool:
     return told.revision < node.publication_revision
 
 
-def _judge(row: Document, told: Told, taken: set[str], now: datetime) -> None:
+def _judge(session: Session, row: Document, told: Told, taken: set[str], now: datetime) -> None:
     """Accept a document, or note why not; what was accepted before is kept then."""
     sha256, body = told.hashes[row.name], told.bodies.get(row.name)
     version = told.versions[row.name] or row.version + (row.sha256 != sha256)
@@ -218,6 +221,7 @@ def _judge(row: Document, told: Told, taken: set[str], now: datetime) -> None:
         }
         return
     if row.sha256 != sha256:
+        changes.note(session, now, row.node_id, row.name, row.body, body, version)
         row.sha256, row.body, row.accepted_at = sha256, dict(body or {}), now
     row.version, row.refused = version, None
 
@@ -254,12 +258,17 @@ def _store_space(
         "withdrawn_at": None,
     }
     if row is None:
-        session.add(Space(id=space["id"], node_id=node_id, published_at=now, **values))
+        row = Space(id=space["id"], node_id=node_id, published_at=now, **values)
+        session.add(row)
+        events.keep(session, row)
         return
-    if row.document != space or row.withdrawn_at:
+    differs = row.document != space
+    if differs or row.withdrawn_at:
         row.published_at = now
     for name, value in values.items():
         setattr(row, name, value)
+    if differs:
+        events.keep(session, row)
 
 
 def _answer(node: Node, rows: Iterable[Document]) -> dict[str, Any]:

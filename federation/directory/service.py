@@ -129,6 +129,7 @@ def spaces(
         .outerjoin(Node)
         .where(
             Space.withdrawn_at.is_(None),
+            Space.hidden_at.is_(None),
             or_(Space.node_id.is_(None), in_network) if listed else in_network,
             Space.id > after,
         )
@@ -143,10 +144,13 @@ def spaces(
     return list(session.scalars(query))
 
 
-def space(session: Session, space_id: str) -> Space:
-    """Return one published space. Raises Problem("not-found")."""
+def space(session: Session, space_id: str, *, hidden: bool = False) -> Space:
+    """Return one published space; one kept off the map only if ``hidden``.
+
+    Raises Problem("not-found").
+    """
     row = session.get(Space, space_id)
-    gone = row is None or row.withdrawn_at is not None
+    gone = row is None or row.withdrawn_at is not None or (row.hidden_at and not hidden)
     if row is None or gone or (row.node is not None and row.node.state == "left"):
         raise Problem("not-found")
     return row

@@ -38,6 +38,7 @@ _SPACE = (
     cast(Space.document, Text).label("document"),
     Space.published_at,
     Space.withdrawn_at,
+    Space.hidden_at,
     Space.stamp,
     Node.state,
 )
@@ -150,7 +151,7 @@ class Watch:
         for row in rows:
             self.revision += 1
             self._stamps[row.id] = row.stamp
-            if row.withdrawn_at is not None or row.state == "left":
+            if row.withdrawn_at or row.hidden_at or row.state == "left":
                 self.index.drop(row.id)
                 continue
             told = None

@@ -84,6 +84,12 @@ def signatures(session: Session, version: str) -> list[Signature]:
     return list(session.scalars(query))
 
 
+def signed_by(session: Session, node_id: str) -> list[Signature]:
+    """Return an operator's signatures, the latest first."""
+    query = select(Signature).where(Signature.node_id == node_id)
+    return list(session.scalars(query.order_by(Signature.signed_at.desc())))
+
+
 def signed_versions(session: Session, version: str) -> dict[str, str]:
     """Return ``{node id: version}`` for the nodes that signed this version."""
     query = select(Signature.node_id).where(Signature.version == version)

@@ -1,14 +1,12 @@
-"""The public face: a page for each space, and the charter to read. The map is in ``finder``."""
+"""The public face: values side by side, and the charter to read. The map is in ``finder``."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, redirect, render_template
+from flask import Blueprint, Response, render_template
 from flask_babel import get_locale
-from werkzeug.wrappers import Response as BaseResponse
 
-from charter.hours import read_schedule
 from charter.values import shared_values
 from federation.context import hub
 from federation.db import db
@@ -16,14 +14,8 @@ from federation.directory import presenter
 from federation.directory import service as directory
 from federation.governance import paper, proposals
 from federation.governance import service as governance
-from federation.listings import spaces as listed
-from federation.listings.space_pages import public_page
 from shared import comparison
-from shared.events import coming
-from shared.linked_data import linked_space
-from shared.spaces import photos_at
 from shared.web import allow
-from shared.web.application import origin_of, policy
 from shared.web.prose import paragraphs, rule_of_article
 
 pages = Blueprint(
@@ -33,42 +25,6 @@ pages = Blueprint(
     static_folder="static",
     static_url_path="/static/network",
 )
-
-
-@pages.get("/spaces/<space_id>")
-@allow("public")
-def space_page(space_id: str) -> BaseResponse:
-    """A space's page. Its photos are its node's: that origin alone is opened, for pictures."""
-    became = listed.now_at(db.session(), space_id)
-    if became is not None:
-        return redirect(f"/spaces/{became}", 301)
-    space = directory.space(db.session(), space_id)
-    if space.node is None:
-        return Response(public_page(space))
-    now = hub().clock.now()
-    origin = origin_of(space.node.url)
-    photos = photos_at(space.document, origin) if origin else []
-    page = render_template(
-        "map/space.html",
-        space=presenter.present(space, now, hub().url, directory.signed(db.session())),
-        events=coming(space.document, now),
-        photos=photos,
-        linked=linked_space(
-            {**space.document, "photos": photos},
-            read_schedule(space.document),
-            now,
-            f"{hub().url}/spaces/{space.id}",
-        ),
-        week=presenter.week(space, now),
-        shared=shared_values(governance.in_force(db.session())),
-        language=str(get_locale()),
-    )
-    response = Response(page)
-    if photos:
-        origins = filter(None, (hub().settings.tiles_origin, origin))
-        images = "".join(f" {each}" for each in origins)
-        response.headers["Content-Security-Policy"] = policy(images=images)
-    return response
 
 
 @pages.get("/values")

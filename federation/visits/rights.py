@@ -82,7 +82,8 @@ def _spaces(session: Session, space_id: str | None) -> list[Space]:
     """Return the spaces that have a door of the network: one, or all. Raises Problem."""
     if space_id is None:
         return directory.spaces(session, listed=False)
-    space = directory.space(session, space_id)
+    # One that is kept off the map receives as ever: its door is asked for by name.
+    space = directory.space(session, space_id, hidden=True)
     if space.node is None:
         raise Problem("not-found")
     return [space]

@@ -33,6 +33,8 @@ POST   /account/two-factor                            admin coordinator desk mem
 POST   /account/two-factor/codes                      admin coordinator desk member moderator reader
 POST   /account/two-factor/first-code                 admin coordinator desk member moderator reader
 POST   /account/two-factor/off                        admin coordinator desk member moderator reader
+GET    /agenda                                        public
+GET    /agenda.ics                                    public
 GET    /api/docs                                      public
 POST   /api/v1/availability                           node
 GET    /api/v1/charters                               public
@@ -50,16 +52,20 @@ POST   /api/v1/disputes                               node
 POST   /api/v1/disputes/<dispute_id>/decision         coordinator node
 GET    /api/v1/docs                                   public
 POST   /api/v1/enrolments                             public
+GET    /api/v1/events                                 public
 POST   /api/v1/invitations                            coordinator
 POST   /api/v1/log-checks                             node
 GET    /api/v1/me/rights                              public
 GET    /api/v1/nodes                                  coordinator moderator node reader
 PUT    /api/v1/nodes/<node_id>/state                  coordinator
 POST   /api/v1/nodes/me/check                         node
+PUT    /api/v1/nodes/me/hidden/<space_id>/reply       node
 POST   /api/v1/nodes/me/keys                          node
 POST   /api/v1/nodes/me/leaving                       node
 DELETE /api/v1/nodes/me/leaving                       node
 POST   /api/v1/nodes/me/mark                          node
+GET    /api/v1/nodes/me/reports                       node
+PUT    /api/v1/nodes/me/reports/<report_id>/answer    node
 PUT    /api/v1/nodes/me/url                           node
 GET    /api/v1/openapi.json                           public
 GET    /api/v1/passes                                 node
@@ -131,6 +137,12 @@ GET    /coordination/nodes/<node_id>                  coordinator moderator read
 POST   /coordination/nodes/<node_id>/keep             coordinator
 GET    /coordination/nodes/<node_id>/let-go           coordinator
 POST   /coordination/nodes/<node_id>/let-go           coordinator
+GET    /coordination/moderation                       coordinator moderator reader
+POST   /coordination/moderation/changes/seen          coordinator moderator
+POST   /coordination/moderation/reports/<report_id>/close coordinator moderator
+GET    /coordination/moderation/spaces/<space_id>     coordinator moderator reader
+POST   /coordination/moderation/spaces/<space_id>/hide coordinator moderator
+POST   /coordination/moderation/spaces/<space_id>/show coordinator moderator
 POST   /coordination/nodes/<node_id>/state            coordinator
 GET    /coordination/nodes/<node_id>/suspension       coordinator
 GET    /coordination/simulation                       coordinator moderator reader
@@ -158,7 +170,11 @@ POST   /oauth/token                                   public
 GET    /problems/<slug>                               public
 GET    /readyz                                        public
 GET    /spaces/<space_id>                             public
+GET    /spaces/<space_id>/place.svg                   public
+GET    /spaces/<space_id>/report                      public
+POST   /spaces/<space_id>/report                      public
 GET    /static/<path:filename>                        public
+GET    /static/agenda/<path:filename>                 public
 GET    /static/governance/<path:filename>             public
 GET    /static/network/<path:filename>                public
 GET    /values                                        public
@@ -253,6 +269,9 @@ POST   /console/plans                                 admin
 GET    /console/plans/<int:plan_id>                   admin
 POST   /console/plans/<int:plan_id>                   admin
 POST   /console/plans/<int:plan_id>/remove            admin
+GET    /console/reports                               admin
+POST   /console/reports/<report_id>/answer            admin
+POST   /console/reports/hidden/<space_id>/reply       admin
 GET    /console/spaces/<space_id>                     admin
 GET    /console/spaces/<space_id>/conditions          admin
 POST   /console/spaces/<space_id>/conditions          admin
