@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import Select, and_, or_, select
 from sqlalchemy.orm import Session, contains_eager
 
+from federation.directory.area import EARTH_KM, distance_km
 from federation.directory.events import as_words
 from federation.directory.models import Node, Space, SpaceEvent
-from federation.directory.search import EARTH_KM, distance_km
 
 AT_ONCE = 500
 _MARK = "%Y%m%dT%H%M%S%fZ"

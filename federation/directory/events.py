@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert
 from sqlalchemy.orm import Session
 
 from federation.directory.models import Space, SpaceEvent
-from federation.directory.search import plain
+from federation.directory.words import plain
 from shared.events import span
 
 # An event that ends at midnight is not of the day that begins then.

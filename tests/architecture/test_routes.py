@@ -131,18 +131,18 @@ POST   /coordination/listings/spaces/<space_id>/became coordinator moderator
 POST   /coordination/listings/spaces/<space_id>/invitation coordinator
 POST   /coordination/listings/spaces/<space_id>/remove coordinator moderator
 POST   /coordination/listings/spaces/<space_id>/restore coordinator moderator
-GET    /coordination/nodes                            coordinator moderator reader
-POST   /coordination/nodes                            coordinator moderator reader
-GET    /coordination/nodes/<node_id>                  coordinator moderator reader
-POST   /coordination/nodes/<node_id>/keep             coordinator
-GET    /coordination/nodes/<node_id>/let-go           coordinator
-POST   /coordination/nodes/<node_id>/let-go           coordinator
 GET    /coordination/moderation                       coordinator moderator reader
 POST   /coordination/moderation/changes/seen          coordinator moderator
 POST   /coordination/moderation/reports/<report_id>/close coordinator moderator
 GET    /coordination/moderation/spaces/<space_id>     coordinator moderator reader
 POST   /coordination/moderation/spaces/<space_id>/hide coordinator moderator
 POST   /coordination/moderation/spaces/<space_id>/show coordinator moderator
+GET    /coordination/nodes                            coordinator moderator reader
+POST   /coordination/nodes                            coordinator moderator reader
+GET    /coordination/nodes/<node_id>                  coordinator moderator reader
+POST   /coordination/nodes/<node_id>/keep             coordinator
+GET    /coordination/nodes/<node_id>/let-go           coordinator
+POST   /coordination/nodes/<node_id>/let-go           coordinator
 POST   /coordination/nodes/<node_id>/state            coordinator
 GET    /coordination/nodes/<node_id>/suspension       coordinator
 GET    /coordination/simulation                       coordinator moderator reader
