@@ -89,7 +89,7 @@ GET    /coordination/join/<int:request_id>            coordinator moderator read
 POST   /coordination/join/<int:request_id>            coordinator
 POST   /coordination/join/<int:request_id>/check      coordinator
 GET    /coordination/nodes                            coordinator moderator reader
-POST   /coordination/nodes                            coordinator moderator reader
+POST   /coordination/nodes                            coordinator
 GET    /coordination/nodes/<node_id>                  coordinator moderator reader
 POST   /coordination/nodes/<node_id>/keep             coordinator
 GET    /coordination/nodes/<node_id>/let-go           coordinator
