@@ -39,9 +39,10 @@ OTHER_FILES, MOST_FILES = 256, 16_384
 
 def open_connections() -> int:
     """Return how many connections to nodes may stay open: as many files as the system lets us."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_FILES if most == resource.RLIM_INFINITY else min(most, MOST_FILES)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+    if now != resource.RLIM_INFINITY and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
     return max(wanted - OTHER_FILES, OTHER_FILES)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, abort, flash, redirect, render_template, request
+from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext, lazy_gettext
 from flask_wtf import FlaskForm
 from marshmallow import ValidationError
@@ -64,19 +64,24 @@ def _one(node_id: str) -> condition.Condition:
     return found[0]
 
 
-@pages.route("/coordination/nodes", methods=["GET", "POST"])
+@pages.get("/coordination/nodes")
 @allow(*desk.STAFF)
 def index() -> Any:
-    form, invitation = InviteForm(), None
-    if request.method == "POST":
-        if "coordinator" not in current().roles:
-            abort(403)
-        if form.validate_on_submit():
-            made = enrolment.invite(
-                db.session(), hub().clock.now(), form.operator.data or "", current().id
-            )
-            invitation = {"token": made[0], "row": made[1]}
-            form = InviteForm(formdata=None)
+    return _listed(InviteForm())
+
+
+@pages.post("/coordination/nodes")
+@allow("coordinator")
+def invite() -> Any:
+    form = InviteForm()
+    if not form.validate_on_submit():
+        return _listed(form)
+    now, operator = hub().clock.now(), form.operator.data or ""
+    token, row = enrolment.invite(db.session(), now, operator, current().id)
+    return _listed(InviteForm(formdata=None), {"token": token, "row": row})
+
+
+def _listed(form: InviteForm, invitation: dict[str, Any] | None = None) -> Any:
     found = condition.all_of(db.session(), hub().clock.now())
     wanted, q = request.args.get("state", ""), request.args.get("q", "")[:100].replace("\0", "")
     shown = [one for one in found if _matches(one, wanted, q.strip().casefold())]

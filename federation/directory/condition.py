@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import String, cast, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, lazyload
 
 from federation.directory.marks import runs_twice
 from federation.directory.models import Availability, Document, Node, NodeMark, Space
@@ -61,7 +61,8 @@ class Condition:
 
 def all_of(session: Session, now: datetime, node_id: str | None = None) -> list[Condition]:
     """Return every node's condition, or one's, what needs attention most first."""
-    query = select(Node) if node_id is None else select(Node).where(Node.id == node_id)
+    query = select(Node)  # whose keys are read for a page of its own alone
+    query = query.options(lazyload(Node.keys)) if node_id is None else query.filter_by(id=node_id)
     nodes = list(session.scalars(query))
     marks = {row.node_id: row for row in session.scalars(select(NodeMark))}
     shown = select(Space.node_id, func.count()).where(_shown()).group_by(Space.node_id)

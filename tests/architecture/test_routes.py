@@ -138,7 +138,7 @@ GET    /coordination/moderation/spaces/<space_id>     coordinator moderator read
 POST   /coordination/moderation/spaces/<space_id>/hide coordinator moderator
 POST   /coordination/moderation/spaces/<space_id>/show coordinator moderator
 GET    /coordination/nodes                            coordinator moderator reader
-POST   /coordination/nodes                            coordinator moderator reader
+POST   /coordination/nodes                            coordinator
 GET    /coordination/nodes/<node_id>                  coordinator moderator reader
 POST   /coordination/nodes/<node_id>/keep             coordinator
 GET    /coordination/nodes/<node_id>/let-go           coordinator
