@@ -189,7 +189,8 @@ def test_the_map_says_what_the_list_says(hub: LocalHub, query: str) -> None:
 def test_a_map_that_has_not_changed_is_not_sent_again_and_a_change_is_there_at_once(
     hub: LocalHub, lasting_network: Network
 ) -> None:
-    path = "/api/v1/spaces/points?bbox=2,48,3,49"
+    path, host = "/api/v1/spaces/points?bbox=4,45,5,46", lasting_network.nodes["cordee"]
+    host.tell()
     first = hub.get(path)
     assert first.headers["Access-Control-Allow-Origin"] == "*"
     assert "max-age=1" in first.headers["Cache-Control"]
@@ -198,15 +199,18 @@ def test_a_map_that_has_not_changed_is_not_sent_again_and_a_change_is_there_at_o
     lasting_network.pass_time(seconds=2)  # only how old it is has changed
     assert hub.get(path, **tag).status_code == 304
     person = lasting_network.nodes["troquet"].add_person().get_pass()
-    visit = lasting_network.nodes["sevres"].scan(person.show()).json()["visit"]["id"]
-    lasting_network.nodes["sevres"].tell()
+    visit = host.scan(person.show()).json()["visit"]["id"]
+    host.tell()
     later = hub.get(path, **tag)
     assert later.status_code == 200
-    assert (first.json()["points"][0][6], later.json()["points"][0][6]) == (1, 0)
-    assert hub.get("/api/v1/spaces?q=sevres&seats=1").json()["items"] == []
-    lasting_network.nodes["sevres"].void(visit)
-    lasting_network.nodes["sevres"].tell()
+    before, after = (each.json()["points"][0][6] for each in (first, later))
+    assert after == before - 1
+    seats = f"/api/v1/spaces?bbox=4,45,5,46&seats={before}"
+    assert hub.get(seats).json()["items"] == []
+    host.void(visit)
+    host.tell()
     assert hub.get(path).json()["points"] == first.json()["points"]
+    assert len(hub.get(seats).json()["items"]) == 1
 
 
 def test_who_is_suspended_admits_nobody_and_says_nothing(
