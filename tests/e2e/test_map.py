@@ -126,6 +126,14 @@ def test_more_spaces_come_under_those_that_are_there(page: Page, url: str) -> No
     focused = page.evaluate("document.activeElement.closest('[data-space]').dataset.space")
     assert focused == page.locator(ITEMS).nth(30).get_attribute("data-space")
     assert page.url.rstrip("/") == url
+    asked: list[str] = []
+    pages = ("document", "fetch")
+    page.on("request", lambda r: asked.append(r.url) if r.resource_type in pages else None)
+    page.locator("a[href='#results']").press("Enter")
+    expect(page.locator("#results")).to_be_focused()
+    page.go_back()
+    expect(page.locator(ITEMS)).to_have_count(60)
+    assert [each for each in asked if "/api/" not in each and "/cards" not in each] == []
 
 
 def test_list_and_map_show_each_other_and_say_the_same(page: Page, url: str) -> None:

@@ -17,6 +17,8 @@ const list = () => byId("space-list");
 const itemOf = (id) => list()?.querySelector(`[data-space="${CSS.escape(id)}"]`);
 let map = null;
 let searched = { q: byId("q")?.value ?? "", around: byId("around")?.value ?? "" };
+const place = () => location.pathname + location.search;
+let shown = place(); // a jump within the page is no search
 let loading = null; // what is being fetched, to give it up for the next
 
 function setClock(within) {
@@ -108,6 +110,7 @@ async function go(url, { push = true, keep = false, focus = null } = {}) {
   try {
     const other = await fetchPage(url, asking.signal);
     if (push) history.pushState(null, "", url);
+    shown = place();
     put(other);
     focus?.focus({ preventScroll: true });
     say("");
@@ -290,7 +293,9 @@ function listen() {
       go(link.href, { focus: byId("count") }); // the link goes
     }
   });
-  addEventListener("popstate", () => go(location.href, { push: false }));
+  addEventListener("popstate", () => {
+    if (place() !== shown) go(location.href, { push: false });
+  });
   for (const [type, hide] of [["mouseover", 0], ["focusin", 0], ["mouseout", 1], ["focusout", 1]]) {
     root.addEventListener(type, (event) => {
       const item = event.target.closest?.("#space-list > li");
