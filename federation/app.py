@@ -24,6 +24,7 @@ from federation.identity import oauth
 from federation.identity.service import accounts, node_principal
 from federation.mail import models as _mail  # noqa: F401 - the table that jobs send from
 from federation.map import pages as network_map
+from federation.pictures import pages as pictures
 from federation.settings import HubSettings
 from federation.statements import api as statements_api
 from federation.visits import api as visits_api
@@ -74,6 +75,7 @@ def create_app(settings: HubSettings) -> Flask:
         network_map.pages,
         console.pages,
         governance_pages.pages,
+        pictures.pages,
         well_known,
         _accounts(),
     ):

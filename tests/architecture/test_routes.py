@@ -86,6 +86,10 @@ GET    /coordination                                  coordinator
 POST   /coordination                                  coordinator
 POST   /coordination/disputes/<int:dispute_id>        coordinator
 POST   /coordination/nodes/<node_id>/state            coordinator
+GET    /coordination/pictures                         coordinator moderator reader
+GET    /coordination/pictures/<name>                  coordinator moderator reader
+GET    /coordination/pictures/<name>.csv              coordinator moderator reader
+GET    /coordination/pictures/<name>.svg              coordinator moderator reader
 GET    /coordination/simulation                       coordinator
 GET    /coordination/simulation.csv                   coordinator
 GET    /coordination/simulation.ndjson                coordinator
@@ -105,6 +109,7 @@ GET    /spaces/<space_id>                             public
 GET    /static/<path:filename>                        public
 GET    /static/governance/<path:filename>             public
 GET    /static/network/<path:filename>                public
+GET    /static/pictures/<path:filename>               public
 GET    /values                                        public
 """
 
