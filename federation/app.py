@@ -24,7 +24,9 @@ from federation.identity import oauth
 from federation.identity.service import accounts, node_principal
 from federation.mail import models as _mail  # noqa: F401 - the table that jobs send from
 from federation.map import pages as network_map
+from federation.pictures import api as pictures_api
 from federation.pictures import pages as pictures
+from federation.pictures import reach
 from federation.settings import HubSettings
 from federation.statements import api as statements_api
 from federation.visits import api as visits_api
@@ -61,6 +63,7 @@ def create_app(settings: HubSettings) -> Flask:
     with app.app_context():
         prepare_engine(db.engine, settings.sqlite_synchronous)
     oauth.install(app)
+    reach.install(app)
     for blueprint in (
         spaces_api.blp,
         directory_api.blp,
@@ -69,6 +72,7 @@ def create_app(settings: HubSettings) -> Flask:
         governance_api.blp,
         visits_api.blp,
         statements_api.blp,
+        pictures_api.blp,
     ):
         api.register_blueprint(blueprint)
     for blueprint in (

@@ -15,6 +15,7 @@ from federation.feeds import service as feeds
 from federation.governance import proposals
 from federation.identity import service as identity
 from federation.mail.service import mailbox
+from federation.pictures import service as pictures
 from federation.statements import month_end
 from federation.statements import service as statements
 from shared.jobs import JOBS_LOCK, Job, run_jobs
@@ -60,6 +61,10 @@ def finalise_due() -> None:
     statements.finalise_due(db.session(), hub().clock.now())
 
 
+def prepare_pictures() -> None:
+    pictures.prepare(db.session(), hub().clock.now())
+
+
 def advance_votes() -> None:
     proposals.advance(db.session(), hub().clock.now())
 
@@ -74,6 +79,7 @@ JOBS = (
     Job("feeds", 5, refresh_feeds),
     Job("mail", 5, send_mail),
     Job("tidy", 600, tidy),
+    Job("pictures", 1800, prepare_pictures),
 )
 
 

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from federation.console import desk
 from federation.context import hub
 from federation.db import db
-from federation.pictures import balance, occupancy, service, travels
+from federation.pictures import balance, honour, occupancy, reach, service, travels
 from federation.pictures.picture import Picture, as_csv, written
 from federation.pictures.shapes import to_svg
 from federation.pictures.suppression import LEAST
@@ -37,6 +37,8 @@ PICTURES: dict[str, Callable[..., Picture]] = {
     "weeks": travels.weeks,
     "occupancy": occupancy.occupancy,
     "balance": balance.balance,
+    "honour": honour.honour,
+    "reach": reach.reach,
     "origins": travels.origins,
 }
 

@@ -22,7 +22,7 @@ class Picture:
 
     On the page there is another table, where ``heads`` and ``shown`` say so. Values are words,
     whole numbers, shares from 0 to 1 (floats), figures that may be kept back, or None where
-    nothing is known.
+    nothing is known. ``replies`` are what operators say to it: name, month, words.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Picture:
     notes: Sequence[str] = ()
     heads: Sequence[str] = ()
     shown: Sequence[Sequence[Value]] = ()
+    replies: Sequence[tuple[str, str, str]] = ()
 
     @property
     def page_heads(self) -> Sequence[str]:
@@ -86,7 +87,7 @@ def counted(shown: Shown) -> str:
 
 
 def half_days(count: int) -> str:
-    return ngettext("%(num)d half-day", "%(num)d half-days", count)
+    return ngettext("%(number)s half-day", "%(number)s half-days", count, number=number(count))
 
 
 def as_csv(picture: Picture) -> str:

@@ -10,7 +10,7 @@ from flask_babel import gettext
 from sqlalchemy.orm import Session
 
 from federation.pictures import drawings, service, sums
-from federation.pictures.picture import Picture, Value, counted, largest, written
+from federation.pictures.picture import Picture, Value, counted, half_days, largest, written
 from federation.pictures.suppression import NOTHING, TOTAL, Cell, Table, publish
 from federation.statements.flows import MOST, OTHERS
 from shared.web.formats import day as on_day
@@ -107,6 +107,11 @@ def _travelled(period: service.Period, table: Table, names: Mapping[str, str]) -
     most, home, host = max(seen, default=(0, "", ""))
     if not most:
         return told
+    undrawn = (total.value or 0) - sum(count for count, _, _ in seen)
+    if undrawn > 0:
+        told += " " + gettext(
+            "Not drawn, because in small groups: %(count)s.", count=half_days(undrawn)
+        )
     return f"{told} " + gettext(
         "The largest flow goes from %(home)s to %(host)s: %(count)s.",
         home=names.get(home, home),

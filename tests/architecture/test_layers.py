@@ -22,6 +22,8 @@ OTHER_COMMITTERS = {
     "federation/governance/proposals.py": "the verbs of a proposal's life",
     "federation/directory/publications.py": "the verbs by which spaces are published",
     "federation/directory/availability.py": "the verb by which free places are told",
+    "federation/pictures/honour.py": "what nodes say of their figures, and of hosts",
+    "federation/pictures/reach.py": "adds views up",
     "federation/visits/passes.py": "a home's word on its passes",
     "federation/visits/corrections.py": "what visitors ask, and hosts answer",
     "node/desk/comparing.py": "what is told again, and how long it can be",

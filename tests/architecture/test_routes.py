@@ -49,11 +49,15 @@ POST   /api/v1/log-checks                             node
 GET    /api/v1/me/rights                              public
 GET    /api/v1/nodes                                  coordinator node
 PUT    /api/v1/nodes/<node_id>/state                  coordinator
+PUT    /api/v1/nodes/me/asked/<month>                 node
 POST   /api/v1/nodes/me/check                         node
+GET    /api/v1/nodes/me/figures/<month>               node
 POST   /api/v1/nodes/me/keys                          node
 POST   /api/v1/nodes/me/leaving                       node
 DELETE /api/v1/nodes/me/leaving                       node
 POST   /api/v1/nodes/me/mark                          node
+PUT    /api/v1/nodes/me/replies/<month>               node
+DELETE /api/v1/nodes/me/replies/<month>               node
 PUT    /api/v1/nodes/me/url                           node
 GET    /api/v1/openapi.json                           public
 GET    /api/v1/passes                                 node

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from federation.db import db
-from federation.pictures import service
-from federation.pictures.models import Sum
+from federation.pictures import reach, service
+from federation.pictures.models import PageView, Sum
 from tests.conftest import EITHER, _databases
 from tests.federation.year import Year, add_nodes
 from tests.network import Network, new_network
@@ -22,7 +22,7 @@ from tests.shared.browser import Browser
 
 NODES = (("a", "Ami", "Lyon"), ("b", "Bel", "Crest"), ("c", "=Cap", "Brest"))
 PICTURES = "/coordination/pictures"
-NAMES = ("flows", "weeks", "occupancy", "balance", "origins")
+NAMES = ("flows", "weeks", "occupancy", "balance", "origins", "honour", "reach")
 YEAR = "?from=2026-01&to=2026-11"
 
 
@@ -135,8 +135,10 @@ def test_a_picture_is_one_accessible_file_and_its_small_groups_are_not_in_it(
 ) -> None:
     page = staff.get(f"{PICTURES}/{name}{YEAR}")
     assert page.status_code == 200
-    assert "fewer than 5" in page.text or name in ("weeks", "occupancy")
+    assert "fewer than 5" in page.text or name in ("weeks", "occupancy", "reach")
     drawn = staff.get(f"{PICTURES}/{name}.svg{YEAR}")
+    if name == "reach":
+        return  # nobody looked yet
     assert drawn.headers["Content-Type"] == "image/svg+xml"
     assert re.search(r'role="img" aria-labelledby="\S+ \S+"', drawn.text)
     assert drawn.text in page.text, "the page shows the file"
@@ -186,3 +188,103 @@ def test_finished_months_are_kept_and_made_anew_when_a_line_came_late(network: N
         service.prepare(session, now)
         session.expire_all()
         assert session.get_one(Sum, ("visits", "2026-03")).state == 16
+
+
+def test_only_want_of_room_is_held_against_a_host(staff: Browser) -> None:
+    rows = {row["host"]: row for row in _csv(staff, "honour")}
+    # 16 visits and one that is a sixth person's; six refused for want of room.
+    assert (rows["Bel"]["admitted"], rows["Bel"]["no_room"]) == ("17", "6")
+    assert float(rows["Bel"]["rate"]) == pytest.approx(17 / 23, abs=1e-4)
+    assert rows["Bel"]["visitor"] == "5", "a pass that is no good is no fault of the house"
+    assert rows["'=Cap"]["closed"] == "<5"
+    assert rows["'=Cap"]["rate"] == "1.0000"
+
+
+@pytest.fixture
+def as_node(network: Network) -> Any:
+    """Call the hub as a node does."""
+    from federation.context import hub
+    from federation.identity.service import access_token
+
+    def call(node: str, method: str, path: str, body: Any = None) -> Any:
+        with network.hub.app.app_context():
+            token = access_token(hub().ring, hub().url, node)
+        send = network.hub.app.test_client().open
+        return send(path, method=method, json=body, headers={"Authorization": f"Bearer {token}"})
+
+    return call
+
+
+def test_a_host_says_a_word_to_its_figures_and_takes_it_back(staff: Browser, as_node: Any) -> None:
+    path = "/api/v1/nodes/me/replies/2026-09"
+    own = as_node("b", "GET", "/api/v1/nodes/me/figures/2026-09").get_json()
+    assert (own["admitted"], own["no_room"], own["visitor"], own["reply"]) == (8, 6, 5, None)
+    words = "Le toit <b>fuyait</b> 🌧"
+    for _ in range(2):
+        said = as_node("b", "PUT", path, {"text": words})
+        assert (said.status_code, said.get_json()["reply"]) == (200, words)
+    page = staff.get(f"{PICTURES}/honour{YEAR}").text
+    assert "Le toit &lt;b&gt;fuyait&lt;/b&gt; 🌧" in page
+    assert page.count("fuyait") == 1
+    assert "fuyait" not in staff.get(f"{PICTURES}/honour?from=2026-10&to=2026-11").text
+    assert as_node("b", "PUT", path, {"text": "x" * 1001}).status_code == 422
+    assert as_node("b", "PUT", path, {"text": ""}).status_code == 422
+    assert as_node("b", "PUT", "/api/v1/nodes/me/replies/2027-09", {"text": "x"}).status_code == 404
+    assert [as_node("b", "DELETE", path).status_code for _ in range(2)] == [204, 204]
+    assert "fuyait" not in staff.get(f"{PICTURES}/honour{YEAR}").text
+
+
+def test_homes_tell_in_numbers_what_hosts_answered(staff: Browser, as_node: Any) -> None:
+    path = "/api/v1/nodes/me/asked/2026-09"
+    counts = {"kept": 9, "refused": 5, "unanswered": 6}
+    for hosts in ({"b": {**counts, "kept": 1}}, {"b": counts, "a": counts, "nobody": counts}):
+        assert as_node("a", "PUT", path, {"hosts": hosts}).status_code == 204
+    row = next(row for row in _csv(staff, "honour") if row["host"] == "Bel")
+    told = [row[f"bookings_{name}"] for name in ("kept", "refused", "unanswered")]
+    assert told == ["9", "5", "6"], "the last word counts, and nobody tells of herself"
+    wrong = as_node("a", "PUT", path, {"hosts": {"b": {**counts, "kept": -1}}})
+    assert wrong.status_code == 422
+    assert as_node("a", "PUT", path, {"hosts": {}}).status_code == 204
+    row = next(row for row in _csv(staff, "honour") if row["host"] == "Bel")
+    assert row["bookings_kept"] == "0"
+
+
+def test_views_are_counted_without_persons_and_programs_are_left_out(
+    staff: Browser, network: Network
+) -> None:
+    views = network.hub.app.extensions["views"]
+    views.write()
+    client, person = network.hub.app.test_client(), "Mozilla/5.0 (X11; Linux) Firefox/140"
+    paths = ["/", *["/spaces/a"] * 6, *["/embed/map"] * 7, "/spaces/none", "/values"]
+    for agent in (person, "GoogleBot/2.1", ""):
+        for path in paths:
+            referrer = {"Referer": "https://www.Mairie.example/carte?secret=1"}
+            client.get(path, headers={"User-Agent": agent, **referrer})
+    client.get("/embed/map", headers={"User-Agent": person, "Referer": "https://me.example/"})
+    for bad in ("https://[x", "https://" + "x" * 200 + ".example", "about:blank"):
+        client.get("/embed/map", headers={"User-Agent": person, "Referer": bad})
+    views.write()
+    views.write()
+    with network.hub.app.app_context():
+        rows = db.session.query(PageView.kind, PageView.subject, PageView.times).all()
+    assert {(kind, subject): times for kind, subject, times in rows} == {
+        ("map", ""): 1,
+        ("space", "a"): 6,
+        ("embed", "www.mairie.example"): 7,
+        ("embed", "me.example"): 1,
+        ("embed", ""): 3,
+    }
+    found = {(row["page"], row["what"]): row["views"] for row in _csv(staff, "reach")}
+    assert found["Spaces’ pages", "2026-11"] == "6"
+    assert found["Maps in other sites", "www.mairie.example"] == "7"
+    assert found["Maps in other sites", "(not said)"] == "3"
+    assert found["Maps in other sites", "others"] == "1", "a site is named from five views on"
+    # Two processes that write at once add up, and made-up names fill no table.
+    with network.hub.app.app_context():
+        day = service.today(network.clock.now())
+        for n in range(2):
+            names = {(day, "embed", f"h{n}x{m}"): 1 for m in range(reach.MOST_SUBJECTS)}
+            reach.add(db.session(), {**names, (day, "map", ""): 2})
+        assert db.session.get_one(PageView, (day, "map", "")).times == 5
+        assert db.session.query(PageView).count() <= reach.MOST_SUBJECTS + 1
+        assert db.session.get_one(PageView, (day, "embed", reach.OTHERS)).times > 400

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from federation.directory.models import Node, Space
 from federation.visits.models import HalfDayLine, Member, Refusal, Visit
 from shared.db import begin_write
+from shared.spaces import SpaceSchema
 
 WEEK = {day: [["09:00", "18:00"]] for day in ("mo", "tu", "we", "th", "fr")}
 ENROLLED = datetime(2025, 12, 1, tzinfo=UTC)
@@ -30,13 +31,8 @@ def add_nodes(session: Session, names: Iterable[tuple[str, str, str]], guests: i
             "last_seen_at": ENROLLED,
         }
         session.execute(insert(Node), node)
-        document = {
-            "id": id_,
-            "name": name,
-            "timezone": "Europe/Paris",
-            "week": WEEK,
-            "guest_cap": guests,
-        }
+        told = {"id": id_, "name": name, "address": {"town": town}, "week": WEEK}
+        document = SpaceSchema().load({**told, "guest_cap": guests})
         space = {
             "id": id_,
             "node_id": id_,
