@@ -137,6 +137,7 @@ def honour(session: Session, period: service.Period) -> Picture:
             (names.get(reply.node_id, reply.node_id), month_name(reply.month), reply.text)
             for reply in replies(session, period)
         ],
+        total=tables["admitted"].at(TOTAL),
     )
 
 

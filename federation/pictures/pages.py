@@ -8,14 +8,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, render_template, request
-from flask_babel import gettext
+from flask_babel import get_locale, gettext
 from markupsafe import Markup
 
 from federation.console import desk
 from federation.context import hub
 from federation.db import db
-from federation.pictures import balance, honour, occupancy, reach, service, travels
-from federation.pictures.picture import Picture, as_csv, written
+from federation.pictures import balance, honour, occupancy, paper, reach, report, service, travels
+from federation.pictures.picture import Picture, as_csv, brief, written
 from federation.pictures.shapes import to_svg
 from federation.pictures.suppression import LEAST
 from federation.statements import lines
@@ -30,6 +30,7 @@ pages = Blueprint(
     static_url_path="/static/pictures",
 )
 pages.add_app_template_filter(written, "figure")
+pages.add_app_template_filter(brief, "brief")
 
 _MONTH = re.compile("20[0-9]{2}-(0[1-9]|1[0-2])")
 PICTURES: dict[str, Callable[..., Picture]] = {
@@ -129,6 +130,35 @@ def one(name: str) -> str:
         spaces=occupancy.spaces(db.session()) if name == "occupancy" else [],
         space=request.args.get("space", ""),
     )
+
+
+@pages.get("/coordination/report/<int:year>")
+@allow(*desk.STAFF)
+def yearly(year: int) -> str:
+    found = _report(year)
+    return render_template(
+        "pictures/report.html",
+        report=found,
+        standing=report.standing(found),
+        method=report.method(),
+        language=str(get_locale()),
+    )
+
+
+@pages.get("/coordination/report/<int:year>.pdf")
+@allow(*desk.STAFF)
+def yearly_paper(year: int) -> Response:
+    now, language = hub().clock.now(), str(get_locale())
+    pdf = paper.as_pdf(_report(year), hub().settings.network, language, now)
+    headers = {"Content-Disposition": f'attachment; filename="network-{year}-{language}.pdf"'}
+    return Response(pdf, mimetype="application/pdf", headers=headers)
+
+
+def _report(year: int) -> report.Report:
+    today = service.today(hub().clock.now())
+    if not 2020 <= year <= today.year:
+        raise Problem("not-found")
+    return report.report(db.session(), today, year)
 
 
 @pages.get("/coordination/pictures/<name>.csv")

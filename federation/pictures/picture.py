@@ -22,7 +22,8 @@ class Picture:
 
     On the page there is another table, where ``heads`` and ``shown`` say so. Values are words,
     whole numbers, shares from 0 to 1 (floats), figures that may be kept back, or None where
-    nothing is known. ``replies`` are what operators say to it: name, month, words.
+    nothing is known. ``replies`` are what operators say to it: name, month, words; ``total`` is
+    its figure as a whole, where it has one that may be shown.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Picture:
     heads: Sequence[str] = ()
     shown: Sequence[Sequence[Value]] = ()
     replies: Sequence[tuple[str, str, str]] = ()
+    total: Shown = Shown(None)
 
     @property
     def page_heads(self) -> Sequence[str]:
@@ -73,6 +75,13 @@ def written(value: Value) -> str:
 
 def _whole(value: int) -> str:
     return number(value).replace("-", "−")
+
+
+def brief(value: Value) -> str:
+    """Return a value as it is written where there is little room."""
+    if isinstance(value, Shown) and value.value is None:
+        return f"<{LEAST}" if value.few else "…"
+    return written(value)
 
 
 def percent(share: float) -> str:

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import exists, func, not_, select
+from sqlalchemy import ColumnElement, exists, func, not_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
@@ -123,16 +123,7 @@ def _lines(session: Session, month: str) -> Iterator[sums.Line]:
 
     Half-days are in the month in which they were, whenever they were told of.
     """
-    line, back = HalfDayLine, aliased(HalfDayLine)
-    reversed_ = exists().where(
-        back.quantity == -1,
-        back.member_id == line.member_id,
-        back.month == line.month,
-        back.space_id == line.space_id,
-        back.day == line.day,
-        back.half == line.half,
-        back.occurrence == line.occurrence,
-    )
+    line = HalfDayLine
     query = (
         select(
             line.home_id,
@@ -144,11 +135,27 @@ def _lines(session: Session, month: str) -> Iterator[sums.Line]:
             line.half,
         )
         .where(line.month == month, line.quantity == 1, line.home_id != line.host_id)
-        .where(not_(reversed_))
+        .where(not_reversed(line))
         .execution_options(yield_per=10_000)
     )
     rows: Any = session.connection().execute(query)
     yield from rows
+
+
+def not_reversed(line: type[HalfDayLine]) -> ColumnElement[bool]:
+    """Return the condition that no other line takes this one back."""
+    back = aliased(HalfDayLine)
+    return not_(
+        exists().where(
+            back.quantity == -1,
+            back.member_id == line.member_id,
+            back.month == line.month,
+            back.space_id == line.space_id,
+            back.day == line.day,
+            back.half == line.half,
+            back.occurrence == line.occurrence,
+        )
+    )
 
 
 def _kept(session: Session, kind: str, month: str, state: int) -> Mapping[str, Any] | None:

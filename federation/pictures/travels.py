@@ -50,6 +50,7 @@ def flows(session: Session, period: service.Period) -> Picture:
             gettext("Beyond a dozen on a side, the smallest are taken together."),
         ),
         *_matrix(table, names),
+        total=table.at(TOTAL),
     )
 
 

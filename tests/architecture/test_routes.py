@@ -94,6 +94,8 @@ GET    /coordination/pictures                         coordinator moderator read
 GET    /coordination/pictures/<name>                  coordinator moderator reader
 GET    /coordination/pictures/<name>.csv              coordinator moderator reader
 GET    /coordination/pictures/<name>.svg              coordinator moderator reader
+GET    /coordination/report/<int:year>                coordinator moderator reader
+GET    /coordination/report/<int:year>.pdf            coordinator moderator reader
 GET    /coordination/simulation                       coordinator
 GET    /coordination/simulation.csv                   coordinator
 GET    /coordination/simulation.ndjson                coordinator

@@ -288,3 +288,22 @@ def test_views_are_counted_without_persons_and_programs_are_left_out(
         assert db.session.get_one(PageView, (day, "map", "")).times == 5
         assert db.session.query(PageView).count() <= reach.MOST_SUBJECTS + 1
         assert db.session.get_one(PageView, (day, "embed", reach.OTHERS)).times > 400
+
+
+def test_the_years_report_says_the_same_on_the_page_and_on_paper(staff: Browser) -> None:
+    page = staff.get("/coordination/report/2026").text
+    text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    assert "The network has 3 spaces of 3 operators, in 3 towns." in text
+    assert "14 people who are subscribed in one of them were hosted in another" in text
+    assert "29 visits, which count 45 half-days" in text
+    assert "Until 24 November 2026: the year is not over" in text
+    assert "How these figures are made" in text
+    for name in NAMES:
+        assert f'id="{name}"' in page
+    for language in ("fr", "en"):
+        paper = staff.get(f"/coordination/report/2026.pdf?lang={language}")
+        assert paper.status_code == 200
+        assert paper.content.startswith(b"%PDF-")
+        assert 20_000 < len(paper.content) < 400_000
+    assert staff.get("/coordination/report/2027").status_code == 404
+    assert staff.get("/coordination/report/2024").status_code == 200
