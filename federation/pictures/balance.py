@@ -84,7 +84,7 @@ def _people(found: sums.Sums) -> dict[str, Cell]:
 
 
 def _short(month: str) -> str:
-    return on_day(f"{month}-01", "LLL" if month[5:] != "01" else "LLL yy")
+    return on_day(f"{month}-01", "LLL")
 
 
 def _signed(shown: Shown) -> str:

@@ -12,8 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from charter import Rules
-from charter.conditions import NOON, guest_places, read_conditions
-from charter.hours import Interval, read_schedule
+from charter.conditions import NOON, ConditionsError, guest_places, read_conditions
+from charter.hours import HoursError, Interval, read_schedule
 from federation.directory.models import Node, Space
 from federation.governance import service as governance
 from federation.pictures import drawings, service, sums
@@ -202,10 +202,12 @@ def offered(
 
     None where its hours are unknown. Pure.
     """
-    schedule = read_schedule(document)
+    try:
+        schedule, conditions = read_schedule(document), read_conditions(document)
+    except (HoursError, ConditionsError):
+        return None
     if not schedule.known:
         return None
-    conditions = read_conditions(document)
     found: dict[Slot, int] = {}
     day = first
     while day <= last:

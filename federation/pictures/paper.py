@@ -12,7 +12,7 @@ from federation.pictures.shapes import OPACITY, Box, Drawing, Ribbon, Rule, Shap
 from shared.paper import MARGIN_MM, SOFT, TEAL, Paper
 from shared.web.formats import day as on_day
 
-TALLEST_MM, WIDEST_MM = 165.0, 150.0
+TALLEST_MM, WIDEST_MM = 130.0, 150.0
 POINT_MM = 0.3528
 MOST_ROWS = 60  # of a table; the CSV has them all
 
@@ -64,7 +64,7 @@ def _write_rows(paper: Paper, picture: Picture) -> None:
     columns = len(picture.page_heads)
     numbers = [n for n in range(columns) if not isinstance(rows[0][n], str)]
     size = 8.5 if columns <= 6 else 7.0 if columns <= 10 else 5.8
-    widths = [2.6 if n == 0 else 1.0 if n in numbers else 1.6 for n in range(columns)]
+    widths = [2.6 if n == 0 else 1.2 if n in numbers else 1.6 for n in range(columns)]
     paper.write_table(
         picture.page_heads, [_cells(row) for row in rows], widths, numbers=numbers, size=size
     )
@@ -117,6 +117,7 @@ def draw(paper: Paper, drawing: Drawing, left: float, top: float, scale: float) 
     paper.set_line_width(0.2)
     for shape in drawing.shapes:
         _draw(paper, shape, left, top, scale)
+    paper.set_fill_color(255, 255, 255)  # a table's cells are filled with it
     paper.set_auto_page_break(auto=True, margin=MARGIN_MM)
 
 

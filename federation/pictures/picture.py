@@ -49,7 +49,7 @@ class Picture:
     @property
     def wide(self) -> bool:
         """Whether the table needs the page's whole width."""
-        return len(self.page_heads) > 9
+        return len(self.page_heads) > 7
 
     @property
     def kept_back(self) -> bool:

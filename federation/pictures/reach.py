@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 
 from federation.context import hub
 from federation.db import db
+from federation.directory.models import Space
 from federation.pictures import drawings, service
 from federation.pictures.models import PageView
 from federation.pictures.picture import Picture, Value, largest
@@ -225,6 +226,7 @@ def _subjects(session: Session, period: service.Period) -> list[tuple[str, str, 
         .group_by(PageView.kind, PageView.subject)
     )
     found: dict[str, dict[str, int]] = {"space": {}, "embed": {}}
+    spaces = {row.id: row.name for row in session.execute(select(Space.id, Space.name))}
     for kind, subject, times in session.execute(query):
         found[kind][subject] = int(times)
     rows: list[tuple[str, str, int]] = []
@@ -234,7 +236,14 @@ def _subjects(session: Session, period: service.Period) -> list[tuple[str, str, 
             for name in largest(counts.items(), SHOWN)
             if kind == "space" or not name or counts[name] >= LEAST
         ]
-        rows += [(kind, name or gettext("(not said)"), counts[name]) for name in named]
+        rows += [
+            (
+                kind,
+                (spaces.get(name, name) if kind == "space" else name) or gettext("(not said)"),
+                counts[name],
+            )
+            for name in named
+        ]
         rest = sum(counts.values()) - sum(counts[name] for name in named)
         if rest:
             rows.append((kind, gettext("others"), rest))

@@ -237,6 +237,7 @@ GET    /console/statements/<month>                    admin
 POST   /console/statements/<month>/check              admin
 POST   /console/statements/<month>/disputes           admin
 POST   /console/statements/<month>/disputes/<dispute_id>/withdraw admin
+POST   /console/statements/<month>/reply              admin
 GET    /console/statements/<month>/statement.<suffix> admin
 GET    /console/sync                                  admin
 POST   /console/sync/check                            admin
