@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
 from deploy.bench import network
 from deploy.bench.report import at_most
@@ -26,6 +26,8 @@ from federation.db import db
 from federation.directory.models import Space
 from federation.pictures import paper, report, service
 from federation.pictures.pages import PICTURES
+from federation.statements.models import Statement
+from federation.visits.models import HalfDayLine
 from shared.command import migrate
 
 NOW = datetime(2027, 1, 12, 9, tzinfo=UTC)
@@ -79,6 +81,12 @@ def fill(app: Flask, nodes: int, visits: int) -> None:
         values = {"visits": visits, "people": people, "nodes": nodes, "days": len(working)}
         connection.execute(text(_FILL), values)
         db.session.commit()
+        last = db.session.scalar(select(func.max(HalfDayLine.id)))
+        values = {"state": "final", "cutoff": last, "charter": "1", "nodes": [], "carried": {}}
+        for month in sorted({f"{day:%Y-%m}" for day in working}):
+            stamps = {"issued_at": NOW, "final_at": NOW, "excluded": []}
+            db.session.add(Statement(month=month, **values, **stamps))
+        db.session.commit()
         db.session.execute(text("ANALYZE"))
         db.session.commit()
 
@@ -107,6 +115,7 @@ def run(app: Flask) -> None:
         measure("what the jobs process keeps", lambda: service.prepare(session, NOW))
         for name, draw in PICTURES.items():
             service._lately.clear()  # noqa: SLF001
+            service._last.clear()  # noqa: SLF001
             measure(f"{name}, in a new process", lambda d=draw: d(session, period), AIM_KEPT)
             measure(f"{name}, again", lambda d=draw: d(session, period), AIM_AGAIN)
         made = measure("the year's report", lambda: report.report(session, today, 2026))

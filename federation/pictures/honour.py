@@ -88,7 +88,7 @@ def asked(session: Session, period: service.Period) -> Counter[tuple[str, str]]:
 
 def honour(session: Session, period: service.Period) -> Picture:
     """Let in, and refused for want of room, of those who could have come in."""
-    visits = sums.merge(service.read(session, period).values()).visits
+    visits = service.merged(session, period).visits
     noted = refusals(session, period) + asked(session, period)
     hosts = _hosts(visits, noted)
     names = service.names(session)
@@ -249,7 +249,7 @@ def replies(session: Session, period: service.Period) -> list[Reply]:
 
 def of_node(session: Session, node_id: str, period: service.Period) -> dict[str, int]:
     """Return a node's own figures, for itself: what it may say a word to."""
-    visits = sums.merge(service.read(session, period).values()).visits
+    visits = service.merged(session, period).visits
     noted = refusals(session, period) + asked(session, period)
     counts = {name: noted[node_id, name] for name in (*CAUSES, *ASKED)}
     return {"admitted": visits.get((node_id,), NOTHING).value, **counts}

@@ -16,7 +16,7 @@ from charter.conditions import NOON, ConditionsError, guest_places, read_conditi
 from charter.hours import HoursError, Interval, read_schedule
 from federation.directory.models import Node, Space
 from federation.governance import service as governance
-from federation.pictures import drawings, service, sums
+from federation.pictures import drawings, service
 from federation.pictures.picture import Picture, Value, percent, written
 from federation.pictures.suppression import TOTAL, Cell, Shown, Table, publish
 from shared.web.formats import day as on_day
@@ -43,7 +43,7 @@ class Offer:
 def occupancy(session: Session, period: service.Period, space: str | None = None) -> Picture:
     """Of one space, or of the network."""
     offers, silent = _offers(session, period)
-    found = sums.merge(service.read(session, period).values()).slots
+    found = service.merged(session, period).slots
     cells: dict[tuple[str, str], Cell] = {
         (key[0], code((key[1], key[2]))): cell for key, cell in found.items() if key[0] in offers
     }

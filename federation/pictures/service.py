@@ -8,7 +8,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, exists, func, not_, select
+import orjson
+from sqlalchemy import ColumnElement, Row, Text, cast, exists, func, not_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
@@ -67,6 +68,20 @@ def read(session: Session, period: Period) -> dict[str, sums.Sums]:
     return dict(_read(session, period.months, period.today))
 
 
+def merged(session: Session, period: Period) -> sums.Sums:
+    """Return the sums of all the months together."""
+    counted, base = _counted(session, period.months), session.get_bind().engine.url.database
+    state = base, period.months, tuple(sorted(counted.items()))
+    last = _last.get("last")
+    if last is None or last[0] != state:
+        last = state, sums.merge(read(session, period).values())
+        _last["last"] = last
+    return last[1]
+
+
+_last: dict[str, tuple[Any, sums.Sums]] = {}  # what was wanted last: one page wants it often
+
+
 def prepare(session: Session, now: datetime) -> None:
     """Keep the sums of finished months: those not made yet, and those that late lines changed."""
     day = today(now)
@@ -118,28 +133,27 @@ def _read(session: Session, months: Sequence[str], day: date) -> Iterator[tuple[
 _lately: dict[tuple[str | None, str], tuple[int, sums.Sums]] = {}
 
 
-def _lines(session: Session, month: str) -> Iterator[sums.Line]:
+def _lines(session: Session, month: str) -> Iterator[Row[Any]]:
     """Yield the half-days of a month that count: what was reversed is left out with its reversal.
 
     Half-days are in the month in which they were, whenever they were told of.
     """
     line = HalfDayLine
-    query = (
-        select(
-            line.home_id,
-            line.host_id,
-            line.space_id,
-            line.visit_id,
-            line.member_id,
-            line.day,
-            line.half,
-        )
-        .where(line.month == month, line.quantity == 1, line.home_id != line.host_id)
-        .where(not_reversed(line))
-        .execution_options(yield_per=10_000)
+    what = (
+        line.home_id,
+        line.host_id,
+        line.space_id,
+        line.visit_id,
+        line.member_id,
+        line.day,
+        line.half,
+        line.occurrence,
     )
+    of_month = select(*what).where(line.month == month, line.home_id != line.host_id)
+    reversed_ = {tuple(row) for row in session.execute(of_month.where(line.quantity == -1))}
+    query = of_month.where(line.quantity == 1).execution_options(yield_per=10_000)
     rows: Any = session.connection().execute(query)
-    yield from rows
+    yield from (row for row in rows if tuple(row) not in reversed_) if reversed_ else rows
 
 
 def not_reversed(line: type[HalfDayLine]) -> ColumnElement[bool]:
@@ -159,8 +173,10 @@ def not_reversed(line: type[HalfDayLine]) -> ColumnElement[bool]:
 
 
 def _kept(session: Session, kind: str, month: str, state: int) -> Mapping[str, Any] | None:
-    query = select(Sum.body).where(Sum.kind == kind, Sum.month == month, Sum.state == state)
-    return session.scalar(query)
+    body = cast(Sum.body, Text)  # read in a third of the time that the column's own reader takes
+    query = select(body).where(Sum.kind == kind, Sum.month == month, Sum.state == state)
+    found = session.scalar(query)
+    return orjson.loads(found) if found else None
 
 
 def _keep(session: Session, kind: str, month: str, state: int, body: Mapping[str, Any]) -> None:

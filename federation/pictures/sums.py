@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, NamedTuple
 
+from sqlalchemy import Row
+
 from federation.pictures.suppression import LEAST, NOTHING, Cell, few
 
 Key = tuple[Any, ...]
@@ -15,7 +17,7 @@ Cells = Mapping[Key, Cell]
 
 
 class Line(NamedTuple):
-    """A half-day that counts, of one person."""
+    """A half-day that counts, of one person; ``occurrence`` tells it from one taken back."""
 
     home: str
     host: str
@@ -24,6 +26,7 @@ class Line(NamedTuple):
     member: int
     day: date
     half: str
+    occurrence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ def week_of(day: date) -> str:
     return f"{year}-W{week:02}"
 
 
-def add_up(lines: Iterable[Line]) -> Sums:
+def add_up(lines: Iterable[Line | Row[Any]]) -> Sums:
     """Sum a month's lines. A million take seconds: one pass, and nothing is made for each."""
     counts: dict[str, defaultdict[Key, int]] = {name: defaultdict(int) for name in NAMES}
     people: dict[str, defaultdict[Key, set[int]]] = {name: defaultdict(set) for name in NAMES}
@@ -56,7 +59,7 @@ def add_up(lines: Iterable[Line]) -> Sums:
     seen: set[str] = set()
     flows, weeks, slots, visits = (counts[name] for name in NAMES)
     in_flows, in_weeks, in_slots, in_visits = (people[name] for name in NAMES)
-    for home, host, space, visit, member, day, half in lines:
+    for home, host, space, visit, member, day, half, _ in lines:
         if day not in days:
             days[day] = (week_of(day),), day.weekday()
         week, weekday = days[day]

@@ -19,7 +19,7 @@ from shared.web.formats import month as month_name
 
 def flows(session: Session, period: service.Period) -> Picture:
     """From where members are subscribed to where they were hosted."""
-    found = sums.merge(service.read(session, period).values()).flows
+    found = service.merged(session, period).flows
     names = {**service.names(session), OTHERS: gettext("all others")}
     homes, hosts = (_largest(found, side) for side in (0, 1))
     grouped: dict[tuple[str, str], Cell] = {}
@@ -126,7 +126,7 @@ def _travelled(period: service.Period, table: Table, names: Mapping[str, str]) -
 
 def weeks(session: Session, period: service.Period) -> Picture:
     """Half-days week by week, those without any included."""
-    found = sums.merge(service.read(session, period).values()).weeks
+    found = service.merged(session, period).weeks
     spans = _spans(period)
     table = publish(spans, ["n"], {(week, "n"): cell for (week,), cell in found.items()})
     drawn = [
@@ -174,6 +174,8 @@ def weeks(session: Session, period: service.Period) -> Picture:
                 " the period cuts: the table says how many of its days are counted."
             ),
         ),
+        [gettext("Week of"), gettext("Half-days"), gettext("Not whole")],
+        [row[1:] for row in rows],
     )
 
 
@@ -195,7 +197,7 @@ def _spans(period: service.Period) -> dict[str, tuple[date, int, bool]]:
 
 def origins(session: Session, period: service.Period) -> Picture:
     """Half-days by the town of the home."""
-    found = sums.by(sums.merge(service.read(session, period).values()).flows, 0)
+    found = sums.by(service.merged(session, period).flows, 0)
     towns = service.towns(session)
     cells: dict[tuple[str, str], Cell] = {}
     for (home,), cell in found.items():
