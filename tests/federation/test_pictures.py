@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from federation.db import db
 from federation.pictures import reach, service
 from federation.pictures.models import PageView, Sum
 from tests.conftest import EITHER, _databases
 from tests.federation.year import Year, add_nodes
-from tests.network import Network, new_network
+from tests.network import PASSWORD, Network, new_network
 from tests.shared.browser import Browser
 
 NODES = (("a", "Ami", "Lyon"), ("b", "Bel", "Crest"), ("c", "=Cap", "Brest"))
@@ -307,3 +308,40 @@ def test_the_years_report_says_the_same_on_the_page_and_on_paper(staff: Browser)
         assert 20_000 < len(paper.content) < 400_000
     assert staff.get("/coordination/report/2027").status_code == 404
     assert staff.get("/coordination/report/2024").status_code == 200
+
+
+@pytest.mark.browser
+def test_pages_suit_a_small_screen_and_a_picture_becomes_a_png(
+    browser: Any, network: Network
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    if network.databases.kind != "sqlite":
+        return  # a page is the same whatever is behind it
+    url, wrong = network.hub.url, {}
+    context = browser.new_context(locale="fr-FR", viewport={"width": 360, "height": 740})
+    page = context.new_page()
+    page.on("pageerror", lambda error: wrong.setdefault("error", str(error)))
+    page.goto(f"{url}/login?next={PICTURES}")
+    page.fill("#email", "coord@hub.example")
+    page.fill("#password", PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{url}{PICTURES}")
+    paths = [PICTURES, "/coordination/report/2026", *(f"{PICTURES}/{name}{YEAR}" for name in NAMES)]
+    for path in paths:
+        page.goto(url + path)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        found = Axe().run(page).response["violations"]
+        wrong.update({(path, v["id"]): [n["target"] for n in v["nodes"]][:3] for v in found})
+    page.goto(f"{url}{PICTURES}/flows{YEAR}")
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="PNG").click()
+    file = Path(waiting.value.path())
+    assert waiting.value.suggested_filename == "flows-2026-01-2026-11.png"
+    with Image.open(file) as picture:
+        assert picture.format == "PNG"
+        assert picture.width == 4 * 360
+        colours = picture.convert("RGB").resize((90, 60)).getcolors(90 * 60)
+        assert len(colours or ()) > 10, "it is drawn"
+    context.close()
+    assert wrong == {}
