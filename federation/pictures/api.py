@@ -98,7 +98,7 @@ class AskedSchema(WireSchema):
 
 class AskedOfHostsSchema(WireSchema):
     hosts = fields.Dict(
-        keys=fields.String(validate=validate.Length(1, 64)),
+        keys=fields.String(validate=validate.Regexp(r"^[!-~]{1,64}\Z")),
         values=fields.Nested(AskedSchema),
         required=True,
         validate=validate.Length(max=2000),

@@ -245,6 +245,8 @@ def test_homes_tell_in_numbers_what_hosts_answered(staff: Browser, as_node: Any)
     assert told == ["9", "5", "6"], "the last word counts, and nobody tells of herself"
     wrong = as_node("a", "PUT", path, {"hosts": {"b": {**counts, "kept": -1}}})
     assert wrong.status_code == 422
+    for key in ("b\x00", "", "x" * 65, "\ud800"):
+        assert as_node("a", "PUT", path, {"hosts": {key: counts}}).status_code == 422, key
     assert as_node("a", "PUT", path, {"hosts": {}}).status_code == 204
     row = next(row for row in _csv(staff, "honour") if row["host"] == "Bel")
     assert row["bookings_kept"] == "0"
