@@ -6,7 +6,7 @@ from flask_babel import gettext
 from sqlalchemy.orm import Session
 
 from federation.pictures import drawings, service, sums
-from federation.pictures.picture import Picture, Value, largest
+from federation.pictures.picture import Picture, Value, in_order
 from federation.pictures.suppression import NOTHING, Cell, Shown, few, publish
 from shared.web.formats import day as on_day
 from shared.web.formats import month as month_name
@@ -25,11 +25,9 @@ def balance(session: Session, period: service.Period) -> Picture:
         for node, value in balances.items()
         if value or node in people[month]
     }
-    sizes: dict[str, int] = {}
-    for (node, _), cell in cells.items():
-        sizes[node] = sizes.get(node, 0) + abs(cell.value)
-    nodes, months = largest(sizes.items(), len(sizes)), list(accounted)
-    table = publish(nodes, months, cells, total_row_is_known=True)
+    months = list(accounted)
+    table = publish({node for node, _ in cells}, months, cells, total_row_is_known=True)
+    nodes = in_order(table.rows, table.at)
     names = service.names(session)
     tracks = [
         drawings.Track(
@@ -52,7 +50,7 @@ def balance(session: Session, period: service.Period) -> Picture:
         named = ", ".join(map(month_name, still))
         notes.append(gettext("Not issued yet, and still moving: %(months)s.", months=named))
     if len(nodes) > MOST:
-        notes.append(gettext("The %(number)s that move most are drawn.", number=MOST))
+        notes.append(gettext("The %(number)s with the largest balance are drawn.", number=MOST))
     rows: list[tuple[Value, ...]] = [
         (names.get(node, node), *(table.at(node, month) for month in months), table.at(node))
         for node in nodes

@@ -17,9 +17,9 @@ from sqlalchemy.orm import Session
 
 from federation.directory import service as directory
 from federation.directory.models import Node
-from federation.pictures import drawings, service, sums
+from federation.pictures import drawings, service
 from federation.pictures.models import Asked, Reply
-from federation.pictures.picture import Picture, Value, largest, percent
+from federation.pictures.picture import Picture, Value, in_order, percent
 from federation.pictures.suppression import NOTHING, TOTAL, Shown, Table, publish, uncounted
 from federation.visits.models import Refusal
 from shared.db import begin_write
@@ -90,7 +90,7 @@ def honour(session: Session, period: service.Period) -> Picture:
     """Let in, and refused for want of room, of those who could have come in."""
     visits = service.merged(session, period).visits
     noted = refusals(session, period) + asked(session, period)
-    hosts = _hosts(visits, noted)
+    hosts = sorted({host for (host,) in visits} | {host for host, _ in noted})
     names = service.names(session)
     tables = {"admitted": publish(hosts, ["n"], {(h, "n"): c for (h,), c in visits.items()})}
     for name in (*CAUSES, *ASKED):
@@ -100,6 +100,7 @@ def honour(session: Session, period: service.Period) -> Picture:
             if noted[host, name]
         }
         tables[name] = publish(hosts, ["n"], cells)
+    hosts = in_order(hosts, tables["admitted"].at)
     title = gettext("Visitors let in and refused, by host")
     sentence = _sentence(tables)
     bars = [
@@ -162,15 +163,6 @@ def _notes() -> list[str]:
             " report."
         ),
     ]
-
-
-def _hosts(visits: sums.Cells, noted: Counter[tuple[str, str]]) -> list[str]:
-    sizes = Counter[str]()
-    for (host,), cell in visits.items():
-        sizes[host] += cell.value
-    for (host, _), times in noted.items():
-        sizes[host] += times
-    return largest(sizes.items(), len(sizes))
 
 
 def rate(admitted: Shown, no_room: Shown) -> float | None:

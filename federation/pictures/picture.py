@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from flask_babel import gettext, ngettext
@@ -124,6 +124,19 @@ def _plain(value: Value) -> str | int:
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return f"'{value}"
     return value
+
+
+def in_order(names: Iterable[str], shown: Callable[[str], Shown]) -> list[str]:
+    """Return names by the figure that is shown, the largest first.
+
+    Those kept back come last, by name: their place must not say how large they are.
+    """
+
+    def key(name: str) -> tuple[bool, int, str]:
+        value = shown(name).value
+        return value is None, -abs(value or 0), name
+
+    return sorted(names, key=key)
 
 
 def largest(sums: Iterable[tuple[str, int]], most: int) -> list[str]:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import date, timedelta
+from functools import partial
 
 from flask_babel import gettext
 from sqlalchemy.orm import Session
 
 from federation.pictures import drawings, service, sums
-from federation.pictures.picture import Picture, Value, counted, half_days, largest, written
-from federation.pictures.suppression import NOTHING, TOTAL, Cell, Table, publish
+from federation.pictures.picture import (
+    Picture,
+    Value,
+    counted,
+    half_days,
+    in_order,
+    largest,
+    written,
+)
+from federation.pictures.suppression import NOTHING, TOTAL, Cell, Shown, Table, publish
 from federation.statements.flows import MOST, OTHERS
 from shared.web.formats import day as on_day
 from shared.web.formats import month as month_name
@@ -26,7 +35,12 @@ def flows(session: Session, period: service.Period) -> Picture:
     for (home, host), cell in found.items():
         pair = home if home in homes else OTHERS, host if host in hosts else OTHERS
         grouped[pair] = grouped.get(pair, NOTHING) + cell
-    table = publish(*(_named(grouped, side) for side in (0, 1)), grouped)
+    table = publish(*({pair[side] for pair in grouped} for side in (0, 1)), grouped)
+    table = replace(
+        table,
+        rows=_ordered(table.rows, table.at),
+        columns=_ordered(table.columns, partial(table.at, TOTAL)),
+    )
     drawn = {
         (home, host): table.at(home, host).value or 0
         for home in table.rows
@@ -60,12 +74,9 @@ def _largest(cells: sums.Cells, side: int) -> set[str]:
     return set(largest(((key[0], cell.value) for key, cell in sides.items()), most))
 
 
-def _named(cells: Mapping[tuple[str, str], Cell], side: int) -> list[str]:
-    """Return a side's names, the largest first, and the others after."""
-    sides = Counter[str]()
-    for pair, cell in cells.items():
-        sides[pair[side]] += cell.value
-    return sorted(sides, key=lambda name: (name == OTHERS, -sides[name], name))
+def _ordered(names: Iterable[str], shown: Callable[[str], Shown]) -> tuple[str, ...]:
+    ordered = in_order(names, shown)
+    return tuple(sorted(ordered, key=lambda name: name == OTHERS))
 
 
 def _pairs(table: Table, names: Mapping[str, str]) -> list[tuple[Value, ...]]:
@@ -203,9 +214,9 @@ def origins(session: Session, period: service.Period) -> Picture:
     for (home,), cell in found.items():
         place = towns.get(home, gettext("unknown")), "n"
         cells[place] = cells.get(place, NOTHING) + cell
-    named = largest(((town, cell.value) for (town, _), cell in cells.items()), len(cells))
+    named = [town for town, _ in cells]
     table = publish(named, ["n"], cells)
-    total = table.at(TOTAL)
+    named, total = in_order(named, table.at), table.at(TOTAL)
     sentence = gettext(
         "%(count)s by members of homes in %(towns)s towns.",
         count=counted(total),
