@@ -36,6 +36,9 @@ from federation.map import pages as network_map
 from federation.moderation import api as moderation_api
 from federation.moderation import pages as moderation
 from federation.moderation import report_pages
+from federation.pictures import api as pictures_api
+from federation.pictures import pages as pictures
+from federation.pictures import reach
 from federation.settings import HubSettings
 from federation.statements import api as statements_api
 from federation.visits import api as visits_api
@@ -73,6 +76,7 @@ def create_app(settings: HubSettings) -> Flask:
     with app.app_context():
         prepare_engine(db.engine, settings.sqlite_synchronous)
     oauth.install(app)
+    reach.install(app)
     for blueprint in (
         spaces_api.blp,
         directory_api.blp,
@@ -83,6 +87,7 @@ def create_app(settings: HubSettings) -> Flask:
         governance_api.blp,
         visits_api.blp,
         statements_api.blp,
+        pictures_api.blp,
     ):
         api.register_blueprint(blueprint)
     for blueprint in (
@@ -101,6 +106,7 @@ def create_app(settings: HubSettings) -> Flask:
         listed_pages.pages,
         moderation.pages,
         report_pages.pages,
+        pictures.pages,
         well_known,
         *account_room(app, _people()),
     ):

@@ -22,6 +22,7 @@ from federation.listings import fetching
 from federation.listings import service as listings
 from federation.mail.service import mailbox
 from federation.moderation import changes, reports
+from federation.pictures import service as pictures
 from federation.statements import month_end
 from federation.statements import service as statements
 from shared.http import PeerSession
@@ -110,6 +111,10 @@ def finalise_due() -> None:
     statements.finalise_due(db.session(), hub().clock.now())
 
 
+def prepare_pictures() -> None:
+    pictures.prepare(db.session(), hub().clock.now())
+
+
 def advance_votes() -> None:
     proposals.advance(db.session(), hub().clock.now())
 
@@ -128,6 +133,7 @@ JOBS = (
     Job("mail", 5, send_mail),
     Job("listings", 600, refresh_listings),
     Job("tidy", 600, tidy),
+    Job("pictures", 1800, prepare_pictures),
 )
 
 

@@ -21,7 +21,7 @@ from node.members.links import links
 from node.reports import service as reports
 from node.spaces import publication
 from node.spaces import service as spaces
-from node.statements import heading, month_end
+from node.statements import figures, heading, month_end
 from node.sync import checkup, contact, standing
 from node.sync import service as sync
 from shared.http import PeerError
@@ -113,6 +113,12 @@ def tend_bookings() -> None:
         trips.tell_new_passes(db.session(), node())
 
 
+def tell_asked() -> None:
+    """Tell the hub, in numbers, what hosts answered to our members' bookings."""
+    if sync.enrolment(db.session()) is not None and not node().hub.away:
+        figures.tell_asked(db.session(), node())
+
+
 def tell_homes() -> None:
     if sync.enrolment(db.session()) is not None:
         trips.tell_homes(db.session(), node())
@@ -166,6 +172,7 @@ JOBS = (
     Job("compare-log", 3600, compare_log),
     Job("reports", 60, ask_for_reports),
     Job("bookings", 30, tend_bookings),
+    Job("asked", 7200, tell_asked),
     Job("leaving", 30, tend_leaving),
     Job("tell-homes", 2, tell_homes),
     Job("read-sources", 60, read_sources),

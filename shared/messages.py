@@ -99,6 +99,8 @@ OURS = (
     _("this node still answers at its old address"),
     _("iss, aud, url or iat are not right"),
     _("this month is not over yet"),
+    _("these months have not begun"),
+    _("there is nothing to draw in this period"),
     _("an earlier month is to be issued first"),
     _("the month before is not final yet"),
     _("its lines can be contested yet"),

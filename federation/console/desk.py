@@ -14,6 +14,7 @@ ROOMS = (
     ("/coordination", lazy_gettext("Overview"), STAFF),
     ("/coordination/nodes", lazy_gettext("Nodes"), STAFF),
     ("/coordination/join", lazy_gettext("Joining"), STAFF),
+    ("/coordination/pictures", lazy_gettext("The network in pictures"), STAFF),
     ("/coordination/moderation", lazy_gettext("Moderation"), STAFF),
     ("/coordination/listings", lazy_gettext("Listed spaces"), STAFF),
     ("/coordination/accounts", lazy_gettext("Accounts"), ("coordinator",)),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext
+from markupsafe import Markup
 
 from federation.console import desk, node_words
 from federation.context import hub
@@ -14,12 +16,15 @@ from federation.directory import condition, joining, marks
 from federation.directory import service as directory
 from federation.governance import proposals
 from federation.governance import service as governance
-from federation.statements import flows, lines, month_end
+from federation.pictures import drawings
+from federation.pictures.shapes import to_svg
+from federation.statements import lines, month_end
 from federation.statements import service as statements
+from federation.statements.flows import OTHERS
 from federation.visits import service as visits
 from shared.problems import Problem
 from shared.schemas import unstorable
-from shared.web import allow, current
+from shared.web import allow, current, formats
 from shared.web.reasons import FLAG_NAMES
 
 pages = Blueprint("console", __name__, template_folder="templates")
@@ -73,10 +78,7 @@ def statement(month: str) -> str:
         statement=found.head,
         lines=shown,
         matrix=found.matrix,
-        flows=flows.picture(found.matrix),
-        width=flows.WIDTH,
-        labels=flows.LABELS,
-        bar_width=flows.BAR,
+        drawn=_flows(month, found.matrix, {node.id: node.name for node in nodes}),
         outlooks=statements.outlooks(session, found, hub().clock.now()),
         checks=statements.log_checks(session, month),
         disputes=statements.disputes(session, month),
@@ -89,6 +91,14 @@ def statement(month: str) -> str:
         previous=lines.neighbour(month, -1),
         following=lines.neighbour(month, 1),
     )
+
+
+def _flows(
+    month: str, matrix: Mapping[tuple[str, str], int], names: Mapping[str, str]
+) -> Markup | None:
+    title = gettext("Half-days by home and host in %(month)s", month=formats.month(month))
+    drawing = drawings.flows(matrix, {**names, OTHERS: gettext("all others")}, title, title)
+    return Markup(to_svg(drawing, "flows")) if drawing else None  # noqa: S704 - it escapes words
 
 
 @pages.post("/coordination/statements/<month>/issue")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 WIDTH, LABELS, BAR, GAP = 360.0, 130.0, 8.0, 6.0
+TALL = 460.0
 LEAST_HEIGHT = 16.0  # of a bar: its name stands beside it
 MOST = 12
 OTHERS = ""
@@ -24,13 +25,18 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Ribbon:
-    """Half-days of one home's members at one host; ``path`` is an SVG path, ``hue`` 0 to 5."""
+    """Half-days of one home's members at one host, from their top at the one to that at the other.
+
+    ``hue`` is 0 to 5.
+    """
 
     home: str
     host: str
     half_days: int
-    path: str
     hue: int
+    at_home: float
+    at_host: float
+    thick: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +62,10 @@ def picture(matrix: Mapping[tuple[str, str], int]) -> Picture | None:
     together = Counter[tuple[str, str]]()
     for (home, host), count in flows.items():
         together[home if home in kept[0] else OTHERS, host if host in kept[1] else OTHERS] += count
-    # Enough for the smallest flow's bar to hold its name, and no higher than it must be.
-    scale = max(2.0, min(LEAST_HEIGHT, 260.0 / sum(together.values())))
+    # Enough for the smallest flow's bar to hold its name, and no higher than it must be; of
+    # many half-days, each is thinner.
+    count = sum(together.values())
+    scale = min(LEAST_HEIGHT, max(260.0 / count, min(2.0, TALL / count)))
     homes, hosts = (_bars(together, side, scale) for side in (0, 1))
     height = max(bar.y + bar.height for bar in (*homes, *hosts))
     return Picture(height, homes, hosts, _ribbons(together, homes, hosts, scale))
@@ -89,8 +97,6 @@ def _ribbons(
     hosts: tuple[Bar, ...],
     scale: float,
 ) -> tuple[Ribbon, ...]:
-    left, right = LABELS + BAR, WIDTH - LABELS - BAR
-    middle = (left + right) / 2
     # Flows begin in the middle of a bar that is higher than they are.
     at_home = {bar.id: bar.y + (bar.height - bar.half_days * scale) / 2 for bar in homes}
     at_host = {bar.id: bar.y + (bar.height - bar.half_days * scale) / 2 for bar in hosts}
@@ -102,10 +108,5 @@ def _ribbons(
                 continue
             thick, a, b = count * scale, at_home[home.id], at_host[host.id]
             at_home[home.id], at_host[host.id] = a + thick, b + thick
-            path = (
-                f"M{left} {a:.1f}C{middle} {a:.1f} {middle} {b:.1f} {right} {b:.1f}"
-                f"V{b + thick:.1f}C{middle} {b + thick:.1f} {middle} {a + thick:.1f} "
-                f"{left} {a + thick:.1f}Z"
-            )
-            found.append(Ribbon(home.id, host.id, count, path, n % 6))
+            found.append(Ribbon(home.id, host.id, count, n % 6, a, b, thick))
     return tuple(found)

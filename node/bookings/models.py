@@ -81,6 +81,8 @@ class Trip(db.Model):
     attempts: Mapped[int] = mapped_column(default=0)
     # When the host was last told which passes are hers, in real time; null: before this was noted.
     passes_told_at: Mapped[datetime | None]
+    # The host gave no word, and the booking was given up.
+    unanswered: Mapped[bool] = mapped_column(default=False, server_default=db.text("false"))
 
     member: Mapped[Member] = relationship(lazy="joined", innerjoin=True)
 

@@ -338,7 +338,7 @@ def settle_due(session: Session, node: Node) -> None:
         begin_write(session)
         trip = session.get(Trip, trip_id, with_for_update=True)
         if trip is not None and trip.state == "asking":
-            trip.state = "cancelling"
+            trip.state, trip.unanswered = "cancelling", True
         session.commit()
         send(session, node, trip_id)
 

@@ -10,7 +10,7 @@ from flask_babel import gettext
 
 from node.context import node
 from node.db import db
-from node.statements import heading, service
+from node.statements import figures, heading, service
 from node.sync import service as sync
 from shared.problems import Problem
 from shared.schemas import unstorable
@@ -51,6 +51,7 @@ def month_page(month: str) -> str:
         own=own,
         offline_article=known.charter.rules.offline.article if known else 9,
         disputes=service.disputes(node(), month),
+        figures=figures.own(node(), month),
         names={node_id: entry["name"] for node_id, entry in nodes.items()},
         spaces={s["id"]: s["name"] for entry in nodes.values() for s in entry["spaces"]},
         hub_url=node().hub.url,
@@ -84,6 +85,21 @@ def withdraw(month: str, dispute_id: str) -> Any:
     service.withdraw(node(), int(dispute_id))
     flash(gettext("Withdrawn: the visit counts again."), "success")
     return redirect(f"/console/statements/{month}")
+
+
+@pages.post("/console/statements/<month>/reply")
+@allow("admin")
+def reply(month: str) -> Any:
+    words = request.form.get("reply", "").strip()
+    if not _MONTH.fullmatch(month):
+        raise Problem("not-found")
+    if len(words) > 1000 or unstorable(words):
+        flash(gettext("At most 1000 characters."), "error")
+    else:
+        figures.say(node(), month, words)
+        done = gettext("Your word stands beside your figures.")
+        flash(done if words else gettext("Your word was taken back."), "success")
+    return redirect(f"/console/statements/{month}#figures")
 
 
 @pages.get("/console/statements/<month>/statement.<suffix>")

@@ -128,7 +128,7 @@ def compare_log(session: Session, node: Node, month: str) -> dict[str, Any]:
     """
     ours = {visit_id for visit_id, logged in log(session, month).items() if logged.counts}
     body = {"month": month, "visits": len(ours), "sha256": log_hash(ours)}
-    told = _ask(node, "POST", "/api/v1/log-checks", body)
+    told = ask(node, "POST", "/api/v1/log-checks", body)
     theirs = set(told["visits"]) if not told["agrees"] else ours
     return {
         "agrees": told["agrees"],
@@ -141,13 +141,13 @@ def month_of(session: Session, node: Node, month: str) -> dict[str, Any]:
     """Return this node's own statement of a month, from the hub. Raises Problem."""
     own = sync.node_id(session)
     session.rollback()
-    found: dict[str, Any] = _ask(node, "GET", f"/api/v1/statements/{month}/{own}")
+    found: dict[str, Any] = ask(node, "GET", f"/api/v1/statements/{month}/{own}")
     return found
 
 
 def disputes(node: Node, month: str) -> list[dict[str, Any]]:
     """Return what was said against this node's visits of a month. Raises Problem."""
-    found: list[dict[str, Any]] = _ask(node, "GET", f"/api/v1/disputes?month={month}")["items"]
+    found: list[dict[str, Any]] = ask(node, "GET", f"/api/v1/disputes?month={month}")["items"]
     return found
 
 
@@ -157,14 +157,14 @@ def dispute(node: Node, month: str, visit_id: str, reason: str) -> dict[str, Any
     Raises Problem.
     """
     body = {"month": month, "visit": visit_id, "reason": reason}
-    found: dict[str, Any] = _ask(node, "POST", "/api/v1/disputes", body)
+    found: dict[str, Any] = ask(node, "POST", "/api/v1/disputes", body)
     return found
 
 
 def withdraw(node: Node, dispute_id: int) -> None:
     """Take our own dispute back: the visit counts again. Raises Problem."""
     body = {"outcome": "withdrawn", "reason": "withdrawn by whoever opened it"}
-    _ask(node, "POST", f"/api/v1/disputes/{dispute_id}/decision", body)
+    ask(node, "POST", f"/api/v1/disputes/{dispute_id}/decision", body)
 
 
 def file_of(session: Session, node: Node, month: str, suffix: str) -> bytes:
@@ -180,13 +180,16 @@ def file_of(session: Session, node: Node, month: str, suffix: str) -> bytes:
         raise Problem("not-found" if error.detail == "404" else "hub-unreachable") from None
 
 
-def _ask(node: Node, method: str, path: str, body: Any = None) -> Any:
+def ask(node: Node, method: str, path: str, body: Any = None) -> Any:
+    """Ask the hub as this node; return its JSON, None where there is none. Raises Problem."""
     try:
         answer: Answer = node.hub.call(method, path, json=body, timeout=10)
     except PeerError:
         raise Problem("hub-unreachable") from None
     if answer.status in (200, 201):
         return orjson.loads(answer.body)
+    if answer.status == 204:
+        return None
     told = answer.json()
     slug = str(told.get("type", "")).rpartition("/")[2]
     if slug in ("not-found", "conflict", "validation"):

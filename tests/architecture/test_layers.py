@@ -35,6 +35,8 @@ OTHER_COMMITTERS = {
     "federation/moderation/changes.py": "the verbs of looking at what changed",
     "federation/moderation/hiding.py": "the verbs that keep a space off the map",
     "federation/moderation/reports.py": "the verbs of a report's life",
+    "federation/pictures/honour.py": "what nodes say of their figures, and of hosts",
+    "federation/pictures/reach.py": "adds views up",
     "federation/visits/passes.py": "a home's word on its passes",
     "federation/visits/corrections.py": "what visitors ask, and hosts answer",
     "node/desk/comparing.py": "what is told again, and how long it can be",

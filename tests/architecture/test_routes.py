@@ -58,14 +58,18 @@ POST   /api/v1/log-checks                             node
 GET    /api/v1/me/rights                              public
 GET    /api/v1/nodes                                  coordinator moderator node reader
 PUT    /api/v1/nodes/<node_id>/state                  coordinator
+PUT    /api/v1/nodes/me/asked/<month>                 node
 POST   /api/v1/nodes/me/check                         node
 PUT    /api/v1/nodes/me/hidden/<space_id>/reply       node
+GET    /api/v1/nodes/me/figures/<month>               node
 POST   /api/v1/nodes/me/keys                          node
 POST   /api/v1/nodes/me/leaving                       node
 DELETE /api/v1/nodes/me/leaving                       node
 POST   /api/v1/nodes/me/mark                          node
 GET    /api/v1/nodes/me/reports                       node
 PUT    /api/v1/nodes/me/reports/<report_id>/answer    node
+PUT    /api/v1/nodes/me/replies/<month>               node
+DELETE /api/v1/nodes/me/replies/<month>               node
 PUT    /api/v1/nodes/me/url                           node
 GET    /api/v1/openapi.json                           public
 GET    /api/v1/passes                                 node
@@ -149,6 +153,16 @@ GET    /coordination/simulation                       coordinator moderator read
 GET    /coordination/simulation.csv                   coordinator moderator reader
 GET    /coordination/simulation.ndjson                coordinator moderator reader
 GET    /coordination/statements/<month>               coordinator moderator reader
+GET    /coordination/pictures                         coordinator moderator reader
+GET    /coordination/pictures/<name>                  coordinator moderator reader
+GET    /coordination/pictures/<name>.csv              coordinator moderator reader
+GET    /coordination/pictures/<name>.svg              coordinator moderator reader
+GET    /coordination/report/<int:year>                coordinator moderator reader
+GET    /coordination/report/<int:year>.pdf            coordinator moderator reader
+GET    /coordination/simulation                       coordinator
+GET    /coordination/simulation.csv                   coordinator
+GET    /coordination/simulation.ndjson                coordinator
+GET    /coordination/statements/<month>               coordinator
 POST   /coordination/statements/<month>/issue         coordinator
 GET    /embed                                         public
 GET    /embed/map                                     public
@@ -177,6 +191,7 @@ GET    /static/<path:filename>                        public
 GET    /static/agenda/<path:filename>                 public
 GET    /static/governance/<path:filename>             public
 GET    /static/network/<path:filename>                public
+GET    /static/pictures/<path:filename>               public
 GET    /values                                        public
 GET    /welcome/<token>                               public
 POST   /welcome/<token>                               public
@@ -310,6 +325,7 @@ GET    /console/statements/<month>                    admin
 POST   /console/statements/<month>/check              admin
 POST   /console/statements/<month>/disputes           admin
 POST   /console/statements/<month>/disputes/<dispute_id>/withdraw admin
+POST   /console/statements/<month>/reply              admin
 GET    /console/statements/<month>/statement.<suffix> admin
 GET    /console/sync                                  admin
 POST   /console/sync/check                            admin

@@ -15,11 +15,13 @@ from icalendar import Calendar
 
 from charter.hours import read_schedule
 from deploy.demo.processes import Processes
+from node import jobs
 from node.bookings import host, trips
 from node.bookings.forms import spans
 from node.bookings.models import Booking, Trip
 from node.mail.models import Mail
 from node.spaces import service as spaces
+from node.statements import figures
 from shared.db import begin_write
 from shared.http import Unreachable
 from tests.e2e.processes import ROOT, free_port_base
@@ -222,6 +224,14 @@ def test_a_lost_request_leaves_a_booking_that_both_know_or_none(
     assert list(mine(ada).values()) == ["cancelled"]
     assert list(at_host(troquet).values()) == ["cancelled"]
     assert booked(ada, id=secrets.token_hex(16))["state"] == "confirmed"
+    # The hub is told of it in numbers, as often as one likes; the host sees its own.
+    for _ in range(2):
+        with cordee.app.app_context():
+            jobs.tell_asked()
+    with troquet.context() as (_, node):
+        told = figures.own(node, "2026-11")
+    assert told is not None
+    assert (told["kept"], told["refused"], told["unanswered"]) == (1, 0, 1)
 
 
 @pytest.mark.parametrize("lost", ["before", "after"])

@@ -87,3 +87,26 @@ def test_a_hub_that_is_away_only_delays_the_warning(
 ) -> None:
     with lasting_network.nodes["filature"].cut_off():
         assert boxes["filature"].come() == []
+
+
+def test_an_admin_says_a_word_to_the_houses_figures_and_takes_it_back(
+    lasting_network: Network,
+) -> None:
+    node = lasting_network.nodes["troquet"]
+    admin = Browser(node)
+    admin.log_in("admin@troquet.example")
+    page = admin.get("/console/statements/2026-11").text
+    assert "What the network’s pictures say of us" in page
+    words = "Deux semaines sans toit <i>& sans café</i>"
+    for said, flash in ((words, "stands beside"), ("x" * 1001, "1000 characters")):
+        assert admin.post("/console/statements/2026-11/reply", reply=said).status_code == 302
+        page = admin.get("/console/statements/2026-11").text
+        assert flash in page
+        assert "Deux semaines sans toit &lt;i&gt;&amp; sans café&lt;/i&gt;</textarea>" in page
+    staff = Browser(lasting_network.hub)
+    staff.log_in("coord@hub.example")
+    assert "Deux semaines sans toit" in staff.get("/coordination/pictures/honour").text
+    admin.post("/console/statements/2026-11/reply", reply=" ")
+    assert "was taken back" in admin.get("/console/statements/2026-11").text
+    assert "Deux semaines" not in staff.get("/coordination/pictures/honour").text
+    assert admin.post("/console/statements/2027-11/reply", reply="x").status_code == 404
