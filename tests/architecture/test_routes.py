@@ -60,16 +60,16 @@ GET    /api/v1/nodes                                  coordinator moderator node
 PUT    /api/v1/nodes/<node_id>/state                  coordinator
 PUT    /api/v1/nodes/me/asked/<month>                 node
 POST   /api/v1/nodes/me/check                         node
-PUT    /api/v1/nodes/me/hidden/<space_id>/reply       node
 GET    /api/v1/nodes/me/figures/<month>               node
+PUT    /api/v1/nodes/me/hidden/<space_id>/reply       node
 POST   /api/v1/nodes/me/keys                          node
 POST   /api/v1/nodes/me/leaving                       node
 DELETE /api/v1/nodes/me/leaving                       node
 POST   /api/v1/nodes/me/mark                          node
-GET    /api/v1/nodes/me/reports                       node
-PUT    /api/v1/nodes/me/reports/<report_id>/answer    node
 PUT    /api/v1/nodes/me/replies/<month>               node
 DELETE /api/v1/nodes/me/replies/<month>               node
+GET    /api/v1/nodes/me/reports                       node
+PUT    /api/v1/nodes/me/reports/<report_id>/answer    node
 PUT    /api/v1/nodes/me/url                           node
 GET    /api/v1/openapi.json                           public
 GET    /api/v1/passes                                 node
@@ -149,20 +149,16 @@ GET    /coordination/nodes/<node_id>/let-go           coordinator
 POST   /coordination/nodes/<node_id>/let-go           coordinator
 POST   /coordination/nodes/<node_id>/state            coordinator
 GET    /coordination/nodes/<node_id>/suspension       coordinator
-GET    /coordination/simulation                       coordinator moderator reader
-GET    /coordination/simulation.csv                   coordinator moderator reader
-GET    /coordination/simulation.ndjson                coordinator moderator reader
-GET    /coordination/statements/<month>               coordinator moderator reader
 GET    /coordination/pictures                         coordinator moderator reader
 GET    /coordination/pictures/<name>                  coordinator moderator reader
 GET    /coordination/pictures/<name>.csv              coordinator moderator reader
 GET    /coordination/pictures/<name>.svg              coordinator moderator reader
 GET    /coordination/report/<int:year>                coordinator moderator reader
 GET    /coordination/report/<int:year>.pdf            coordinator moderator reader
-GET    /coordination/simulation                       coordinator
-GET    /coordination/simulation.csv                   coordinator
-GET    /coordination/simulation.ndjson                coordinator
-GET    /coordination/statements/<month>               coordinator
+GET    /coordination/simulation                       coordinator moderator reader
+GET    /coordination/simulation.csv                   coordinator moderator reader
+GET    /coordination/simulation.ndjson                coordinator moderator reader
+GET    /coordination/statements/<month>               coordinator moderator reader
 POST   /coordination/statements/<month>/issue         coordinator
 GET    /embed                                         public
 GET    /embed/map                                     public
