@@ -16,14 +16,13 @@ from flask.json.provider import DefaultJSONProvider
 from flask_babel import Babel, get_locale
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
-from flask_smorest import Api
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from shared import problems
 from shared.config import Settings
-from shared.schemas import ProblemSchema
 from shared.web import formats, guards, observe
+from shared.web.api import PasserelleApi
 from shared.web.guards import Principal, allow
 
 HERE = Path(__file__).parent
@@ -42,16 +41,6 @@ class Service:
     nav: Callable[[Principal | None], Sequence[tuple[str, str]]]
     find_principal: guards.FindPrincipal
     ready: Callable[[], list[str]]
-
-
-class PasserelleApi(Api):
-    ERROR_SCHEMA = ProblemSchema
-
-    def _register_responses(self) -> None:
-        """Describe errors as what they are: problem documents (RFC 9457)."""
-        self.DEFAULT_RESPONSE_CONTENT_TYPE = "application/problem+json"
-        super()._register_responses()
-        del self.DEFAULT_RESPONSE_CONTENT_TYPE
 
 
 limiter = Limiter(get_remote_address, default_limits=[], storage_uri="memory://")
@@ -119,7 +108,7 @@ def new_app(import_name: str, settings: Settings, service: Service) -> tuple[Fla
     app.before_request_funcs[None].remove(limiter._check_request_limit)  # noqa: SLF001
     guards.install(app, service.find_principal, csrf)
     api = PasserelleApi(app)
-    _guard_api_document(app)
+    _install_api_document(app, api)
     problems.register(app)
     formats.install(app)
     _install_context(app, service)
@@ -128,12 +117,10 @@ def new_app(import_name: str, settings: Settings, service: Service) -> tuple[Fla
     return app, api
 
 
-def _guard_api_document(app: Flask) -> None:
-    document = app.view_functions[_API_DOCS]  # a method, which takes no mark of its own
-
+def _install_api_document(app: Flask, api: PasserelleApi) -> None:
     @allow("public")
     def openapi_json() -> Any:
-        return document()
+        return app.json.response(api.document())
 
     app.view_functions[_API_DOCS] = openapi_json
 
@@ -234,7 +221,5 @@ def _install_pages(app: Flask, api: PasserelleApi) -> None:
     @app.get("/api/docs")
     @allow("public")
     def api_page() -> Response:
-        page = render_template(
-            "apidoc.html", spec=api.spec.to_dict(), spec_url="/api/v1/openapi.json"
-        )
+        page = render_template("apidoc.html", spec=api.document(), spec_url="/api/v1/openapi.json")
         return Response(page)
