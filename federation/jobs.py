@@ -50,6 +50,7 @@ def refresh_feeds() -> None:
 def tidy() -> None:
     identity.forget_assertions(db.session(), hub().clock.now())
     mailbox.forget(db.session(), hub().clock.real())
+    feeds.forget_deleted(db.session(), hub().clock.now())
 
 
 def issue_due() -> None:

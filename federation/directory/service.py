@@ -129,9 +129,14 @@ def spaces(
 def space(session: Session, space_id: str) -> Space:
     """Return one published space. Raises Problem("not-found")."""
     row = session.get(Space, space_id)
-    if row is None or row.withdrawn_at is not None or row.node.state == "left":
+    if row is None or not is_public(row):
         raise Problem("not-found")
     return row
+
+
+def is_public(space: Space) -> bool:
+    """Tell whether a space is on the map."""
+    return space.withdrawn_at is None and (space.node is None or space.node.state != "left")
 
 
 def signed(session: Session) -> set[str]:
