@@ -27,6 +27,7 @@ from federation.map import pages as network_map
 from federation.settings import HubSettings
 from federation.statements import api as statements_api
 from federation.visits import api as visits_api
+from federation.webhooks import pages as webhook_pages
 from shared.db import configure, missing_tables, prepare_engine
 from shared.http import PeerSession
 from shared.identity import TOKEN_PREFIX
@@ -74,6 +75,7 @@ def create_app(settings: HubSettings) -> Flask:
         network_map.pages,
         console.pages,
         governance_pages.pages,
+        webhook_pages.pages,
         well_known,
         _accounts(),
     ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import structlog
-from flask import Flask
+from flask import Flask, current_app
 
 from federation.context import hub
 from federation.db import db
@@ -17,9 +17,13 @@ from federation.identity import service as identity
 from federation.mail.service import mailbox
 from federation.statements import month_end
 from federation.statements import service as statements
+from federation.webhooks import delivery, news
+from federation.webhooks import service as webhooks
 from shared.jobs import JOBS_LOCK, Job, run_jobs
 
 log = structlog.get_logger()
+
+_sender = delivery.Sender()
 
 LATE_AFTER = timedelta(minutes=5)
 OFFLINE_AFTER = timedelta(hours=1)
@@ -44,13 +48,20 @@ def send_mail() -> None:
 
 
 def refresh_feeds() -> None:
-    feeds.refresh(db.session(), hub().clock.now(), hub().url)
+    feeds.refresh(db.session(), hub().clock, hub().url)
+    news.owe_states(db.session(), hub().clock.now(), hub().clock.real(), hub().url)
+
+
+def send_webhooks() -> None:
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+    _sender.run(app, delivery.due(db.session(), hub().clock.real()))
 
 
 def tidy() -> None:
     identity.forget_assertions(db.session(), hub().clock.now())
     mailbox.forget(db.session(), hub().clock.real())
     feeds.forget_deleted(db.session(), hub().clock.now())
+    webhooks.forget(db.session(), hub().clock.real())
 
 
 def issue_due() -> None:
@@ -73,6 +84,7 @@ JOBS = (
     Job("finalise-due", 600, finalise_due),
     Job("issue-due", 900, issue_due),
     Job("feeds", 5, refresh_feeds),
+    Job("webhooks", 1, send_webhooks),
     Job("mail", 5, send_mail),
     Job("tidy", 600, tidy),
 )

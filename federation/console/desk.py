@@ -10,7 +10,10 @@ from flask_babel import lazy_gettext
 STAFF = ("coordinator", "moderator", "reader")
 
 # address, name, and whom it is open to
-ROOMS = (("/coordination", lazy_gettext("Overview"), ("coordinator",)),)
+ROOMS = (
+    ("/coordination", lazy_gettext("Overview"), ("coordinator",)),
+    ("/coordination/webhooks", lazy_gettext("Webhooks"), STAFF),
+)
 
 
 def menu() -> Iterator[tuple[str, str, bool]]:

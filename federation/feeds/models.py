@@ -46,6 +46,6 @@ class FeedMark(db.Model):
     """
 
     space_id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    likeness: Mapped[str] = mapped_column(String(500))
+    likeness: Mapped[str] = mapped_column(String(800))
     due_at: Mapped[datetime]
     again_at: Mapped[datetime | None]

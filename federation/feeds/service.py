@@ -7,9 +7,8 @@ page has everything, and misses no change.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
@@ -20,17 +19,18 @@ from federation.directory import service as directory
 from federation.directory.models import Space
 from federation.feeds import stale
 from federation.feeds.models import FeedCounter, FeedItem, FeedMark
+from federation.webhooks import news
+from shared.clock import Clock
 from shared.db import begin_write
 
 PAGE = 500
-AT_ONCE = 200  # spaces in one transaction
+AT_ONCE, IN_A_ROUND = 200, 5000  # spaces in one transaction, and found by one query
 DELETED_FOR = timedelta(days=30)
 BEGINNING = "beginning"
 Shown = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What a feed said of an item, and what it says now; None: nothing."""
 
     feed: str
@@ -76,7 +76,7 @@ FEEDS: dict[str, tuple[str, Callable[[Shown], Iterator[tuple[str, dict[str, Any]
 }
 
 
-def refresh(session: Session, now: datetime, hub_url: str) -> list[Change]:
+def refresh(session: Session, clock: Clock, hub_url: str) -> list[Change]:
     """Bring every feed up to date; returns what changed. Safe to call at any time.
 
     Only the spaces that the feeds are behind with are read, some at a time, so that nobody waits
@@ -84,18 +84,19 @@ def refresh(session: Session, now: datetime, hub_url: str) -> list[Change]:
     """
     changes: list[Change] = []
     while True:
-        behind = stale.find(session, now, AT_ONCE)
+        behind = sorted(stale.find(session, clock.now(), IN_A_ROUND))
         session.rollback()
-        if not behind:
-            return changes
-        changes += _catch_up(session, now, hub_url, sorted(behind))
-        if len(behind) < AT_ONCE:
+        for begin in range(0, len(behind), AT_ONCE):
+            ids = behind[begin : begin + AT_ONCE]
+            changes += _catch_up(session, clock, hub_url, ids)
+        if len(behind) < IN_A_ROUND:
             return changes
 
 
-def _catch_up(session: Session, now: datetime, hub_url: str, ids: Sequence[str]) -> list[Change]:
+def _catch_up(session: Session, clock: Clock, hub_url: str, ids: Sequence[str]) -> list[Change]:
     """Bring the feeds up to date with some spaces: read, compared and written under the lock."""
     begin_write(session)
+    now = clock.now()
     counters = {feed: _counter(session, feed, now) for feed in sorted(FEEDS)}
     likeness = stale.likeness(session, ids)
     query = select(Space).where(Space.id.in_(ids)).execution_options(populate_existing=True)
@@ -134,6 +135,7 @@ def _catch_up(session: Session, now: datetime, hub_url: str, ids: Sequence[str])
             )
         else:
             session.execute(delete(FeedMark).where(FeedMark.space_id == space_id))
+    news.owe_changes(session, now, clock.real(), changes)
     session.commit()
     return changes
 

@@ -35,13 +35,14 @@ def _likeness() -> ColumnElement[str]:
     told_since = case((Availability.as_of >= Space.published_at, "1"), else_="0")
     parts: list[Any] = [
         *(Space.published_at, Space.withdrawn_at, Space.node_id),
-        *(Node.state, Node.name, Node.url, Node.leaving_on, signed),
+        *(Node.state, Node.leaving_on, signed),
         *(Availability.guest_places, Availability.guest_places_free, Availability.paused),
+        *(Node.name, Node.url),
     ]
     found: ColumnElement[str] = told_since
     for part in parts:
         found = found.concat("|").concat(func.coalesce(cast(part, String), ""))
-    return func.substr(found, 1, 500)
+    return func.substr(found, 1, 800)
 
 
 def find(session: Session, now: datetime, limit: int) -> set[str]:

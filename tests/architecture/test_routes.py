@@ -91,6 +91,11 @@ GET    /coordination/simulation.csv                   coordinator
 GET    /coordination/simulation.ndjson                coordinator
 GET    /coordination/statements/<month>               coordinator
 POST   /coordination/statements/<month>/issue         coordinator
+GET    /coordination/webhooks                         coordinator moderator reader
+POST   /coordination/webhooks                         coordinator
+GET    /coordination/webhooks/<int:webhook_id>        coordinator moderator reader
+POST   /coordination/webhooks/<int:webhook_id>        coordinator
+POST   /coordination/webhooks/<int:webhook_id>/deliveries/<int:delivery_id> coordinator
 GET    /embed/map                                     public
 GET    /feeds/<feed>                                  public
 GET    /healthz                                       public

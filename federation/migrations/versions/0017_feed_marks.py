@@ -29,7 +29,7 @@ def upgrade():
     op.execute('UPDATE feed_counter SET last = last + 1')
     op.create_table('feed_mark',
     sa.Column('space_id', sa.String(64), nullable=False),
-    sa.Column('likeness', sa.String(500), nullable=False),
+    sa.Column('likeness', sa.String(800), nullable=False),
     sa.Column('due_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('again_at', sa.DateTime(timezone=True), nullable=True),
     sa.PrimaryKeyConstraint('space_id', name=op.f('pk_feed_mark'))
