@@ -24,6 +24,7 @@ from federation.identity import oauth
 from federation.identity.service import accounts, node_principal
 from federation.mail import models as _mail  # noqa: F401 - the table that jobs send from
 from federation.map import pages as network_map
+from federation.open_data import pages as open_data_pages
 from federation.settings import HubSettings
 from federation.statements import api as statements_api
 from federation.visits import api as visits_api
@@ -32,10 +33,11 @@ from shared.db import configure, missing_tables, prepare_engine
 from shared.http import PeerSession
 from shared.identity import TOKEN_PREFIX
 from shared.keys import load_key_ring
-from shared.web import Principal, Service, allow, new_app
+from shared.web import Principal, Service, allow, limits, new_app
 from shared.web.account_pages import blueprint as account_pages
 
 KEYS = "hub-keys.json"
+OPEN_DATA = (spaces_api.blp.name, feeds_api.blp.name)  # whose readers are limited
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -71,16 +73,24 @@ def create_app(settings: HubSettings) -> Flask:
         statements_api.blp,
     ):
         api.register_blueprint(blueprint)
+    readers = limits.Readers(settings.public_per_minute)
+    limits.install(app, OPEN_DATA, readers, _find_principal)
     for blueprint in (
         network_map.pages,
         console.pages,
         governance_pages.pages,
         webhook_pages.pages,
+        open_data_pages.pages,
         well_known,
         _accounts(),
     ):
         app.register_blueprint(blueprint)
+    app.context_processor(_footer)
     return app
+
+
+def _footer() -> dict[str, object]:
+    return {"footer_links": [{"url": "/open-data", "label": gettext("Open data")}]}
 
 
 def _accounts() -> Blueprint:

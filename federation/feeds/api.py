@@ -15,11 +15,10 @@ from shared.problems import Problem
 from shared.schemas import WireSchema
 from shared.web import allow
 from shared.web.api import Blueprint
-from shared.web.open_data import open_data
+from shared.web.open_data import LICENCE_URL, open_data
 
 blp = Blueprint("feeds", __name__, url_prefix="/feeds", description="Feeds (RPDE)")
 
-LICENCE_URL = "https://www.etalab.gouv.fr/licence-ouverte-open-licence"
 KEPT_SECONDS, LAST_KEPT_SECONDS = 3600, 5
 MEDIA_TYPE = "application/vnd.openactive.rpde+json; version=1"
 

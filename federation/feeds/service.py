@@ -109,35 +109,40 @@ def _catch_up(session: Session, clock: Clock, hub_url: str, ids: Sequence[str]) 
     }
     held = {
         (row.feed, row.item_id): row
-        for row in session.scalars(select(FeedItem).where(FeedItem.space_id.in_(ids)))
+        for row in session.scalars(select(FeedItem).where(FeedItem.space_id.in_(["", *ids])))
     }
     changes = []
-    for feed, (_, items_of) in sorted(FEEDS.items()):
-        items = {
-            item_id: (space_id, data)
-            for space_id, public in sorted(shown.items())
-            for item_id, data in items_of(public)
-        }
-        gone = {row.item_id: (row.space_id, None) for (of, _), row in held.items() if of == feed}
-        for item_id, (space_id, data) in {**gone, **items}.items():
-            change = _put(session, counters[feed], held, now, item_id, space_id, data)
+    for feed, counter in counters.items():
+        for item_id, (space_id, data) in _items(feed, shown, held).items():
+            change = _put(session, counter, held, now, item_id, space_id, data)
             changes += [change] if change else []
-    for space_id in ids:
-        if space_id in spaces:
-            told = held.get(("availability", space_id))
-            stale.mark(
-                session,
-                now,
-                spaces[space_id],
-                likeness[space_id],
-                told.data if told else None,
-                shown.get(space_id),
-            )
-        else:
-            session.execute(delete(FeedMark).where(FeedMark.space_id == space_id))
+    session.execute(delete(FeedMark).where(FeedMark.space_id.in_(ids)))
+    for space in spaces.values():
+        told = held.get(("availability", space.id))
+        told_data = told.data if told else None
+        session.add(stale.mark(now, space, likeness[space.id], told_data, shown.get(space.id)))
     news.owe_changes(session, now, clock.real(), changes)
     session.commit()
     return changes
+
+
+def _items(
+    feed: str, shown: Mapping[str, Shown], held: Mapping[tuple[str, str], FeedItem]
+) -> dict[str, tuple[str, dict[str, Any] | None]]:
+    """Return what a feed is to say of some spaces: by the item's id its space and its data."""
+    _, items_of = FEEDS[feed]
+    return {
+        **{
+            row.item_id: (row.space_id, None)
+            for (of, _), row in held.items()
+            if of == feed and row.space_id
+        },
+        **{
+            item_id: (space_id, data)
+            for space_id, public in sorted(shown.items())
+            for item_id, data in items_of(public)
+        },
+    }
 
 
 def _put(
@@ -150,7 +155,7 @@ def _put(
     data: dict[str, Any] | None,
 ) -> Change | None:
     """Write an item at the end of its feed, if it is not what the feed says already."""
-    row = held.get((counter.feed, item_id)) or session.get(FeedItem, (counter.feed, item_id))
+    row = held.get((counter.feed, item_id))
     before = row.data if row else None
     if _lasting(before) == _lasting(data) and not _ages(before, data):
         return None

@@ -81,14 +81,13 @@ def likeness(session: Session, ids: Sequence[str]) -> dict[str, str]:
 
 
 def mark(
-    session: Session,
     now: datetime,
     space: Space,
     likeness: str,
     told: Mapping[str, Any] | None,
     shown: Mapping[str, Any] | None,
-) -> None:
-    """Note that the feeds are up to date with a space; ``told`` is what they say of its places.
+) -> FeedMark:
+    """Return the note that the feeds are up to date; ``told`` is what they say of its places.
 
     ``shown`` is the space as the public sees it now, None if it does not.
     """
@@ -97,7 +96,7 @@ def mark(
         again_at = datetime.fromisoformat(told["as_of"]) + timedelta(seconds=told["ttl"] / 2)
     found = FeedMark(space_id=space.id, likeness=likeness, again_at=again_at)
     found.due_at = _due(space, shown, now)
-    session.merge(found)
+    return found
 
 
 def _due(space: Space, shown: Mapping[str, Any] | None, now: datetime) -> datetime:

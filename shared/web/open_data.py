@@ -6,18 +6,20 @@ import hashlib
 
 from flask import Response, request
 
+LICENCE_URL = "https://www.etalab.gouv.fr/licence-ouverte-open-licence"
+
 
 def open_data(body: bytes, mimetype: str, *, seconds: int = 5) -> Response:
-    """Return public data: open to every origin, its licence stated, 304 when unchanged.
+    """Return public data, to be kept for so many seconds before it is asked for again."""
+    return share(Response(body, mimetype=mimetype), seconds=seconds)
 
-    It may be kept for so many seconds before it is asked for again.
-    """
-    response = Response(body, mimetype=mimetype)
-    response.set_etag(hashlib.sha256(body).hexdigest()[:32], weak=True)
+
+def share(response: Response, *, seconds: int) -> Response:
+    """Make an answer public data: open to every origin, its licence stated, 304 when unchanged."""
+    digest = hashlib.sha256(response.get_data()).hexdigest()[:32]
+    response.set_etag(digest, weak=True)
     response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Cache-Control"] = f"public, max-age={seconds}"
-    response.headers["Link"] = (
-        '<https://www.etalab.gouv.fr/licence-ouverte-open-licence>; rel="license"'
-    )
+    response.headers["Link"] = f'<{LICENCE_URL}>; rel="license"'
     response.make_conditional(request)
     return response

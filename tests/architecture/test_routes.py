@@ -104,6 +104,7 @@ POST   /login                                         public
 POST   /logout                                        public
 GET    /metrics                                       public
 POST   /oauth/token                                   public
+GET    /open-data                                     public
 GET    /problems/<slug>                               public
 GET    /readyz                                        public
 GET    /spaces/<space_id>                             public
