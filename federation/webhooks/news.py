@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from federation.directory.models import Node
@@ -23,6 +24,7 @@ from federation.webhooks.service import AVAILABILITY, active, owe
 from shared.db import begin_write
 
 Item = Mapping[str, Any] | None
+_State = tuple[str, str, dict[str, Any]]  # of what, which, and what else is said of it
 _PLACES = ("guest_places", "guest_places_free", "paused", "state")
 _SHOWN = {
     "spaces": ("name", "town", "latitude", "longitude", "url"),
@@ -98,20 +100,29 @@ def owe_states(session: Session, now: datetime, real: datetime, hub_url: str) ->
     """
     for thing, found in _differing(session):
         begin_write(session)
-        first = session.scalar(select(Told.thing).where(Told.thing == thing).limit(1)) is None
-        webhooks = [] if first else active(session)
-        for subject, state, shown in found:
-            told = session.get(Told, (thing, subject), with_for_update=True)
-            if told is not None and told.state == state:  # by another process, just now
-                continue
-            session.merge(Told(thing=thing, subject=subject, state=state))
-            kind = _THINGS[thing].kind.format(state=state)
-            data = {"id": subject, "state": state, **shown, "hub": hub_url}
-            owe(session, webhooks, now, real, kind, subject, data)
-        session.commit()
+        try:
+            _owe_states_of(session, now, real, hub_url, thing, found)
+            session.commit()
+        except IntegrityError:  # another process tells the very same
+            session.rollback()
 
 
-def _differing(session: Session) -> Iterator[tuple[str, list[tuple[str, str, dict[str, Any]]]]]:
+def _owe_states_of(
+    session: Session, now: datetime, real: datetime, hub_url: str, thing: str, found: list[_State]
+) -> None:
+    first = session.scalar(select(Told.thing).where(Told.thing == thing).limit(1)) is None
+    webhooks = [] if first else active(session)
+    for subject, state, shown in found:
+        told = session.get(Told, (thing, subject), with_for_update=True, populate_existing=True)
+        if told is not None and told.state == state:  # by another process, just now
+            continue
+        session.merge(Told(thing=thing, subject=subject, state=state))
+        kind = _THINGS[thing].kind.format(state=state)
+        data = {"id": subject, "state": state, **shown, "hub": hub_url}
+        owe(session, webhooks, now, real, kind, subject, data)
+
+
+def _differing(session: Session) -> Iterator[tuple[str, list[_State]]]:
     for name, thing in _THINGS.items():
         query = (
             select(thing.subject, thing.state, *thing.shown)
