@@ -26,6 +26,33 @@ LICENCE = "Licence Ouverte 2.0"
 KEPT_SECONDS = 1
 
 
+EXAMPLE = {
+    "items": [
+        {
+            "id": "troquet-numerique",
+            "name": "Troquet numérique",
+            "town": "Bourgoin-Jallieu",
+            "latitude": 45.586,
+            "longitude": 5.274,
+            "open": True,
+            "closes_at": "2026-11-24T19:00:00+01:00",
+            "opens_at": None,
+            "availability": {
+                "guest_places": 5,
+                "guest_places_free": 4,
+                "paused": False,
+                "state": "known",
+                "as_of": "2026-11-24T10:00:00+01:00",
+                "ttl": 300,
+            },
+            "url": "https://hub.example.org/spaces/troquet-numerique",
+        }
+    ],
+    "next_cursor": None,
+    "licence": LICENCE,
+}
+
+
 class SpacesQuerySchema(WireSchema):
     bbox = fields.String(metadata={"description": "west,south,east,north in degrees"})
     q = fields.String(
@@ -103,7 +130,7 @@ def _page(query: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
 
 @blp.route("/spaces")
 @blp.arguments(SpacesQuerySchema, location="query")
-@blp.response(200, SpacesSchema)
+@blp.response(200, SpacesSchema, example=EXAMPLE)
 @allow("public")
 def list_spaces(query: dict[str, Any]) -> Response:
     """Every space of the network, by id."""

@@ -23,6 +23,30 @@ KEPT_SECONDS, LAST_KEPT_SECONDS = 3600, 5
 MEDIA_TYPE = "application/vnd.openactive.rpde+json; version=1"
 
 
+EXAMPLE = {
+    "next": "https://hub.example.org/feeds/availability?afterChangeNumber=42",
+    "items": [
+        {
+            "state": "updated",
+            "kind": "Availability",
+            "id": "troquet-numerique",
+            "modified": 41,
+            "data": {
+                "@type": "Availability",
+                "space": "https://hub.example.org/spaces/troquet-numerique",
+                "open": True,
+                "guest_places_free": 4,
+                "state": "known",
+                "as_of": "2026-11-24T10:00:00+01:00",
+                "ttl": 300,
+            },
+        },
+        {"state": "deleted", "kind": "Availability", "id": "le-petit-voisin", "modified": 42},
+    ],
+    "license": LICENCE_URL,
+}
+
+
 class FeedQuerySchema(WireSchema):
     afterChangeNumber = fields.Integer(  # noqa: N815 - the specification's name
         load_default=None,
@@ -50,7 +74,7 @@ class FeedPageSchema(WireSchema):
 
 @blp.route("/<feed>")
 @blp.arguments(FeedQuerySchema, location="query")
-@blp.response(200, FeedPageSchema, content_type="application/json")
+@blp.response(200, FeedPageSchema, content_type="application/json", example=EXAMPLE)
 @allow("public")
 def feed_page(query: dict[str, Any], feed: str) -> Response:
     """One page of spaces, availability or events: what changed after a change number.
