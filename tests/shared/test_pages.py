@@ -11,6 +11,8 @@ import pytest
 import requests
 from sqlalchemy import select
 
+from federation.db import db as hub_db
+from federation.webhooks import service as webhooks
 from node.adapters import service as sources
 from node.events import service as events
 from node.identity.models import Account
@@ -121,6 +123,7 @@ def test_every_page_answers_for_its_role_in_its_language(
         source = sources.add(session, node, "troquet", *calendar)
         mine = _of_members(session, node, member.account_id)
     made = {"booking_id": booking, "event_id": event, "source_id": str(source), **mine}
+    made["webhook_id"] = _webhook(lasting_network.hub)
     pages = _pages(service, {**VALUES, **made})
     assert len(pages) >= 6
     for path, roles in pages:
@@ -130,6 +133,13 @@ def test_every_page_answers_for_its_role_in_its_language(
         assert readers, path
         for reader in readers:
             _check_page(path, reader.get(path), language)
+
+
+def _webhook(hub: LocalService) -> str:
+    with hub.app.app_context():
+        more = ("account:1", "A map", "http://127.0.0.1:9/hook", "", ["node.state"])
+        made, _ = webhooks.subscribe(hub_db.session(), hub.app.extensions["hub"], *more)
+        return str(made.id)
 
 
 def _of_members(session: Any, node: Any, account_id: int) -> dict[str, str]:
