@@ -36,21 +36,24 @@ from federation.map import pages as network_map
 from federation.moderation import api as moderation_api
 from federation.moderation import pages as moderation
 from federation.moderation import report_pages
+from federation.open_data import pages as open_data_pages
 from federation.pictures import api as pictures_api
 from federation.pictures import pages as pictures
 from federation.pictures import reach
 from federation.settings import HubSettings
 from federation.statements import api as statements_api
 from federation.visits import api as visits_api
+from federation.webhooks import pages as webhook_pages
 from shared.db import configure, missing_tables, prepare_engine
 from shared.http import PeerSession
 from shared.identity import TOKEN_PREFIX
 from shared.keys import load_key_ring
-from shared.web import Principal, Service, allow, new_app
+from shared.web import Principal, Service, allow, limits, new_app
 from shared.web.account_room import account_room
 from shared.web.people import People
 
 KEYS = "hub-keys.json"
+OPEN_DATA = (spaces_api.blp.name, feeds_api.blp.name)  # whose readers are limited
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -90,6 +93,8 @@ def create_app(settings: HubSettings) -> Flask:
         pictures_api.blp,
     ):
         api.register_blueprint(blueprint)
+    readers = limits.Readers(settings.public_per_minute)
+    limits.install(app, OPEN_DATA, readers, _find_principal)
     for blueprint in (
         finder.pages,
         network_map.pages,
@@ -107,12 +112,19 @@ def create_app(settings: HubSettings) -> Flask:
         moderation.pages,
         report_pages.pages,
         pictures.pages,
+        webhook_pages.pages,
+        open_data_pages.pages,
         well_known,
         *account_room(app, _people()),
     ):
         app.register_blueprint(blueprint)
+    app.context_processor(_footer)
     answers.install(app, settings.clock)
     return app
+
+
+def _footer() -> dict[str, object]:
+    return {"footer_links": [{"url": "/open-data", "label": gettext("Open data")}]}
 
 
 def _people() -> People:

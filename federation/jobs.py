@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import structlog
-from flask import Flask
+from flask import Flask, current_app
 
 from federation.context import Hub, hub
 from federation.db import db
@@ -25,10 +25,14 @@ from federation.moderation import changes, reports
 from federation.pictures import service as pictures
 from federation.statements import month_end
 from federation.statements import service as statements
+from federation.webhooks import delivery, news
+from federation.webhooks import service as webhooks
 from shared.http import PeerSession
 from shared.jobs import JOBS_LOCK, Job, run_jobs
 
 log = structlog.get_logger()
+
+_sender = delivery.Sender()
 
 LATE_AFTER = timedelta(minutes=5)
 OFFLINE_AFTER = timedelta(hours=1)
@@ -84,7 +88,13 @@ def send_mail() -> None:
 
 
 def refresh_feeds() -> None:
-    feeds.refresh(db.session(), hub().clock.now(), hub().url)
+    feeds.refresh(db.session(), hub().clock, hub().url)
+    news.owe_states(db.session(), hub().clock.now(), hub().clock.real(), hub().url)
+
+
+def send_webhooks() -> None:
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+    _sender.run(app, delivery.due(db.session(), hub().clock.real()))
 
 
 def refresh_listings() -> None:
@@ -101,6 +111,8 @@ def tidy() -> None:
     mailbox.forget(db.session(), hub().clock.real())
     reports.forget(db.session(), hub().clock.now())
     changes.forget(db.session(), hub().clock.now())
+    feeds.forget_deleted(db.session(), hub().clock.now())
+    webhooks.forget(db.session(), hub().clock.real())
 
 
 def issue_due() -> None:
@@ -130,6 +142,7 @@ JOBS = (
     Job("finalise-due", 600, finalise_due),
     Job("issue-due", 900, issue_due),
     Job("feeds", 5, refresh_feeds),
+    Job("webhooks", 1, send_webhooks),
     Job("mail", 5, send_mail),
     Job("listings", 600, refresh_listings),
     Job("tidy", 600, tidy),

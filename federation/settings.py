@@ -28,3 +28,9 @@ class HubSettings(Settings):
         "After how many minutes without a word of a node e-mail says so, once; 0: never",
         default=60,
     )
+    public_per_minute: int = setting(
+        number(0, 1_000_000),
+        "Requests of open data in a minute for each address, ten times as many with a token, in "
+        "each server process; 0: no limit",
+        default=1200,
+    )

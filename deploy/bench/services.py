@@ -96,6 +96,7 @@ class Bench(Processes):
             "HUB_WORKERS": str(WORKERS),
             "HUB_THREADS": str(threads),
             "HUB_SQLITE_SYNCHRONOUS": synchronous,
+            "HUB_PUBLIC_PER_MINUTE": "0",
         }
         return self._serve(name, "HUB", create_hub(settings), settings, environ)
 

@@ -17,6 +17,7 @@ ROOMS = (
     ("/coordination/pictures", lazy_gettext("The network in pictures"), STAFF),
     ("/coordination/moderation", lazy_gettext("Moderation"), STAFF),
     ("/coordination/listings", lazy_gettext("Listed spaces"), STAFF),
+    ("/coordination/webhooks", lazy_gettext("Webhooks"), STAFF),
     ("/coordination/accounts", lazy_gettext("Accounts"), ("coordinator",)),
     ("/coordination/audit", lazy_gettext("Audit log"), ("coordinator", "reader")),
 )

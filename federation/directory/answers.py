@@ -28,6 +28,7 @@ MOST_KEPT, MOST_BYTES = 128, 1 << 19
 _NOT_KEPT = {
     *("x-request-id", "server-timing"),
     *("content-type", "content-length", "content-encoding"),
+    "ratelimit",  # what is kept costs next to nothing, and counts for nothing
 }
 Headers = list[tuple[str, str]]
 

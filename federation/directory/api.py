@@ -22,6 +22,7 @@ from shared.schemas import JwkSchema, WireSchema, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
 from shared.web.application import limiter
+from shared.web.open_data import open_data
 
 blp = Blueprint("directory", __name__, url_prefix="/api/v1", description="Nodes and spaces")
 
@@ -135,7 +136,9 @@ class StateSchema(WireSchema):
 def trust_list() -> Response:
     """Every node's id, state, keys and signed charter: what makes a door work alone."""
     token = service.trust_list(db.session(), hub().clock.now(), hub().ring, hub().url)
-    return Response(token, mimetype="application/jwt", headers={"Cache-Control": "no-cache"})
+    response = open_data(token.encode(), "application/jwt")
+    response.headers["Cache-Control"] = "no-cache"
+    return response
 
 
 @blp.route("/enrolments", methods=["POST"])

@@ -150,10 +150,16 @@ def space(session: Session, space_id: str, *, hidden: bool = False) -> Space:
     Raises Problem("not-found").
     """
     row = session.get(Space, space_id)
-    gone = row is None or row.withdrawn_at is not None or (row.hidden_at and not hidden)
-    if row is None or gone or (row.node is not None and row.node.state == "left"):
+    if row is None or not is_public(row, hidden=hidden):
         raise Problem("not-found")
     return row
+
+
+def is_public(space: Space, *, hidden: bool = False) -> bool:
+    """Tell whether a space is on the map, or, if ``hidden``, would be but for a moderator."""
+    if space.withdrawn_at is not None or (space.hidden_at is not None and not hidden):
+        return False
+    return space.node is None or space.node.state != "left"
 
 
 def signed(session: Session) -> set[str]:

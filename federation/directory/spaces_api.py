@@ -33,6 +33,33 @@ blp = Blueprint("spaces", __name__, url_prefix="/api/v1", description="Spaces, f
 LICENCE = "Licence Ouverte 2.0"
 
 
+EXAMPLE = {
+    "items": [
+        {
+            "id": "troquet-numerique",
+            "name": "Troquet numérique",
+            "town": "Bourgoin-Jallieu",
+            "latitude": 45.586,
+            "longitude": 5.274,
+            "open": True,
+            "closes_at": "2026-11-24T19:00:00+01:00",
+            "opens_at": None,
+            "availability": {
+                "guest_places": 5,
+                "guest_places_free": 4,
+                "paused": False,
+                "state": "known",
+                "as_of": "2026-11-24T10:00:00+01:00",
+                "ttl": 300,
+            },
+            "url": "https://hub.example.org/spaces/troquet-numerique",
+        }
+    ],
+    "next_cursor": None,
+    "licence": LICENCE,
+}
+
+
 class SpacesQuerySchema(queries.FilterSchema):
     limit = fields.Integer(load_default=500, validate=validate.Range(1, 1000))
     cursor = fields.String(load_default="", validate=validate.Length(max=64))
@@ -114,7 +141,7 @@ def _credited(heard: presenter.Heard | None) -> tuple[str | None, str | None]:
 
 
 @blp.route("/spaces")
-@blp.response(200, SpacesSchema)
+@blp.response(200, SpacesSchema, example=EXAMPLE)
 @kept
 @blp.arguments(SpacesQuerySchema, location="query")
 @allow("public")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from flask import Response, g
+from flask import Response, g, request
 from marshmallow import fields, validate
 
 from federation.console.desk import STAFF
@@ -21,8 +21,19 @@ from shared.problems import Problem
 from shared.schemas import WireSchema, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
+from shared.web.open_data import share
 
 blp = Blueprint("charters", __name__, url_prefix="/api/v1", description="The charter")
+
+KEPT_SECONDS = 5
+
+
+@blp.after_request
+def _share(response: Response) -> Response:
+    """What nobody in particular was told is open data."""
+    if request.method == "GET" and response.status_code == 200 and g.get("principal") is None:
+        return share(response, seconds=KEPT_SECONDS)
+    return response
 
 
 class CharterSummarySchema(WireSchema):

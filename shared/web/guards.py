@@ -91,7 +91,7 @@ def install(app: Flask, find_principal: FindPrincipal, csrf: CSRFProtect) -> Non
             raise Problem("not-found")
         if request.is_json and request.method not in SAFE_METHODS and not wants_json():
             raise Problem("unsupported-media-type")  # pages take forms
-        bearer = _bearer()
+        bearer = given_bearer()
         most_bytes = getattr(app.view_functions[request.endpoint], _MOST_BYTES, None)
         if most_bytes is not None:  # before anything of the body is read
             principal = find_principal(bearer)
@@ -115,7 +115,7 @@ def _check(principal: Principal | None, roles: frozenset[str]) -> Response | Non
     return None
 
 
-def _bearer() -> str | None:
+def given_bearer() -> str | None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 

@@ -39,6 +39,8 @@ OTHER_COMMITTERS = {
     "federation/pictures/reach.py": "adds views up",
     "federation/visits/passes.py": "a home's word on its passes",
     "federation/visits/corrections.py": "what visitors ask, and hosts answer",
+    "federation/webhooks/delivery.py": "what became of a message that was sent",
+    "federation/webhooks/news.py": "what was told last",
     "node/desk/comparing.py": "what is told again, and how long it can be",
     "node/passes/comparing.py": "the stricter of two words on a pass",
     "node/bookings/recalling.py": "bookings that partners tell us of again",

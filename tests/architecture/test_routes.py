@@ -161,6 +161,11 @@ GET    /coordination/simulation.ndjson                coordinator moderator read
 GET    /coordination/statements/<month>               coordinator moderator reader
 POST   /coordination/statements/<month>/issue         coordinator
 GET    /embed                                         public
+GET    /coordination/webhooks                         coordinator moderator reader
+POST   /coordination/webhooks                         coordinator
+GET    /coordination/webhooks/<int:webhook_id>        coordinator moderator reader
+POST   /coordination/webhooks/<int:webhook_id>        coordinator
+POST   /coordination/webhooks/<int:webhook_id>/deliveries/<int:delivery_id> coordinator
 GET    /embed/map                                     public
 GET    /feeds/<feed>                                  public
 GET    /forgot                                        public
@@ -177,6 +182,7 @@ POST   /login/two-factor                              public
 POST   /logout                                        public
 GET    /metrics                                       public
 POST   /oauth/token                                   public
+GET    /open-data                                     public
 GET    /problems/<slug>                               public
 GET    /readyz                                        public
 GET    /spaces/<space_id>                             public

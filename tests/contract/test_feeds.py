@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
+import requests
+from sqlalchemy import event
 
 from federation import jobs as hub_jobs
+from federation.db import db
 from federation.feeds import service as feeds
+from federation.feeds import stale
 from node.spaces import service as spaces
+from tests.contract import rpde
 from tests.network import LocalHub, LocalNode, Network, at_once
 from tests.shared.browser import Page
 
@@ -25,20 +30,11 @@ def refresh(hub: LocalHub) -> None:
 
 
 def read(hub: LocalHub, path: str) -> tuple[list[dict[str, Any]], str]:
-    """Follow ``next`` to the end; return every item, and where to go on."""
-    items: list[dict[str, Any]] = []
-    while True:
-        answer = hub.get(path)
-        assert answer.status_code == 200, answer.text
-        assert answer.headers["Access-Control-Allow-Origin"] == "*"
-        page = answer.json()
-        assert page["license"].startswith("https://")
-        items += page["items"]
-        following = urlsplit(page["next"])
-        assert page["next"].startswith(hub.url)
-        if f"{following.path}?{following.query}" == path or not page["items"]:
-            return items, f"{following.path}?{following.query}"
-        path = f"{following.path}?{following.query}"
+    """Read what is there and what is gone, from a place on; return it, and where to go on."""
+    items, end, faults = rpde.walk(lambda url: requests.get(url, timeout=20), hub.url + path)
+    assert [fault for fault in faults if fault != "nothing is deleted" or "?" not in path] == []
+    end = end.removeprefix(hub.url)
+    return [item for item in items if item["id"] != feeds.BEGINNING], end
 
 
 def change(node: LocalNode, **values: Any) -> None:
@@ -99,6 +95,67 @@ def test_two_refreshes_at_once_number_every_change_once(network: Network, hub: L
     items, _ = read(hub, "/feeds/availability")
     assert [item["id"] for item in items] == ["cordee", "troquet"]
     assert len({item["modified"] for item in items}) == 2
+
+
+def behind(hub: LocalHub) -> set[str]:
+    with hub.app.app_context():
+        return stale.find(db.session(), hub.app.extensions["hub"].clock.now(), 10)
+
+
+def test_only_what_changed_is_read_again(network: Network, hub: LocalHub) -> None:
+    cordee, troquet = network.nodes["cordee"], network.nodes["troquet"]
+    refresh(hub)
+    assert behind(hub) == set()
+    cordee.tell()  # the same again
+    assert behind(hub) == set()
+    assert troquet.scan(cordee.add_person().show()).status_code == 201
+    troquet.tell()
+    assert behind(hub) == {"troquet"}
+    refresh(hub)
+    network.set_state("cordee", "suspended")
+    assert behind(hub) == {"cordee"}
+    refresh(hub)
+    network.set_state("cordee", "connected")
+    refresh(hub)
+    change(troquet, description="Un café")
+    assert behind(hub) == {"troquet"}
+    refresh(hub)
+    network.move_to("2026-11-24T13:00:01+01:00")
+    assert behind(hub) == {"cordee", "troquet"}
+    refresh(hub)
+    statements: list[str] = []
+    with hub.app.app_context():
+        event.listen(db.engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
+    refresh(hub)
+    # Two ask for spaces, three for what else webhooks are told of; nothing is written.
+    assert [statement.split()[0] for statement in statements] == ["SELECT"] * 5
+
+
+def test_what_the_clock_alone_changes_is_told(network: Network, hub: LocalHub) -> None:
+    refresh(hub)
+    _, end = read(hub, "/feeds/availability")
+    network.move_to("2026-11-24T19:00:01+01:00")  # they have closed, and have not been heard
+    refresh(hub)
+    items, end = read(hub, end)
+    told = {item["id"]: (item["data"]["open"], item["data"]["state"]) for item in items}
+    assert told == {"cordee": (False, "unknown"), "troquet": (False, "unknown")}
+    network.move_to("2026-11-25T09:00:01+01:00")
+    refresh(hub)
+    assert {item["data"]["open"] for item in read(hub, end)[0]} == {True}
+
+
+def test_what_is_gone_is_told_for_thirty_days_and_a_feed_is_never_empty(
+    network: Network, hub: LocalHub
+) -> None:
+    refresh(hub)
+    network.set_state("troquet", "left")
+    refresh(hub)
+    now = network.clock.now()
+    for days, told in ((29, {"cordee", "troquet"}), (31, {"cordee"})):
+        with hub.app.app_context():
+            feeds.forget_deleted(db.session(), now + timedelta(days=days))
+        assert {item["id"] for item in read(hub, "/feeds/spaces")[0]} == told
+    assert read(hub, "/feeds/events")[0] == []  # and by the validator's rules it is good
 
 
 @pytest.mark.parametrize("after", ["-1", "x", "9" * 30, "1.5"])

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
 from federation.directory import joining
+from federation.webhooks import service as webhooks
 from node.adapters import service as sources
 from node.events import service as events
 from node.identity.models import Account
@@ -133,6 +134,7 @@ def test_every_page_answers_for_its_role_in_its_language(
         "booking_id": booking,
         "event_id": event,
         "source_id": str(source),
+        "webhook_id": _webhook(lasting_network.hub),
         **mine,
     }
     pages = _pages(service, {**VALUES, **made})
@@ -144,6 +146,13 @@ def test_every_page_answers_for_its_role_in_its_language(
         assert readers, path
         for reader in readers:
             _check_page(path, reader.get(path), language)
+
+
+def _webhook(hub: LocalService) -> str:
+    with hub.app.app_context():
+        more = ("account:1", "A map", "http://127.0.0.1:9/hook", "", ["node.state"])
+        made, _ = webhooks.subscribe(hub_db.session(), hub.app.extensions["hub"], *more)
+        return str(made.id)
 
 
 def _of_members(session: Any, node: Any, account_id: int) -> dict[str, str]:

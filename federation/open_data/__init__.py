@@ -1,0 +1,1 @@
+"""The page that tells programmers what the hub gives to everybody."""
