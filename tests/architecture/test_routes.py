@@ -160,12 +160,12 @@ GET    /coordination/simulation.csv                   coordinator moderator read
 GET    /coordination/simulation.ndjson                coordinator moderator reader
 GET    /coordination/statements/<month>               coordinator moderator reader
 POST   /coordination/statements/<month>/issue         coordinator
-GET    /embed                                         public
 GET    /coordination/webhooks                         coordinator moderator reader
 POST   /coordination/webhooks                         coordinator
 GET    /coordination/webhooks/<int:webhook_id>        coordinator moderator reader
 POST   /coordination/webhooks/<int:webhook_id>        coordinator
 POST   /coordination/webhooks/<int:webhook_id>/deliveries/<int:delivery_id> coordinator
+GET    /embed                                         public
 GET    /embed/map                                     public
 GET    /feeds/<feed>                                  public
 GET    /forgot                                        public
