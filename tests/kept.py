@@ -92,6 +92,8 @@ class _Service:
         be_patient(peers)
         if self.kind == "hub":
             self.app.extensions["hub"] = Hub(settings, ring, peers)
+            self.app.extensions["answers"].forget()
+            self.app.extensions["views"].forget()
             return
         client = HubClient(settings.hub_url, ring, peers, self.held.hub._node_id)
         client._circuit._pause = 0.02

@@ -79,6 +79,10 @@ class Answers:
         if len(answer.made.body) <= MOST_BYTES:
             self._held[_key(environ)] = answer
 
+    def forget(self) -> None:
+        """Know nothing any more, as a process that starts."""
+        self._held.clear()
+
     def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
         key, watch = _key(environ), self._watch
         if watch is None or environ["REQUEST_METHOD"] != "GET" or key not in self._held:

@@ -70,6 +70,11 @@ class Views:
                 self._timer.start()
                 atexit.register(self.write)
 
+    def forget(self) -> None:
+        """Count anew, as a process that starts."""
+        with self._lock:
+            self._counts.clear()
+
     def write(self) -> None:
         """Write what was counted; what cannot be written now waits for the next time."""
         with self._lock:
