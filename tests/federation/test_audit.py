@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import io
 import json
@@ -16,11 +17,12 @@ from sqlalchemy.exc import DBAPIError
 
 from federation.audit.models import AuditEntry
 from federation.audit.service import audit
-from federation.audit.words import changes
+from federation.audit.words import ACTIONS, changes
 from federation.db import db
 from shared.command import migrate
 from shared.db import begin_write
 from tests.architecture.applications import hub_app
+from tests.architecture.sources import modules
 from tests.databases import Databases
 from tests.network import LocalHub, Network
 from tests.shared.browser import Browser, Page, forget_attempts
@@ -222,3 +224,16 @@ def test_what_changed_is_told_and_what_did_not_is_left_out(
     detail: dict[str, Any], expected: list[Any]
 ) -> None:
     assert list(changes(detail)) == expected
+
+
+def test_every_action_that_is_noted_has_words() -> None:
+    noted = {
+        call.args[3].value
+        for path in modules("federation")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call)
+        and getattr(call.func, "id", "") == "audit"
+        and isinstance(call.args[3], ast.Constant)
+    }
+    assert len(noted) > 20
+    assert noted - ACTIONS.keys() == set()
