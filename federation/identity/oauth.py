@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer
-from authlib.oauth2.rfc6749 import ClientCredentialsGrant, InvalidClientError
+from authlib.oauth2.rfc6749 import (
+    ClientCredentialsGrant,
+    InvalidClientError,
+    UnauthorizedClientError,
+)
 from authlib.oauth2.rfc6749.models import ClientMixin
 from authlib.oauth2.rfc7523 import JWTBearerClientAssertion
 from flask import Blueprint, Flask
@@ -23,6 +27,7 @@ from shared import jose
 from shared.web import allow
 
 METHOD = "private_key_jwt"
+SUSPENDED = "node-suspended"
 LEEWAY_SECONDS = 60
 MAX_LIFE_SECONDS = 300
 
@@ -30,6 +35,7 @@ MAX_LIFE_SECONDS = 300
 @dataclass(frozen=True)
 class NodeClient(ClientMixin):  # type: ignore[misc]
     node_id: str
+    suspended: bool = False
 
     def get_client_id(self) -> str:
         return self.node_id
@@ -100,6 +106,11 @@ class NodeAssertion(JWTBearerClientAssertion):  # type: ignore[misc]
 class NodeGrant(ClientCredentialsGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = [METHOD]  # noqa: RUF012 - Authlib's declaration
 
+    def validate_token_request(self) -> None:
+        super().validate_token_request()
+        if self.request.client.suspended:  # told to nobody but itself: its key is proven
+            raise UnauthorizedClientError(description=SUSPENDED)
+
 
 def _plain(text: str) -> bool:
     return text.isascii() and text.isprintable()
@@ -109,9 +120,7 @@ def _query_client(client_id: str) -> NodeClient | None:
     session: Session = db.session
     node = session.get(Node, client_id) if _plain(client_id) else None
     # Who has left reads its account, and settles it; everything else asks whether it takes part.
-    if node is None or node.state == "suspended":
-        return None
-    return NodeClient(node.id)
+    return None if node is None else NodeClient(node.id, node.state == "suspended")
 
 
 def _generate(client: NodeClient, **_kwargs: Any) -> str:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import orjson
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
@@ -33,6 +34,17 @@ class NodeAssertionAuth(PrivateKeyJWT):  # type: ignore[misc]
         self.claims = {"exp": int(time.time()) + 60}
         self.headers = {"kid": self.headers["kid"]}
         return str(super().sign(auth, token_endpoint))
+
+
+class _Suspended(PeerError):
+    """The hub knows this node, and gives it no token."""
+
+
+def _refused(hub_url: str) -> Answer:
+    """Return what the hub answers to a suspended node whose token is still good."""
+    problem = {"type": f"{hub_url}/problems/node-suspended", "status": 403}
+    headers = {"Content-Type": "application/problem+json"}
+    return Answer(403, headers, orjson.dumps(problem))
 
 
 class HubClient:
@@ -76,7 +88,10 @@ class HubClient:
         json: Any = None,
         timeout: float = TIMEOUT_SECONDS,
     ) -> Answer:
-        """Call the hub as this node. Raises Unreachable, at once while the hub is away."""
+        """Call the hub as this node. Raises Unreachable, at once while the hub is away.
+
+        To one that is suspended the hub gives no token: that is answered as by the hub itself.
+        """
         if self._circuit.open:
             raise Unreachable("away")
         try:
@@ -86,6 +101,8 @@ class HubClient:
         except Unreachable:
             self._circuit.trip()
             raise
+        except _Suspended:
+            return _refused(self.url)
         if answer.status in _DOWN:
             self._circuit.trip()
             raise Unreachable("status", str(answer.status))
@@ -128,7 +145,7 @@ class HubClient:
         for kid, key in self._ring.keys[:TRIED_KEYS]:
             try:
                 return self._fetch_token(node_id, KeyRing(((kid, key),)))
-            except Unreachable:
+            except (Unreachable, _Suspended):
                 raise
             except PeerError as error:
                 refused = refused or error
@@ -151,6 +168,8 @@ class HubClient:
             )
             return str(token["access_token"]), time.time() + int(token["expires_in"])
         except OAuthError as error:
+            if error.description == "node-suspended":
+                raise _Suspended("not-authenticated", "suspended") from None
             raise PeerError("not-authenticated", f"{error.error}: {error.description}") from None
         except (RequestException, ValueError, KeyError) as error:
             raise Unreachable("unreachable", type(error).__name__) from error

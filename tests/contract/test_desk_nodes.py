@@ -13,12 +13,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from sqlalchemy import delete, select, update
 
+from federation.audit.models import AuditEntry
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
 from federation.directory import condition, enrolment, joining
 from federation.directory import service as directory
 from federation.directory.condition import Condition
-from federation.directory.models import AuditEntry, Invitation, JoinRequest, Node, NodeMark
+from federation.directory.models import Invitation, JoinRequest, Node, NodeMark
 from federation.directory.own_api import skew
 from federation.identity.models import Account
 from federation.identity.service import accounts

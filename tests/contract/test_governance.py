@@ -254,6 +254,7 @@ def test_only_operators_of_the_network_propose_and_vote(three: Network) -> None:
     assert _propose(three, "newcomer").status_code == 403
     _propose(three)
     assert _vote(three, "newcomer", "yes").status_code == 403
+    access_token(three.nodes["filature"])  # it has one when it is suspended
     three.set_state("filature", "suspended")
     assert _vote(three, "filature", "yes").status_code == 403
 

@@ -276,6 +276,7 @@ def test_a_suspended_node_is_refused_everywhere_at_once(network: Network) -> Non
         "choice": "yes",
         "visit": "0" * 26,
         "visits": 0,
+        "hosts": {},
         "sha256": "0" * 64,
         "month": "2026-11",
         "last_day": "2026-12-24",

@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import delete, select
 
 from federation import jobs as hub_jobs
+from federation.audit.models import AuditEntry
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory.models import AuditEntry
 from federation.identity.service import accounts
 from federation.mail.models import Mail
 from federation.moderation import changes, forms, hiding, reports

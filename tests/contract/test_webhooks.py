@@ -17,8 +17,9 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from federation import jobs
+from federation.audit.models import AuditEntry
 from federation.db import db
-from federation.directory.models import AuditEntry, Node
+from federation.directory.models import Node
 from federation.mail.models import Mail
 from federation.webhooks import delivery, service
 from federation.webhooks.models import Delivery, Told, Webhook

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from federation.audit.models import AuditEntry
 from federation.context import hub as hub_context
 from federation.db import db
-from federation.directory.models import AuditEntry, ListingSource, Node, Space
+from federation.directory.models import ListingSource, Node, Space
 from federation.listings import document, importing, mapping, reading, service, spaces, words
 from federation.listings.importing import Decision, Wanted
 from federation.listings.likeness import Index, Known, like_names

@@ -36,11 +36,14 @@ GIVEN = {
     ("charter_version", "version"): ["1", "2", "3"],
 }
 
-# In which rows a column is empty: a space has a node, or else a source.
+# In which rows a column is empty: a space has a node, or else a source; who waits has no answer.
 EMPTY = {
     ("space", "node_id"): {2},
     ("space", "source_id"): {0, 1},
     ("space", "source_key"): {0, 1},
+    ("join_request", "decided_at"): {0},
+    ("join_request", "invitation_id"): {0, 2},
+    ("report", "email"): {0, 1, 2},
 }
 
 # Of these there is one row.
