@@ -53,7 +53,43 @@ from shared.web.account_room import account_room
 from shared.web.people import People
 
 KEYS = "hub-keys.json"
-OPEN_DATA = (spaces_api.blp.name, feeds_api.blp.name)  # whose readers are limited
+APIS = (
+    spaces_api.blp,
+    directory_api.blp,
+    own_api.blp,
+    feeds_api.blp,
+    agenda_api.blp,
+    moderation_api.blp,
+    governance_api.blp,
+    visits_api.blp,
+    statements_api.blp,
+    pictures_api.blp,
+)
+PAGES = (
+    finder.pages,
+    network_map.pages,
+    space_pages.pages,
+    agenda.pages,
+    console.pages,
+    audit.pages,
+    identity.pages,
+    nodes_pages.pages,
+    joining_pages.pages,
+    governance_pages.pages,
+    listing_pages.pages,
+    listing_drafts.pages,
+    listed_pages.pages,
+    moderation.pages,
+    report_pages.pages,
+    pictures.pages,
+    webhook_pages.pages,
+    open_data_pages.pages,
+)
+OPEN_DATA = (
+    spaces_api.blp.name,
+    feeds_api.blp.name,
+    agenda_api.blp.name,
+)  # whose readers are limited
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -80,44 +116,12 @@ def create_app(settings: HubSettings) -> Flask:
         prepare_engine(db.engine, settings.sqlite_synchronous)
     oauth.install(app)
     reach.install(app)
-    for blueprint in (
-        spaces_api.blp,
-        directory_api.blp,
-        own_api.blp,
-        feeds_api.blp,
-        agenda_api.blp,
-        moderation_api.blp,
-        governance_api.blp,
-        visits_api.blp,
-        statements_api.blp,
-        pictures_api.blp,
-    ):
-        api.register_blueprint(blueprint)
+    for blp in APIS:
+        api.register_blueprint(blp)
     readers = limits.Readers(settings.public_per_minute)
     limits.install(app, OPEN_DATA, readers, _find_principal)
-    for blueprint in (
-        finder.pages,
-        network_map.pages,
-        space_pages.pages,
-        agenda.pages,
-        console.pages,
-        audit.pages,
-        identity.pages,
-        nodes_pages.pages,
-        joining_pages.pages,
-        governance_pages.pages,
-        listing_pages.pages,
-        listing_drafts.pages,
-        listed_pages.pages,
-        moderation.pages,
-        report_pages.pages,
-        pictures.pages,
-        webhook_pages.pages,
-        open_data_pages.pages,
-        well_known,
-        *account_room(app, _people()),
-    ):
-        app.register_blueprint(blueprint)
+    for pages in (*PAGES, well_known, *account_room(app, _people())):
+        app.register_blueprint(pages)
     app.context_processor(_footer)
     answers.install(app, settings.clock)
     return app

@@ -223,6 +223,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/nodes/me/mark": {"mark": f"2.{'m' * 16}", "last": f"1.{'m' * 16}"},
     "/api/v1/nodes/me/url": {"url": "http://127.0.0.1:1", "proof": "e30.e30.AAAA"},
     "/api/v1/nodes/{node_id}/state": {"state": "connected", "reason": "a test"},
+    "/api/v1/nodes/me/reports/{report_id}/answer": {"answer": "corrected", "words": "a test"},
+    "/api/v1/nodes/me/hidden/{space_id}/reply": {"words": "a test"},
     "/api/v1/nodes/me/replies/{month}": {"text": "a test"},
     "/api/v1/nodes/me/asked/{month}": {
         "hosts": {"troquet": {"kept": 1, "refused": 0, "unanswered": 0}}

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import lxml.html
@@ -14,10 +13,9 @@ import pytest
 
 from charter import model_sources, read_charter
 from charter.hours import read_schedule
-from federation.directory import presenter
-from federation.directory.models import Availability, Node, Space
+from federation.directory.models import Availability, Node
 from federation.governance.models import Signature
-from federation.map import outline, space_pages
+from federation.map import outline
 from federation.map.visitors import offer
 from tests.databases import Databases
 from tests.federation.places import event, inside, put_space
@@ -157,30 +155,6 @@ def test_links_lead_to_the_place_the_calendar_and_the_code_to_the_page(hub: Netw
     assert thing["foundingDate"] == "2013"
     assert thing["hasMap"].endswith("mlat=45.59&mlon=5.27")
     assert {each["name"] for each in thing["amenityFeature"]} == {"Wi-Fi", "step free"}
-
-
-def test_a_space_that_runs_no_node_has_a_page_without_a_door(
-    hub: Network, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with inside(hub) as (session, context):
-        row = session.get_one(Space, "full")
-        shown = presenter.present(row, context.clock.now(), context.url, set())
-        listed = SimpleNamespace(
-            **{name: getattr(row, name) for name in ("id", "name", "document", "published_at")},
-            latitude=row.latitude,
-            longitude=row.longitude,
-            node=None,
-            node_id=None,
-        )
-    monkeypatch.setattr(space_pages.directory, "space", lambda *_args, **_kwargs: listed)
-    missing = {"node": None, "spaceapi": None, "calendar": None, "listed": True}
-    monkeypatch.setattr(presenter, "present", lambda *_args: {**shown, **missing})
-    page = text_of(hub, "full")
-    assert "is not part of the network" in page
-    assert "Find a way" in page
-    for words in ("What you get here", "Run by", "Places at once", "SpaceAPI", "as if you"):
-        assert words not in page, words
-    assert "/agenda.ics?space=full" in hub.hub.get("/spaces/full").text
 
 
 def test_reading_a_page_sets_no_cookie(hub: Network) -> None:

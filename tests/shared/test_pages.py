@@ -159,7 +159,7 @@ def _of_members(session: Any, node: Any, account_id: int) -> dict[str, str]:
     """Return a member, her plan, a link of hers, and a list that the admin has brought."""
     row = members.member_of(session, account_id, node.clock.now().date())
     found = {"member_id": str(row.id), "plan_id": str(row.plan_id)}
-    link = links.invite_again(session, node, account_id) or ""
+    link = links.links.invite_again(session, node, account_id) or ""
     admin = session.scalar(select(Account.id).where(Account.email == "admin@troquet.example"))
     brought = importing.keep(session, node.clock.now(), admin, "email,first name\na@b.example,A\n")
     return {**found, "token": link.rpartition("/")[2], "file_id": brought}
@@ -634,7 +634,7 @@ def test_whatever_is_searched_for_on_the_map_is_shown_as_text(
     lasting_network: Network, name: str
 ) -> None:
     answer = requests.get(lasting_network.hub.url, params={"q": NASTY[name]}, timeout=20)
-    assert answer.status_code == 200
+    assert answer.status_code == (422 if len(NASTY[name]) > 100 else 200)
     assert "<script>alert" not in answer.text
     assert Page(answer.text).values["q"] == NASTY[name][:100].replace("\0", "").strip()
 
