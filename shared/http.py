@@ -226,17 +226,19 @@ class PeerSession:
         headers: Mapping[str, str] | None = None,
         max_bytes: int | None = None,
         json: Any = None,
+        data: bytes | None = None,
     ) -> Answer:
         """Ask a peer, within ``timeout`` seconds in all. Redirects are not followed.
 
-        ``max_bytes`` is for one that may answer more than others; ``json`` becomes the body.
+        ``max_bytes`` is for one that may answer more than others; ``json`` becomes the body,
+        ``data`` is one.
 
         Raises Unreachable when there was no answer, PeerError when it may not be asked or
         answered more than is accepted.
         """
         check_url(url.partition("?")[0], allow_private=self._allow_private)
         sent = {**self._manager.headers, **(headers or {})}
-        body = None
+        body = data
         if json is not None:
             body = standard_json.dumps(json, allow_nan=False).encode()
             sent["Content-Type"] = "application/json"

@@ -175,8 +175,8 @@ def test_the_feeds_have_listed_spaces_without_a_word_of_free_places(
     network: Network, hostile: dict[str, str]
 ) -> None:
     with network.hub.app.app_context():
-        feeds.refresh(db.session(), hub_context().clock.now(), network.hub.url)
-        assert feeds.refresh(db.session(), hub_context().clock.now(), network.hub.url) == 0
+        feeds.refresh(db.session(), hub_context().clock, network.hub.url)
+        assert feeds.refresh(db.session(), hub_context().clock, network.hub.url) == []
     items = {
         feed: {each["id"]: each for each in network.hub.get(f"/feeds/{feed}").json()["items"]}
         for feed in ("spaces", "availability")

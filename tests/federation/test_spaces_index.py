@@ -18,7 +18,16 @@ from sqlalchemy import update
 from charter import PLAN_CLASSES, model_sources
 from charter.hours import read_schedule
 from federation.db import db
-from federation.directory import answers, clusters, facets, presenter, search, service, spaces_api, watching
+from federation.directory import (
+    answers,
+    clusters,
+    facets,
+    presenter,
+    search,
+    service,
+    spaces_api,
+    watching,
+)
 from federation.directory.area import distance_km
 from federation.directory.models import Availability, Node, Space
 from federation.directory.search import Wanted
@@ -473,7 +482,7 @@ def test_a_kept_answer_is_the_answer_with_all_that_stands_above_it(
         assert third.headers["X-Request-ID"] == "number-3"
         ours, theirs = ({**each.headers} for each in (first, third))
         for headers in (ours, theirs):
-                del headers["X-Request-ID"], headers["Server-Timing"]
+            del headers["X-Request-ID"], headers["Server-Timing"]
             headers.pop("RateLimit", None)  # what is kept counts for nothing
         assert ours == theirs
         tag = {"If-None-Match": first.headers["ETag"]}
