@@ -260,9 +260,8 @@ def test_a_backup_of_each_older_version_is_restored_and_brought_to_todays_tables
         new = make(kind, target, None)
         put_back(new, tmp_path / f"{revision}.zip")
         found = contents(new)
-        assert {name: len(found[name]) for name in manifest["tables"]} == {
-            name: table["rows"] for name, table in manifest["tables"].items()
-        }
+        tables = manifest["tables"].items()
+        assert {name for name, table in tables if len(found[name]) < table["rows"]} == set()
 
 
 @pytest.mark.parametrize("kind", APPLICATIONS)
@@ -274,9 +273,7 @@ def test_migrating_a_database_of_the_first_version_loses_no_row(
     tables = fill(app)
     migrate(app)
     found = contents(app)
-    assert {name: len(found[name]) for name in tables - ALONE} == dict.fromkeys(
-        tables - ALONE, ROWS
-    )
+    assert {name for name in tables - ALONE if len(found[name]) < ROWS} == set()
 
 
 def _spoil(path: Path, name: str, change: Callable[[bytes], bytes]) -> None:
