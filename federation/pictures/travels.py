@@ -110,7 +110,7 @@ def _travelled(period: service.Period, table: Table, names: Mapping[str, str]) -
     if total.value == 0:
         return gettext("No half-day was counted in this period.")
     told = gettext(
-        "%(count)s between %(homes)s homes and %(hosts)s hosts.",
+        "%(count)s (homes: %(homes)s, hosts: %(hosts)s).",
         count=counted(total),
         homes=len(table.rows),
         hosts=len(table.columns),
