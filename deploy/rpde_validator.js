@@ -4,6 +4,10 @@
 const { RpdeValidator } = require('@openactive/rpde-validator');
 
 (async () => {
+  if (!process.argv[2]) {
+    console.error('whose feeds? node deploy/rpde_validator.js https://hub.example.org');
+    process.exit(2);
+  }
   const counts = {};
   for (const feed of ['spaces', 'availability', 'events']) {
     const log = await RpdeValidator(`${process.argv[2]}/feeds/${feed}`, { pageLimit: 1000 });
