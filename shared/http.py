@@ -82,7 +82,17 @@ def check_url(url: str, *, allow_private: bool) -> str:
         raise PeerError("url-not-https")
     if not parts.hostname or parts.username or parts.query or parts.fragment or port == 0:
         raise PeerError("url-malformed")
+    if _is_link_local(parts.hostname):  # where clouds keep their secrets, in a trial too
+        raise PrivateAddress
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
+
+def _is_link_local(host: str) -> bool:
+    try:
+        ip = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return (getattr(ip, "ipv4_mapped", None) or ip).is_link_local
 
 
 # Whose last 32 bits are an IPv4 address: mapped, compatible, and behind a translator (RFC 6052).

@@ -87,7 +87,7 @@ class Entry:
     def free(self, now: datetime) -> int | None:
         """Return how many guest places are known to be free, as ``presenter.present`` does."""
         told = self.told
-        if told is None or self.host.suspended or not now < told.expires_at:
+        if told is None or self.host.suspended or self.project or not now < told.expires_at:
             return None
         if told.as_of > now and told.as_of > now + CLOCKS_DIFFER:
             return None

@@ -96,6 +96,7 @@ def _availability(
         and told.as_of <= now + CLOCKS_DIFFER
         and now < told.expires_at
         and not _suspended(space.node)
+        and not space.document.get("project")  # nobody is received there yet
     )
     paused = host["paused"] or host["closed_date"] is not None
     found = {

@@ -88,7 +88,7 @@ def _over(document: Mapping[str, Any], schedule: Schedule, now: datetime) -> dat
 
 def _offer(space: Space, schedule: Schedule, now: datetime, charter: Any, signed: set[str]) -> Any:
     """Return what visitors are told at the door; None where there is no door of the network."""
-    if space.node is None or space.document.get("project"):
+    if space.node is None or space.document.get("project") or space.node.state == "suspended":
         return None
     language, has_signed = str(get_locale()), space.node_id in signed
     state = space.node.state

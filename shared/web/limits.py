@@ -67,6 +67,8 @@ def install(
     """
 
     def ask() -> None:
+        if request.method == "OPTIONS":
+            return
         bearer = given_bearer()
         g.reader = _reader(readers.per_minute, find_principal(bearer) if bearer else None)
         if g.reader is not None:
@@ -77,6 +79,10 @@ def install(
     def tell(response: Response) -> Response:
         response.headers["Access-Control-Allow-Origin"] = "*"
         response.headers["Access-Control-Expose-Headers"] = _EXPOSED
+        if request.method == "OPTIONS":  # a browser asks before it sends these
+            response.headers["Access-Control-Allow-Methods"] = "GET, HEAD, OPTIONS"
+            response.headers["Access-Control-Allow-Headers"] = "Authorization, If-None-Match"
+            response.headers["Access-Control-Max-Age"] = "86400"
         if g.get("reader") is None:
             return response
         name, most = g.reader

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from federation import jobs
 from federation.webhooks import signing
@@ -164,3 +165,12 @@ def test_the_shared_limit_is_generous_and_does_not_reach_nodes(lasting_network: 
     assert policy == '"reader";q=1200;w=60'
     with lasting_network.nodes["troquet"].context() as (session, context):
         spaces.publish_now(session, context)
+
+
+def test_another_sites_page_may_send_a_tag_and_a_token(lasting_network: Network) -> None:
+    for path in ("/api/v1/spaces.geojson", "/feeds/spaces", "/api/v1/events"):
+        asked = {"Origin": "https://map.example", "Access-Control-Request-Method": "GET"}
+        answer = requests.options(lasting_network.hub.url + path, headers=asked, timeout=20)
+        assert answer.headers["Access-Control-Allow-Origin"] == "*", path
+        assert answer.headers["Access-Control-Allow-Headers"] == "Authorization, If-None-Match"
+        assert "RateLimit" not in answer.headers, path

@@ -238,3 +238,9 @@ def test_one_slow_peer_holds_no_other_up(network: Network, monkeypatch: pytest.M
             monkeypatch.setattr(peers, "request", hurry)
             wrong = harvest.harvest(hub_db.session(), hub_context().clock.now(), peers)
     assert list(wrong) == ["cordee"]
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]"])
+def test_where_clouds_keep_their_secrets_nobody_is_asked_in_a_trial_either(host: str) -> None:
+    with pytest.raises(PeerError, match="address-not-public"):
+        PeerSession(allow_private=True).request("GET", f"http://{host}/latest")

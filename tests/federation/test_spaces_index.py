@@ -406,7 +406,12 @@ def test_what_is_written_elsewhere_is_found_and_what_is_withdrawn_is_not(
             )
         )
         session.flush()
-        sheet = {**_sheet(random.Random(2), 99), "paused": False, "conditions": {}}
+        sheet = {
+            **_sheet(random.Random(2), 99),
+            "paused": False,
+            "project": False,
+            "conditions": {},
+        }
         session.add(
             Space(
                 id="s99", node_id="new", name="Neuf", town="Nancy", document=sheet, published_at=NOW
