@@ -112,7 +112,11 @@ def install(app: Flask) -> None:
 def _shorten(response: Response, *, lasting: bool) -> None:
     """Replace the body; files are compressed as well as can be, once, others fast."""
     response.direct_passthrough = False
-    response.set_data(gzipped(response.get_data(), 9 if lasting else 5))
+    source = response.response
+    plain = response.get_data()
+    if hasattr(source, "close"):  # a file is read to its end
+        source.close()
+    response.set_data(gzipped(plain, 9 if lasting else 5))
     response.headers["Content-Encoding"] = "gzip"
     response.headers.pop("Accept-Ranges", None)
     etag, _ = response.get_etag()

@@ -277,6 +277,7 @@ def test_a_suspended_node_is_refused_everywhere_at_once(network: Network) -> Non
         "visit": "0" * 26,
         "visits": 0,
         "hosts": {},
+        "words": "none",
         "sha256": "0" * 64,
         "month": "2026-11",
         "last_day": "2026-12-24",
