@@ -10,7 +10,6 @@ from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2.rfc6749 import (
     ClientCredentialsGrant,
     InvalidClientError,
-    UnauthorizedClientError,
 )
 from authlib.oauth2.rfc6749.models import ClientMixin
 from authlib.oauth2.rfc7523 import JWTBearerClientAssertion
@@ -109,7 +108,7 @@ class NodeGrant(ClientCredentialsGrant):  # type: ignore[misc]
     def validate_token_request(self) -> None:
         super().validate_token_request()
         if self.request.client.suspended:  # told to nobody but itself: its key is proven
-            raise UnauthorizedClientError(description=SUSPENDED)
+            raise InvalidClientError(description=SUSPENDED)
 
 
 def _plain(text: str) -> bool:
