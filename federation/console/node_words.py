@@ -84,6 +84,7 @@ _REASONS = {
     "encoding-refused": lazy_gettext("the answer is compressed, which was not asked for"),
     "answer-too-large": lazy_gettext("the answer is too large"),
     "content-type": lazy_gettext("something else answers at that address"),
+    "secret-unreadable": lazy_gettext("its secret cannot be read: give it another one"),
     "proof-invalid": lazy_gettext("it is not signed by a key that the hub knows of it"),
 }
 

@@ -15,6 +15,7 @@ from flask_babel import gettext
 from sqlalchemy import Text, cast, delete, func, insert, select
 from sqlalchemy.orm import Session
 
+from charter.decision import CODES
 from federation.directory import service as directory
 from federation.directory.models import Node
 from federation.pictures import drawings, service
@@ -27,27 +28,14 @@ from shared.web.formats import month as month_name
 
 # Whose doing a refusal is: the first of these that has one of its reasons. A visitor whose pass
 # is no good would not have come in, however much room there was.
-CAUSES = {
-    "visitor": frozenset(
-        {
-            "pass_malformed",
-            "pass_expired",
-            "pass_stale",
-            "pass_replayed",
-            "pass_revoked",
-            "pass_suspended",
-            "home_unknown",
-            "home_suspended",
-            "charter_unsigned",
-            "plan_not_eligible",
-            "seniority",
-            "quota_host",
-            "quota_network",
-            "reciprocity_floor",
-        }
-    ),
+_OF_THE_HOUSE = {
     "closed": frozenset({"space_closed"}),
     "no_room": frozenset({"guest_cap", "space_full", "paused"}),
+}
+_OF_THE_NETWORK = frozenset({"offline_budget", "trust_list_stale"})
+CAUSES = {
+    "visitor": frozenset(CODES).difference(_OF_THE_NETWORK, *_OF_THE_HOUSE.values()),
+    **_OF_THE_HOUSE,
 }
 MOST = 20  # drawn
 ASKED = ("kept", "refused", "unanswered")

@@ -12,6 +12,7 @@ from wtforms.validators import DataRequired, Length, Optional, ValidationError
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from federation.console import desk
+from federation.console.node_words import reason
 from federation.context import hub
 from federation.db import db
 from federation.webhooks import delivery, service
@@ -119,6 +120,7 @@ def _one(webhook_id: int, **more: Any) -> str:
         deliveries=service.deliveries(session, webhook_id),
         kinds=service.KINDS,
         now=hub().clock.real(),
+        reason=reason,
         **more,
     )
 
