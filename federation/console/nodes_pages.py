@@ -176,7 +176,14 @@ def set_state(node_id: str) -> Any:
         flash(gettext("Give the reason."), "error")
         return redirect(f"/coordination/nodes/{node_id}")
     reason = (form.reason.data or "").strip()
+    decided = (_one(node_id).node.state == "suspended") == (state == "suspended")
     standing.set_state(db.session(), hub(), node_id, state, int(current().id), reason)
+    if decided:
+        words = gettext(
+            "Somebody decided so already: nothing has changed, and your reason is not noted."
+        )
+        flash(words, "warning")
+        return redirect(f"/coordination/nodes/{node_id}")
     flash(
         gettext("The node is suspended.")
         if state == "suspended"

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from federation.console import desk, node_words
 from federation.context import hub
 from federation.db import db
-from federation.directory import condition, joining, marks
+from federation.directory import condition, joining, marks, search
 from federation.directory import service as directory
 from federation.governance import proposals
 from federation.governance import service as governance
@@ -43,6 +43,7 @@ def overview() -> str:
     versions = governance.versions(db.session())
     proposal = next((row for row in versions if row.state in proposals.UNDER_WAY), None)
     still_open = proposal is not None and proposal.state == "open"
+    latest = visits.visits(db.session(), limit=25)
     return render_template(
         "console/overview.html",
         proposal=proposal,
@@ -52,8 +53,10 @@ def overview() -> str:
         words=node_words,
         waiting=joining.waiting(db.session()),
         node_names={node.id: node.name for node in nodes},
-        visits=visits.visits(db.session(), limit=25),
-        names={space.id: space.name for space in directory.spaces(db.session())},
+        visits=latest,
+        names=directory.names_of(db.session(), {visit.space_id for visit in latest}),
+        on_map=len(search.matches(db.session(), search.Wanted(), now)),
+        present=visits.present(db.session()),
         month=statements.sheet(db.session(), f"{now:%Y-%m}"),
         flag_names=FLAG_NAMES,
         concerns=marks.concerns(db.session(), now),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -114,15 +114,11 @@ def find_key_of(session: Session, node_id: str, read: Any = node_key) -> jose.Fi
 def spaces(
     session: Session,
     *,
-    box: tuple[float, float, float, float] | None = None,
     after: str = "",
     limit: int = 1000,
     listed: bool = True,
 ) -> list[Space]:
-    """Return published spaces by id; ``box`` is west, south, east, north in degrees.
-
-    Those that run no node are among them, unless ``listed`` is false.
-    """
+    """Return published spaces by id, with those that run no node unless ``listed`` is false."""
     in_network = Node.state.notin_(("left",))
     query = (
         select(Space)
@@ -136,12 +132,13 @@ def spaces(
         .order_by(Space.id)
         .limit(limit)
     )
-    if box:
-        west, south, east, north = box
-        query = query.where(
-            Space.latitude.between(south, north), Space.longitude.between(west, east)
-        )
     return list(session.scalars(query))
+
+
+def names_of(session: Session, ids: Collection[str]) -> dict[str, str]:
+    """Return the names of some spaces by id, whatever has become of them."""
+    rows = session.execute(select(Space.id, Space.name).where(Space.id.in_(ids)))
+    return {row.id: row.name for row in rows}
 
 
 def space(session: Session, space_id: str, *, hidden: bool = False) -> Space:

@@ -233,6 +233,11 @@ def void(
     return visit
 
 
+def present(session: Session) -> int:
+    """Return how many roaming members are somewhere now."""
+    return session.scalar(select(func.count()).where(Visit.state == "open")) or 0
+
+
 def visits(
     session: Session,
     *,
