@@ -127,8 +127,13 @@ def sd_hash(credential: str) -> str:
 
 
 def proof_of(text: str) -> str:
-    """Return what identifies this very showing of a pass: 128 bits of its SHA-256, in hex."""
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
+    """Return what identifies this very showing of a pass: a SHA-256, in hex.
+
+    Of what the phone signed, without the signature: the key can sign the same thing anew. A text
+    without a key binding, which never counts, is taken whole.
+    """
+    signed, dot, _ = text.partition("~")[2].rpartition(".")
+    return hashlib.sha256((signed if dot else text).encode(errors="surrogatepass")).hexdigest()
 
 
 def examine(text: str, issuer_key: IssuerKey, clock: Clock) -> Evidence:
