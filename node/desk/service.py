@@ -153,7 +153,7 @@ def preview(session: Session, node: Node, space_id: str, shown: str) -> Mapping[
     person = hers(session, scan)
     count_present(session, scan, person)
     session.rollback()
-    if _is_replayed(person, scan):
+    if _is_replayed(person, scan) and not node.hub.away:
         return _decide_replayed(scan).to_json("fr")
     body = {"report": report(node, scan)}
     try:
