@@ -11,7 +11,15 @@ from node.bookings import host as hosted
 from node.bookings import trips
 from node.context import node
 from node.db import db
-from node.desk import availability, comparing, idempotency, incidents, outgoing, presence
+from node.desk import (
+    availability,
+    comparing,
+    idempotency,
+    incidents,
+    outgoing,
+    presence,
+    showings,
+)
 from node.governance import reminders
 from node.identity import service as identity
 from node.leaving import service as leaving
@@ -141,6 +149,7 @@ def tidy() -> None:
     now = node().clock.now()
     idempotency.forget(db.session(), now)
     comparing.forget_reports(db.session(), now)
+    showings.forget(db.session(), now)
     identity.forget_logins(db.session(), now)
     incidents.forget(db.session(), now)
     links.forget(db.session(), now)

@@ -383,8 +383,9 @@ def queue(session: Session, now: datetime, topic: str, key: str, payload: dict[s
 Deliver = Callable[[Session, Node, Mapping[str, Any]], Answer]
 # topic → how it is sent; each returns the hub's answer. Rooms add their own.
 DELIVERIES: dict[str, Deliver] = {}
-# topic → what is done here once the hub has taken it, in the transaction that marks it done.
-RECEIPTS: dict[str, Callable[[Session, Node, Mapping[str, Any], Any], None]] = {}
+# topic → what is done here with the hub's answer, in the transaction that settles the message.
+# False: it is an answer to something else, and the message was not taken.
+ON_ANSWER: dict[str, Callable[[Session, Node, Mapping[str, Any], Any], bool | None]] = {}
 
 
 def flush(session: Session, node: Node, limit: int = 100, *, due: bool = True) -> int:
@@ -440,15 +441,14 @@ def _settle(
     if row is None or row.state != outbox.PENDING:
         session.rollback()
         return
-    taken = 200 <= answer.status < 300
+    heard = ON_ANSWER[topic](session, node, payload, answer) if topic in ON_ANSWER else None
+    taken = heard is not False and 200 <= answer.status < 300
     row.state = outbox.DONE if taken else outbox.DEAD
     row.attempts += 1
     row.done_at = node.clock.real()
     row.error = None if taken else answer.body.decode(errors="replace")[:300]
     if not taken:
         log.error("outbox.dead", topic=topic, status=answer.status)
-    if topic in RECEIPTS:
-        RECEIPTS[topic](session, node, payload, answer)
     session.commit()
 
 
