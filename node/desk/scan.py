@@ -131,6 +131,8 @@ def _read(session: Session, node: Node, space_id: str, shown: str, clock: Clock)
         own = node.ring.public_key(kid)
         if own is None:
             raise UnknownIssuer("key")
+        if known.trust.withdrawn(host, kid):
+            raise UnknownIssuer("withdrawn")
         return own
 
     now = clock.now()
