@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import requests
 from argon2 import PasswordHasher
 from flask import Flask
-from joserfc.jwk import OKPKey
+from joserfc.jwk import ECKey, OKPKey
 from sqlalchemy import select, update
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
@@ -43,11 +43,11 @@ from node.spaces import service as spaces
 from node.sync import hub as hub_calls
 from node.sync import service as sync
 from node.sync.models import Cached, Outbox
-from shared import identity
+from shared import identity, jose
 from shared.clock import Clock
 from shared.db import begin_write
 from shared.http import Answer, Circuit, PeerSession, Unreachable
-from shared.passes import bind
+from shared.passes import AUDIENCE, CREDENTIAL_TYP, bind
 from tests.databases import Databases
 
 watching.LOOK_SECONDS = 0  # what was told is found by the very next request
@@ -174,27 +174,34 @@ class Person:
     email: str
     token: str
     plan_class: str
-    key: OKPKey = field(default_factory=lambda: OKPKey.generate_key("Ed25519"))
+    key: OKPKey | ECKey = field(default_factory=lambda: OKPKey.generate_key("Ed25519"))
     credential: str = ""
     pass_id: str = ""
 
-    def get_pass(self) -> Person:
+    def get_pass(self, days_old: int = 0) -> Person:
+        """Make the phone a pass; ``days_old`` signs it as of that many days before."""
         answer = self.node.post(
             "/api/v1/me/passes", {"jwk": self.key.as_dict(private=False)}, self.token
         )
         assert answer.status_code == 201, answer.text
         self.credential, self.pass_id = answer.json()["credential"], answer.json()["pass_id"]
+        if days_old:
+            claims = dict(jose.read_unverified(self.credential).claims)
+            claims["iat"] -= days_old * 86400
+            with self.node.context() as (_, context):
+                self.credential = context.ring.sign(claims, CREDENTIAL_TYP, jose.PASS_SIGN_WITH)
         return self
 
     def other_phone(self) -> Person:
         """Return the same member with a second device, a pass of its own."""
         return Person(self.node, self.account_id, self.email, self.token, self.plan_class)
 
-    def show(self, issued_at: float | None = None) -> str:
+    def show(self, issued_at: float | None = None, audience: str = AUDIENCE) -> str:
         """Return the text of a fresh QR."""
         if not self.credential:
             self.get_pass()
-        return bind(self.credential, self.key, time.time() if issued_at is None else issued_at)
+        at = time.time() if issued_at is None else issued_at
+        return bind(self.credential, self.key, at, audience=audience)
 
 
 @dataclass

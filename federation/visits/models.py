@@ -57,7 +57,7 @@ class Visit(db.Model):
     space_id: Mapped[str] = mapped_column(String(64))
     pass_id: Mapped[str] = mapped_column(String(64))
     plan: Mapped[str] = mapped_column(String(12))
-    proof: Mapped[str] = mapped_column(String(32), index=True)
+    proof: Mapped[str] = mapped_column(String(64), index=True)
     state: Mapped[str] = mapped_column(String(6))
     online: Mapped[bool]
     timezone: Mapped[str] = mapped_column(String(40))

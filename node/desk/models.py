@@ -23,7 +23,7 @@ class Visit(db.Model):
     pass_id: Mapped[str | None] = mapped_column(String(64))
     given_name: Mapped[str] = mapped_column(String(60), default="")
     plan: Mapped[str] = mapped_column(String(12), default="")
-    proof: Mapped[str] = mapped_column(String(32), index=True)
+    proof: Mapped[str] = mapped_column(String(64), index=True)
     local: Mapped[bool] = mapped_column(default=False)
     # Of this house: who she is, whichever phone she shows, or none.
     member_id: Mapped[int | None] = mapped_column(ForeignKey("member.id"))
