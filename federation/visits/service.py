@@ -265,7 +265,7 @@ def _kept(told: Told) -> dict[str, Any]:
     digest = hashlib.sha256(told.token.encode()).hexdigest()
     return {
         "digest": digest,
-        "claims": dict(told.evidence.claims),
+        "claims": told.evidence.claims,
         "binding": told.evidence.binding,
     }
 
