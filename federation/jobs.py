@@ -16,7 +16,7 @@ from federation.directory import harvest as harvesting
 from federation.directory import joining, leaving, silence
 from federation.directory import service as directory
 from federation.feeds import service as feeds
-from federation.governance import proposals
+from federation.governance import adoption
 from federation.identity import service as identity
 from federation.listings import fetching
 from federation.listings import service as listings
@@ -128,7 +128,7 @@ def prepare_pictures() -> None:
 
 
 def advance_votes() -> None:
-    proposals.advance(db.session(), hub().clock.now())
+    adoption.advance(db.session(), hub().clock.now())
 
 
 JOBS = (

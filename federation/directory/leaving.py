@@ -14,6 +14,7 @@ from federation.audit.service import JOBS, audit
 from federation.context import Hub
 from federation.directory import letters
 from federation.directory.models import Node, Space
+from federation.governance import proposals
 from federation.visits.models import Pass
 from shared.db import begin_write
 from shared.problems import Problem
@@ -122,6 +123,7 @@ def _leave(session: Session, now: datetime, node_id: str) -> bool:
     told = {"before": node.state, "after": "left", "last_day": last_day.isoformat()}
     audit(session, now, JOBS, "left", node_id, **told)
     node.state = "left"
+    proposals.withdraw_of(session, now, node_id, JOBS, "left")
     ended = update(Pass).where(Pass.node_id == node_id, Pass.status != "revoked")
     session.execute(ended.values(status="revoked", changed_at=now))
     session.commit()
