@@ -67,6 +67,8 @@ def visit(number: int, start: datetime, hours: float | None = 2, **changes: obje
         ended_at=None if hours is None else start + hours * HOUR,
         facts=replace(facts, **known),  # type: ignore[arg-type]
         plan=str(known["plan"]),
+        day=start.astimezone(PARIS).date(),
+        openings=None,
         **plain,  # type: ignore[arg-type]
     )
 
