@@ -9,14 +9,14 @@ from flask import Response, request
 from flask_babel import get_locale
 from marshmallow import ValidationError, fields, validate
 
-from charter import PLAN_CLASSES, Fault, localise
+from charter import NOT_YET, PLAN_CLASSES, Fault, localise
 from federation.console.desk import STAFF
 from federation.context import hub
 from federation.db import db
 from federation.directory import service as directory
 from federation.visits import corrections, days, passes, rights, service, showings
 from federation.visits.models import Member, Pass
-from shared.passes import examine
+from shared.passes import RIGHTS_AUDIENCE, UNREADABLE, examine
 from shared.problems import Problem, problem_response
 from shared.reports import sign_receipt
 from shared.schemas import PASS_ID, DecisionSchema, VisitSchema, WireSchema, moment, text
@@ -460,7 +460,10 @@ def _rights(found: list[dict[str, Any]], space_id: str | None) -> dict[str, Any]
 @blp.doc(security=[{"pass": []}])
 @allow("public")
 def my_rights(query: dict[str, Any]) -> Any:
-    """The same for whoever shows a pass: ``Authorization: Bearer <text of the QR>``."""
+    """The same for whoever shows a pass: ``Authorization: Bearer <text of the pass>``.
+
+    Its key binding is made for this use, ``aud`` ``passerelle:rights``: a code for a door is none.
+    """
     scheme, _, shown_text = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not shown_text:
         raise Problem("unauthenticated")
@@ -468,8 +471,11 @@ def my_rights(query: dict[str, Any]) -> Any:
     def key(issuer: str, kid: str) -> Any:
         return directory.node_key(db.session(), issuer, kid)
 
-    evidence = examine(shown_text, key, hub().clock)
-    if evidence.pass_id is None or any(f.code == "pass_malformed" for f in evidence.faults):
+    evidence = examine(shown_text, key, hub().clock, RIGHTS_AUDIENCE)
+    odd = [f for f in evidence.faults if f.code == UNREADABLE and f != NOT_YET]
+    if any(fault.detail == "key_binding_audience" for fault in odd):
+        raise Problem("unauthenticated", "this code was not made to ask for rights")
+    if evidence.pass_id is None or odd:
         raise Problem("unauthenticated", "this is not a pass of the network")
     if any(fault.code == "pass_stale" for fault in evidence.faults):
         raise Problem("unauthenticated", "show a fresh code")
@@ -487,6 +493,7 @@ def my_rights(query: dict[str, Any]) -> Any:
         member.member_since if member else None,
         faults,
         query["space"],
+        evidence.usable_from,
     )
     response: dict[str, Any] | Response = _rights(found, query["space"])
     return response

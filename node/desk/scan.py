@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from nacl.signing import VerifyKey
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from charter import Charter, Facts
+from charter import NOT_YET, Charter, Facts
 from charter.conditions import NOON, read_conditions
 from charter.hours import Schedule
 from node.context import Node
@@ -44,6 +44,7 @@ class Scan:
     held: bool = False
     member_id: int | None = None  # of this house
     by_poster: bool = False
+    late: bool = False  # told afterwards, by a desk's browser
     report: str = ""  # what the hub was told
 
     @property
@@ -130,11 +131,16 @@ def _read(session: Session, node: Node, space_id: str, shown: str, clock: Clock)
         own = node.ring.public_key(kid)
         if own is None:
             raise UnknownIssuer("key")
+        if known.trust.withdrawn(host, kid):
+            raise UnknownIssuer("withdrawn")
         return own
 
     now = clock.now()
     schedule = schedule_of(space, now.date())
     evidence = examine(shown, key, clock)
+    if evidence.issuer == host:  # in their own house members are in from the first day
+        faults = tuple(fault for fault in evidence.faults if fault != NOT_YET)
+        evidence = replace(evidence, faults=faults)
     entry = known.trust.nodes.get(host, {})
     facts = Facts(
         faults=evidence.faults,
@@ -152,7 +158,7 @@ def _read(session: Session, node: Node, space_id: str, shown: str, clock: Clock)
     local = now.astimezone(schedule.zone)
     places = read_conditions(space._mapping).guests_on(local.date())  # noqa: SLF001
     booked_places = places[local.time() >= NOON]
-    return Scan(shown.strip(), now, evidence, facts, schedule, known, booked_places)
+    return Scan(evidence.text, now, evidence, facts, schedule, known, booked_places)
 
 
 _schedules: dict[bytes, Schedule] = {}
@@ -169,5 +175,12 @@ def schedule_of(space: Any, today: date) -> Schedule:
     return _schedules[key]
 
 
-def report(node: Node, scan: Scan, decision: Mapping[str, Any] | None = None) -> str:
-    return sign_report(node.ring, node.hub.url, scan.shown, scan.now, scan.facts, decision)
+def report(
+    node: Node,
+    scan: Scan,
+    decision: Mapping[str, Any] | None = None,
+    ended_at: datetime | None = None,
+) -> str:
+    return sign_report(
+        node.ring, node.hub.url, scan.shown, scan.now, scan.facts, decision, ended_at
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections import Counter
+from dataclasses import asdict
 from datetime import date, datetime
 from hashlib import sha256
 from itertools import permutations
@@ -30,11 +31,12 @@ from charter.model import fingerprint
 from charter.rules import OPTIONAL, Rules, read_rules
 from charter.settlement import Line, balances, compensation, transfers
 from charter.timeline import Stay, counted, place
+from charter.voting import Ballot, Proposal, Standing, outcome
 
 FOLDER = Path(charter.__file__).parent / "cases"
 MODEL = charter.read_charter("1", model_sources())
 # The key that only cases of this kind have.
-KINDS = ("facts", "lines", "visit", "visits", "schedule", "statement", "sources")
+KINDS = ("facts", "lines", "visit", "visits", "schedule", "statement", "sources", "electorate")
 CASES = [
     pytest.param(case, id=f"{path.stem}: {case['name']}")
     for path in sorted(FOLDER.glob("*.json"))
@@ -42,6 +44,7 @@ CASES = [
 ]
 OF_KIND = {kind: [param for param in CASES if kind in param.values[0]] for kind in KINDS}
 DECISIONS, SETTLEMENTS = OF_KIND["facts"], OF_KIND["lines"]
+VOTES = OF_KIND["electorate"]
 EVERY_DECISION: list[dict[str, Any]] = [param.values[0] for param in DECISIONS]
 LATER = "2027-01-01T00:00:00+00:00"
 
@@ -90,6 +93,26 @@ def test_a_month_is_settled_as_its_case_says(case: dict[str, Any]) -> None:
     assert half_days == expected["balances"]
     assert cents == expected["compensation"]
     assert moves == expected["transfers"]
+
+
+@pytest.mark.parametrize("case", VOTES)
+def test_a_vote_ends_as_its_case_says(case: dict[str, Any]) -> None:
+    proposal = Proposal(
+        case["fingerprint"],
+        datetime.fromisoformat(case["opened_at"]),
+        rules_of({"vote": case["rule"]}).vote,
+        frozenset(case["electorate"]),
+    )
+    cast = [Ballot(**{**b, "at": datetime.fromisoformat(b["at"])}) for b in case["ballots"]]
+    standings = [
+        Standing(s["node"], s["state"] in ("suspended", "left"), datetime.fromisoformat(s["at"]))
+        for s in case["standings"]
+    ]
+    found = outcome(proposal, cast, standings, datetime.fromisoformat(case["now"]))
+    expected = case["expect"]
+    assert proposal.closes_at == datetime.fromisoformat(expected["closes_at"])
+    assert (found.state, found.reason) == (expected["state"], expected["reason"])
+    assert asdict(found.tally) == expected["tally"]
 
 
 def stay(visit: dict[str, Any]) -> Stay:
