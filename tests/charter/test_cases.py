@@ -32,11 +32,22 @@ from charter.rules import OPTIONAL, Rules, read_rules
 from charter.settlement import Line, balances, compensation, transfers
 from charter.timeline import Stay, counted, place
 from charter.voting import Ballot, Proposal, Standing, outcome
+from tests.charter.months import Months
 
 FOLDER = Path(charter.__file__).parent / "cases"
 MODEL = charter.read_charter("1", model_sources())
 # The key that only cases of this kind have.
-KINDS = ("facts", "lines", "visit", "visits", "schedule", "statement", "sources", "electorate")
+KINDS = (
+    "facts",
+    "lines",
+    "visit",
+    "visits",
+    "schedule",
+    "statement",
+    "sources",
+    "electorate",
+    "events",
+)
 CASES = [
     pytest.param(case, id=f"{path.stem}: {case['name']}")
     for path in sorted(FOLDER.glob("*.json"))
@@ -196,6 +207,17 @@ def test_a_statement_has_the_bytes_that_its_case_says(case: dict[str, Any]) -> N
 @pytest.mark.parametrize("case", OF_KIND["sources"])
 def test_a_charter_has_the_hash_that_its_case_says(case: dict[str, Any]) -> None:
     assert fingerprint(case["version"], case["sources"]) == case["expect"]["sha256"]
+
+
+@pytest.mark.parametrize("case", OF_KIND["events"])
+def test_the_months_have_the_lines_that_their_case_says(case: dict[str, Any]) -> None:
+    """The hub keeps them in its database; this holds the cases against their own definition."""
+    months, expected = Months(), case["expect"]
+    for event in case["events"]:
+        months.tell(*event)
+    assert {month: sorted(months.of(month)) for month in months.issued} == expected["months"]
+    assert sorted(months.free()) == expected["free"]
+    assert sorted(months.held) == expected["held"]
 
 
 @pytest.mark.parametrize("code", CODES)
