@@ -127,6 +127,11 @@ class VoidSchema(MomentSchema):
     reason = text(300)
 
 
+class DecideHeldSchema(WireSchema):
+    counts = fields.Boolean(required=True)
+    reason = text(300)
+
+
 class VisitsQuerySchema(WireSchema):
     changed_since = moment()
     side = fields.String(load_default="host", validate=validate.OneOf(["host", "home"]))
@@ -135,6 +140,9 @@ class VisitsQuerySchema(WireSchema):
         metadata={"description": "With side=home: one of the home's own, by its reference."},
     )
     day = fields.Date(metadata={"description": "Those that began on this day, in UTC."})
+    held = fields.Boolean(
+        load_default=False, metadata={"description": "Those alone that count nothing yet."}
+    )
     receipts = fields.Boolean(
         load_default=False, metadata={"description": "With side=host: a receipt of each."}
     )
@@ -310,6 +318,16 @@ def void(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
     return shown(visit)
 
 
+@blp.route("/visits/<visit_id>/held", methods=["POST"])
+@blp.arguments(DecideHeldSchema)
+@blp.response(200, RecordedVisitSchema)
+@allow("coordinator")
+def decide_held(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
+    """Let a visit count that was held for want of proof, or undo it."""
+    session, now, actor = db.session(), hub().clock.now(), f"account:{current().id}"
+    return shown(service.decide_held(session, now, visit_id, actor=actor, **data))
+
+
 @blp.route("/visits/<visit_id>/correction", methods=["POST"])
 @blp.arguments(AskCorrectionSchema)
 @blp.response(200, RecordedVisitSchema)
@@ -350,6 +368,7 @@ def list_visits(query: dict[str, Any]) -> dict[str, Any]:
         member=query.get("member") if principal.kind == "node" else None,
         changed_since=query.get("changed_since"),
         day=query.get("day"),
+        held=query["held"],
         before=_before(query.get("cursor")),
         limit=query["limit"] + 1,
     )
