@@ -165,7 +165,7 @@ def arrivals(draw: st.DrawFn, told_late: bool = True) -> list[Arrival]:
 
 
 def _ended(arrival: Arrival, all_: list[Arrival]) -> Arrival:
-    """She leaves when she shows up again; the last visit of all is still open."""
+    """They leave when they show up again; the last visit of all is still open."""
     following = [each.start for each in all_[arrival.number + 1 :] if each.member == arrival.member]
     if not following and arrival.number == len(all_) - 1:
         return replace(arrival, end=None)
@@ -178,7 +178,8 @@ class Hub:
     def __init__(self, charter: Charter, counted_before: int = 0) -> None:
         self.charter = charter
         self.counted_before = counted_before
-        self.lines: dict[tuple[str, str, HalfDay], int] = {}
+        # Once for each person, operator and half-day: the visit that carries it, and its space.
+        self.lines: dict[tuple[str, str, HalfDay], tuple[int, str]] = {}
         self.recorded: list[Recorded] = []
 
     def take(self, coming: Iterable[Arrival]) -> list[Recorded]:
@@ -193,8 +194,10 @@ class Hub:
             return
         until = arrival.end or arrival.start
         split = self.charter.rules.opening_hours.split
-        for half_day in half_days(arrival.start, until, PARIS, split):
-            self.lines.setdefault((arrival.member, arrival.space, half_day), arrival.number)
+        day = arrival.start.astimezone(PARIS).date()
+        for half_day in half_days(arrival.start, until, day, None, PARIS, split):
+            line = arrival.number, arrival.space
+            self.lines.setdefault((arrival.member, SPACES[arrival.space], half_day), line)
         self.recorded.append(
             Recorded(
                 id=str(arrival.number),
@@ -208,16 +211,19 @@ class Hub:
                 ended_at=arrival.end,
                 online=arrival.online,
                 charter=self.charter.version,
+                day=day,
+                openings=None,
             )
         )
 
     def _facts(self, arrival: Arrival) -> Facts:
-        here = half_day_at(arrival.start, PARIS, self.charter.rules.opening_hours.split)
-        hers = [
-            (space, half_day)
-            for member, space, half_day in self.lines
+        today = arrival.start.astimezone(PARIS).date()
+        here = half_day_at(arrival.start, today, PARIS, self.charter.rules.opening_hours.split)
+        of_person = {
+            (host, half_day): space
+            for (member, host, half_day), (_, space) in self.lines.items()
             if member == arrival.member and half_day.month == here.month
-        ]
+        }
         present = [
             visit
             for visit in self.recorded
@@ -227,7 +233,7 @@ class Hub:
             and (visit.ended_at is None or visit.ended_at > arrival.start)
         ]
         host, home = SPACES[arrival.space], HOMES[arrival.member]
-        day = datetime.combine(arrival.start.astimezone(PARIS).date(), time(), PARIS)
+        day = datetime.combine(today, time(), PARIS)
         return Facts(
             plan=arrival.plan,
             member_since=date(2026, 6, 10),
@@ -244,9 +250,9 @@ class Hub:
             guest_cap=1,
             people_present=len(present),
             capacity=2,
-            used_host=self.counted_before + sum(space == arrival.space for space, _ in hers),
-            used_network=self.counted_before + len(hers),
-            counted_already=(arrival.space, here) in hers,
+            used_host=self.counted_before + list(of_person.values()).count(arrival.space),
+            used_network=self.counted_before + len(of_person),
+            counted_already=(host, here) in of_person,
             online=arrival.online,
             trust_list_age=3600,
         )
@@ -290,7 +296,7 @@ def test_the_charter_in_force_replayed_is_exactly_what_was_recorded(
         assert bool(each.after.codes) == (each.after.outcome == "flagged")
     assert found.before == found.after
     counted = [
-        (each.visit.member, each.visit.space, half_day)
+        (each.visit.member, each.visit.host, half_day)
         for each in found.visits
         for half_day in each.before.half_days
     ]
@@ -327,8 +333,8 @@ def test_a_simulation_says_what_the_hub_would_have_said_under_the_other_charter(
             decision = decide(other, visit.facts, visit.started_at)
             assert each.after.reasons == decision.reasons
         assert {
-            (each.visit.member, each.visit.space, half_day) for half_day in each.after.half_days
-        } == {key for key, number in hub.lines.items() if str(number) == each.visit.id}
+            (each.visit.member, each.visit.host, half_day) for half_day in each.after.half_days
+        } == {key for key, (number, _) in hub.lines.items() if str(number) == each.visit.id}
 
 
 @often(100)
