@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -37,7 +36,7 @@ from charter.halfdays import HalfDay, half_day_at, half_days
 from charter.rules import EligiblePlans, GuestCap, HalfDays, ReciprocityFloor, Rules, Seniority
 from charter.settlement import Line, balances, compensation, transfers
 from charter.simulation import Recorded, replay
-from charter.voting import Ballot, Proposal, edit, outcome
+from charter.voting import Ballot, Proposal, Standing, outcome
 from tests.charter.test_facts import any_facts, any_instant
 
 MODEL = read_charter("1", model_sources())
@@ -362,9 +361,10 @@ MEANWHILE = st.sampled_from([1, 60, 6 * 3600, 30 * 3600])
 
 
 class Votes(RuleBasedStateMachine):
-    """Votes, edits and time in any order, beside a record of who holds what of the very text.
+    """Votes, edits, suspensions and time in any order, beside a record of who holds what now.
 
     The record knows nothing of fingerprints of the past, of instants compared, or of fractions.
+    ``away`` are out of the network now, ``absent`` as far as the vote under way is concerned.
     """
 
     @initialize(
@@ -374,7 +374,10 @@ class Votes(RuleBasedStateMachine):
     def propose(self, quorum: Fraction, majority: Fraction) -> None:
         self.rule = replace(MODEL.rules.vote, quorum=quorum, majority=majority, days=2)
         self.now = datetime(2026, 7, 7, 10, tzinfo=UTC)
-        self.proposal = Proposal("a", self.now)
+        self.proposal = Proposal("a", self.now, self.rule, frozenset(ENTITLED))
+        self.standings: list[Standing] = []
+        self.away: set[str] = set()
+        self.absent: set[str] = set()
         self.ballots: list[Ballot] = []
         self.left = 2 * 24 * 3600
         self.words: dict[str, str] = {}
@@ -400,7 +403,7 @@ class Votes(RuleBasedStateMachine):
         self.ballots.append(Ballot(node, choice, reason, self.now, text))
         says_why = choice in ("yes", "abstain") or (choice == "no" and reason.strip())
         on_this = text == self.proposal.fingerprint
-        if says_why and on_this and self.left > 0 and node in ENTITLED:
+        if says_why and on_this and self.left > 0 and node in self.proposal.electorate:
             self.words[node] = choice
 
     @rule(choices=st.lists(st.sampled_from(["yes", "yes", "no", "abstain"]), max_size=4))
@@ -408,35 +411,42 @@ class Votes(RuleBasedStateMachine):
         for node, choice in zip(ENTITLED, choices, strict=False):
             self.vote(node, choice, "Too dear.", None)
 
+    @rule(node=st.sampled_from((*ENTITLED, "stranger")))
+    def suspend_or_take_back(self, node: str) -> None:
+        self.away ^= {node}
+        self.standings.append(Standing(node, node in self.away, self.now))
+        if self.left > 0:
+            self.absent = set(self.away)
+
     @rule(text=st.sampled_from(["a", "b", "c"]))
     def edit(self, text: str) -> None:
         self.wait(1)
-        if self.left <= 0:
-            with pytest.raises(ValueError, match="open"):
-                edit(self.rule, self.proposal, text, self.now)
-            return
-        if text != self.proposal.fingerprint:
-            self.words, self.left = {}, 2 * 24 * 3600
-        self.proposal = edit(self.rule, self.proposal, text, self.now)
+        if self.left > 0 and text != self.proposal.fingerprint:
+            self.words, self.left, self.absent = {}, 2 * 24 * 3600, set(self.away)
+            present = frozenset(ENTITLED) - self.away
+            self.proposal = Proposal(text, self.now, self.rule, present)
 
     @invariant()
     def only_what_was_voted_in_that_very_form_is_adopted(self) -> None:
-        said = list(self.words.values())
+        said = [word for node, word in self.words.items() if node not in self.absent]
         yes, no = said.count("yes"), said.count("no")
         quorum, majority = self.rule.quorum, self.rule.majority
         agreed = yes > 0 and yes * majority.denominator >= (yes + no) * majority.numerator
         at_closing = ("adopted", None) if agreed else ("rejected", "no_majority")
-        if len(said) * quorum.denominator < len(ENTITLED) * quorum.numerator:
+        voters = len(self.proposal.electorate)
+        if not voters or len(said) * quorum.denominator < voters * quorum.numerator:
             at_closing = ("rejected", "no_quorum")
         expected = {timedelta(0): ("open", None) if self.left > 0 else at_closing}
-        if self.left > 0:  # should nobody do anything more
-            expected[timedelta(seconds=self.left)] = at_closing
+        # should nobody do anything more, counted at the deadline or much later
+        for late in (max(self.left, 0), max(self.left, 0) + 1, 10**8):
+            expected.setdefault(timedelta(seconds=late), at_closing)
         for later, result in expected.items():
             at = self.now + later
-            found = outcome(self.rule, ENTITLED, self.ballots, self.proposal, at)
+            found = outcome(self.proposal, self.ballots, self.standings, at)
             assert (found.state, found.reason) == result
             tally = found.tally
             assert (tally.yes, tally.no, tally.taking_part) == (yes, no, len(said))
+            assert tally.suspended == len(self.words) - len(said)
 
 
 def test_no_sequence_of_votes_edits_and_deadlines_adopts_what_was_not_voted_in_that_form() -> None:
