@@ -16,12 +16,12 @@ from typing import Any, TypeVar
 import requests
 from argon2 import PasswordHasher
 from flask import Flask
-from joserfc.jwk import OKPKey
+from joserfc.jwk import ECKey, OKPKey
 from sqlalchemy import select, update
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from charter import model_sources
-from federation.app import create_app as create_hub
+from federation.app import create_new as create_hub
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
 from federation.directory import enrolment, watching
@@ -33,7 +33,7 @@ from federation.identity import service as oauth_tokens
 from federation.identity.service import accounts as hub_accounts
 from federation.settings import HubSettings
 from node import jobs
-from node.app import create_app as create_node
+from node.app import create_new as create_node
 from node.context import node as node_context
 from node.db import db as node_db
 from node.identity.service import accounts as node_accounts
@@ -48,10 +48,11 @@ from shared import identity
 from shared.clock import Clock
 from shared.db import begin_write
 from shared.http import Answer, Circuit, PeerSession, Unreachable
-from shared.passes import bind
+from shared.passes import AUDIENCE, bind
 from tests.databases import Databases
 
 watching.LOOK_SECONDS = 0  # what was told is found by the very next request
+oauth_tokens.LOOK_SECONDS = 0
 
 PASSWORD = "correct horse battery"
 # Tuesday 24 November 2026, ten in the morning in Paris.
@@ -175,7 +176,7 @@ class Person:
     email: str
     token: str
     plan_class: str
-    key: OKPKey = field(default_factory=lambda: OKPKey.generate_key("Ed25519"))
+    key: OKPKey | ECKey = field(default_factory=lambda: OKPKey.generate_key("Ed25519"))
     credential: str = ""
     pass_id: str = ""
 
@@ -193,12 +194,13 @@ class Person:
         """Return the same member with a second device, a pass of its own."""
         return Person(self.node, self.account_id, self.email, self.token, self.plan_class)
 
-    def show(self, issued_at: float | None = None) -> str:
+    def show(self, issued_at: float | None = None, audience: str = AUDIENCE) -> str:
         """Return the text of a fresh QR; a phone's clock says what day it is, too."""
         if not self.credential:
             self.get_pass()
         now = self.node.app.extensions["node"].clock.now().timestamp()
-        return bind(self.credential, self.key, now if issued_at is None else issued_at)
+        at = now if issued_at is None else issued_at
+        return bind(self.credential, self.key, at, audience=audience)
 
 
 @dataclass
@@ -414,6 +416,7 @@ class LocalNode(LocalService):
         """Do what the jobs process does: deliver, and learn what the network says."""
         with self.app.app_context():
             jobs.deliver()
+            jobs.learn()
             jobs.refresh()
             jobs.refresh_status_lists()
             jobs.tell_availability()

@@ -43,9 +43,13 @@ GET    /api/v1/charters/<before>/diff/<after>         public
 GET    /api/v1/charters/<version>                     node public
 PUT    /api/v1/charters/<version>                     node
 DELETE /api/v1/charters/<version>                     node
+GET    /api/v1/charters/<version>/electorate          public
+GET    /api/v1/charters/<version>/signatures          public
 POST   /api/v1/charters/<version>/signatures          node
 GET    /api/v1/charters/<version>/simulation          coordinator moderator node reader
 POST   /api/v1/charters/<version>/simulation          coordinator moderator node reader
+GET    /api/v1/charters/<version>/texts               public
+GET    /api/v1/charters/<version>/votes               node public
 POST   /api/v1/charters/<version>/votes               node
 GET    /api/v1/disputes                               coordinator moderator node reader
 POST   /api/v1/disputes                               node
@@ -92,6 +96,7 @@ GET    /api/v1/visits                                 coordinator moderator node
 POST   /api/v1/visits/<visit_id>/check-out            node
 POST   /api/v1/visits/<visit_id>/correction           node
 POST   /api/v1/visits/<visit_id>/correction/answer    node
+POST   /api/v1/visits/<visit_id>/held                 coordinator
 POST   /api/v1/visits/<visit_id>/void                 node
 GET    /api/v1/visits/days                            node
 POST   /api/v1/visits/preview                         node
@@ -100,6 +105,7 @@ GET    /charter                                       public
 GET    /charter/<before>/diff/<after>                 public
 GET    /charter/<version>                             public
 GET    /charter/<version>.pdf                         public
+GET    /charter/<version>/texts/<int:number>          public
 GET    /coordination                                  coordinator moderator reader
 GET    /coordination/accounts                         coordinator
 POST   /coordination/accounts                         coordinator
