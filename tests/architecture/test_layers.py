@@ -19,6 +19,8 @@ OTHER_COMMITTERS = {
     "shared/mail.py": "the verbs of e-mail, over either service's table",
     "shared/jobs.py": "ends the transaction that holds the leader's lock",
     "federation/directory/enrolment.py": "the verbs by which a node comes in",
+    "federation/directory/keys.py": "the verbs by which a node's keys are added and withdrawn",
+    "federation/directory/trust_list.py": "the signed list, when something in it has changed",
     "federation/directory/leaving.py": "the verbs by which a node leaves",
     "federation/directory/marks.py": "what nodes remember, to tell who forgot something",
     "federation/directory/moving.py": "the verb by which a node's address changes",
