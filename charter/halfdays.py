@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
+
+from charter.hours import Opening
 
 MORNING, AFTERNOON = "am", "pm"
 
 
 class HalfDay(NamedTuple):
-    """A morning (``am``: up to the split) or an afternoon (``pm``) of a local date.
+    """A morning (``am``: up to the split) or an afternoon (``pm``) of a house's day.
 
     A tuple, because a simulation makes, compares and looks up hundreds of thousands.
     """
@@ -23,26 +25,37 @@ class HalfDay(NamedTuple):
         return f"{self.day:%Y-%m}"
 
 
-def half_day_at(instant: datetime, zone: ZoneInfo, split: time) -> HalfDay:
-    """Return the half-day that an aware instant falls in, in the space's zone."""
-    local = instant.astimezone(zone)
-    return HalfDay(local.date(), MORNING if local.time() < split else AFTERNOON)
+def half_day_at(instant: datetime, day: date, zone: ZoneInfo, split: time) -> HalfDay:
+    """Return the half-day that an aware instant of a house's day falls in.
 
-
-def half_days(start: datetime, end: datetime, zone: ZoneInfo, split: time) -> list[HalfDay]:
-    """Return every half-day that the interval [start, end) touches, in order, at least one.
-
-    An end before the start counts as the start. Both instants are aware. A visit that ends
-    exactly at the split, or at midnight, does not touch what begins there.
+    What goes on past midnight is still the afternoon of the day on which the house opened.
     """
-    start, end = start.astimezone(UTC), end.astimezone(UTC)
-    first = half_day_at(start, zone, split)
-    last = half_day_at(max(start, end - timedelta(microseconds=1)), zone, split)
-    touched = [first]
-    while touched[-1] < last:
-        day, half = touched[-1].day, touched[-1].half
-        following = (
-            HalfDay(day, AFTERNOON) if half == MORNING else HalfDay(day + timedelta(1), MORNING)
-        )
-        touched.append(following)
-    return touched
+    local = instant.astimezone(zone)
+    morning = local.date() == day and local.time() < split
+    return HalfDay(day, MORNING if morning else AFTERNOON)
+
+
+def half_days(
+    start: datetime,
+    end: datetime | None,
+    day: date,
+    openings: tuple[Opening, ...] | None,
+    zone: ZoneInfo,
+    split: time,
+) -> tuple[HalfDay, ...]:
+    """Return the half-days of its day that a visit [start, end) touches, at least the first.
+
+    ``openings`` are those published for the day (aware), None where the hours are not known: what
+    lies in a break touches nothing of its own. A visit that goes on (``end`` None) touches the
+    half-day it began in; one that ends exactly at the split does not touch the afternoon.
+    """
+    first = half_day_at(start, day, zone, split)
+    if end is None or first.half == AFTERNOON:
+        return (first,)
+    noon, end = datetime.combine(day, split, zone).astimezone(UTC), end.astimezone(UTC)
+    parts = ((noon, end),) if openings is None else openings
+    stays_on = any(
+        max(opens.astimezone(UTC), noon) < min(closes.astimezone(UTC), end)
+        for opens, closes in parts
+    )
+    return (first, HalfDay(day, AFTERNOON)) if stays_on else (first,)

@@ -10,10 +10,25 @@ from zoneinfo import ZoneInfo
 
 WEEKDAYS = ("mo", "tu", "we", "th", "fr", "sa", "su")
 Interval = tuple[time, time]
+Opening = tuple[datetime, datetime]
 
 
 class HoursError(ValueError):
     """The schedule cannot be read; the message names the place."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningDay:
+    """A house's day as published: what a visit that begins at an instant belongs to.
+
+    ``openings`` (aware) is None where the hours are not known or the house is open round the
+    clock, and empty where it was closed. ``closes_at`` (UTC) is when a visit ends at the latest:
+    with the day's last opening, at midnight for want of hours, at once where it was closed.
+    """
+
+    day: date
+    openings: tuple[Opening, ...] | None
+    closes_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,32 +47,62 @@ class Schedule:
     @property
     def known(self) -> bool:
         """Tell whether any hours were given at all."""
-        return any(self.week)
+        return any(self.week) or any(self.exceptions.values())
 
     def on(self, day: date) -> tuple[Interval, ...]:
         if self.until is not None and day > self.until:
             return ()
         return self.exceptions.get(day, self.week[day.weekday()])
 
-    def opening_at(self, instant: datetime) -> tuple[datetime, datetime] | None:
-        """Return the aware (opening, closing) that holds this instant, or None if closed."""
+    def openings(self, day: date) -> tuple[Opening, ...]:
+        """Return the openings (aware) that begin on a day; what touches or overlaps is one."""
+        found: list[Opening] = []
+        for start, end in sorted(self.on(day)):
+            opens, closes = (datetime.combine(day, each) for each in (start, end))
+            closes += timedelta(closes <= opens)
+            if found and opens <= found[-1][1]:
+                found[-1] = found[-1][0], max(found[-1][1], closes)
+            else:
+                found.append((opens, closes))
+        return tuple(
+            (opens.replace(tzinfo=self.zone), closes.replace(tzinfo=self.zone))
+            for opens, closes in found
+        )
+
+    def _opening(self, instant: datetime) -> tuple[date, Opening] | None:
         instant = instant.astimezone(UTC)  # two times of one zone would be compared by their clocks
         local_day = instant.astimezone(self.zone).date()
         for day in (local_day - timedelta(1), local_day):
-            for start, end in self.on(day):
-                opening = datetime.combine(day, start, self.zone)
-                closing = datetime.combine(
-                    day if end > start else day + timedelta(1), end, self.zone
-                )
-                if opening <= instant < closing:
-                    return opening, closing
+            for opens, closes in self.openings(day):
+                if opens <= instant < closes:
+                    return day, (opens, closes)
         return None
 
+    def opening_at(self, instant: datetime) -> Opening | None:
+        """Return the aware (opening, closing) that holds this instant, or None if closed."""
+        found = self._opening(instant)
+        return found[1] if found else None
+
+    def day_of(self, instant: datetime) -> OpeningDay:
+        """Return the house's day that a visit begun at an instant belongs to."""
+        found = self._opening(instant)
+        local_day = instant.astimezone(self.zone).date()
+        if found is None and self.known:
+            return OpeningDay(local_day, (), instant.astimezone(UTC))
+        if found is None or _round_the_clock(found[1]):
+            midnight = datetime.combine(local_day + timedelta(1), time(), self.zone)
+            return OpeningDay(local_day, None, midnight.astimezone(UTC))
+        openings = self.openings(found[0])
+        return OpeningDay(found[0], openings, openings[-1][1].astimezone(UTC))
+
     def closing_after(self, instant: datetime) -> datetime:
-        """Return when a visit begun now ends if nobody ends it: at closing, or at midnight."""
-        opening = self.opening_at(instant)
-        if opening:
-            return opening[1]
+        """Return when somebody who is here now is gone if nobody says so.
+
+        With the day's last opening; at midnight where the house is closed or gives no hours.
+        """
+        closes_at = self.day_of(instant).closes_at.astimezone(self.zone)
+        if closes_at > instant:
+            return closes_at
         following = instant.astimezone(self.zone).date() + timedelta(1)
         return datetime.combine(following, time(), self.zone)
 
@@ -67,11 +112,16 @@ class Schedule:
         local_day = instant.astimezone(self.zone).date()
         for offset in range(days + 1):
             day = local_day + timedelta(offset)
-            for start, _ in self.on(day):
-                opening = datetime.combine(day, start, self.zone)
+            for opening, _ in self.openings(day):
                 if opening > instant:
                     return opening
         return None
+
+
+def _round_the_clock(opening: Opening) -> bool:
+    """By the clock on the wall: a day on which it is put back is longer."""
+    opens, closes = (each.replace(tzinfo=None) for each in opening)
+    return closes - opens >= timedelta(1)
 
 
 def _local_time(text: str) -> time:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from operator import attrgetter
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,6 +21,7 @@ from charter.decision import Decision, Reason
 from charter.engine import decide
 from charter.facts import Facts
 from charter.halfdays import HalfDay, half_days
+from charter.hours import Opening
 from charter.model import Charter
 
 ALLOWED, FLAGGED, REFUSED = "allowed", "flagged", "refused"
@@ -32,7 +33,8 @@ class Recorded:
     """A visit as the hub recorded it, and the version and facts that it was decided on.
 
     ``member`` is any name that is one for each person. Instants are aware; ``ended_at`` is None
-    while the visit is open. Visits that were voided are left out.
+    while the visit is open. ``day`` and ``openings`` are the house's, as published then. Visits
+    that do not stand are left out.
     """
 
     id: str
@@ -46,6 +48,8 @@ class Recorded:
     ended_at: datetime | None
     online: bool
     charter: str
+    day: date
+    openings: tuple[Opening, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,20 +121,20 @@ def replay(
 
 
 class _Counted:
-    """Half-days counted so far: once for each member, space and half-day, as the hub counts."""
+    """Half-days counted so far: once for each member, operator and half-day, as the hub counts."""
 
     def __init__(self) -> None:
         self._held: defaultdict[tuple[str, str], set[HalfDay]] = defaultdict(set)
 
     def add(self, visit: Recorded, touched: Iterable[HalfDay]) -> tuple[HalfDay, ...]:
         """Count what is not counted yet, and return it."""
-        held = self._held[visit.member, visit.space]
+        held = self._held[visit.member, visit.host]
         added = tuple(half_day for half_day in touched if half_day not in held)
         held.update(added)
         return added
 
     def holds(self, visit: Recorded, half_day: HalfDay) -> bool:
-        return half_day in self._held[visit.member, visit.space]
+        return half_day in self._held[visit.member, visit.host]
 
 
 class _Absent:
@@ -233,7 +237,6 @@ def _counts(decision: Decision, counted: tuple[HalfDay, ...]) -> Verdict:
     return Verdict(ALLOWED if decision.allowed else FLAGGED, counted, decision.reasons)
 
 
-def _touched(visit: Recorded, split: time) -> list[HalfDay]:
-    """An open visit touches the half-day that it began in."""
-    until = visit.ended_at or visit.started_at
-    return half_days(visit.started_at, until, ZoneInfo(visit.facts.timezone), split)
+def _touched(visit: Recorded, split: time) -> tuple[HalfDay, ...]:
+    zone = ZoneInfo(visit.facts.timezone)
+    return half_days(visit.started_at, visit.ended_at, visit.day, visit.openings, zone, split)

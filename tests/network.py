@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,6 +26,8 @@ from federation.context import hub as hub_context
 from federation.db import db as hub_db
 from federation.directory import enrolment, watching
 from federation.directory import service as directory
+from federation.directory.models import Node as HubNode
+from federation.directory.models import SpaceHours
 from federation.governance import service as governance
 from federation.identity import service as oauth_tokens
 from federation.identity.service import accounts as hub_accounts
@@ -43,11 +44,11 @@ from node.spaces import service as spaces
 from node.sync import hub as hub_calls
 from node.sync import service as sync
 from node.sync.models import Cached, Outbox
-from shared import identity, jose
+from shared import identity
 from shared.clock import Clock
 from shared.db import begin_write
 from shared.http import Answer, Circuit, PeerSession, Unreachable
-from shared.passes import AUDIENCE, CREDENTIAL_TYP, bind
+from shared.passes import AUDIENCE, bind
 from tests.databases import Databases
 
 watching.LOOK_SECONDS = 0  # what was told is found by the very next request
@@ -178,18 +179,14 @@ class Person:
     credential: str = ""
     pass_id: str = ""
 
-    def get_pass(self, days_old: int = 0) -> Person:
-        """Make the phone a pass; ``days_old`` signs it as of that many days before."""
-        answer = self.node.post(
-            "/api/v1/me/passes", {"jwk": self.key.as_dict(private=False)}, self.token
-        )
+    def get_pass(self) -> Person:
+        """Get a pass that was made ten days ago: tests tell of visits that were before today."""
+        with self.node.ten_days_ago():
+            answer = self.node.post(
+                "/api/v1/me/passes", {"jwk": self.key.as_dict(private=False)}, self.token
+            )
         assert answer.status_code == 201, answer.text
         self.credential, self.pass_id = answer.json()["credential"], answer.json()["pass_id"]
-        if days_old:
-            claims = dict(jose.read_unverified(self.credential).claims)
-            claims["iat"] -= days_old * 86400
-            with self.node.context() as (_, context):
-                self.credential = context.ring.sign(claims, CREDENTIAL_TYP, jose.PASS_SIGN_WITH)
         return self
 
     def other_phone(self) -> Person:
@@ -197,10 +194,11 @@ class Person:
         return Person(self.node, self.account_id, self.email, self.token, self.plan_class)
 
     def show(self, issued_at: float | None = None, audience: str = AUDIENCE) -> str:
-        """Return the text of a fresh QR."""
+        """Return the text of a fresh QR; a phone's clock says what day it is, too."""
         if not self.credential:
             self.get_pass()
-        at = time.time() if issued_at is None else issued_at
+        now = self.node.app.extensions["node"].clock.now().timestamp()
+        at = now if issued_at is None else issued_at
         return bind(self.credential, self.key, at, audience=audience)
 
 
@@ -324,6 +322,15 @@ class LocalNode(LocalService):
         """Give the node's session and context, as a job has them."""
         with self.app.app_context():
             yield node_db.session(), node_context()
+
+    @contextmanager
+    def ten_days_ago(self) -> Iterator[None]:
+        clock = self.app.extensions["node"].clock
+        object.__setattr__(clock, "still", clock.real() - timedelta(days=10))
+        try:
+            yield
+        finally:
+            object.__setattr__(clock, "still", None)
 
     def add_person(
         self, plan_class: str = "resident", joined_on: date = date(2026, 1, 5)
@@ -469,7 +476,19 @@ class Network:
         for each in self.nodes.values():
             each.learn()
         node.tell()
+        self._be_older(node)
         return node
+
+    def _be_older(self, node: LocalNode) -> None:
+        """Let a node be in the network since long, with the hours that it has."""
+        with self.hub.app.app_context():
+            session = hub_db.session()
+            begin_write(session)
+            row = session.get_one(HubNode, node.id)
+            row.enrolled_at -= timedelta(days=40)
+            for hours in session.scalars(select(SpaceHours).where(SpaceHours.space_id == node.id)):
+                hours.since -= timedelta(days=40)
+            session.commit()
 
     def add_stranger(
         self, name: str, *, guest_cap: int = 5, week: Any = None, **sheet: Any

@@ -235,6 +235,31 @@ class Space(db.Model):
     )
 
 
+class SpaceHours(db.Model):
+    """The hours a space published, and between which instants they held; kept for some weeks.
+
+    ``document`` is what ``charter.hours.read_schedule`` reads. A visit that is told late is judged
+    by what was published then.
+    """
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    space_id: Mapped[str] = mapped_column(ForeignKey("space.id"))
+    since: Mapped[datetime]
+    until: Mapped[datetime | None]
+    document: Mapped[dict[str, Any]]
+
+    __table_args__ = (
+        Index("ix_space_hours_since", "space_id", "since"),
+        Index(
+            "uq_space_hours_now",
+            "space_id",
+            unique=True,
+            sqlite_where=db.text("until IS NULL"),
+            postgresql_where=db.text("until IS NULL"),
+        ),
+    )
+
+
 class SpaceEvent(db.Model):
     """One event of a space, as the agenda finds it; ``document`` is the event as published.
 

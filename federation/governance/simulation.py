@@ -23,7 +23,7 @@ from charter.rules import Balance
 from charter.simulation import Recorded, Replayed
 from federation.governance import service
 from federation.statements.models import Statement
-from federation.visits.models import Visit
+from federation.visits.models import Visit, published_hours
 from shared.problems import Problem
 
 _ZONE = ZoneInfo("Europe/Paris")
@@ -41,6 +41,8 @@ _COLUMNS = (
     Visit.ended_at,
     Visit.online,
     Visit.charter,
+    Visit.day,
+    Visit.hours,
 )
 
 
@@ -111,7 +113,8 @@ def _uncollected() -> Iterator[None]:
 def _begun(first: date, last: date) -> ColumnElement[bool]:
     start = datetime.combine(first, time(), _ZONE)
     end = datetime.combine(last + timedelta(days=1), time(), _ZONE)
-    return and_(Visit.state != "void", Visit.started_at >= start, Visit.started_at < end)
+    stands = and_(Visit.state != "void", Visit.held.is_(None))
+    return and_(stands, Visit.started_at >= start, Visit.started_at < end)
 
 
 def any_visit(session: Session, first: date, last: date) -> bool:
@@ -127,8 +130,10 @@ def _recorded(session: Session, begun: ColumnElement[bool]) -> Iterator[Recorded
         .execution_options(yield_per=_AT_ONCE)
     )
     with session.connection().execute(query) as rows:  # closed, whoever goes away meanwhile
-        for id_, home, host, space, member, plan, facts, *rest in rows:
-            yield Recorded(id_, home, host, space, str(member), plan, _facts(facts), *rest)
+        for id_, home, host, space, member, plan, facts, *rest, hours in rows:
+            openings = published_hours(hours)
+            known = str(member), plan, _facts(facts), *rest, openings
+            yield Recorded(id_, home, host, space, *known)
 
 
 @lru_cache(_AT_ONCE)

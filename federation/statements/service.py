@@ -28,7 +28,7 @@ from federation.governance import service as governance
 from federation.governance.models import CharterVersion
 from federation.statements import lines
 from federation.statements.models import Dispute, LogCheck, Statement
-from federation.visits import ledger
+from federation.visits import service as visits
 from federation.visits.models import HalfDayLine, Member, Visit
 from shared.db import begin_write
 from shared.problems import Problem
@@ -307,10 +307,7 @@ def settle(
             visit = row.visit
             of_member = select(Member).where(Member.id == visit.member_id)
             session.scalars(of_member.with_for_update()).one()
-            visit.state, visit.void_reason, visit.changed_at = "void", words[:300], now
-            visit.ended_at = visit.ended_at or max(now, visit.started_at)
-            days = ledger.reverse(session, visit)
-            ledger.count_again(session, governance.in_force(session), visit, days)
+            visits.void_by_dispute(session, visit, words, now)
         else:
             _take_back(session, row.visit_id)
         told = {"before": "open", "after": outcome, "month": row.month, "reason": words}

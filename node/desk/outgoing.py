@@ -133,7 +133,7 @@ def _shown_then(node: Node, report: str) -> dict[str, Any]:
     except (jose.TokenFault, KeyError):
         return {"proof": ""}
     return {
-        "proof": passes.showing_of(shown),
+        "proof": passes.proof_of(shown),
         "pass_id": str(credential.get("sub")),
         "given_name": str(credential.get("given_name", "")),
     }
