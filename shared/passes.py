@@ -12,7 +12,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -62,8 +62,8 @@ class Evidence:
     status_uri: str | None = None
     nonce: str | None = None
     shown_at: datetime | None = None
-    binding: str = ""
-    claims: Mapping[str, Any] = field(default_factory=dict)
+    binding: str | None = None
+    claims: Mapping[str, Any] | None = None
     text: str = ""
 
 
@@ -147,7 +147,7 @@ def sd_hash(credential: str) -> str:
     return jose.encode_b64(hashlib.sha256(f"{credential}~".encode()).digest())
 
 
-def proof_of(text: str) -> str:
+def showing_of(text: str) -> str:
     """Return what identifies this very showing of a pass, in its plain form (``Evidence.proof``).
 
     Of what has no readable key binding, and so never counts, it is the hash of the whole text.

@@ -21,7 +21,7 @@ from sqlalchemy import select, update
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from charter import model_sources
-from federation.app import create_app as create_hub
+from federation.app import create_new as create_hub
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
 from federation.directory import enrolment, watching
@@ -33,7 +33,7 @@ from federation.identity import service as oauth_tokens
 from federation.identity.service import accounts as hub_accounts
 from federation.settings import HubSettings
 from node import jobs
-from node.app import create_app as create_node
+from node.app import create_new as create_node
 from node.context import node as node_context
 from node.db import db as node_db
 from node.identity.service import accounts as node_accounts
@@ -52,6 +52,7 @@ from shared.passes import AUDIENCE, bind
 from tests.databases import Databases
 
 watching.LOOK_SECONDS = 0  # what was told is found by the very next request
+oauth_tokens.LOOK_SECONDS = 0
 
 PASSWORD = "correct horse battery"
 # Tuesday 24 November 2026, ten in the morning in Paris.
@@ -415,6 +416,7 @@ class LocalNode(LocalService):
         """Do what the jobs process does: deliver, and learn what the network says."""
         with self.app.app_context():
             jobs.deliver()
+            jobs.learn()
             jobs.refresh()
             jobs.refresh_status_lists()
             jobs.tell_availability()

@@ -28,7 +28,7 @@ from shared.passes import (
     examine,
     issue,
     new_pass_id,
-    proof_of,
+    showing_of,
     sd_hash,
 )
 
@@ -122,7 +122,7 @@ def test_a_showing_is_what_the_phone_signed_and_not_how_its_signature_is_spelled
     one, phone = credential(jwk=P256.as_dict(private=False)), P256
     shown = bind(one, phone, NOW)
     evidence = examine(shown, issuer_key, Clock())
-    assert evidence.proof == proof_of(shown)
+    assert evidence.proof == showing_of(shown)
     assert (
         evidence.proof
         == hashlib.sha256(shown.partition("~")[2].rpartition(".")[0].encode()).hexdigest()
@@ -133,14 +133,14 @@ def test_a_showing_is_what_the_phone_signed_and_not_how_its_signature_is_spelled
     other = raw[:32] + (order - int.from_bytes(raw[32:], "big")).to_bytes(32, "big")
     malleable = examine(f"{head}.{jose.encode_b64(other)}", issuer_key, Clock())
     assert (malleable.faults, malleable.proof) == ((), evidence.proof)
-    assert proof_of(bind(one, phone, NOW)) != evidence.proof  # another nonce
+    assert showing_of(bind(one, phone, NOW)) != evidence.proof  # another nonce
 
 
 @pytest.mark.parametrize("text", ["", "bonjour", "\ud800~", "a~b~c", "a~b.c.d", "x" * 5000])
 def test_what_has_no_key_binding_is_identified_as_a_whole(text: str) -> None:
     evidence = examine(text, issuer_key, Clock())
     assert evidence.proof == hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-    assert (evidence.binding, evidence.shown_at, evidence.claims) == ("", None, {})
+    assert (evidence.binding, evidence.shown_at, evidence.claims) == (None, None, None)
 
 
 def test_a_phone_without_ed25519_binds_with_p256() -> None:
