@@ -220,6 +220,7 @@ def test_the_desk_reads_what_the_hub_holds_and_why_until_somebody_has_decided(
     assert words in desk.get("/desk?space=filature&lang=en").text
     assert filature.presence()[0]["held"] == "pass_replayed"
     assert network.hub.lines(visits[1]) == []
+    assert troquet.check_out(visits[0]).status_code == 200
     decided = {"counts": True, "reason": "a camera showed it"}
     path = f"/api/v1/visits/{visits[1]}/held"
     assert network.hub.post(path, decided, network.hub.token).status_code == 200
