@@ -276,6 +276,52 @@ def test_a_request_for_a_showing_is_good_once_and_reaches_the_member(
     assert "Where your card was shown" in page
 
 
+# How many passes
+
+
+def test_a_member_has_five_passes_at_once_and_makes_twenty_a_day(network: Network) -> None:
+    """A phone that renews its own has two for a moment."""
+    cordee = network.nodes["cordee"]
+    person = cordee.add_person()
+    phones = [person.other_phone() for _ in range(5)]
+    public = [{"jwk": phone.key.as_dict(private=False)} for phone in [*phones, person]]
+
+    def make(jwk: Any) -> requests.Response:
+        return cordee.post("/api/v1/me/passes", jwk, person.token)
+
+    made = [make(jwk) for jwk in public[:5]]
+    assert [answer.status_code for answer in made] == [201] * 5
+    sixth = make(public[5])
+    assert (sixth.status_code, sixth.json()["type"].rpartition("/")[2]) == (409, "conflict")
+    assert "5" in sixth.json()["detail"]
+    renewed = make(public[0])
+    assert renewed.status_code == 201
+    assert make(public[0]).status_code == 409
+    PaperCard(person)  # which is no phone's
+    ids = [answer.json()["pass_id"] for answer in [*made, renewed]]
+    count = 7
+    while count < 20:
+        cordee.delete(f"/api/v1/me/passes/{ids.pop()}", person.token)
+        cordee.delete(f"/api/v1/me/passes/{ids.pop()}", person.token)
+        for _ in range(2 if count < 19 else 1):
+            answer = make(public[5])
+            assert answer.status_code == 201, answer.text
+            ids.append(answer.json()["pass_id"])
+            count += 1
+    cordee.delete(f"/api/v1/me/passes/{ids.pop()}", person.token)
+    enough = make(public[5])
+    assert (enough.status_code, enough.headers["Retry-After"]) == (429, "3600")
+
+
+def test_a_key_that_anybody_has_gets_no_pass(person: Person) -> None:
+    jwk = {"kty": "OKP", "crv": "Ed25519", "x": jose.encode_b64(b"\1" + bytes(31))}
+    answer = person.node.post("/api/v1/me/passes", {"jwk": jwk}, person.token)
+    assert answer.status_code == 422
+    assert set(answer.json()["errors"]) == {"jwk"}
+    off = {"kty": "EC", "crv": "P-256", "x": "A" * 43, "y": "A" * 43}
+    assert person.node.post("/api/v1/me/passes", {"jwk": off}, person.token).status_code == 422
+
+
 # Six digits in place of a camera
 
 
