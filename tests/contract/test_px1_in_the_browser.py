@@ -1,4 +1,4 @@
-"""What a phone's browser packs the node reads, and the other way round; a phone with P-256 alone."""
+"""What a phone's browser packs a node reads, and the other way round; phones with P-256 alone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from shared.px1 import pack, unpack
 from tests.network import PASSWORD, Network
@@ -75,7 +76,7 @@ def test_a_phone_makes_a_pass_and_digits_that_a_door_admits(
     page.locator("main button[type=submit]").click()
     page.click("#pass-make")
     page.locator("#pass-qr").wait_for()
-    page.wait_for_function("document.getElementById('pass-text').value")
+    expect(page.locator("#pass-text")).not_to_have_value("")
     text = page.input_value("#pass-text")
     assert text.startswith("PX1:")
     answer = troquet.scan(text)
@@ -83,7 +84,7 @@ def test_a_phone_makes_a_pass_and_digits_that_a_door_admits(
     page.click("#digits summary")
     page.select_option("#digits-space", "troquet")
     page.click("#digits-make")
-    page.wait_for_function("document.getElementById('digits-code').textContent")
+    expect(page.locator("#digits-code")).not_to_be_empty()
     body = {"space": "troquet", "home": "cordee", "code": page.inner_text("#digits-code")}
     assert troquet.post("/api/v1/check-ins", body, troquet.desk).status_code == 200  # here already
     context.close()
