@@ -21,7 +21,7 @@ from federation.pictures.shapes import to_svg
 from federation.statements import lines, month_end
 from federation.statements import service as statements
 from federation.statements.flows import OTHERS
-from federation.visits import service as visits
+from federation.visits import queries as visits
 from shared.problems import Problem
 from shared.schemas import unstorable
 from shared.web import allow, current, formats

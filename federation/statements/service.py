@@ -28,7 +28,7 @@ from federation.governance import service as governance
 from federation.governance.models import CharterVersion
 from federation.statements import lines
 from federation.statements.models import Dispute, LogCheck, Statement
-from federation.visits import service as visits
+from federation.visits import changes as visits
 from federation.visits.models import HalfDayLine, Member, Visit
 from shared.db import begin_write
 from shared.problems import Problem

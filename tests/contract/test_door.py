@@ -11,8 +11,10 @@ import pytest
 from joserfc.jwk import ECKey, OKPKey
 from sqlalchemy import select, update
 
+from federation.audit.service import CLI
+from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory.models import NodeKey
+from federation.directory import keys
 from federation.visits.models import Refusal as RecordedRefusal
 from federation.visits.models import Visit as RecordedVisit
 from node import jobs
@@ -242,12 +244,8 @@ def test_a_pass_is_good_only_under_a_key_of_the_node_that_it_names(
 def test_a_withdrawn_key_is_refused_with_and_without_the_hub(network: Network) -> None:
     troquet, member = network.nodes["troquet"], network.nodes["cordee"].add_person().get_pass()
     with network.hub.app.app_context():
-        begin_write(hub_db.session())
-        withdrawn = datetime.now(UTC)
-        hub_db.session.execute(
-            update(NodeKey).where(NodeKey.node_id == "cordee").values(withdrawn_at=withdrawn)
-        )
-        hub_db.session.commit()
+        kid = network.nodes["cordee"].app.extensions["node"].ring.kid
+        keys.withdraw(hub_db.session(), hub_context(), "cordee", kid, "stolen", actor=CLI)
     refused = troquet.scan(member.show())  # the door's own list does not say it yet
     assert (codes(refused), _params(refused)) == (["home_unknown"], {"detail": "withdrawn"})
     network.nodes["troquet"].refresh()
