@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from charter.canonical import canonical
 from charter.rules import Rules, RulesError, parse_rules
 from charter.text import Text, parse_text
 from charter.values import shared_values
@@ -31,13 +31,9 @@ class Charter:
 
 
 def fingerprint(version: str, sources: Mapping[str, str]) -> str:
-    """Return the hex SHA-256 that nodes sign: of the canonical JSON of version and sources.
-
-    Canonical: keys sorted, no spaces, UTF-8, nothing escaped that JSON does not require.
-    """
+    """Return the hex SHA-256 that nodes sign: of the canonical JSON of version and sources."""
     document = {"version": version, "sources": dict(sources)}
-    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(canonical(document)).hexdigest()
 
 
 def read_charter(version: str, sources: Mapping[str, str]) -> Charter:

@@ -1,26 +1,29 @@
-"""The month's statement as a document: the same visits give the same bytes, whoever makes them.
+"""The month's statement as a document: the same lines give the same bytes, whoever makes them.
 
-The document is canonical JSON: keys sorted, no spaces, UTF-8, nothing escaped that JSON does not
-require. Lines are taken and written one at a time, so that a million of them need not be held.
+The document is canonical JSON (RFC 8785). What a line has is told in README.md. Lines are written
+one at a time, so that a million of them need not be held to be signed.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from charter.canonical import canonical
+from charter.halfdays import AFTERNOON, MORNING
 from charter.rules import Balance
 from charter.settlement import Line, balances, compensation, transfers
 
 VISITS, CORRECTIONS = "visits", "corrections"
-_BLANKS = " \t\n\r"
+# What a line counts has its sign: a visit adds half-days, a correction takes them back.
+_SIGN = {VISITS: 1, CORRECTIONS: -1}
+_HALVES = ([MORNING], [AFTERNOON], [MORNING, AFTERNOON])
 
 
-def canonical(value: Any) -> bytes:
-    """Return canonical JSON."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode()
+class StatementError(ValueError):
+    """The document is not a statement, or a line of it is none."""
 
 
 def figures(
@@ -46,107 +49,86 @@ def figures(
     }
 
 
+def in_order(lines: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return lines as a statement has them: by day and id, then by what else differs."""
+    return sorted(
+        lines,
+        key=lambda line: (
+            *(line["day"], line["id"], line["halves"]),
+            *(line.get("recorded_on", ""), line.get("reason", "")),
+        ),
+    )
+
+
 def render(
     head: Mapping[str, Any],
     visits: Iterable[Mapping[str, Any]],
     corrections: Iterable[Mapping[str, Any]],
 ) -> bytes:
-    """Return the document: ``head`` has everything but the lines."""
-    lists = {VISITS: visits, CORRECTIONS: corrections}
-    parts: list[bytes] = []
-    for name in sorted({**head, **lists}):
-        parts.append(b"," if parts else b"{")
-        parts.append(canonical(name) + b":")
+    """Return the document: ``head`` has everything but the lines, which come ``in_order``."""
+    return b"".join(_pieces(head, {VISITS: visits, CORRECTIONS: corrections}))
+
+
+def _pieces(
+    head: Mapping[str, Any], lists: Mapping[str, Iterable[Mapping[str, Any]]]
+) -> Iterator[bytes]:
+    before = b"{"
+    for name in sorted({*head, *lists}):
+        yield before + canonical(name) + b":"
+        before = b","
         if name not in lists:
-            parts.append(canonical(head[name]))
+            yield canonical(head[name])
             continue
-        parts.append(b"[")
-        first = len(parts)
-        for line in lists[name]:
-            if len(parts) > first:
-                parts.append(b",")
-            parts.append(canonical(line))
-        parts.append(b"]")
-    parts.append(b"}")
-    return b"".join(parts)
+        yield b"["
+        for n, line in enumerate(lists[name]):
+            yield b"," * (n > 0) + canonical(line)
+        yield b"]"
+    yield b"}"
 
 
-class StatementError(ValueError):
-    """The document is not a statement, or its figures do not follow from its lines."""
+def read(document: bytes) -> dict[str, Any]:
+    """Return a statement, its lines in the lists ``visits`` and ``corrections``.
 
-
-def read(document: bytes) -> tuple[dict[str, Any], str, dict[str, int]]:
-    """Return a statement without its lines, its text, and where in it each list begins.
-
-    Raises StatementError unless it is an object whose lists of lines are lists.
+    Raises StatementError unless it is an object that has both, and each line is an object.
     """
     try:
-        text = document.decode()
-    except UnicodeDecodeError as error:
-        raise StatementError("not UTF-8") from error
-    decoder, head, lists = json.JSONDecoder(), dict[str, Any](), dict[str, int]()
-    place = 1
-    try:
-        if text[:1] != "{":
-            raise StatementError("not an object")
-        while text[place - 1] != "}":
-            name, place = decoder.raw_decode(text, place)
-            if text[place] != ":":
-                raise StatementError("not canonical")
-            if name in (VISITS, CORRECTIONS):
-                lists[name] = place + 1
-                place = _end(decoder, text, place + 1)
-            else:
-                head[name], place = decoder.raw_decode(text, place + 1)
-            place += 1
-    except (ValueError, IndexError, RecursionError) as error:
-        raise StatementError("not canonical JSON") from error
-    if set(lists) != {VISITS, CORRECTIONS}:
-        raise StatementError("the lines are missing")
-    return head, text, lists
-
-
-def _walk(decoder: json.JSONDecoder, text: str, start: int) -> Iterator[tuple[Any, int]]:
-    """Yield each element of a list and where it ends; at last, None and where the list ends."""
-    if text[start] != "[":
-        raise StatementError("not a list")
-    place = start + 1
-    while text[place] != "]":
-        line, place = decoder.raw_decode(text, place)
-        yield line, place
-        place += text[place] == ","
-    yield None, place + 1
-
-
-def _end(decoder: json.JSONDecoder, text: str, start: int) -> int:
-    place = start
-    for _, end in _walk(decoder, text, start):
-        place = end
-    return place
-
-
-def lines_of(text: str, start: int) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a list that ``read`` found."""
-    for line, _ in _walk(json.JSONDecoder(), text, start):
-        if line is not None:
-            yield line
+        found = json.loads(document)
+    except (ValueError, RecursionError) as error:
+        raise StatementError("not JSON") from error
+    if not isinstance(found, dict):
+        raise StatementError("not an object")
+    for name in _SIGN:
+        lines = found.get(name)
+        if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
+            raise StatementError(f"{name}: a list of lines is expected")
+    return found
 
 
 def recompute(document: bytes, rule: Balance) -> bytes:
     """Return the same statement, made anew from its own lines. Raises StatementError.
 
-    What was brought forward is what the document carries less its own balances.
+    It holds if, and only if, the bytes are the same. What was brought forward is what the document
+    carries less its own balances.
     """
-    head, text, lists = read(document)
-    totals: dict[tuple[str, str], int] = {}
+    head = read(document)
+    lists = {name: head.pop(name) for name in _SIGN}
+    totals = Counter[tuple[str, str]]()
     try:
-        for name in lists:
-            for line in lines_of(text, lists[name]):
-                pair = line["home"], line["host"]
-                totals[pair] = totals.get(pair, 0) + line["half_days"]
+        for name, sign in _SIGN.items():
+            for line in lists[name]:
+                totals[line["home"], line["host"]] += _half_days(line, sign)
         before = {n: v - head["balances"].get(n, 0) for n, v in head["carried"].items()}
         found = [Line(home, host, count) for (home, host), count in totals.items()]
         made = {**head, **figures(found, head["balances"], rule, before)}
+        return render(made, *(in_order(lists[name]) for name in _SIGN))
     except (KeyError, TypeError, AttributeError) as error:
         raise StatementError("a line or a figure is missing") from error
-    return render(made, lines_of(text, lists[VISITS]), lines_of(text, lists[CORRECTIONS]))
+    except ValueError as error:
+        raise StatementError(str(error)) from error
+
+
+def _half_days(line: Mapping[str, Any], sign: int) -> int:
+    """Return what a line counts. Raises KeyError or ValueError."""
+    if line["halves"] not in _HALVES or line["half_days"] != sign * len(line["halves"]):
+        raise ValueError("a line's half-days are not its halves")
+    return sign * len(line["halves"])

@@ -7,13 +7,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import orjson
 from marshmallow import fields, validate
 
+from charter.canonical import canonical
 from shared.schemas import WireSchema, text
 
 DOCUMENTS_TYP = "passerelle-documents+jwt"
@@ -53,14 +52,12 @@ def space_of(name: str) -> str | None:
 
 
 def fingerprint(body: Any) -> str:
-    """Return the SHA-256 (hex) of a document as JSON: names sorted, no blanks, UTF-8."""
-    try:
-        canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # a whole number beyond 64 bits, which JSON allows
-        canonical = json.dumps(
-            body, sort_keys=True, separators=(",", ":"), ensure_ascii=False
-        ).encode()
-    return hashlib.sha256(canonical).hexdigest()
+    """Return the SHA-256 (hex) of a document as canonical JSON (RFC 8785).
+
+    Raises ValueError for what has no canonical form: half a surrogate pair, or a number that
+    programs do not read alike.
+    """
+    return hashlib.sha256(canonical(body)).hexdigest()
 
 
 def index_hash(hashes: Mapping[str, str]) -> str:

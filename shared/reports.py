@@ -1,4 +1,8 @@
-"""The signed report by which a host tells the hub of a visit, or asks what it would decide."""
+"""The signed report by which a host tells the hub of a visit, or asks what it would decide.
+
+The hub answers with a receipt: its own signed word on the visit. A hub that lost its database
+believes its receipt, and nothing else, that it had decided already.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,25 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import ValidationError, fields, validate, validates_schema
 
-from charter import Facts
+from charter import PLAN_CLASSES, Facts
 from shared import jose
 from shared.keys import KeyRing
 from shared.passes import MAX_BYTES
-from shared.schemas import DecisionSchema, WireSchema, known_zone, moment, text
+from shared.schemas import (
+    EARLIEST,
+    LATEST,
+    DecisionSchema,
+    WireSchema,
+    known_zone,
+    moment,
+    text,
+)
 
 TYP = "passerelle-visit+jwt"
+RECEIPT_TYP = "passerelle-receipt+jwt"
+MAX_RECEIPT_BYTES = 16_384
 
 
 def visit_id(proof: str, space: str) -> str:
@@ -59,7 +73,13 @@ class ReportSchema(WireSchema):
     iss = text(64)
     aud = text(300)
     space = text(64)
-    # ``pass`` cannot be a Python attribute name
+    shown = fields.String(
+        data_key="pass",
+        load_default=None,
+        allow_none=True,
+        validate=validate.Length(min=1, max=MAX_BYTES),
+        metadata={"description": "The text of the code; may be left out beside a receipt."},
+    )
     at = moment(required=True)
     online = fields.Boolean(required=True)
     host = fields.Nested(HostFactsSchema, required=True)
@@ -71,11 +91,19 @@ class ReportSchema(WireSchema):
         load_default=False,
         metadata={"description": "Recorded before, and lost by the hub with its database."},
     )
+    receipt = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Length(min=1, max=MAX_RECEIPT_BYTES),
+        metadata={"description": "What the hub signed then; `again` is believed with it alone."},
+    )
+
+    @validates_schema
+    def _proves_something(self, data: dict[str, Any], **_kwargs: Any) -> None:
+        if data.get("shown") is None and not (data.get("again") and data.get("receipt")):
+            raise ValidationError({"pass": ["A report without its receipt shows the pass."]})
 
 
-ReportSchema._declared_fields["pass"] = fields.String(  # noqa: SLF001
-    required=True, validate=validate.Length(min=1, max=MAX_BYTES)
-)
 _schema = ReportSchema()
 
 
@@ -83,20 +111,22 @@ _schema = ReportSchema()
 class Report:
     """``at`` is when the pass was shown; ``online`` is false when the host decided alone.
 
-    ``again``: the hub itself had decided, and has lost it since.
+    ``again``: the hub itself had decided, and has lost it since; ``receipt`` is what it signed
+    then, and stands for ``shown``, the text of the code, where that is forgotten.
     """
 
     host: str
     kid: str
     audience: str
     space: str
-    shown: str
+    shown: str | None
     at: datetime
     online: bool
     facts: Facts
     ended_at: datetime | None
     decision: Mapping[str, Any] | None
     again: bool = False
+    receipt: str | None = None
 
     @property
     def live(self) -> bool:
@@ -113,9 +143,19 @@ def sign_report(
     decision: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the report that the hub decides on; with a decision, one taken without the hub."""
+    return ring.sign(_claims(hub_url, shown, at, facts, decision), TYP)
+
+
+def _claims(
+    hub_url: str,
+    shown: str | None,
+    at: datetime,
+    facts: Facts,
+    decision: Mapping[str, Any] | None,
+) -> dict[str, Any]:
     opening = [instant.isoformat() for instant in facts.opening] if facts.opening else None
     next_opening = facts.next_opening.isoformat() if facts.next_opening else None
-    claims = {
+    return {
         "iss": facts.host,
         "aud": hub_url,
         "iat": int(at.timestamp()),
@@ -140,7 +180,6 @@ def sign_report(
         "offline_visits": facts.offline_visits,
         "decision": decision,
     }
-    return ring.sign(claims, TYP)
 
 
 def read_report(token: jose.Token) -> Report:
@@ -164,35 +203,124 @@ def read_report(token: jose.Token) -> Report:
         kid=str(token.header.get("kid")),
         audience=data["aud"],
         space=data["space"],
-        shown=data["pass"],
+        shown=data["shown"],
         at=data["at"],
         online=data["online"],
         facts=facts,
         ended_at=data["ended_at"],
         decision=data["decision"],
         again=data["again"],
+        receipt=data["receipt"],
     )
 
 
 def tell_again(
     ring: KeyRing,
     hub_url: str,
-    report: str,
+    said: str | Facts,
     at: datetime,
     ended_at: datetime | None,
     decision: Mapping[str, Any] | None,
+    receipt: str | None,
 ) -> str:
-    """Return a report of ours anew, for a hub that has lost it: as of then, with how it ended."""
-    claims = dict(jose.read_unverified(report).claims)
-    told = decision or claims.get("decision")
+    """Return a report of ours anew, for a hub that has lost it: as of then, with how it ended.
+
+    ``said`` is the report as it was told; where that is forgotten, what this host says of itself
+    now: the receipt proves the visit then. Without a receipt it is a report told late.
+    """
+    if isinstance(said, Facts):
+        claims = _claims(hub_url, None, at, said, None)
+    else:
+        claims = dict(jose.read_unverified(said).claims)
     claims |= {
         "aud": hub_url,
         "at": at.isoformat(),
         "ended_at": ended_at.isoformat() if ended_at else None,
-        "decision": told,
-        "again": claims["online"],
+        "decision": decision or claims.get("decision"),
+        "again": receipt is not None or claims["online"],
+        "receipt": receipt,
     }
     return ring.sign(claims, TYP)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The hub's word that it recorded a visit, enough to write it again; it holds no name.
+
+    ``hub`` is the hub's address, ``issued_at`` in whole seconds; ``pass_id`` is of ``home``, the
+    id of a node. ``held`` is why the visit counts nothing until the coordination has looked at it.
+    """
+
+    hub: str
+    issued_at: datetime
+    visit: str
+    host: str
+    space: str
+    home: str
+    pass_id: str
+    plan: str
+    showing: str
+    at: datetime
+    online: bool
+    held: str | None
+    charter: str
+    decision: Mapping[str, Any]
+
+
+class ReceiptSchema(WireSchema):
+    hub = text(300, data_key="iss")
+    issued_at = fields.Integer(
+        required=True,
+        data_key="iat",
+        validate=validate.Range(int(EARLIEST.timestamp()), int(LATEST.timestamp())),
+    )
+    visit = text(26)
+    host = text(64)
+    space = text(64)
+    home = text(64)
+    pass_id = text(64, data_key="pass")
+    plan = fields.String(required=True, validate=validate.OneOf(PLAN_CLASSES))
+    showing = fields.String(required=True, validate=validate.Regexp(r"^[0-9a-f]{64}\Z"))
+    at = moment(required=True)
+    online = fields.Boolean(required=True)
+    held = fields.String(required=True, allow_none=True, validate=validate.Length(max=20))
+    charter = text(20)
+    decision = fields.Dict(required=True, validate=_check_decision)
+
+
+_receipt_schema = ReceiptSchema()
+
+
+def sign_receipt(ring: KeyRing, receipt: Receipt) -> str:
+    """Return the hub's receipt, signed with its key."""
+    claims = {
+        "iss": receipt.hub,
+        "iat": int(receipt.issued_at.timestamp()),
+        "visit": receipt.visit,
+        "host": receipt.host,
+        "space": receipt.space,
+        "home": receipt.home,
+        "pass": receipt.pass_id,
+        "plan": receipt.plan,
+        "showing": receipt.showing,
+        "at": receipt.at.isoformat(),
+        "online": receipt.online,
+        "held": receipt.held,
+        "charter": receipt.charter,
+        "decision": dict(receipt.decision),
+    }
+    return ring.sign(claims, RECEIPT_TYP)
+
+
+def read_receipt(token: str, find_key: jose.FindKey, hub_url: str) -> Receipt:
+    """Verify a receipt of this hub. Raises TokenFault, ``claims`` for one that says no visit."""
+    try:
+        data = _receipt_schema.load(jose.verify(token, find_key, RECEIPT_TYP).claims)
+    except ValidationError:
+        raise jose.TokenFault("claims") from None
+    if data["hub"] != hub_url or data["visit"] != visit_id(data["showing"], data["space"]):
+        raise jose.TokenFault("claims")
+    return Receipt(**{**data, "issued_at": datetime.fromtimestamp(data["issued_at"], UTC)})
 
 
 def digests_by_day(rows: Iterable[Any]) -> dict[date, str]:

@@ -112,7 +112,7 @@ def _verify(url: str, folder: Path) -> str:
     payload = jose.read_bytes((folder / "statement.jws").read_bytes(), find, statements.TYP)
     if document.recompute(payload, rule) != payload:
         raise SystemExit("the statement does not hold")
-    head, _, _ = document.read(payload)
+    head = document.read(payload)
     if sum(head["balances"].values()) or sum(head["compensation"].values()):
         raise SystemExit("the statement does not sum to zero")
     return f"byte for byte; {len(head['transfers'])} transfers, sums zero"

@@ -82,7 +82,7 @@ def publish_documents(session: Session, now: datetime, node_id: str, token: str)
     wrong = {
         name: ["This is not the document that the index has."]
         for name, body in bodies.items()
-        if name not in index or index[name]["sha256"] != fingerprint(body)
+        if name not in index or index[name]["sha256"] != _hash(name, body)
     }
     if OPERATOR not in index:
         wrong[OPERATOR] = ["Missing data for required field."]
@@ -129,13 +129,20 @@ def _as_told(
     document: Mapping[str, Any], *, strict: bool = False, after: int | None = None
 ) -> Told:
     bodies = split(document["name"], document["plans"], document["spaces"])
-    hashes = {name: fingerprint(body) for name, body in bodies.items()}
+    hashes = {name: _hash(name, body) for name, body in bodies.items()}
     index = document["documents"]
     versions = {
         name: index[name]["version"] if index.get(name, {}).get("sha256") == sha256 else None
         for name, sha256 in hashes.items()
     }
     return Told(document["revision"], hashes, versions, bodies, strict, after)
+
+
+def _hash(name: str, body: Any) -> str:
+    try:
+        return fingerprint(body)
+    except ValueError:  # text or a number that programs do not read alike
+        raise ValidationError({"bodies": {name: ["Invalid value."]}}) from None
 
 
 def _owned_by_others(session: Session, node_id: str, names: Iterable[str]) -> set[str]:

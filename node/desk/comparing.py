@@ -112,7 +112,7 @@ def _tell(
         ended = None if visit.state == "open" else visit.ended_at
         decision = visit.decision or None
         report = tell_again(
-            node.ring, node.hub.url, visit.report, visit.started_at, ended, decision
+            node.ring, node.hub.url, visit.report, visit.started_at, ended, decision, None
         )
         payload = {"id": visit_id, "report": report}
         queued = again.queue_again(session, now, TOPIC_VISIT, f"{TOPIC_VISIT}:{visit_id}", payload)

@@ -28,7 +28,7 @@ TYP = "passerelle-statement+jwt"
 
 @dataclass(slots=True)
 class Verification:
-    """``faults`` are what does not hold, in English; ``head`` is all but the lines."""
+    """``faults`` are what does not hold, in English; ``head`` is the statement that was read."""
 
     head: dict[str, Any] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
@@ -52,14 +52,13 @@ def verify(session: Session, node: Node, month: str, token: bytes | None = None)
     try:
         payload = jose.read_bytes(token.strip(), sync.hub_keys(session, node), TYP)
         del token
-        found.head, text, lists = document.read(payload)
+        found.head = document.read(payload)
         if found.head.get("month") != month:
             found.faults.append("this is another month's statement")
         rule = sync.read_version(node, str(found.head["charter"])).rules.balance
         if document.recompute(payload, rule) != payload:
             found.faults.append("the figures do not follow from the lines")
-        visits = list(document.lines_of(text, lists[document.VISITS]))
-        _compare(session, found, sync.node_id(session), month, visits)
+        _compare(session, found, sync.node_id(session), month, found.head[document.VISITS])
     except jose.TokenFault as fault:
         found.faults.append(f"the hub's signature does not hold: {fault.detail}")
     except (document.StatementError, RulesError, TextError, KeyError, TypeError) as error:
@@ -79,10 +78,10 @@ def _compare(
     A visit of ours may count nothing of its own, where another of the same person touches the same
     half-days: it is missed only if the statement has none from that home at that space that day.
     """
-    told = {v["id"]: v for v in visits if v["host"] == own and v["started_at"][:7] == month}
+    told = {v["id"]: v for v in visits if v["host"] == own and v["day"][:7] == month}
     found.hosted = len(told)
     apart = set(found.head.get("disputed", ()))
-    covered = {(v["home"], v["space"], v["started_at"][:10]) for v in told.values()}
+    covered = {(v["home"], v["space"], v["day"]) for v in told.values()}
     ours = log(session, month)
     for visit_id in sorted(set(told) - set(ours)):
         found.faults.append(f"visit {visit_id} is in the statement, and not in our log")

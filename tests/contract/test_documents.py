@@ -418,6 +418,8 @@ def test_another_nodes_space_is_refused_and_the_own_ones_are_taken(
     "changes",
     [
         {"bodies": {"cordee/sheet": {"id": "cordee"}}},
+        {"bodies": {"cordee/sheet": {"id": 10**30}}},
+        {"bodies": {"cordee/sheet": {"id": float("nan")}}},
         {"bodies": {"cordee/unheard": {}}},
         {"bodies": {"../up": {}}},
         {"bodies": {"cordee/sheet": "text"}},
