@@ -6,7 +6,7 @@ days up to its end: those that it would take if it were issued now.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -15,21 +15,15 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import CompoundSelect, Select, Subquery, exists, func, or_, select, union_all
 from sqlalchemy.orm import Session
 
+from charter.halfdays import AFTERNOON, MORNING
 from charter.settlement import Line
+from charter.statement import in_order
 from federation.statements.models import Dispute, Statement, StatementLine
 from federation.visits.models import HalfDayLine, Visit
 
 _AT_ONCE = 5_000
-_LINE = (
-    HalfDayLine.id,
-    HalfDayLine.visit_id,
-    HalfDayLine.home_id,
-    HalfDayLine.host_id,
-    HalfDayLine.day,
-    HalfDayLine.half,
-    HalfDayLine.quantity,
-    HalfDayLine.recorded_at,
-)
+_SHOWN = ("visit_id", "day", "half", "home_id", "host_id", "space_id", "quantity")
+_LINE = (HalfDayLine.recorded_at, *(getattr(HalfDayLine, name) for name in _SHOWN))
 _OF_NETWORK = HalfDayLine.home_id != HalfDayLine.host_id
 HAS_ROW = exists().where(StatementLine.line_id == HalfDayLine.id)
 OPEN_DISPUTE = exists().where(Dispute.visit_id == HalfDayLine.visit_id, Dispute.state == "open")
@@ -121,31 +115,26 @@ def totals(session: Session, chosen: Subquery) -> list[Line]:
     return [Line(home, host, int(count)) for home, host, count in session.execute(query)]
 
 
-def visits(session: Session, chosen: Subquery, node_id: str | None) -> Iterator[dict[str, Any]]:
-    """Yield what each visit counts on each day, by day and id; of one node, where it is given."""
-    rows = _rows(session, chosen, node_id, 1)
-    for _, same in groupby(rows, key=lambda row: (row.day, row.visit_id)):
-        yield _entry(list(same))
+def visits(
+    session: Session, chosen: Subquery, node_id: str | None = None, limit: int | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield what each visit counts on each day, as a statement has it; of one node, if given."""
+    for _, same in groupby(_rows(session, chosen, 1, node_id, limit), _visit_and_day):
+        yield from _entries(list(same))
 
 
 def corrections(
-    session: Session, chosen: Subquery, node_id: str | None
-) -> Iterator[dict[str, Any]]:
-    """Yield what was reversed of each visit, with its reason and when it was."""
-    for row, recorded_on, same in _reversed(session, chosen, node_id):
-        reason = row.void_reason or ""
-        yield {**_entry(same), "reason": reason, "recorded_on": recorded_on.isoformat()}
-
-
-def _reversed(
-    session: Session, chosen: Subquery, node_id: str | None
-) -> Iterator[tuple[Any, date, list[Any]]]:
-    rows = _rows(session, chosen, node_id, -1)
-    for _, of_visit in groupby(rows, key=lambda row: (row.day, row.visit_id)):
-        same = sorted(of_visit, key=_recorded_on)
-        for recorded_on, lines in groupby(same, key=_recorded_on):
-            found = list(lines)
-            yield found[0], recorded_on, found
+    session: Session, chosen: Subquery, node_id: str | None = None, limit: int | None = None
+) -> Iterator[Mapping[str, Any]]:
+    """Yield what was taken back of each visit and day, with its reason and when it was."""
+    for _, same in groupby(_rows(session, chosen, -1, node_id, limit), _visit_and_day):
+        rows = sorted(same, key=_recorded_on)
+        reason = rows[0].void_reason or ""
+        yield from in_order(
+            {**entry, "reason": reason, "recorded_on": day.isoformat()}
+            for day, at_once in groupby(rows, _recorded_on)
+            for entry in _entries(list(at_once))
+        )
 
 
 def _recorded_on(row: Any) -> date:
@@ -154,37 +143,51 @@ def _recorded_on(row: Any) -> date:
     return at.astimezone(ZoneInfo(row.timezone)).date()
 
 
-def _rows(session: Session, chosen: Subquery, node_id: str | None, quantity: int) -> Iterator[Any]:
+def _visit_and_day(row: Any) -> tuple[date, str]:
+    return row.day, row.visit_id
+
+
+def _rows(
+    session: Session, chosen: Subquery, quantity: int, node_id: str | None, limit: int | None
+) -> Iterator[Any]:
     line = chosen.c
-    query = select(
-        line.visit_id,
-        line.home_id,
-        line.host_id,
-        Visit.space_id,
-        line.day,
-        line.half,
-        Visit.charter,
-        Visit.flags,
-        *((Visit.void_reason, Visit.timezone, line.recorded_at) if quantity < 0 else ()),
+    about = (Visit.void_reason, Visit.timezone, line.recorded_at) if quantity < 0 else ()
+    query = (
+        select(*(line[name] for name in _SHOWN), Visit.charter, Visit.flags, *about)
+        .join(Visit, Visit.id == line.visit_id)
+        .where(line.quantity == quantity)
+        .order_by(line.day, line.visit_id, line.half)
+        .limit(limit)
+        .execution_options(yield_per=_AT_ONCE)
     )
-    query = query.join(Visit, Visit.id == line.visit_id).where(line.quantity == quantity)
     if node_id is not None:
         query = query.where(or_(line.home_id == node_id, line.host_id == node_id))
-    query = query.order_by(line.day, line.visit_id, line.id)
-    found = session.connection().execute(query.execution_options(yield_per=_AT_ONCE))
-    yield from found
+    yield from session.connection().execute(query)
 
 
-def _entry(rows: list[Any]) -> dict[str, Any]:
-    first = rows[0]
+def _entries(rows: list[Any]) -> Iterator[dict[str, Any]]:
+    """Yield what a visit counts on a day. A half that was counted anew has an entry of its own."""
+    mornings = sum(row.half == MORNING for row in rows)
+    afternoons = len(rows) - mornings
+    whole = min(mornings, afternoons)
+    for halves, times in (
+        ([MORNING], mornings - whole),
+        ([MORNING, AFTERNOON], whole),
+        ([AFTERNOON], afternoons - whole),
+    ):
+        for _ in range(times):
+            yield _entry(rows[0], halves)
+
+
+def _entry(row: Any, halves: list[str]) -> dict[str, Any]:
     return {
-        "id": first.visit_id,
-        "day": first.day.isoformat(),
-        "halves": sorted(row.half for row in rows),
-        "half_days": len(rows),
-        "home": first.home_id,
-        "host": first.host_id,
-        "space": first.space_id,
-        "charter": first.charter,
-        "flags": first.flags,
+        "id": row.visit_id,
+        "day": row.day.isoformat(),
+        "halves": halves,
+        "half_days": row.quantity * len(halves),
+        "home": row.home_id,
+        "host": row.host_id,
+        "space": row.space_id,
+        "charter": row.charter,
+        "flags": row.flags,
     }
