@@ -13,7 +13,7 @@ from flask import Flask, current_app
 from federation.context import Hub, hub
 from federation.db import db
 from federation.directory import harvest as harvesting
-from federation.directory import joining, leaving, silence
+from federation.directory import joining, leaving, published_hours, silence
 from federation.directory import service as directory
 from federation.feeds import service as feeds
 from federation.governance import proposals
@@ -25,6 +25,8 @@ from federation.moderation import changes, reports
 from federation.pictures import service as pictures
 from federation.statements import month_end
 from federation.statements import service as statements
+from federation.visits import service as visits
+from federation.visits import showings
 from federation.webhooks import delivery, news
 from federation.webhooks import service as webhooks
 from shared.http import PeerSession
@@ -108,11 +110,17 @@ def tidy() -> None:
     identity.forget_assertions(db.session(), hub().clock.now())
     identity.links.forget(db.session(), hub().clock.now())
     joining.forget(db.session(), hub().clock.now())
+    published_hours.forget(db.session(), hub().clock.now())
+    showings.forget(db.session(), hub().clock.now())
     mailbox.forget(db.session(), hub().clock.real())
     reports.forget(db.session(), hub().clock.now())
     changes.forget(db.session(), hub().clock.now())
     feeds.forget_deleted(db.session(), hub().clock.now())
     webhooks.forget(db.session(), hub().clock.real())
+
+
+def close_visits() -> None:
+    visits.close_due(db.session(), hub().clock.now())
 
 
 def issue_due() -> None:
@@ -143,6 +151,7 @@ JOBS = (
     Job("tell-silence", 60, tell_silence),
     Job("check-joining", 30, check_joining),
     Job("leave-due", 30, leave_due),
+    Job("close-visits", 300, close_visits),
     Job("finalise-due", 600, finalise_due),
     Job("issue-due", 300, issue_due),
     Job("sign-changed", 20, sign_changed),

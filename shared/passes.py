@@ -10,7 +10,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,7 +36,11 @@ UNREADABLE = "pass_malformed"
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a shown pass proves. The claims are None unless the home's signature holds."""
+    """What a shown pass proves. The claims are None unless the home's signature holds.
+
+    ``proof`` is the showing; ``shown_at`` is when the phone says that it signed it. ``claims`` are
+    the credential's without the name, and ``binding`` is the key binding: what a hub may keep.
+    """
 
     faults: tuple[Fault, ...]
     proof: str
@@ -50,6 +54,9 @@ class Evidence:
     status_index: int | None = None
     status_uri: str | None = None
     nonce: str | None = None
+    shown_at: datetime | None = None
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    binding: str = ""
 
 
 IssuerKey = Callable[[str, str], Any]
@@ -127,8 +134,13 @@ def sd_hash(credential: str) -> str:
 
 
 def proof_of(text: str) -> str:
-    """Return what identifies this very showing of a pass: 128 bits of its SHA-256, in hex."""
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
+    """Return what identifies this very showing of a pass: SHA-256 in hex of what the phone signed.
+
+    Without the signature, which could be spelled anew; of the whole text where nothing is signed.
+    """
+    signed, _, signature = text.partition("~")[2].rpartition(".")
+    shown = signed if signed and signature else text
+    return hashlib.sha256(shown.encode(errors="surrogatepass")).hexdigest()
 
 
 def examine(text: str, issuer_key: IssuerKey, clock: Clock) -> Evidence:
@@ -188,6 +200,7 @@ def _read_claims(unread: Evidence, token: jose.Token) -> tuple[Evidence, Any, fl
         paper=claims["vct"] == CARD_VCT,
         status_index=entry["idx"],
         status_uri=str(entry["uri"]),
+        claims={name: value for name, value in claims.items() if name != "given_name"},
     )
     return evidence, phone_key, expires
 
@@ -213,8 +226,9 @@ def _check_binding(
     if isinstance(issued, bool) or not isinstance(issued, (int, float)):
         return _faulty(evidence, UNREADABLE, "key_binding_iat")
     if not clock.fresh(issued, FRESH_SECONDS):
-        evidence = _faulty(evidence, "pass_stale")
-    return evidence
+        return _faulty(evidence, "pass_stale")
+    shown_at = datetime.fromtimestamp(issued, UTC)
+    return replace(evidence, shown_at=shown_at, binding=binding)
 
 
 def _faulty(evidence: Evidence, code: str, detail: str = "") -> Evidence:

@@ -89,6 +89,7 @@ def statement(month: str) -> str:
         disputes=disputes.disputes(session, month, limit=SHOWN),
         deadline=statements.deadline(session, row) if row else None,
         over=f"{hub().clock.now():%Y-%m}" > month,
+        flag_names=FLAG_NAMES,
         now=hub().clock.now(),
         names={node.id: node.name for node in nodes},
         heard={node.id: node.last_seen_at for node in nodes},

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from federation.directory import documents, events
+from federation.directory import documents, events, published_hours
 from federation.directory.models import LISTED_PREFIX, Document, Node, Space
 from federation.directory.service import active_node, find_key_of, hear
 from federation.moderation import changes
@@ -251,6 +251,7 @@ def _store(session: Session, node: Node, rows: Mapping[str, Document], now: date
             _store_space(session, found, node.id, space, now)
     for row in held.values():
         row.withdrawn_at = row.withdrawn_at or now
+        published_hours.note(session, row.id, None, now)
 
 
 def _store_space(
@@ -268,10 +269,12 @@ def _store_space(
         row = Space(id=space["id"], node_id=node_id, published_at=now, **values)
         session.add(row)
         events.keep(session, row)
+        published_hours.note(session, row.id, space, now)
         return
     differs = row.document != space
     if differs or row.withdrawn_at:
         row.published_at = now
+        published_hours.note(session, row.id, space, now)
     for name, value in values.items():
         setattr(row, name, value)
     if differs:

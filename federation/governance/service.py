@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, time
 from functools import lru_cache
 from typing import Any
 
@@ -36,6 +36,11 @@ def in_force(session: Session) -> Charter:
     if row is None:
         raise Problem("unavailable", "no charter is in force: run passerelle hub init")
     return as_charter(row)
+
+
+def split(session: Session) -> time:
+    """Return when a morning ends, under the charter in force."""
+    return in_force(session).rules.opening_hours.split
 
 
 def adopt_first(session: Session, now: datetime, sources: Mapping[str, str]) -> Charter:

@@ -33,8 +33,8 @@ def dispute(
     it said first is what is settled.
     """
     begin_write(session)
-    visit = _hold_person(session, visit_id)
-    if visit is None or node_id not in (visit.home_id, visit.host_id):
+    visit = visits.lock_visit(session, visit_id)
+    if node_id not in (visit.home_id, visit.host_id):
         session.rollback()
         raise Problem("not-found")
     row = claims.lock_month(session, month)
@@ -56,7 +56,7 @@ def dispute(
         month=month, visit_id=visit_id, node_id=node_id, reason=reason, opened_at=now, state="open"
     )
     session.add(found)
-    _open(session, row, visit)
+    _open(session, now, row, visit)
     audit(session, now, f"node:{node_id}", "dispute", visit_id, month=month)
     session.commit()
     return found, True
@@ -71,20 +71,21 @@ def settle(
     the next one. What is undone and its reversal are both of the next month, and nothing there.
     """
     begin_write(session)
-    found = session.get(Dispute, dispute_id)
-    visit = _hold_person(session, found.visit_id) if found else None
-    row = claims.lock_month(session, found.month) if found else None
-    found = _locked(session, Dispute.id == dispute_id)[0] if found else None
-    if found is None or visit is None or row is None or found.state not in ("open", outcome):
+    known = dispute_by(session, dispute_id)
+    visit = visits.lock_visit(session, known.visit_id)
+    row = claims.lock_month(session, known.month)
+    (found,) = _locked(session, Dispute.id == dispute_id)
+    if row is None or found.state not in ("open", outcome):
         session.rollback()
-        raise Problem("not-found" if found is None else "conflict", "this dispute is settled")
+        raise Problem("conflict", "this dispute is settled")
     if found.state == "open":
         if outcome == UPHELD:
             _uphold(session, now, row, visit, words, actor)
-            visits.void_by_dispute(session, visit, words, now)
+            if visit.state != "void":
+                visits.void_by_dispute(session, visit, words, now)
         else:
             _close(session, now, found, outcome, words, actor)
-            _let_stand(session, row, visit)
+            _let_stand(session, now, row, visit)
     session.commit()
     return found
 
@@ -104,9 +105,9 @@ def settle_voided(session: Session, visit: Visit, now: datetime) -> None:
 # What happens to the lines, as the account says
 
 
-def _open(session: Session, row: Statement, visit: Visit) -> None:
+def _open(session: Session, now: datetime, row: Statement, visit: Visit) -> None:
     claims.hold(session, visit.id, row.month)
-    visits.set_disputed(session, visit.id, True)
+    visits.set_disputed(session, visit, True, now)
     row.revision += 1
 
 
@@ -117,16 +118,16 @@ def _uphold(
     for each in _locked(session, Dispute.visit_id == visit.id, Dispute.state == "open"):
         _close(session, now, each, UPHELD, words, actor)
     claims.release(session, visit.id)
-    visits.set_disputed(session, visit.id, False)
+    visits.set_disputed(session, visit, False, now)
     _changed(row)
 
 
-def _let_stand(session: Session, row: Statement, visit: Visit) -> None:
+def _let_stand(session: Session, now: datetime, row: Statement, visit: Visit) -> None:
     """Count the visit again, unless the other of the two contests it still."""
     session.flush()
     if not _locked(session, Dispute.visit_id == visit.id, Dispute.state == "open"):
         claims.restore(session, visit.id)
-        visits.set_disputed(session, visit.id, False)
+        visits.set_disputed(session, visit, False, now)
         _changed(row)
 
 
@@ -141,17 +142,6 @@ def _close(
     found.state, found.decision, found.decided_at = outcome, words[:500], now
     told = {"before": "open", "after": outcome, "month": found.month}
     audit(session, now, actor, f"dispute-{outcome}", found.visit_id, **told)
-
-
-def _hold_person(session: Session, visit_id: str) -> Visit | None:
-    """Return a visit, its person locked; who it is may change until then."""
-    visit = session.get(Visit, visit_id)
-    member_id = None
-    while visit is not None and visit.member_id != member_id:
-        member_id = visit.member_id
-        visits.lock_member(session, member_id)
-        session.refresh(visit)
-    return visit
 
 
 def _locked(session: Session, *conditions: ColumnElement[bool]) -> Sequence[Dispute]:

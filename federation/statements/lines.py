@@ -129,7 +129,7 @@ def corrections(
     """Yield what was taken back of each visit and day, with its reason and when it was."""
     for _, same in groupby(_rows(session, chosen, -1, node_id, limit), _visit_and_day):
         rows = sorted(same, key=_recorded_on)
-        reason = rows[0].void_reason or ""
+        reason = rows[0].void_reason or rows[0].held or ""
         yield from in_order(
             {**entry, "reason": reason, "recorded_on": day.isoformat()}
             for day, at_once in groupby(rows, _recorded_on)
@@ -151,7 +151,9 @@ def _rows(
     session: Session, chosen: Subquery, quantity: int, node_id: str | None, limit: int | None
 ) -> Iterator[Any]:
     line = chosen.c
-    about = (Visit.void_reason, Visit.timezone, line.recorded_at) if quantity < 0 else ()
+    about = (
+        (Visit.void_reason, Visit.held, Visit.timezone, line.recorded_at) if quantity < 0 else ()
+    )
     query = (
         select(*(line[name] for name in _SHOWN), Visit.charter, Visit.flags, *about)
         .join(Visit, Visit.id == line.visit_id)

@@ -14,10 +14,11 @@ from federation.console.desk import STAFF
 from federation.context import hub
 from federation.db import db
 from federation.directory import service as directory
-from federation.visits import corrections, days, passes, rights, service
+from federation.visits import corrections, days, passes, rights, service, showings
 from federation.visits.models import Member, Pass
 from shared.passes import examine
 from shared.problems import Problem, problem_response
+from shared.reports import sign_receipt
 from shared.schemas import PASS_ID, DecisionSchema, VisitSchema, WireSchema, moment, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
@@ -31,6 +32,14 @@ class ReportedSchema(WireSchema):
 
 class RecordedVisitSchema(VisitSchema):
     host = fields.String(required=True)
+    day = fields.Date(required=True, metadata={"description": "The day on which the house opened."})
+    held = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "Why it counts nothing until the coordination lets it; else null."
+        },
+    )
     flags = fields.List(fields.String(), required=True)
     charter = fields.String(required=True)
     changed_at = fields.String(required=True)
@@ -51,8 +60,8 @@ class ListedVisitSchema(RecordedVisitSchema):
         allow_none=True,
         metadata={"description": "What the visitor asks to have put right."},
     )
-    report = fields.String(
-        metadata={"description": "The host's own report, for the host that asks for it."}
+    receipt = fields.String(
+        metadata={"description": "The hub's receipt, for the host that asks for its own."}
     )
 
 
@@ -88,6 +97,22 @@ class AnswerSchema(WireSchema):
 class RecordedSchema(WireSchema):
     visit = fields.Nested(RecordedVisitSchema, required=True)
     decision = fields.Nested(DecisionSchema, required=True)
+    receipt = fields.String(
+        required=True,
+        metadata={"description": "A JWS by the hub: what a host tells again a hub that lost it."},
+    )
+
+
+class ShowingSchema(WireSchema):
+    showing = fields.String(required=True, validate=validate.Regexp(r"^[0-9a-f]{64}\Z"))
+    space = text(64)
+    at = moment(required=True)
+
+
+class ShowingsSchema(WireSchema):
+    showings = fields.List(
+        fields.Nested(ShowingSchema), required=True, validate=validate.Length(1, 100)
+    )
 
 
 class DecidedSchema(WireSchema):
@@ -110,8 +135,8 @@ class VisitsQuerySchema(WireSchema):
         metadata={"description": "With side=home: one of the home's own, by its reference."},
     )
     day = fields.Date(metadata={"description": "Those that began on this day, in UTC."})
-    reports = fields.Boolean(
-        load_default=False, metadata={"description": "With side=host: one's own reports too."}
+    receipts = fields.Boolean(
+        load_default=False, metadata={"description": "With side=host: a receipt of each."}
     )
     limit = fields.Integer(load_default=50, validate=validate.Range(1, 500))
     cursor = fields.String(validate=validate.Length(max=100))
@@ -195,6 +220,8 @@ def shown(visit: Any) -> dict[str, Any]:
         "started_at": visit.started_at.isoformat(),
         "ended_at": visit.ended_at.isoformat() if visit.ended_at else None,
         "state": visit.state,
+        "held": visit.held,
+        "day": visit.day,
         "online": visit.online,
         "flags": visit.flags,
         "charter": visit.charter,
@@ -212,15 +239,24 @@ def _localised(decision: Any) -> dict[str, Any]:
 @blp.alt_response(200, schema=RecordedSchema, description="This visit was recorded before")
 @allow("node")
 def record(data: dict[str, Any]) -> Any:
-    """Authorise and record a visit. A visit admitted offline is never refused, only flagged."""
-    session, clock, token = db.session(), hub().clock, data["report"]
-    report, evidence = service.read(session, clock, current().id, hub().url, token)
-    outcome = service.record(session, clock, report, evidence, token)
+    """Authorise and record a visit.
+
+    One that was admitted offline is never refused: it counts, with flags, for what the phone
+    signed then; what proves nothing is held, and counts nothing.
+    """
+    session, clock = db.session(), hub().clock
+    told = service.read(session, clock, current().id, hub().ring, hub().url, data["report"])
+    outcome = service.record(session, clock, told)
     decision = _localised(outcome.decision)
     if outcome.visit is None:
         return problem_response("visit-refused", decision=decision)
     status = 201 if outcome.kind == "recorded" else 200
-    return {"visit": shown(outcome.visit), "decision": decision}, status
+    answer = {"visit": shown(outcome.visit), "decision": decision}
+    return {**answer, "receipt": _receipt(outcome.visit)}, status
+
+
+def _receipt(visit: Any) -> str:
+    return sign_receipt(hub().ring, service.receipt_of(visit, hub().url, hub().clock.now()))
 
 
 @blp.route("/visits/preview", methods=["POST"])
@@ -230,8 +266,24 @@ def record(data: dict[str, Any]) -> Any:
 def preview(data: dict[str, Any]) -> dict[str, Any]:
     """The decision that recording would take; nothing is recorded."""
     session, clock = db.session(), hub().clock
-    report, evidence = service.read(session, clock, current().id, hub().url, data["report"])
-    return {"decision": _localised(service.preview(session, clock, report, evidence))}
+    told = service.read(session, clock, current().id, hub().ring, hub().url, data["report"])
+    return {"decision": _localised(service.preview(session, clock, told))}
+
+
+@blp.route("/showings", methods=["POST"])
+@blp.arguments(ShowingsSchema)
+@blp.response(204)
+@allow("node")
+def tell_showings(data: dict[str, Any]) -> None:
+    """Showings that let somebody in and made no visit here: each is good nowhere else.
+
+    By their hash alone (SHA-256, in hex, of what the phone signed), which says nothing of who.
+    """
+    session, now = db.session(), hub().clock.now()
+    host = directory.active_node(session, current().id).id
+    for each in data["showings"]:
+        at = min(each["at"], now)
+        showings.tell(session, now, host, each["showing"], each["space"], at)
 
 
 @blp.route("/visits/<visit_id>/check-out", methods=["POST"])
@@ -306,9 +358,9 @@ def list_visits(query: dict[str, Any]) -> dict[str, Any]:
     cursor = f"{page[-1].changed_at.isoformat()}/{page[-1].id}" if more else None
     more_about = corrections.about(db.session(), [visit.id for visit in page])
     items = [{**shown(visit), **more_about[visit.id]} for visit in page]
-    if query["reports"] and principal.kind == "node":
-        own = {visit.id: visit.report for visit in page if visit.host_id == principal.id}
-        items = [{**item, "report": own[item["id"]]} for item in items if item["id"] in own]
+    if query["receipts"] and principal.kind == "node":
+        own = {visit.id: _receipt(visit) for visit in page if visit.host_id == principal.id}
+        items = [{**item, "receipt": own[item["id"]]} for item in items if item["id"] in own]
     return {"items": items, "next_cursor": cursor}
 
 

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, literal_column, or_, select
+from sqlalchemy import (
+    Connection,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Session, aliased
 
 from charter import Charter, Facts, Fault
 from charter.halfdays import half_day_at
-from federation.directory.models import Node, NodeKey, Space
+from charter.hours import OpeningDay, Schedule
+from charter.timeline import Stay
+from federation.directory import published_hours
+from federation.directory.models import Node, NodeKey, Space, SpaceHours
 from federation.governance import service as governance
 from federation.governance.models import CharterVersion, Signature
-from federation.visits import ledger
-from federation.visits.models import HalfDayLine, Member, Pass, Visit
+from federation.visits import ledger, showings
+from federation.visits.models import Member, Pass, Showing, Visit
 from shared.clock import Clock
 from shared.passes import Evidence
 from shared.problems import Problem
@@ -25,23 +37,25 @@ from shared.reports import Report, visit_id
 # A host's clock further off than this is not believed; the hub's own time is used.
 CLOCK_TOLERANCE = timedelta(seconds=90)
 
-# The statements of every visit, made once: made anew, each would be hashed anew. States are
-# written out in them, because an index that holds open visits alone is not used for a parameter.
-_OPEN: ColumnElement[bool] = Visit.state == literal_column("'open'")
+# The statement of every visit, made once: made anew, it would be hashed anew each time.
 _Host, _Home = aliased(Node), aliased(Node)
 _HostKey, _HomeKey = aliased(NodeKey), aliased(NodeKey)
 _HostSigned, _HomeSigned = aliased(Signature), aliased(Signature)
+_AT = bindparam("at", type_=SpaceHours.since.type)
 _STANDING = (
     select(
         CharterVersion.version,
         CharterVersion.sha256,
         Space.id.label("space"),
+        cast(SpaceHours.document, Text).label("hours"),
         _Host.state.label("host_state"),
+        _Host.enrolled_at.label("host_enrolled_at"),
         _Host.leaving_on.label("host_leaving_on"),
         _HostSigned.version.label("host_signed"),
         _HostKey.kid.label("host_kid"),
         _HostKey.withdrawn_at.label("host_withdrawn_at"),
         _Home.state.label("home_state"),
+        _Home.leaving_on.label("home_leaving_on"),
         _HomeKey.kid.label("home_kid"),
         _HomeKey.withdrawn_at.label("home_withdrawn_at"),
         _Home.plans.label("home_plans"),
@@ -50,6 +64,14 @@ _STANDING = (
     .select_from(CharterVersion)
     .outerjoin(_Host, _Host.id == bindparam("host"))
     .outerjoin(Space, and_(Space.id == bindparam("space"), Space.node_id == _Host.id))
+    .outerjoin(
+        SpaceHours,
+        and_(
+            SpaceHours.space_id == Space.id,
+            SpaceHours.since <= _AT,
+            or_(SpaceHours.until.is_(None), SpaceHours.until > _AT),
+        ),
+    )
     .outerjoin(_Home, _Home.id == bindparam("home"))
     .outerjoin(_HostKey, and_(_HostKey.node_id == _Host.id, _HostKey.kid == bindparam("host_kid")))
     .outerjoin(_HomeKey, and_(_HomeKey.node_id == _Home.id, _HomeKey.kid == bindparam("home_kid")))
@@ -65,24 +87,12 @@ _STANDING = (
 )
 # The same for a pass that is known, with its member's row locked.
 _CASE = (
-    _STANDING.add_columns(Pass.status, Member.id.label("member_id"), Member.member_since)
+    _STANDING.add_columns(
+        Pass.status, Pass.known_at, Member.id.label("member_id"), Member.member_since
+    )
     .join(Pass, and_(Pass.node_id == _Home.id, Pass.id == bindparam("pass_id")))
     .join(Member, Member.id == Pass.member_id)
     .with_for_update(of=Member)
-)
-_VISITS = select(
-    Visit.id, Visit.member_id, Visit.proof, Visit.space_id, Visit.state, Visit.started_at
-).where(or_(Visit.proof == bindparam("proof"), and_(Visit.member_id == bindparam("member"), _OPEN)))
-_USED = (
-    select(
-        HalfDayLine.space_id,
-        HalfDayLine.day,
-        HalfDayLine.half,
-        func.sum(HalfDayLine.quantity),
-        func.max(HalfDayLine.occurrence),
-    )
-    .where(HalfDayLine.member_id == bindparam("member"), HalfDayLine.month == bindparam("month"))
-    .group_by(HalfDayLine.space_id, HalfDayLine.day, HalfDayLine.half)
 )
 
 
@@ -90,21 +100,22 @@ _USED = (
 class Case:
     """Everything known about one report, under the member's lock.
 
-    ``counted`` holds this month's half-days: (space, day, half) → (quantity, last occurrence).
+    ``this`` is the visit that the same showing made at the same space, ``here`` an open one of the
+    person at the space that the arrival belongs to. ``distrust`` says why a report that is told
+    late proves nothing, None where it holds.
     """
 
     charter: Charter
     facts: Facts
     at: datetime
-    member_id: int | None = None
-    existing: Visit | None = None
-    elsewhere: Visit | None = None
-    counted: ledger.Counted = field(default_factory=dict)
-
-
-def shown_again(case: Case, report: Report) -> bool:
-    """A code whose visit is over does not open it again, unless a host is only late to report."""
-    return report.live and case.existing is not None and case.existing.state != "open"
+    evidence: Evidence
+    zone: ZoneInfo
+    opening_day: OpeningDay
+    person: ledger.Person | None = None
+    showing: Showing | None = None
+    this: Visit | None = None
+    here: Visit | None = None
+    distrust: str | None = None
 
 
 def gather(session: Session, clock: Clock, report: Report, evidence: Evidence) -> Case:
@@ -113,47 +124,59 @@ def gather(session: Session, clock: Clock, report: Report, evidence: Evidence) -
     at = now if report.live and abs(report.at - now) > CLOCK_TOLERANCE else report.at
     if not report.live:
         at = min(at, now)
-    row, evidence = _read_case(session, connection, now, report, evidence)
+    row, proven = _read_case(session, connection, now, at, report, evidence)
     charter = _charter(session, row)
     if row is not None:
         _check_host(row, report)
     if row is None or row.space is None:
         raise Problem("validation", errors={"space": ["This node has no such space."]})
+    schedule = published_hours.schedule(row.hours) if row.hours else None
+    schedule = schedule or _unknown(report.facts.timezone)
+    case = Case(charter, report.facts, at, proven, schedule.zone, schedule.day_of(at))
     known: dict[str, Any] = {
-        "faults": evidence.faults,
+        "faults": proven.faults,
         "used_host": None,
         "used_network": None,
         "host_state": row.host_state,
         "host_signed": row.host_signed,
     }
-    case = Case(charter, report.facts, at)
-    if evidence.issuer is not None:
-        case.member_id = row.member_id
-        if row.status != "valid":
-            known["faults"] += (Fault(f"pass_{row.status}"),)
-        plan_half_days = row.home_plans.get(evidence.plan)
-        known |= {
-            "plan": evidence.plan,
-            "usable_from": evidence.usable_from,
-            "paper": evidence.paper,
-            "member_since": row.member_since,
-            "home": evidence.issuer,
-            "home_state": row.home_state,
-            "home_signed": row.home_signed,
-            "home_half_days": plan_half_days if isinstance(plan_half_days, int) else None,
-        }
-        known["faults"] += _find_visits(
-            session, connection, case, report, evidence, known["faults"]
-        )
-        known |= _usage(session, connection, case, now)
+    if proven.issuer is not None:
+        known |= _standing(row, proven)
+        _find_visits(session, case, row.member_id, report)
+        if report.live and _is_replayed(case, report.space):
+            known["faults"] += (Fault(showings.REPLAYED),)
+        known |= _usage(case, report)
+        case.distrust = _distrust(case, row, evidence, now)
     case.facts = replace(report.facts, **known)
     return case
 
 
-def _check_host(row: Any, report: Report) -> None:
-    """Raise Problem unless the host may act, with the key that it signed with.
+def _unknown(zone: str) -> Schedule:
+    return Schedule(ZoneInfo(zone), ((),) * 7, {})
 
-    Who has left in order still tells of visits until its last day that it let in alone.
+
+def _standing(row: Any, evidence: Evidence) -> dict[str, Any]:
+    """Return the facts about the pass, the person and the home."""
+    half_days = row.home_plans.get(evidence.plan)
+    status = () if row.status == "valid" else (Fault(f"pass_{row.status}"),)
+    return {
+        "faults": (*evidence.faults, *status),
+        "plan": evidence.plan,
+        "usable_from": evidence.usable_from,
+        "paper": evidence.paper,
+        "member_since": row.member_since,
+        "home": evidence.issuer,
+        "home_state": row.home_state,
+        "home_signed": row.home_signed,
+        "home_half_days": half_days if isinstance(half_days, int) else None,
+    }
+
+
+def _check_host(row: Any, report: Report) -> None:
+    """Raise Problem unless the host may act.
+
+    Who has left in order still tells of visits until its last day that it let in alone; what it
+    signed before a key was withdrawn is vouched for by the key with which it now comes.
     """
     if row.host_state in (None, "suspended"):
         raise Problem("node-suspended")
@@ -161,22 +184,28 @@ def _check_host(row: Any, report: Report) -> None:
         day = report.at.astimezone(ZoneInfo(report.facts.timezone)).date()
         if report.online or row.host_leaving_on is None or day > row.host_leaving_on:
             raise Problem("node-left")
-    if row.host_kid is None or row.host_withdrawn_at is not None:
+    if row.host_kid is None or (report.live and row.host_withdrawn_at is not None):
         raise Problem("proof-invalid", "key")
 
 
 def _read_case(
-    session: Session, connection: Connection, now: datetime, report: Report, evidence: Evidence
+    session: Session,
+    connection: Connection,
+    now: datetime,
+    at: datetime,
+    report: Report,
+    evidence: Evidence,
 ) -> tuple[Any, Evidence]:
     """Return what is on record: charter, host and space; with the member, when there is a pass.
 
-    Her row is then locked. A pass that was not announced yet stands for its owner. A pass by a
-    key that may no longer be used proves nothing: the evidence that is left is returned.
+    Their row is then locked. A pass that was not announced yet stands for its owner. At a door, a
+    pass by a key that may no longer be used proves nothing: the evidence that is left is returned.
     """
     wanted = {
         "host": report.host,
         "host_kid": report.kid,
         "space": report.space,
+        "at": at,
         "home": evidence.issuer,
         "home_kid": evidence.kid,
     }
@@ -187,22 +216,22 @@ def _read_case(
         found = connection.execute(_STANDING, wanted).first()
     if found is None or evidence.issuer is None:
         return found, evidence
-    if found.home_kid is None or found.home_withdrawn_at is not None:
-        detail = "key" if found.home_kid is None else "withdrawn"
+    withdrawn = found.home_withdrawn_at is not None and report.live
+    if found.home_state is None or withdrawn or (evidence.kid and found.home_kid is None):
+        detail = "withdrawn" if withdrawn else "key"
         return found, Evidence((Fault("home_unknown", detail),), evidence.proof)
     if not known:
-        _add_stand_in(session, now, evidence.issuer, str(evidence.pass_id))
+        _add_placeholder(session, now, evidence.issuer, str(evidence.pass_id))
         found = connection.execute(_CASE, of_pass).first()
     return found, evidence
 
 
-def _add_stand_in(session: Session, now: datetime, home_id: str, pass_id: str) -> None:
+def _add_placeholder(session: Session, now: datetime, home_id: str, pass_id: str) -> None:
     member = Member(node_id=home_id, reference=f"pass:{pass_id}", member_since=None)
     session.add(member)
     session.flush()
-    session.add(
-        Pass(node_id=home_id, id=pass_id, member_id=member.id, status="valid", changed_at=now)
-    )
+    of_member = {"member_id": member.id, "status": "valid", "known_at": now, "changed_at": now}
+    session.add(Pass(node_id=home_id, id=pass_id, **of_member))
     session.flush()
 
 
@@ -219,55 +248,68 @@ def _charter(session: Session, head: Any) -> Charter:
     return _charters[key]
 
 
-def _find_visits(
-    session: Session,
-    connection: Connection,
-    case: Case,
-    report: Report,
-    evidence: Evidence,
-    faults: tuple[Fault, ...],
-) -> tuple[Fault, ...]:
-    """Find this visit if it is known, and where else the person is; tell if the code was used."""
-    wanted = {"proof": evidence.proof, "member": case.member_id}
-    rows = connection.execute(_VISITS, wanted).all()
-    if not rows:
-        return ()
-    this = visit_id(evidence.proof, report.space)
-    existing = this if any(row.id == this for row in rows) else None
-    elsewhere = None
-    opening = report.facts.opening
-    closing = opening[1] if opening else ledger.midnight_after(case.at, report.facts.timezone)
-    for row in rows:
-        over = report.ended_at is not None and report.ended_at <= row.started_at
-        if row.member_id == case.member_id and row.state == "open" and not over:
-            # Told late, a visit of another day is not the one that she is in the middle of.
-            if row.space_id != report.space or row.started_at >= closing:
-                elsewhere = row.id
-            elif existing is None and not faults:
-                existing = row.id
-    case.existing = session.get(Visit, existing) if existing else None
-    case.elsewhere = session.get(Visit, elsewhere) if elsewhere else None
-    used = any(row.proof == evidence.proof and row.space_id != report.space for row in rows)
-    return (Fault("pass_replayed"),) if used or shown_again(case, report) else ()
+def _find_visits(session: Session, case: Case, member_id: int, report: Report) -> None:
+    """Find the person's visits around, this one if it is known, and where else it was shown."""
+    case.person = found = ledger.person(session, member_id, case.at)
+    case.showing = showings.find(session, case.evidence.proof)
+    case.this = found.visits.get(visit_id(case.evidence.proof, report.space))
+    for visit in found.visits.values():
+        of_arrival = visit.started_at <= case.at < visit.closes_at
+        if visit.space_id == report.space and visit.state == "open" and of_arrival:
+            case.here = visit if visit.held is None else case.here
 
 
-def _usage(session: Session, connection: Connection, case: Case, now: datetime) -> dict[str, Any]:
+def _is_replayed(case: Case, space_id: str) -> bool:
+    """Tell whether a code at a door was good already: elsewhere, or for a visit that is over."""
+    over = case.this is not None and (case.this.state != "open" or case.this.held is not None)
+    return over or showings.used_elsewhere(case.showing, space_id)
+
+
+def arriving(case: Case, report: Report) -> Stay:
+    """Return the visit that would begin, for the timeline."""
+    return Stay(
+        id=visit_id(case.evidence.proof, report.space),
+        host=report.host,
+        space=report.space,
+        zone=case.zone,
+        start=case.at,
+        shown_at=case.evidence.shown_at or case.at,
+        day=case.opening_day.day,
+        openings=case.opening_day.openings,
+        closes_at=case.opening_day.closes_at,
+    )
+
+
+def _usage(case: Case, report: Report) -> dict[str, Any]:
     """Count the month's half-days; what an open visit elsewhere has used so far is included."""
-    if case.elsewhere is not None and case.elsewhere.started_at <= case.at:
-        left = min(case.at, ledger.closing(case.elsewhere))
-        ledger.close(session, case.charter, case.elsewhere, left, now)
-    zone = ZoneInfo(case.facts.timezone)
-    here = half_day_at(case.at, zone, case.charter.rules.opening_hours.split)
-    wanted = {"member": case.member_id, "month": here.month}
-    case.counted = {
-        (space, day, half): (quantity, occurrence)
-        for space, day, half, quantity, occurrence in connection.execute(_USED, wanted)
-    }
-    space_id = case.facts.space
+    assert case.person is not None  # noqa: S101
+    split = case.charter.rules.opening_hours.split
+    begun = half_day_at(case.at, case.opening_day.day, case.zone, split)
+    used = case.person.used(begun.month, arriving(case, report), split)
     return {
-        "used_network": sum(quantity for quantity, _ in case.counted.values()),
-        "used_host": sum(
-            quantity for (space, _, _), (quantity, _) in case.counted.items() if space == space_id
-        ),
-        "counted_already": case.counted.get((space_id, here.day, here.half), (0, 0))[0] > 0,
+        "used_network": len(used),
+        "used_host": sum(space == report.space for space in used.values()),
+        "counted_already": (report.host, begun) in used,
     }
+
+
+def _distrust(case: Case, row: Any, evidence: Evidence, now: datetime) -> str | None:
+    """Say why a visit that is told afterwards does not count by itself.
+
+    What counts follows from what the phone signed at that time and from what was published then.
+    """
+    day = case.at.astimezone(case.zone).date()
+    left = row.home_state == "left" and (row.home_leaving_on is None or day > row.home_leaving_on)
+    withdrawn_at = row.home_withdrawn_at
+    showing = case.showing
+    reasons = (
+        (next((fault.code for fault in evidence.faults), None), bool(evidence.faults)),
+        ("pass_malformed", evidence.shown_at is None),
+        ("too_old", now - case.at > showings.KEPT),
+        ("before_enrolment", case.at < row.host_enrolled_at),
+        ("not_published", row.hours is None),
+        ("home_left", left),
+        ("key_withdrawn", withdrawn_at is not None and row.known_at >= withdrawn_at),
+        ("refused_live", showing is not None and showing.kind == "refused"),
+    )
+    return next((code for code, applies in reasons if applies), None)

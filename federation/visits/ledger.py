@@ -1,146 +1,206 @@
-"""The half-day lines: counting what a visit touches, once, and reversing by lines of their own."""
+"""A person's visits and half-day lines, made to follow from what was told of the visits.
+
+``Person.settle`` is the only way by which a visit ends, and the only writer of lines: check-in,
+late report, check-out, void, dispute and the closing job change a fact of a visit, then call it,
+with the person's row locked.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, func, insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy import bindparam, insert, select
+from sqlalchemy.orm import Session, defer
 
-from charter import Charter
-from charter.halfdays import HalfDay, half_days
-from federation.visits.models import HalfDayLine, Visit
+from charter.halfdays import HalfDay
+from charter.timeline import Stay, counted, place
+from federation.visits.models import HalfDayLine, Visit, published_hours
 
-_ADD_LINE = insert(HalfDayLine.__table__)
+# A visit is over two days after it began at the latest. What changes in one can change those that
+# began so long before; to know their ends, the next ones are looked at too.
+_REACH, _SEEN = timedelta(days=3), timedelta(days=6)
 
-Counted = dict[tuple[str, date, str], tuple[int, int]]
-
-
-def closing(visit: Any) -> datetime:
-    """Return when a visit ends that nobody ends: at the closing that its host told, or at midnight.
-
-    A member who shows up elsewhere days later was not here all that time.
-    """
-    opening = visit.facts.get("opening")
-    if opening:
-        return datetime.fromisoformat(opening[1])
-    return midnight_after(visit.started_at, visit.timezone)
-
-
-def midnight_after(instant: datetime, timezone: str) -> datetime:
-    zone = ZoneInfo(timezone)
-    following = instant.astimezone(zone).date() + timedelta(days=1)
-    return datetime.combine(following, time(), zone)
-
-
-def _touched(charter: Charter, visit: Any, until: datetime) -> list[HalfDay]:
-    split = charter.rules.opening_hours.split
-    return half_days(visit.started_at, until, ZoneInfo(visit.timezone), split)
-
-
-def count(
-    connection: Connection,
-    charter: Charter,
-    visit: Any,
-    until: datetime,
-    counted: Counted | None = None,
-) -> None:
-    """Add a line for each half-day that the visit touches and that is not counted yet."""
-    touched = _touched(charter, visit, until)
-    if counted is None:
-        counted = _counted_on(connection, visit, {half_day.day for half_day in touched})
-    lines = []
-    for half_day in touched:
-        key = (visit.space_id, half_day.day, half_day.half)
-        quantity, occurrence = counted.get(key, (0, -1))
-        if quantity <= 0:
-            lines.append(_line(visit, half_day.day, half_day.half, 1, occurrence + 1))
-    if lines:
-        connection.execute(_ADD_LINE, lines)
-
-
-def close(session: Session, charter: Charter, visit: Visit, at: datetime, now: datetime) -> None:
-    visit.state = "closed"
-    visit.ended_at = max(at, visit.started_at)
-    visit.changed_at = now
-    session.flush()
-    count(session.connection(), charter, visit, visit.ended_at)
-
-
-def _counted_on(connection: Connection, visit: Any, days: set[date]) -> Counted:
-    """Return what is counted of the visit's person at its space on these days."""
-    rows = connection.execute(
-        select(
-            HalfDayLine.space_id,
-            HalfDayLine.day,
-            HalfDayLine.half,
-            func.sum(HalfDayLine.quantity),
-            func.max(HalfDayLine.occurrence),
-        )
-        .where(
-            HalfDayLine.member_id == visit.member_id,
-            HalfDayLine.space_id == visit.space_id,
-            HalfDayLine.day.in_(days),
-        )
-        .group_by(HalfDayLine.space_id, HalfDayLine.day, HalfDayLine.half)
+_AROUND = (
+    select(Visit)
+    .where(
+        Visit.member_id == bindparam("member"),
+        Visit.started_at >= bindparam("since"),
+        Visit.started_at <= bindparam("until"),
     )
-    return {(row[0], row[1], row[2]): (row[3], row[4]) for row in rows}
+    .options(defer(Visit.facts), defer(Visit.decision), defer(Visit.evidence))
+)
+_line = HalfDayLine.__table__.c
+_LINES = select(HalfDayLine.__table__).where(
+    _line.member_id == bindparam("member"), _line.month == bindparam("month")
+)
+_ADD_LINE = insert(HalfDayLine.__table__)
+_ADD_VISIT = insert(Visit.__table__)
+
+Key = tuple[str, HalfDay]
+"""An operator and a half-day."""
 
 
-def _line(visit: Any, day: date, half: str, quantity: int, occurrence: int) -> dict[str, Any]:
+def stay_of(visit: Any) -> Stay:
+    """Return a visit as the charter's timeline takes it."""
+    held = visit.held is not None
+    return Stay(
+        id=visit.id,
+        host=visit.host_id,
+        space=visit.space_id,
+        zone=ZoneInfo(visit.timezone),
+        start=visit.started_at,
+        shown_at=visit.shown_at,
+        day=visit.day,
+        openings=published_hours(visit.hours),
+        closes_at=visit.closes_at,
+        left_at=visit.left_at,
+        stands=visit.state != "void" and not held,
+        cuts=not held and not visit.upheld,
+    )
+
+
+@dataclass(slots=True)
+class Person:
+    """What is known of one person around an instant, their row locked.
+
+    ``visits`` by id are rows, or what has a row's attributes and is not written yet; ``lines``
+    those of the months looked at, by operator and half-day.
+    """
+
+    session: Session
+    member_id: int
+    at: datetime
+    visits: dict[str, Any]
+    lines: dict[Key, list[Any]] = field(default_factory=dict)
+    _months: set[str] = field(default_factory=set)
+
+    def used(self, month: str, arriving: Stay, split: time) -> dict[Key, str]:
+        """Return what counts in a month when somebody arrives, with the space that has each.
+
+        What an open visit has touched by then is included; the arriving one is not, nor is what
+        is disputed.
+        """
+        disputed = {visit.id for visit in self.visits.values() if visit.disputed}
+        found: dict[Key, str] = {}
+        for key, lines in self._lines([month]).items():
+            standing = [line for line in _standing(lines) if line.visit_id not in disputed]
+            if standing and key[1].month == month:
+                found[key] = standing[0].space_id
+        stays = self._placed(arriving.start, arriving)
+        for key, touching in counted(stays, split).items():
+            others = [stay for stay in touching if stay.id not in {arriving.id, *disputed}]
+            if others and key[1].month == month:
+                found.setdefault(key, others[0].space)
+        return found
+
+    def settle(self, split: time, now: datetime, *changed: Any) -> None:
+        """Let ends, states and lines follow from the visits, of which ``changed`` have changed.
+
+        One that is not written yet is inserted. Repeating it changes nothing.
+        """
+        self.visits |= {visit.id: visit for visit in changed}
+        touched = {visit.id: visit for visit in changed}
+        ends = []
+        for stay in self._placed(now):
+            visit = self.visits[stay.id]
+            near = abs(stay.start - self.at) <= _REACH
+            if (near or visit.id in touched) and _ends_otherwise(visit, stay):
+                touched[visit.id] = visit
+                ends.append((visit, stay.end))
+        # Whoever is still somewhere was elsewhere before: what ends is written first.
+        for visit, end in sorted(ends, key=lambda each: each[1] is None):
+            if end is None:
+                self.session.flush()
+            _end(visit, end, now)
+        self.session.flush()
+        for visit in changed:
+            if not isinstance(visit, Visit):
+                self.session.connection().execute(_ADD_VISIT, vars(visit))
+        self._reconcile(split, now, {visit.day for visit in touched.values()})
+
+    def _placed(self, now: datetime, *more: Stay) -> tuple[Stay, ...]:
+        return place([*(stay_of(visit) for visit in self.visits.values()), *more], now)
+
+    def _lines(self, months: Iterable[str]) -> dict[Key, list[Any]]:
+        for month in set(months) - self._months:
+            self._months.add(month)
+            wanted = {"member": self.member_id, "month": month}
+            for line in self.session.connection().execute(_LINES, wanted):
+                key = line.host_id, HalfDay(line.day, line.half)
+                self.lines.setdefault(key, []).append(line)
+        return self.lines
+
+    def _reconcile(self, split: time, now: datetime, days: set[date]) -> None:
+        """Write the lines that make the ledger what the visits touch on some days.
+
+        A half-day stays with the visit that carries it for as long as that stands and touches it.
+        """
+        lines = self._lines(f"{day:%Y-%m}" for day in days)
+        touching = counted(self._placed(now), split)
+        added = []
+        for key in sorted({key for key in [*lines, *touching] if key[1].day in days}):
+            by = {stay.id for stay in touching.get(key, ())}
+            standing = _standing(lines.get(key, []))
+            carrier = next((line for line in standing if line.visit_id in by), None)
+            added += [_reversal(line, now) for line in standing if line is not carrier]
+            if by and carrier is None:
+                occurrence = max((line.occurrence for line in lines.get(key, [])), default=-1)
+                visit = self.visits[touching[key][0].id]
+                added.append(_new_line(visit, self.member_id, key[1], occurrence + 1, now))
+        if added:
+            self.session.connection().execute(_ADD_LINE, added)
+            self._months.clear()
+            self.lines.clear()
+
+
+def person(session: Session, member_id: int, at: datetime) -> Person:
+    """Read the visits of a person, locked by the caller, around an instant."""
+    wanted = {"member": member_id, "since": at - _SEEN, "until": at + _SEEN}
+    found = session.scalars(_AROUND, wanted)
+    return Person(session, member_id, at, {visit.id: visit for visit in found})
+
+
+def _ends_otherwise(visit: Any, stay: Stay) -> bool:
+    if visit.state == "void":
+        return False
+    return visit.ended_at != stay.end or (visit.state == "open") != (stay.end is None)
+
+
+def _end(visit: Any, end: datetime | None, now: datetime) -> None:
+    visit.ended_at, visit.changed_at = end, now
+    visit.state = "open" if end is None else "closed"
+
+
+def _standing(lines: list[Any]) -> list[Any]:
+    """Return the lines that no other reverses."""
+    reversed_ids = {line.reverses_id for line in lines}
+    return [line for line in lines if line.quantity > 0 and line.id not in reversed_ids]
+
+
+def _new_line(
+    visit: Any, member_id: int, half_day: HalfDay, occurrence: int, now: datetime
+) -> dict[str, Any]:
     return {
         "visit_id": visit.id,
-        "member_id": visit.member_id,
+        "member_id": member_id,
         "home_id": visit.home_id,
         "host_id": visit.host_id,
         "space_id": visit.space_id,
-        "month": f"{day:%Y-%m}",
-        "day": day,
-        "half": half,
-        "quantity": quantity,
+        "month": half_day.month,
+        "day": half_day.day,
+        "half": half_day.half,
+        "quantity": 1,
         "occurrence": occurrence,
-        "recorded_at": visit.changed_at,
+        "reverses_id": None,
+        "recorded_at": now,
     }
 
 
-def count_again(session: Session, charter: Charter, voided: Visit, days: set[date]) -> None:
-    """Count for other visits of the same person and place the half-days that a void one touched."""
-    if not days:
-        return
-    earliest = datetime.combine(min(days), datetime.min.time(), ZoneInfo(voided.timezone))
-    others = session.scalars(
-        select(Visit).where(
-            Visit.member_id == voided.member_id,
-            Visit.space_id == voided.space_id,
-            Visit.state != "void",
-            Visit.started_at >= earliest - timedelta(days=1),
-            Visit.started_at < earliest + timedelta(days=len(days) + 2),
-        )
-    )
-    for other in others:
-        count(session.connection(), charter, other, other.ended_at or other.started_at)
-
-
-def reverse(session: Session, visit: Visit) -> set[date]:
-    """Reverse what a visit counts for by lines of their own; return the days concerned."""
-    lines = session.scalars(
-        select(HalfDayLine).where(
-            HalfDayLine.member_id == visit.member_id, HalfDayLine.visit_id == visit.id
-        )
-    ).all()
-    done = {(line.day, line.half, line.occurrence) for line in lines if line.quantity < 0}
-    standing = [
-        line
-        for line in lines
-        if line.quantity > 0 and (line.day, line.half, line.occurrence) not in done
-    ]
-    for line in standing:
-        reverse_line(session, visit, line)
-    return {line.day for line in standing}
-
-
-def reverse_line(session: Session, visit: Visit, line: HalfDayLine) -> None:
-    reversal = _line(visit, line.day, line.half, -1, line.occurrence)
-    session.connection().execute(_ADD_LINE, [reversal])
+def _reversal(line: Any, now: datetime) -> dict[str, Any]:
+    of_line = dict(line._mapping)  # noqa: SLF001 - a row's public name for it
+    of_line.pop("id")
+    return {**of_line, "quantity": -1, "reverses_id": line.id, "recorded_at": now}

@@ -27,13 +27,15 @@ class Pass(db.Model):
     """A pass by its number. ``status`` is the home's last word on it; ``revoked`` is for good.
 
     ``changes`` and ``number``, its place in the status list, are the home's own: it asks for them
-    when it has lost them.
+    when it has lost them. ``known_at`` is when the hub first heard of it: of a key that is
+    withdrawn, only passes that were known before still count.
     """
 
     node_id: Mapped[str] = mapped_column(ForeignKey("node.id"), primary_key=True)
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     member_id: Mapped[int] = mapped_column(ForeignKey("member.id"), index=True)
     status: Mapped[str] = mapped_column(String(10), default="valid")
+    known_at: Mapped[datetime]
     changed_at: Mapped[datetime]
     changes: Mapped[int] = mapped_column(default=0, server_default=db.text("0"))
     number: Mapped[int | None]

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import or_, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from federation.visits.models import Member, Pass
@@ -35,14 +36,16 @@ def register_pass(session: Session, now: datetime, node_id: str, pass_id: str, w
 
     Of words told in another order, or out of a backup, the last one holds; revoked is for good.
     """
+    try:
+        _register(session, now, node_id, pass_id, word)
+    except IntegrityError:  # a door was shown it at the same moment
+        session.rollback()
+        _register(session, now, node_id, pass_id, word)
+
+
+def _register(session: Session, now: datetime, node_id: str, pass_id: str, word: Word) -> None:
     begin_write(session)
-    query = select(Member).where(Member.node_id == node_id, Member.reference == word.member)
-    member = session.scalar(query.with_for_update())
-    row = session.get(Pass, (node_id, pass_id))
-    # A door may have been shown the pass before its home could announce it.
-    stand_in = session.get(Member, row.member_id, with_for_update=True) if row else None
-    if stand_in is None or stand_in.reference != f"pass:{pass_id}":
-        stand_in = None
+    member, stand_in = _lock_people(session, node_id, pass_id, word.member)
     if member is None and stand_in is not None:
         member, stand_in = stand_in, None
         member.reference = word.member
@@ -51,16 +54,39 @@ def register_pass(session: Session, now: datetime, node_id: str, pass_id: str, w
         session.add(member)
     member.member_since = word.member_since
     session.flush()
+    row = session.get(Pass, (node_id, pass_id))
     if row is None:
         row = Pass(
-            node_id=node_id, id=pass_id, member_id=member.id, status=word.status, changed_at=now
+            node_id=node_id,
+            id=pass_id,
+            member_id=member.id,
+            status=word.status,
+            known_at=now,
+            changed_at=now,
         )
         session.add(row)
-    elif stand_in is not None:
-        merge(session, now, stand_in, member)
     row.member_id = member.id
+    if stand_in is not None:
+        merge(session, now, stand_in, member)
+        # Whoever waits for its row finds it gone, and looks again for whose the pass is.
+        session.delete(stand_in)
     _take(row, word, now)
     session.commit()
+
+
+def _lock_people(
+    session: Session, node_id: str, pass_id: str, reference: str
+) -> tuple[Member | None, Member | None]:
+    """Return the member by reference, and who stands in for the pass's owner, if anybody does.
+
+    A door may have been shown the pass before its home could announce it. Both are locked, in the
+    order of their ids.
+    """
+    placeholder = f"pass:{pass_id}"
+    names = Member.reference.in_((reference, placeholder))
+    query = select(Member).where(Member.node_id == node_id, names).order_by(Member.id)
+    found = {each.reference: each for each in session.scalars(query.with_for_update())}
+    return found.get(reference), found.get(placeholder)
 
 
 def _take(row: Pass, word: Word, now: datetime) -> None:
@@ -68,7 +94,8 @@ def _take(row: Pass, word: Word, now: datetime) -> None:
     row.expires_at = word.expires_at or row.expires_at
     if word.changes is not None and word.changes < (row.changes or 0):
         return
-    row.changes = word.changes or 0
+    if word.changes is not None:
+        row.changes = word.changes
     if row.status != "revoked":
         row.status, row.changed_at = word.status, now
 

@@ -8,18 +8,19 @@ from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from charter import Facts, Fault, decide
-from charter.halfdays import half_day_at, half_days
-from charter.hours import read_schedule
+from charter.halfdays import half_day_at
+from charter.hours import Schedule, read_schedule
+from charter.timeline import Stay
 from federation.directory import service as directory
 from federation.directory.models import Node, Space
 from federation.governance import service as governance
 from federation.visits import ledger
 from federation.visits import service as visits
-from federation.visits.models import HalfDayLine, Member, Visit
+from federation.visits.models import Member, Visit
 from shared.problems import Problem
 from shared.spaces import host_facts
 
@@ -45,15 +46,12 @@ def rights(
         raise Problem("not-found")
     signed = governance.signed_versions(session, charter.version)
     split = charter.rules.opening_hours.split
-    used = _used(session, home_id, reference)
+    found_person = _person(session, at, home_id, reference)
+    used = _Used(found_person, at, split)
     present = visits.guests_by_space(session)
-    here = _open_visit(session, at, home_id, reference)
-    if here is not None:
-        _add_open_visit(used, here, at, split)
-    if here is not None and at >= ledger.closing(here):
-        here = None
-    if here is not None:
-        present[here.space_id] -= 1  # herself
+    here = _open_visit(found_person, at)
+    if here is not None:  # the member is no other guest
+        present[here.space_id] = max(0, present.get(here.space_id, 0) - 1)
     wanted = _spaces(session, space_id)
     person = Facts(
         faults=tuple(faults),
@@ -69,8 +67,9 @@ def rights(
         if space.node is None or (space.node_id == home_id and space_id is None):
             continue
         known = signed.get(space.node.id), present.get(space.id, 0)
-        facts = _at_space(person, space, space.node, at, *known)
-        facts = _with_usage(facts, used, at, split)
+        schedule = read_schedule(space.document)
+        facts = _at_space(person, space, space.node, schedule, at, *known)
+        facts = _with_usage(facts, schedule, used, at, split)
         decision = decide(charter, facts, at).to_json("fr")
         if here is not None and here.space_id == space.id and not faults:
             decision = dict(here.decision)  # the door says again what it said
@@ -89,30 +88,48 @@ def _spaces(session: Session, space_id: str | None) -> list[Space]:
     return [space]
 
 
-def _open_visit(session: Session, at: datetime, home_id: str, reference: str) -> Visit | None:
+def _person(session: Session, at: datetime, home_id: str, reference: str) -> ledger.Person | None:
+    query = select(Member.id).where(Member.node_id == home_id, Member.reference == reference)
+    member_id = session.scalar(query)
+    return None if member_id is None else ledger.person(session, member_id, at)
+
+
+def _open_visit(found: ledger.Person | None, at: datetime) -> Visit | None:
     """Return the visit that the member was on at that time, for all that is known."""
-    query = (
-        select(Visit)
-        .join(Member, Member.id == Visit.member_id)
-        .where(Member.node_id == home_id, Member.reference == reference, Visit.state == "open")
-    )
-    visit = session.scalar(query)
-    return visit if visit is not None and visit.started_at <= at else None
+    for visit in found.visits.values() if found else ():
+        if visit.state == "open" and not visit.held and visit.started_at <= at < visit.closes_at:
+            here: Visit = visit
+            return here
+    return None
 
 
-def _add_open_visit(used: Used, visit: Visit, at: datetime, split: time) -> None:
-    """Add what the visit has used so far: a door elsewhere would close it first."""
-    until = min(at, ledger.closing(visit))
-    for half_day in half_days(visit.started_at, until, ZoneInfo(visit.timezone), split):
-        counts = used.setdefault((half_day.month, visit.space_id), {})
-        key = half_day.day, half_day.half
-        counts[key] = max(counts.get(key, 0), 1)
+class _Used:
+    """The half-days that the member has used in a month, worked out once for each."""
+
+    def __init__(self, found: ledger.Person | None, at: datetime, split: time) -> None:
+        self._person, self._at, self._split = found, at, split
+        self._by_month: dict[str, dict[ledger.Key, str]] = {}
+
+    def of(self, month: str) -> dict[ledger.Key, str]:
+        if self._person is None:
+            return {}
+        if month not in self._by_month:
+            arriving = Stay(
+                "", "", "", ZoneInfo("UTC"), self._at, self._at, self._at.date(), (), self._at
+            )
+            self._by_month[month] = self._person.used(month, arriving, self._split)
+        return self._by_month[month]
 
 
 def _at_space(
-    person: Facts, space: Space, host: Node, at: datetime, signed: str | None, guests: int
+    person: Facts,
+    space: Space,
+    host: Node,
+    schedule: Schedule,
+    at: datetime,
+    signed: str | None,
+    guests: int,
 ) -> Facts:
-    schedule = read_schedule(space.document)
     return replace(
         person,
         host=host.id,
@@ -124,37 +141,12 @@ def _at_space(
     )
 
 
-Used = dict[tuple[str, str], dict[tuple[date, str], int]]
-
-
-def _used(session: Session, home_id: str, reference: str) -> Used:
-    """Return half-days by (month, space) and half-day."""
-    query = (
-        select(
-            HalfDayLine.month,
-            HalfDayLine.space_id,
-            HalfDayLine.day,
-            HalfDayLine.half,
-            func.sum(HalfDayLine.quantity),
-        )
-        .join(Member, Member.id == HalfDayLine.member_id)
-        .where(Member.node_id == home_id, Member.reference == reference)
-        .group_by(HalfDayLine.month, HalfDayLine.space_id, HalfDayLine.day, HalfDayLine.half)
-    )
-    used: Used = {}
-    for month, space_id, day, half, quantity in session.execute(query):
-        used.setdefault((month, space_id), {})[day, half] = quantity
-    return used
-
-
-def _with_usage(facts: Facts, used: Used, at: datetime, split: Any) -> Facts:
-    here = half_day_at(at, ZoneInfo(facts.timezone), split)
-    mine = used.get((here.month, facts.space), {})
+def _with_usage(facts: Facts, schedule: Schedule, used: _Used, at: datetime, split: time) -> Facts:
+    begun = half_day_at(at, schedule.day_of(at).day, schedule.zone, split)
+    of_month = used.of(begun.month)
     return replace(
         facts,
-        used_host=sum(mine.values()),
-        used_network=sum(
-            sum(counts.values()) for (month, _), counts in used.items() if month == here.month
-        ),
-        counted_already=mine.get((here.day, here.half), 0) > 0,
+        used_host=sum(space == facts.space for space in of_month.values()),
+        used_network=len(of_month),
+        counted_already=(facts.host, begun) in of_month,
     )

@@ -1,37 +1,44 @@
 """Recording visits: authorise, count and account, exactly once.
 
-Everything that decides about one person happens under a lock on her row, so that the
-last half-day is given once however many doors ask at the same time.
+Everything that decides about one person happens under a lock on their row, so that the last
+half-day is given once however many doors ask at the same time. What a host tells afterwards
+counts for what the phone signed then; what proves nothing is kept for the coordination, and counts
+nothing until somebody there has looked at it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from charter import decide, facts_to_json
+from charter.timeline import GRACE
 from federation.audit.service import audit
 from federation.directory import service as directory
+from federation.directory.models import Node
 from federation.governance import service as governance
-from federation.visits import ledger
-from federation.visits.case import Case, gather, shown_again
+from federation.visits import ledger, showings
+from federation.visits.case import Case, gather
 from federation.visits.models import Member, Refusal, Visit
 from shared import jose
 from shared.clock import Clock
 from shared.db import begin_write
+from shared.keys import KeyRing
 from shared.passes import Evidence, examine
 from shared.problems import Problem
-from shared.reports import TYP, Report, read_report, visit_id
+from shared.reports import TYP, Receipt, Report, read_receipt, read_report, visit_id
 
-_ADD_VISIT = insert(Visit.__table__)
+# Called in the transaction in which a visit is undone; rooms above add what follows from it.
+ON_VOID: list[Callable[[Session, Visit, datetime], None]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +53,19 @@ class Outcome:
     visit: Any = None
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A report and what it proves; ``receipt`` is the hub's own word on a visit it has lost."""
+
+    report: Report
+    evidence: Evidence
+    token: str
+    receipt: Receipt | None = None
+
+
 def read(
-    session: Session, clock: Clock, node_id: str, hub_url: str, token: str
-) -> tuple[Report, Evidence]:
+    session: Session, clock: Clock, node_id: str, ring: KeyRing, hub_url: str, token: str
+) -> Told:
     """Verify a node's report and the pass in it. Raises Problem or ValidationError.
 
     What is wrong with the pass is no error: it is among the evidence. Nothing is locked meanwhile,
@@ -63,144 +80,254 @@ def read(
     report = read_report(found)
     if report.host != node_id or report.audience != hub_url:
         raise Problem("proof-invalid", "iss or aud is another")
+    receipt = _receipt(report, ring, hub_url)
+    if receipt is not None:
+        report = replace(report, at=receipt.at, online=receipt.online)
+        person = {"issuer": receipt.home, "pass_id": receipt.pass_id, "plan": receipt.plan}
+        return Told(report, Evidence((), receipt.showing, **person), token, receipt)
+    if not report.shown:
+        raise Problem("proof-invalid", "the receipt is not one of ours")
     if not report.live:  # told late, maybe: the code was fresh then
         clock = clock.standing(min(report.at - clock.offset, clock.real()))
-    return report, examine(report.shown, partial(directory.any_key, session), clock)
+    keys = partial(directory.any_key, session)
+    return Told(report, examine(report.shown, keys, clock), token)
 
 
-def record(
-    session: Session, clock: Clock, report: Report, evidence: Evidence, token: str
-) -> Outcome:
+def _receipt(report: Report, ring: KeyRing, hub_url: str) -> Receipt | None:
+    """Return the hub's own receipt that a report carries, if it is one for this host and space."""
+    if not report.again or report.receipt is None:
+        return None
+    try:
+        found = read_receipt(report.receipt, ring.find, hub_url)
+    except jose.TokenFault:
+        return None
+    return found if (found.host, found.space) == (report.host, report.space) else None
+
+
+def record(session: Session, clock: Clock, told: Told) -> Outcome:
     """Decide and record one visit. Safe to repeat: the same showing is the same visit.
 
     A visit admitted offline is never refused: it counts, with flags for what the hub would
-    have said. Nor is one that the hub admitted itself, and has lost since.
+    have said, or is held where it proves nothing. Nor is one that the hub admitted itself.
     """
     try:
-        return _record(session, clock, report, evidence, token)
+        return _record(session, clock, told)
     except IntegrityError:  # somebody else recorded this person at the same moment
         session.rollback()
-        return _record(session, clock, report, evidence, token)
+        return _record(session, clock, told)
 
 
-def preview(
-    session: Session, clock: Clock, report: Report, evidence: Evidence
-) -> Mapping[str, Any]:
+def preview(session: Session, clock: Clock, told: Told) -> Mapping[str, Any]:
     """Return the decision that ``record`` would take; nothing is recorded."""
     begin_write(session)
     try:
-        case = gather(session, clock, report, evidence)
-        if case.existing is not None and not shown_again(case, report):
-            return dict(case.existing.decision)
-        return decide(case.charter, case.facts, case.at).to_json("fr")
+        case = gather(session, clock, told.report, told.evidence)
+        decision = decide(case.charter, case.facts, case.at)
+        known = _known(case, told, decision.allowed)
+        return dict(known.decision) if known else decision.to_json("fr")
     finally:
         session.rollback()
 
 
-def _record(
-    session: Session, clock: Clock, report: Report, evidence: Evidence, token: str
-) -> Outcome:
-    connection = begin_write(session)
-    case = gather(session, clock, report, evidence)
+def _record(session: Session, clock: Clock, told: Told) -> Outcome:
+    begin_write(session)
+    report = told.report
+    case = gather(session, clock, report, told.evidence)
     decision = decide(case.charter, case.facts, case.at)
-    if case.existing is not None and not shown_again(case, report):
-        outcome = Outcome("already", case.existing.decision, case.existing)
+    known = _known(case, told, decision.allowed)
+    if known is not None:
+        if known is not case.this:
+            _keep_showing(session, clock, case, report, "seen")
+        outcome = Outcome("already", known.decision, known)
         session.commit()
         return outcome
-    if case.member_id is None or (report.live and not decision.allowed):
-        return _refuse(session, clock, case, decision.to_json("fr"))
-    flags: list[str] = []
-    stored = decision.to_json("fr")
+    if case.person is None or (report.live and not decision.allowed):
+        return _refuse(session, clock, case, report, decision.to_json("fr"))
+    stored, flags = decision.to_json("fr"), list[str]()
     if not report.live:
-        flags = ["told_again" if report.again else "offline"]
+        flags = ["told_again" if told.receipt else "offline"]
         flags += dict.fromkeys(reason.code for reason in decision.reasons)
-        stored = dict(report.decision or stored)
-    visit = _add_visit(connection, clock, case, report, evidence, token, stored, flags)
+        tolerated = timedelta(hours=case.charter.rules.offline.trust_list_hours)
+        if told.receipt is None and clock.now() - case.at > tolerated:
+            flags.append("told_late")
+        stored = dict(told.receipt.decision if told.receipt else report.decision or stored)
+    visit = _add_visit(session, clock, case, told, stored, flags)
     session.commit()
     return Outcome("recorded", stored, visit)
 
 
-def _refuse(session: Session, clock: Clock, case: Case, decision: dict[str, Any]) -> Outcome:
-    """Undo what was tried, and keep the reasons, without the person."""
-    facts = case.facts
+def _known(case: Case, told: Told, allowed: bool) -> Visit | None:
+    """Return the visit that a report is about already, or that the person is on.
+
+    At a door, whoever is here is let in again for as long as their pass holds. A visit that is
+    told late is known by its showing alone: of another one, it says when that began.
+    """
+    this = case.this
+    if not told.report.live or (this is not None and this.state == "open" and not this.held):
+        return this
+    sound = not any(fault.code.startswith(("pass_", "home_")) for fault in case.facts.faults)
+    return case.here if sound else None
+
+
+def _keep_showing(session: Session, clock: Clock, case: Case, report: Report, kind: str) -> None:
+    showings.keep(
+        session,
+        case.showing,
+        case.evidence.proof,
+        kind=kind,
+        host_id=report.host,
+        space_id=report.space,
+        at=case.at,
+        live=report.online,
+        told_at=clock.now(),
+    )
+
+
+def _refuse(
+    session: Session, clock: Clock, case: Case, report: Report, decision: dict[str, Any]
+) -> Outcome:
+    """Undo what was tried; keep the reasons, without the person, and that the code was refused."""
+    facts, now = case.facts, clock.now()
     session.rollback()
     begin_write(session)
-    session.add(
-        Refusal(
-            at=clock.now(),
-            host_id=facts.host,
-            space_id=facts.space,
-            home_id=facts.home,
-            codes=[reason["code"] for reason in decision["reasons"]],
-        )
-    )
+    codes = [reason["code"] for reason in decision["reasons"]]
+    refused = {"host_id": facts.host, "space_id": facts.space, "home_id": facts.home}
+    session.add(Refusal(at=now, codes=codes, **refused))
+    case.showing = showings.find(session, case.evidence.proof)
+    if report.live and case.evidence.shown_at is not None and case.showing is None:
+        _keep_showing(session, clock, case, report, "refused")
     session.commit()
     return Outcome("refused", decision)
 
 
 def _add_visit(
-    connection: Connection,
+    session: Session,
     clock: Clock,
     case: Case,
-    report: Report,
-    evidence: Evidence,
-    token: str,
+    told: Told,
     decision: dict[str, Any],
     flags: list[str],
 ) -> Any:
-    now = clock.now()
-    started = case.at
-    ended = max(started, min(report.ended_at, now)) if report.ended_at else None
-    later = case.elsewhere if case.elsewhere and case.elsewhere.started_at > started else None
+    """Write a visit, and all that follows for the person's others; held where it proves nothing."""
+    assert case.person is not None  # noqa: S101
+    report, evidence, now = told.report, told.evidence, clock.now()
+    held = told.receipt.held if told.receipt else None if report.live else case.distrust
+    changed = []
+    if held is None and showings.used_elsewhere(case.showing, report.space):
+        assert case.showing is not None  # noqa: S101
+        if showings.yields(case.showing, case.at, report.host):
+            former = case.person.visits.get(visit_id(evidence.proof, case.showing.space_id))
+            changed = [former] if former is not None else []
+            for visit in changed:
+                visit.held, visit.changed_at = showings.REPLAYED, now
+        else:
+            held = showings.REPLAYED
+    if held is None:
+        _keep_showing(session, clock, case, report, "visit")
+    ended = max(case.at, min(report.ended_at, now)) if report.ended_at else None
+    hours = case.opening_day.openings
     visit = SimpleNamespace(
         id=visit_id(evidence.proof, report.space),
-        member_id=case.member_id,
+        member_id=case.person.member_id,
         home_id=evidence.issuer,
         host_id=report.host,
         space_id=report.space,
         pass_id=evidence.pass_id,
         plan=evidence.plan,
         proof=evidence.proof,
-        state="closed" if ended else "open",
+        state="open",
+        held=held,
+        disputed=False,
+        upheld=False,
         online=report.online,
-        timezone=case.facts.timezone,
-        started_at=started,
-        ended_at=ended,
+        timezone=case.zone.key,
+        started_at=case.at.astimezone(UTC),
+        shown_at=evidence.shown_at or case.at,
+        left_at=ended,
+        ended_at=None,
+        day=case.opening_day.day,
+        hours=None if hours is None else [[each.isoformat() for each in both] for both in hours],
+        closes_at=case.opening_day.closes_at,
         charter=case.charter.version,
         facts=facts_to_json(case.facts),
         decision=decision,
         flags=flags,
-        report=token,
+        evidence=_kept(told),
         recorded_at=now,
         changed_at=now,
     )
-    if later is not None and ended is None:
-        ended = max(started, min(later.started_at, ledger.closing(visit)))
-        visit.state, visit.ended_at = "closed", ended
-    connection.execute(_ADD_VISIT, vars(visit))
-    # A visit that goes on touches the half-day it began in, and no other month's.
-    ledger.count(connection, case.charter, visit, ended or started, None if ended else case.counted)
+    case.person.settle(case.charter.rules.opening_hours.split, now, *changed, visit)
     return visit
 
 
-def _locked_visit(session: Session, host_id: str, visit_id_: str) -> Visit:
-    """Return the host's own visit, with its member locked. Raises Problem("not-found")."""
+def _kept(told: Told) -> dict[str, Any]:
+    """Return what the hub keeps of a report: what proves the visit, and no name."""
+    digest = hashlib.sha256(told.token.encode()).hexdigest()
+    return {
+        "digest": digest,
+        "claims": dict(told.evidence.claims),
+        "binding": told.evidence.binding,
+    }
+
+
+def receipt_of(visit: Any, hub_url: str, now: datetime) -> Receipt:
+    """Return the hub's word on a visit, by which its host tells it again should we lose it."""
+    return Receipt(
+        hub=hub_url,
+        issued_at=now,
+        visit=visit.id,
+        host=visit.host_id,
+        space=visit.space_id,
+        home=visit.home_id,
+        pass_id=visit.pass_id,
+        plan=visit.plan,
+        showing=visit.proof,
+        at=visit.started_at,
+        online=visit.online,
+        held=visit.held,
+        charter=visit.charter,
+        decision=visit.decision,
+    )
+
+
+# What changes afterwards
+
+
+def lock_visit(session: Session, visit_id_: str, host_id: str | None = None) -> Visit:
+    """Return a visit, its person locked; a host's own, where one is named.
+
+    Raises Problem("not-found").
+    """
     visit = session.get(Visit, visit_id_)
-    if visit is None or visit.host_id != host_id:
+    if visit is None or host_id not in (None, visit.host_id):
         session.rollback()
         raise Problem("not-found")
-    session.scalars(select(Member).where(Member.id == visit.member_id).with_for_update()).one()
-    session.refresh(visit)
-    return visit
+    while True:
+        member_id = visit.member_id
+        session.scalars(select(Member.id).where(Member.id == member_id).with_for_update()).all()
+        session.refresh(visit)
+        if visit.member_id == member_id:
+            return visit
+
+
+def settle(session: Session, visit: Visit, now: datetime) -> None:
+    """Let all follow from a visit that has changed, its person locked, in this transaction."""
+    found = ledger.person(session, visit.member_id, visit.started_at)
+    found.settle(governance.split(session), now, visit)
 
 
 def check_out(session: Session, clock: Clock, host_id: str, visit_id_: str, at: datetime) -> Visit:
-    """Close a visit at a time; closing it again changes nothing. Raises Problem."""
+    """Note when somebody left; of several times that are told, the earliest counts. Raises Problem.
+
+    It never makes a visit longer than its closing, as published, or the person's next visit do.
+    """
     begin_write(session)
-    visit = _locked_visit(session, host_id, visit_id_)
-    if visit.state == "open":
-        now = clock.now()
-        ledger.close(session, governance.in_force(session), visit, min(at, now), now)
+    visit = lock_visit(session, visit_id_, host_id)
+    now = clock.now()
+    left = max(visit.started_at, min(at, now))
+    if visit.state != "void" and (visit.left_at is None or left < visit.left_at):
+        visit.left_at = left
+        settle(session, visit, now)
     session.commit()
     return visit
 
@@ -210,27 +337,96 @@ def void(
 ) -> Visit:
     """Reverse a visit that was a mistake, while the charter allows it. Raises Problem.
 
-    What it counted is reversed by new lines; a half-day that another visit touches as well
-    is then counted for that one.
+    What it counted is reversed by new lines; a half-day that another visit touches as well is
+    then counted for that one. When the host says that it undid it is believed for as long as the
+    charter lets a door be cut off.
     """
     begin_write(session)
-    visit = _locked_visit(session, host_id, visit_id_)
+    visit = lock_visit(session, visit_id_, host_id)
     if visit.state == "void":
         session.commit()
         return visit
-    charter = governance.in_force(session)
-    if min(at, clock.now()) > visit.started_at + timedelta(hours=charter.rules.correction.hours):
+    rules, now = governance.in_force(session).rules, clock.now()
+    undone_at = max(min(at, now), now - timedelta(hours=rules.offline.trust_list_hours))
+    if undone_at > visit.started_at + timedelta(hours=rules.correction.hours):
         session.rollback()
         raise Problem("visit-closed")
-    now = clock.now()
-    visit.state, visit.void_reason, visit.changed_at = "void", reason, now
-    visit.ended_at = visit.ended_at or max(min(at, now), visit.started_at)
-    days = ledger.reverse(session, visit)
-    ledger.count_again(session, charter, visit, days)
+    undo(session, visit, reason, now)
     # The words stay with the visit: the log forgets nothing, and they may name somebody.
     audit(session, now, f"node:{host_id}", "void", visit.id)
     session.commit()
     return visit
+
+
+def undo(session: Session, visit: Visit, reason: str, now: datetime) -> None:
+    """Undo a visit, its person locked, in the caller's transaction."""
+    visit.ended_at = visit.ended_at or max(visit.started_at, min(now, visit.closes_at))
+    visit.state, visit.void_reason, visit.changed_at = "void", reason[:300], now
+    settle(session, visit, now)
+    for follow in ON_VOID:
+        follow(session, visit, now)
+
+
+def void_by_dispute(session: Session, visit: Visit, words: str, now: datetime) -> None:
+    """Undo a visit that was disputed with success: it never was, and cuts no other.
+
+    In the caller's transaction, the person locked.
+    """
+    visit.upheld = True
+    undo(session, visit, words, now)
+
+
+def set_disputed(session: Session, visit: Visit, disputed: bool, now: datetime) -> None:
+    """Note whether a dispute on a visit is open: it burns nobody's quota meanwhile."""
+    if visit.disputed != disputed:
+        visit.disputed, visit.changed_at = disputed, now
+
+
+def decide_held(
+    session: Session, now: datetime, visit_id_: str, *, counts: bool, reason: str, actor: str
+) -> Visit:
+    """Let a visit that was held count after all, or undo it; by a person. Raises Problem."""
+    begin_write(session)
+    visit = lock_visit(session, visit_id_)
+    if visit.held is None or visit.state == "void":
+        session.rollback()
+        raise Problem("conflict", "this visit is not held")
+    held = visit.held
+    if counts:
+        visit.held, visit.changed_at = None, now
+        visit.flags = [*visit.flags, held]
+        settle(session, visit, now)
+    else:
+        undo(session, visit, reason, now)
+    told = {"before": held, "after": "counted" if counts else "void", "reason": reason}
+    audit(session, now, actor, "held-visit", visit.id, **told)
+    session.commit()
+    return visit
+
+
+def close_due(session: Session, now: datetime) -> int:
+    """End the visits that nobody ended; return how many.
+
+    A day after their closing, as published: a host that was cut off has so long to tell. At once
+    where the host has left the network.
+    """
+    left = Node.state == "left"
+    query = (
+        select(Visit.id, left.label("left"))
+        .join(Node, Node.id == Visit.host_id)
+        .where(Visit.state == "open", or_(left, Visit.closes_at <= now - GRACE))
+        .order_by(Visit.id)
+    )
+    due = session.execute(query).all()
+    session.rollback()
+    for row in due:
+        begin_write(session)
+        visit = lock_visit(session, row.id)
+        if row.left and visit.left_at is None:
+            visit.left_at = max(visit.started_at, min(now, visit.closes_at))
+        settle(session, visit, now)
+        session.commit()
+    return len(due)
 
 
 def present(session: Session) -> int:

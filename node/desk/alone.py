@@ -79,7 +79,7 @@ def _with_local_usage(session: Session, scan: Scan, facts: Facts) -> Facts:
     """Count this pass's half-days here this month, and its visits that the hub has not heard of."""
     zone = scan.schedule.zone
     split = scan.charter.rules.opening_hours.split
-    here = half_day_at(scan.now, zone, split)
+    here = half_day_at(scan.now, scan.schedule.day_of(scan.now).day, zone, split)
     wanted = {
         "home": scan.evidence.issuer,
         "of_pass": scan.evidence.pass_id,
@@ -90,8 +90,11 @@ def _with_local_usage(session: Session, scan: Scan, facts: Facts) -> Facts:
         if not visit.delivered:
             budget += 1
         if visit.space_id == scan.space_id:
+            of_house = scan.schedule.day_of(visit.started_at)
             used.update(
-                half_days(visit.started_at, visit.ended_at or visit.started_at, zone, split)
+                half_days(
+                    visit.started_at, visit.ended_at, of_house.day, of_house.openings, zone, split
+                )
             )
     this_month = {half_day for half_day in used if half_day.month == here.month}
     return replace(

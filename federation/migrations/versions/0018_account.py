@@ -59,6 +59,11 @@ def upgrade():
         batch_op.alter_column('proof', type_=sa.String(64))
         batch_op.drop_index('ix_visit_proof')
         batch_op.drop_index('uq_visit_open_member')
+    with op.batch_alter_table('pass') as batch_op:
+        batch_op.add_column(sa.Column('known_at', INSTANT, nullable=True))
+    op.execute('UPDATE pass SET known_at = changed_at')
+    with op.batch_alter_table('pass') as batch_op:
+        batch_op.alter_column('known_at', existing_type=INSTANT, nullable=False)
     with op.batch_alter_table('half_day_line') as batch_op:
         batch_op.add_column(sa.Column('reverses_id', sa.Integer(), nullable=True))
         batch_op.drop_constraint('uq_half_day_line_once', type_='unique')
@@ -154,5 +159,7 @@ def downgrade():
             batch_op.drop_column(name)
         batch_op.create_index('ix_visit_proof', ['proof'], unique=False)
         batch_op.create_index('uq_visit_open_member', ['member_id'], unique=True, sqlite_where=sa.text("state = 'open'"), postgresql_where=sa.text("state = 'open'"))
+    with op.batch_alter_table('pass') as batch_op:
+        batch_op.drop_column('known_at')
     op.drop_table('space_hours')
     op.drop_table('showing')

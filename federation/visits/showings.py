@@ -1,0 +1,110 @@
+"""Showings of passes: each is good for one visit at one space, everywhere.
+
+A door that lets somebody in without a visit to tell (who is here already, or at home) tells the
+showing alone, by its hash, which says nothing of who. Told for two spaces, the earlier counts,
+whichever came first; but what the hub itself saw, at the moment, stands.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from federation.directory.models import Space
+from federation.governance import service as governance
+from federation.visits import ledger
+from federation.visits.models import Member, Showing, Visit
+from shared.db import begin_write
+from shared.problems import Problem
+from shared.reports import visit_id
+
+KEPT = timedelta(days=35)
+_MARGIN = timedelta(days=1)
+REPLAYED = "pass_replayed"
+
+
+def find(session: Session, showing: str) -> Showing | None:
+    """Return a showing, locked."""
+    return session.get(Showing, showing, with_for_update=True)
+
+
+def used_elsewhere(known: Showing | None, space_id: str) -> bool:
+    return known is not None and known.kind != "refused" and known.space_id != space_id
+
+
+def yields(known: Showing, at: datetime, host_id: str) -> bool:
+    """Tell whether a showing that is told for another space counts there instead."""
+    return not known.live and (at, host_id) < (known.at, known.host_id)
+
+
+def keep(session: Session, known: Showing | None, showing: str, **values: Any) -> None:
+    """Write a showing, in place of what was known of it."""
+    if known is None:
+        session.add(Showing(showing=showing, **values))
+        return
+    for name, value in values.items():
+        setattr(known, name, value)
+
+
+def tell(
+    session: Session, now: datetime, host_id: str, showing: str, space_id: str, at: datetime
+) -> None:
+    """Note a showing that made no visit here. Repeating it is harmless. Raises Problem."""
+    try:
+        _tell(session, now, host_id, showing, space_id, at)
+    except IntegrityError:  # told by two at the same moment
+        session.rollback()
+        _tell(session, now, host_id, showing, space_id, at)
+
+
+def _tell(
+    session: Session, now: datetime, host_id: str, showing: str, space_id: str, at: datetime
+) -> None:
+    begin_write(session)
+    space = session.get(Space, space_id)
+    if space is None or space.node_id != host_id:
+        session.rollback()
+        raise Problem("validation", errors={"space": ["This node has no such space."]})
+    visit = _lock_visit(session, showing)
+    known = find(session, showing)
+    wins = known is None or (known.space_id != space_id and yields(known, at, host_id))
+    if wins and now - at <= KEPT:
+        keep(
+            session,
+            known,
+            showing,
+            kind="seen",
+            host_id=host_id,
+            space_id=space_id,
+            at=at,
+            live=False,
+            told_at=now,
+        )
+        if visit is not None:
+            visit.held, visit.changed_at = REPLAYED, now
+            found = ledger.person(session, visit.member_id, visit.started_at)
+            found.settle(governance.split(session), now, visit)
+    session.commit()
+
+
+def _lock_visit(session: Session, showing: str) -> Visit | None:
+    """Return the visit that a showing made, its person locked before the showing is."""
+    known = session.get(Showing, showing)
+    if known is None or known.kind != "visit":
+        return None
+    visit = session.get(Visit, visit_id(showing, known.space_id))
+    if visit is not None:
+        session.scalars(select(Member).where(Member.id == visit.member_id).with_for_update()).one()
+        session.refresh(visit)
+    return visit
+
+
+def forget(session: Session, now: datetime) -> None:
+    """Forget showings of which no report is taken any more."""
+    begin_write(session)
+    session.execute(delete(Showing).where(Showing.told_at < now - KEPT - _MARGIN))
+    session.commit()
