@@ -170,7 +170,7 @@ def _write_corrections(
             line["charter"],
             flags_in_words(line["flags"]),
             day(line["recorded_on"], "short"),
-            line["reason"] or gettext("counted anew"),
+            str(FLAG_NAMES.get(line["reason"], line["reason"])) or gettext("counted anew"),
         )
         for line in corrections
     ]
