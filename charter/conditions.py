@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
 
-from charter.hours import WEEKDAYS
+from charter.hours import WEEKDAYS, local_time
 from charter.rules import Rules
 
 MOST_PLACES, MOST_DATES, MOST_HOURS = 1000, 400, 720
@@ -148,7 +148,7 @@ def _half_days(given: Any) -> tuple[int, int]:
 
 def _release(given: Any) -> tuple[time | None, time | None]:
     try:
-        morning, afternoon = (each and time.fromisoformat(each) for each in given)
+        morning, afternoon = (each and local_time(each) for each in given)
     except (TypeError, ValueError):
         raise ConditionsError("release: two times like 10:00, or null, are expected") from None
     if (morning and morning >= NOON) or (afternoon and afternoon < NOON):

@@ -7,12 +7,13 @@ all four give the same answer.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from charter.conditions import guest_places
 from charter.decision import CODES, Decision, Reason, Terms
 from charter.facts import Facts, Fault
+from charter.halfdays import MORNING, half_day_at
 from charter.model import Charter
 from charter.rules import Rules
 
@@ -24,8 +25,8 @@ _MEMBER_STATES = ("connected", "late", "offline")
 def decide(charter: Charter, facts: Facts, now: datetime) -> Decision:
     """Decide whether this pass is admitted at this host now (aware), and on what terms.
 
-    All reasons that apply are given, in the order of ``CODES``. At her own home a member
-    is no visitor: only the pass, the hours and the room left are looked at, and nothing counts.
+    All reasons that apply are given, in the order of ``CODES``. At their own home members
+    are no visitors: only the pass, the hours and the room left are looked at, and nothing counts.
     """
     reasons = list(_pass_reasons(charter.rules, facts, now))
     unverified: list[str] = []
@@ -52,7 +53,7 @@ def _pass_reasons(rules: Rules, facts: Facts, now: datetime) -> Iterator[Reason]
     for fault in sorted(set(facts.faults), key=lambda f: (_ORDER[f.code], f.detail)):
         article = articles.membership if fault.code.startswith("home_") else articles.pass_
         yield Reason(fault.code, article, _detail(fault))
-    if facts.home is None and not facts.faults:  # nobody answers for her
+    if facts.home is None and not facts.faults:  # nobody answers for them
         yield Reason("home_unknown", articles.membership, {"node": None})
 
 
@@ -105,7 +106,7 @@ def _paper_reasons(rules: Rules, facts: Facts, adds: int) -> Iterator[Reason]:
 
 
 def _seniority(article: int, days: int, facts: Facts, now: datetime) -> Iterator[Reason]:
-    """The hub knows since when she is a member; a door alone has the pass's first day."""
+    """The hub knows since when they are a member; a door alone has the pass's first day."""
     if facts.member_since is not None:
         member_for = (now.astimezone(ZoneInfo(facts.timezone)).date() - facts.member_since).days
         if member_for < days:
@@ -120,7 +121,7 @@ def _unverified(rules: Rules, facts: Facts) -> Iterator[str]:
         yield "seniority"
     if rules.half_days and facts.used_host is None:
         yield "quota_host"
-    if rules.half_days and facts.used_network is None:
+    if (rules.half_days or (rules.paper_card and facts.paper)) and facts.used_network is None:
         yield "quota_network"
     if rules.reciprocity_floor and facts.home_half_days is not None and facts.used_network is None:
         yield "reciprocity_floor"
@@ -163,10 +164,10 @@ def _offline_reasons(rules: Rules, facts: Facts) -> Iterator[Reason]:
     if facts.online:
         return
     rule = rules.offline
-    if facts.paper and rules.paper_card:
+    if facts.paper and rules.paper_card:  # never alone, so how often it was is nobody's question
         params = {"used": 0, "limit": 0, "detail": "paper"}
         yield Reason("offline_budget", rules.paper_card.article, params)
-    if facts.offline_visits >= rule.visits_per_pass:
+    elif facts.offline_visits >= rule.visits_per_pass:
         params = {"used": facts.offline_visits, "limit": rule.visits_per_pass}
         yield Reason("offline_budget", rule.article, params)
     age = facts.trust_list_age
@@ -181,7 +182,7 @@ def _terms(rules: Rules, facts: Facts, now: datetime, at_home: bool) -> Terms:
     host, network = (None, None) if at_home else _half_days_left(rules, facts)
     until = facts.opening[1] if facts.opening else None
     if 0 in (host, network) and (facts.opening or not facts.hours_known):
-        until = _end_of_half_day(now, until, rules.opening_hours.split, facts.timezone)
+        until = _end_of_half_day(facts, now, rules.opening_hours.split)
     return Terms(until, facts.services, host, network)
 
 
@@ -204,12 +205,14 @@ def _left(limit: int | None, used: int | None, adds: int) -> int | None:
     return None if limit is None or used is None else max(0, limit - used - adds)
 
 
-def _end_of_half_day(
-    now: datetime, closing: datetime | None, split: time, timezone: str
-) -> datetime | None:
-    """With no further half-day left, a morning visit ends at the split."""
-    local = now.astimezone(ZoneInfo(timezone))
-    ends = datetime.combine(local.date(), split, local.tzinfo)
-    if local >= ends:
-        return closing
-    return min(ends, closing) if closing else ends
+def _end_of_half_day(facts: Facts, now: datetime, split: time) -> datetime:
+    """With no further half-day left, a morning's visit ends at the split.
+
+    An afternoon's ends at closing, past midnight too; at midnight where the hours are not known.
+    """
+    zone, opening = ZoneInfo(facts.timezone), facts.opening
+    day = (opening[0] if opening else now).astimezone(zone).date()
+    if half_day_at(now, day, zone, split).half == MORNING:
+        ends = datetime.combine(day, split, zone)
+        return min(ends, opening[1]) if opening else ends
+    return opening[1] if opening else datetime.combine(day + timedelta(1), time(), zone)

@@ -124,7 +124,8 @@ def _round_the_clock(opening: Opening) -> bool:
     return closes - opens >= timedelta(1)
 
 
-def _local_time(text: str) -> time:
+def local_time(text: str) -> time:
+    """Read a time of day like ``09:00``, without a zone. Raises TypeError or ValueError."""
     moment = time.fromisoformat(text)
     if moment.tzinfo is not None:
         raise ValueError("the zone is the schedule's")
@@ -133,7 +134,7 @@ def _local_time(text: str) -> time:
 
 def _intervals(where: str, value: Any) -> tuple[Interval, ...]:
     try:
-        pairs = [(_local_time(start), _local_time(end)) for start, end in value]
+        pairs = [(local_time(start), local_time(end)) for start, end in value]
     except (TypeError, ValueError):
         raise HoursError(f'{where}: pairs of times like ["09:00", "19:00"] are expected') from None
     return tuple(sorted(pairs))

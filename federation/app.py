@@ -40,7 +40,7 @@ from federation.open_data import pages as open_data_pages
 from federation.pictures import api as pictures_api
 from federation.pictures import pages as pictures
 from federation.pictures import reach
-from federation.settings import HubSettings
+from federation.settings import KEYS, HubSettings
 from federation.statements import api as statements_api
 from federation.statements import disputes
 from federation.visits import api as visits_api
@@ -49,13 +49,13 @@ from federation.webhooks import pages as webhook_pages
 from shared.db import configure, missing_tables, prepare_engine
 from shared.http import PeerSession
 from shared.identity import TOKEN_PREFIX
-from shared.keys import load_key_ring
+from shared.keys import load_key_ring, make_key_ring
 from shared.web import Principal, Service, allow, limits, new_app
 from shared.web.account_room import account_room
 from shared.web.people import People
 
-KEYS = "hub-keys.json"
 visits.ON_VOID.append(disputes.settle_voided)
+
 APIS = (
     spaces_api.blp,
     directory_api.blp,
@@ -94,6 +94,12 @@ OPEN_DATA = (
     agenda_api.blp.name,
 )  # whose readers are limited
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def create_new(settings: HubSettings) -> Flask:
+    """Return a hub that is being made: it gets the keys that every later start must find."""
+    make_key_ring(settings.data_dir / KEYS)
+    return create_app(settings)
 
 
 def create_app(settings: HubSettings) -> Flask:
@@ -175,7 +181,7 @@ def _nav(principal: Principal | None) -> Sequence[tuple[str, str]]:
 def _find_principal(bearer: str | None) -> Principal | None:
     if bearer is None or bearer.startswith(TOKEN_PREFIX):
         return accounts.find(db.session(), hub().clock.now(), bearer)
-    return node_principal(hub().ring, hub().url, bearer)
+    return node_principal(db.session(), hub().ring, hub().url, bearer)
 
 
 def _faults() -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import click
 from flask import Flask
 
-from federation.settings import HubSettings
+from federation.settings import KEYS, HubSettings
 from shared import command
 from shared.backup_command import Service, add_backup_commands
 
@@ -19,13 +20,15 @@ def hub() -> None:
     """The network's hub: map, charter, visits, account."""
 
 
-def _app() -> Flask:
+def _app(*, new: bool = False) -> Flask:
     settings = command.settings_or_exit(HubSettings, "HUB")
-    from federation.app import create_app  # noqa: PLC0415 - slow to import
+    if not new:
+        command.keys_or_exit(settings, KEYS)
+    from federation.app import create_app, create_new  # noqa: PLC0415 - slow to import
     from shared.web.observe import configure_logging  # noqa: PLC0415
 
     configure_logging(settings.log_level, "hub")
-    return create_app(settings)
+    return create_new(settings) if new else create_app(settings)
 
 
 @hub.command()
@@ -54,7 +57,7 @@ def init(
         values |= {"HUB_DEMO": "yes", "HUB_ALLOW_PRIVATE_PEERS": "yes"}
     command.write_env_file(env_file, values)
     os.environ["HUB_ENV_FILE"] = str(env_file)
-    app = _app()
+    app = _app(new=True)
     command.migrate(app)
     found(app, email, name, password, rules)
     click.echo(f"The hub is ready. Start it with:\n  HUB_ENV_FILE={env_file} passerelle hub serve")
@@ -103,7 +106,7 @@ def serve() -> None:
     """Run the server."""
     from federation.app import create_app  # noqa: PLC0415
 
-    command.serve(HubSettings, "HUB", "hub", create_app)
+    command.serve(HubSettings, "HUB", "hub", create_app, KEYS)
 
 
 @hub.command()
@@ -135,11 +138,61 @@ def invite(operator: str) -> None:
         click.echo(f"{token}\nfor {row.node_id}, until {row.expires_at:%Y-%m-%d}")
 
 
+@hub.command("invite-again")
+@click.argument("node_id")
+def invite_again(node_id: str) -> None:
+    """Print a one-time invitation by which NODE_ID registers another key: it has none any more."""
+    app = _app()
+    from federation.context import hub as context  # noqa: PLC0415
+    from federation.db import db  # noqa: PLC0415
+    from federation.directory import enrolment  # noqa: PLC0415
+    from shared.problems import Problem  # noqa: PLC0415
+
+    with app.app_context():
+        try:
+            token, row = enrolment.invite_again(db.session(), context().clock.now(), node_id, None)
+        except Problem as problem:
+            raise click.ClickException(str(problem)) from None
+        click.echo(f"{token}\nfor {row.node_id}, until {row.expires_at:%Y-%m-%d}")
+
+
+@hub.command("withdraw-key")
+@click.argument("node_id")
+@click.argument("kid")
+@click.option("--reason", required=True, help="The operator and the coordinators read it")
+@click.option("--since", type=command.INSTANT, help="RFC 3339, with the offset; now if not given")
+@click.option("--yes", is_flag=True, help="Do not ask")
+def withdraw_key(node_id: str, kid: str, reason: str, since: datetime | None, yes: bool) -> None:
+    """Withdraw the key KID of NODE_ID: passes by it are refused from the next list on."""
+    app = _app()
+    from marshmallow import ValidationError  # noqa: PLC0415
+
+    from federation.audit.service import CLI  # noqa: PLC0415
+    from federation.context import hub as context  # noqa: PLC0415
+    from federation.db import db  # noqa: PLC0415
+    from federation.directory import keys  # noqa: PLC0415
+    from shared.problems import Problem  # noqa: PLC0415
+
+    with app.app_context():
+        now = context().clock.now()
+        try:
+            effect = keys.effect_of(db.session(), now, node_id, kid)
+            click.echo(f"At most {effect.passes} valid pass(es) of {effect.members} member(s).")
+            if effect.last:
+                click.echo("It is the last key: the node is out until you invite it again.")
+            if not yes:
+                click.confirm("Withdraw it?", abort=True)
+            row = keys.withdraw(db.session(), context(), node_id, kid, reason, since, CLI)
+        except (Problem, ValidationError) as error:
+            raise click.ClickException(str(error)) from None
+    click.echo(f"The key {row.kid} is withdrawn since {row.withdrawn_at:%Y-%m-%dT%H:%M:%SZ}.")
+
+
 @hub.command("rotate-key")
 def rotate_key_command() -> None:
     """Make a new key, that signs once the services are started again; the old one stays good."""
     settings = command.settings_or_exit(HubSettings, "HUB")
-    from federation.app import KEYS  # noqa: PLC0415
+    command.keys_or_exit(settings, KEYS)
     from shared.keys import add_key, make_current  # noqa: PLC0415
 
     path = settings.data_dir / KEYS
@@ -195,4 +248,4 @@ def _create_app() -> Callable[[HubSettings], Flask]:
     return create_app
 
 
-add_backup_commands(hub, Service("hub", HubSettings, "hub-keys.json", _create_app))
+add_backup_commands(hub, Service("hub", HubSettings, KEYS, _create_app))

@@ -13,7 +13,14 @@ from flask import Flask, current_app
 from federation.context import Hub, hub
 from federation.db import db
 from federation.directory import harvest as harvesting
-from federation.directory import joining, leaving, published_hours, silence
+from federation.directory import (
+    joining,
+    leaving,
+    published_hours,
+    silence,
+    trust_list,
+    trust_notices,
+)
 from federation.directory import service as directory
 from federation.feeds import service as feeds
 from federation.governance import proposals
@@ -68,6 +75,14 @@ def _log_faults(wrong: Mapping[str, str]) -> None:
 
 def mark_silent() -> None:
     directory.mark_silent(db.session(), hub().clock.now(), LATE_AFTER, OFFLINE_AFTER)
+    trust_list.note_states(db.session(), hub())
+
+
+_notices = trust_notices.Notices()
+
+
+def tell_trust_list() -> None:
+    _notices.tell(db.session(), hub())
 
 
 _watch = silence.Watch()
@@ -148,6 +163,7 @@ JOBS = (
     Job("harvest", 60, harvest),
     Job("harvest-again", 20, harvest_again),
     Job("mark-silent", 30, mark_silent),
+    Job("trust-list", 1, tell_trust_list),
     Job("tell-silence", 60, tell_silence),
     Job("check-joining", 30, check_joining),
     Job("leave-due", 30, leave_due),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from shared.config import Settings, number, setting, text, yes_no
 from shared.smtp import is_address
 
+KEYS = "hub-keys.json"  # in the data folder
+
 
 def address(value: str) -> str:
     if not is_address(value):

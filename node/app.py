@@ -32,7 +32,7 @@ from node.passes import api as passes_api
 from node.passes import pages as passes_pages
 from node.photos import pages as photos_pages
 from node.reports import pages as reports_pages
-from node.settings import NodeSettings
+from node.settings import KEYS, NodeSettings
 from node.spaces import conditions_pages, open_pages, sheet_pages, values_pages
 from node.spaces import pages as spaces_pages
 from node.statements import pages as statements_pages
@@ -43,13 +43,18 @@ from node.sync import service as sync
 from node.sync.hub import HubClient
 from shared.db import configure, missing_tables, prepare_engine
 from shared.http import PeerSession
-from shared.keys import load_key_ring
+from shared.keys import load_key_ring, make_key_ring
 from shared.web import Principal, Service, new_app
 from shared.web.account_room import account_room
 from shared.web.people import People
 
-KEYS = "node-keys.json"
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def create_new(settings: NodeSettings) -> Flask:
+    """Return a node that is being made: it gets the keys that every later start must find."""
+    make_key_ring(settings.data_dir / KEYS)
+    return create_app(settings)
 
 
 def create_app(settings: NodeSettings) -> Flask:

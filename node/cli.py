@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 from flask import Flask
 
-from node.settings import NodeSettings
+from node.settings import KEYS, NodeSettings
 from shared import command
 from shared.backup_command import Service, add_backup_commands
 
@@ -25,13 +25,15 @@ def node() -> None:
     """A space's node: publication, members, desk."""
 
 
-def _app() -> Flask:
+def _app(*, new: bool = False) -> Flask:
     settings = command.settings_or_exit(NodeSettings, "NODE")
-    from node.app import create_app  # noqa: PLC0415 - slow to import
+    if not new:
+        command.keys_or_exit(settings, KEYS)
+    from node.app import create_app, create_new  # noqa: PLC0415 - slow to import
     from shared.web.observe import configure_logging  # noqa: PLC0415
 
     configure_logging(settings.log_level, "node")
-    return create_app(settings)
+    return create_new(settings) if new else create_app(settings)
 
 
 @node.command()
@@ -69,7 +71,7 @@ def init(
         values |= {"NODE_DEMO": "yes", "NODE_ALLOW_PRIVATE_PEERS": "yes"}
     command.write_env_file(env_file, values)
     os.environ["NODE_ENV_FILE"] = str(env_file)
-    app = _app()
+    app = _app(new=True)
     command.migrate(app)
     _found(app, name, email, password, space_name, town)
     run = f"NODE_ENV_FILE={env_file} passerelle node"
@@ -138,10 +140,15 @@ def sign_charter_command() -> None:
 
 
 @node.command("rotate-key")
-def rotate_key_command() -> None:
-    """Make a new key, known to the network, that signs once the services are started again."""
+@click.option(
+    "--invitation", help="Where no key is good any more: the coordinator's invitation to come back"
+)
+def rotate_key_command(invitation: str | None) -> None:
+    """Make a new key, known to the network, that signs once the services are started again.
+
+    The node's server must be running: the hub asks at its address for an answer by the new key.
+    """
     app = _app()
-    from node.app import KEYS  # noqa: PLC0415
     from node.context import node as context  # noqa: PLC0415
     from node.db import db  # noqa: PLC0415
     from node.sync import keys  # noqa: PLC0415
@@ -149,13 +156,57 @@ def rotate_key_command() -> None:
     from shared.problems import Problem  # noqa: PLC0415
 
     with app.app_context():
-        path = context().settings.data_dir / KEYS
         try:
-            kid = keys.rotate_key(db.session(), context(), path)
+            kid = keys.rotate_key(db.session(), context(), invitation)
         except (Problem, PeerError) as error:
             raise click.ClickException(f"{error}; the old key goes on") from None
     click.echo(f"The network knows the key {kid}. Start serve and jobs again, and it signs.")
     click.echo("The old key stays published: what it signed still holds.")
+    click.echo("If it may have been stolen, withdraw it then: passerelle node withdraw-key.")
+
+
+@node.command("keys")
+def keys_command() -> None:
+    """List this node's keys, and what the network knows of each."""
+    app = _app()
+    from node.context import node as context  # noqa: PLC0415
+    from node.db import db  # noqa: PLC0415
+    from node.sync import keys  # noqa: PLC0415
+
+    with app.app_context():
+        for key in keys.known(db.session(), context()):
+            since = f" {key.withdrawn_at:%Y-%m-%d %H:%M %Z}" if key.withdrawn_at else ""
+            click.echo(f"{key.kid}  {key.state}{since}")
+
+
+@node.command("withdraw-key")
+@click.argument("kid")
+@click.option("--reason", required=True, help="The coordination reads it")
+@click.option("--since", type=command.INSTANT, help="RFC 3339, with the offset; now if not given")
+@click.option("--yes", is_flag=True, help="Do not ask")
+def withdraw_key(kid: str, reason: str, since: datetime | None, yes: bool) -> None:
+    """Withdraw the key KID: passes that it signed are refused everywhere from the next list on.
+
+    Rotate first, and start serve and jobs again: the key that signs is not withdrawn.
+    """
+    app = _app()
+    from node.context import node as context  # noqa: PLC0415
+    from node.db import db  # noqa: PLC0415
+    from node.sync import keys  # noqa: PLC0415
+    from shared.http import PeerError  # noqa: PLC0415
+    from shared.problems import Problem  # noqa: PLC0415
+
+    with app.app_context():
+        passes, members = keys.concerned(db.session(), context())
+        click.echo(f"At most {passes} valid pass(es) of {members} member(s) were signed with it;")
+        click.echo("whoever has one makes a new one on the pass page.")
+        if not yes:
+            click.confirm("Withdraw it?", abort=True)
+        try:
+            at = keys.withdraw_key(db.session(), context(), kid, reason, since)
+        except (Problem, PeerError) as error:
+            raise click.ClickException(str(error)) from None
+    click.echo(f"The key {kid} is withdrawn since {at}.")
 
 
 @node.command()
@@ -168,6 +219,7 @@ def sync() -> None:
 
     with app.app_context():
         tasks.deliver()
+        tasks.learn()
         tasks.refresh()
         tasks.refresh_status_lists()
         left = service.waiting(db.session())
@@ -348,4 +400,4 @@ def _create_app() -> Callable[[NodeSettings], Flask]:
     return create_app
 
 
-add_backup_commands(node, Service("node", NodeSettings, "node-keys.json", _create_app))
+add_backup_commands(node, Service("node", NodeSettings, KEYS, _create_app))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from flask import current_app
 
-from node.settings import NodeSettings
+from node.settings import KEYS, NodeSettings
 from node.sync.hub import HubClient
 from shared.clock import Clock
 from shared.http import PeerSession
@@ -27,6 +28,10 @@ class Node:
     @property
     def url(self) -> str:
         return self.settings.url
+
+    @property
+    def key_file(self) -> Path:
+        return self.settings.data_dir / KEYS
 
 
 def node() -> Node:

@@ -11,7 +11,15 @@ from node.bookings import host as hosted
 from node.bookings import trips
 from node.context import node
 from node.db import db
-from node.desk import availability, comparing, idempotency, incidents, outgoing, presence
+from node.desk import (
+    availability,
+    comparing,
+    idempotency,
+    incidents,
+    outgoing,
+    presence,
+    showings,
+)
 from node.governance import reminders
 from node.identity import service as identity
 from node.leaving import service as leaving
@@ -57,11 +65,29 @@ def note_alive() -> None:
     contact.note_alive(db.session(), node().clock.now())
 
 
-def refresh() -> None:
+def learn() -> None:
+    """Ask for the trust list, or whether it is still good."""
     if sync.enrolment(db.session()) is None:
         return
     try:
-        standing.put_right(db.session(), node(), sync.refresh(db.session(), node()))
+        sync.refresh(db.session(), node())
+    except PeerError as error:
+        log.info("network.not-refreshed", reason=error.reason)
+
+
+def learn_if_told() -> None:
+    """Ask for the trust list at once where the hub said that it changed."""
+    if sync.is_told(db.session(), node()):
+        learn()
+
+
+def refresh() -> None:
+    """See that the hub knows what we are, and we what it knows."""
+    if sync.enrolment(db.session()) is None:
+        return
+    try:
+        known = sync.network(db.session(), node()) or sync.refresh(db.session(), node())
+        standing.put_right(db.session(), node(), known)
         outgoing.reconcile(db.session(), node())
         convergence.converge(db.session(), node())
     except PeerError as error:
@@ -141,6 +167,7 @@ def tidy() -> None:
     now = node().clock.now()
     idempotency.forget(db.session(), now)
     comparing.forget_reports(db.session(), now)
+    showings.forget(db.session(), now)
     identity.forget_logins(db.session(), now)
     incidents.forget(db.session(), now)
     links.forget(db.session(), now)
@@ -162,6 +189,8 @@ JOBS = (
     Job("availability", 1, tell_availability),
     Job("check", 1, check_node),
     Job("alive", 15, note_alive),
+    Job("trust-list", 60, learn),
+    Job("trust-list-told", 1, learn_if_told),
     Job("refresh", 10, refresh),
     Job("status-lists", 60, refresh_status_lists),
     Job("close-forgotten", 30, close_forgotten),

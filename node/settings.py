@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from shared.config import Settings, setting, text, url
 
+KEYS = "node-keys.json"  # in the data folder
+
 
 @dataclass(frozen=True, kw_only=True)
 class NodeSettings(Settings):

@@ -14,8 +14,9 @@ from flask import Flask
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.command import settings_or_exit, write_env_file
+from shared.command import keys_or_exit, settings_or_exit, write_env_file
 from shared.config import Settings, given_settings
+from shared.keys import make_key_ring
 
 PHOTOS = "photos"
 
@@ -91,6 +92,7 @@ def _backup(service: Service, path: Path, keep: int | None) -> None:
     if path.is_dir() or keep:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         path, too_many = backup.rotated(path, service.kind, now, keep or 0)
+    keys_or_exit(settings, service.keys)
     files = backup.files_of(settings.data_dir, service.keys, PHOTOS)
     engine = _engine(service.make_app()(settings))
     source = backup.Source(service.kind, engine, files, service.given())
@@ -119,11 +121,16 @@ def _restore(
     from shared.backup import BackupFault, reason_of  # noqa: PLC0415
 
     made: Path | None = None
+    keys: Path | None = None
     try:
         with restore.opened(path, service.kind, (service.keys, PHOTOS), _tell) as found:
             if data_dir is not None:
                 made = _make_settings(service, found.settings, data_dir, database_url)
             settings = service.read()
+            path_of_keys = settings.data_dir / service.keys
+            if not path_of_keys.exists():  # the backup's take their place
+                make_key_ring(path_of_keys)
+                keys = path_of_keys
             app = service.make_app()(settings)
             with app.app_context():
                 engine = _engine(app)
@@ -131,8 +138,9 @@ def _restore(
             _say_differences(service, found.settings)
             click.echo(f"Restored what was saved at {found.manifest['made_at']}.")
     except (BackupFault, OSError) as fault:
-        if made is not None:
-            made.unlink(missing_ok=True)
+        for new in (made, keys):
+            if new is not None:
+                new.unlink(missing_ok=True)
         raise click.ClickException(f"{fault}") from None
     except SQLAlchemyError as error:
         raise click.ClickException(f"the database: {reason_of(error)}") from None

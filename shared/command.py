@@ -6,6 +6,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,24 @@ from flask import Flask
 from shared.config import Settings, SettingsError, describe, read_settings
 
 S = TypeVar("S", bound=Settings)
+
+
+class _Instant(click.ParamType):  # type: ignore[type-arg]
+    """RFC 3339, with its offset."""
+
+    name = "instant"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
+        try:
+            found = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        except ValueError:
+            found = None
+        if found is None or found.tzinfo is None:
+            self.fail("an instant like 2026-11-30T09:00:00+01:00 is expected", param, ctx)
+        return found
+
+
+INSTANT = _Instant()
 
 
 def settings_or_exit(kind: type[S], prefix: str) -> S:
@@ -28,6 +47,19 @@ def settings_or_exit(kind: type[S], prefix: str) -> S:
         sys.exit(2)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     return settings
+
+
+def keys_or_exit(settings: Settings, name: str) -> None:
+    """Stop with status 2 where the file of keys is not there: only ``init`` makes one."""
+    path = settings.data_dir / name
+    if not path.exists():
+        click.echo(f"There are no keys at {path}.", err=True)
+        click.echo(
+            "Correct DATA_DIR, mount what belongs there, or restore a backup; "
+            "only init makes new keys, and nobody trusts those of a service that had others.",
+            err=True,
+        )
+        sys.exit(2)
 
 
 def show_settings(kind: type[Settings], prefix: str) -> None:
@@ -87,9 +119,12 @@ def reset_account(app: Flask, address: str) -> None:
     click.echo("It works once; until it is used, the old password goes on working.", err=True)
 
 
-def serve(kind: type[S], prefix: str, service: str, create_app: Callable[[S], Flask]) -> None:
+def serve(
+    kind: type[S], prefix: str, service: str, create_app: Callable[[S], Flask], keys: str
+) -> None:
     """Run the production server in the foreground."""
     settings = settings_or_exit(kind, prefix)
+    keys_or_exit(settings, keys)
     from shared.server import Server, note_serving, prepare_metrics  # noqa: PLC0415
 
     held = note_serving(settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,10 +72,18 @@ def new_key_ring() -> KeyRing:
     return KeyRing(((key_id(key), key),))
 
 
-def load_key_ring(path: Path) -> KeyRing:
-    """Read the private key file, or make it (mode 0600) if there is none yet."""
+def make_key_ring(path: Path) -> KeyRing:
+    """Make the private key file (mode 0600) unless it is there; for a service that is new.
+
+    No other is given a key in place of one that is not found: nobody would trust what it signs.
+    """
     if not path.exists():
         _write(path, new_key_ring())
+    return load_key_ring(path)
+
+
+def load_key_ring(path: Path) -> KeyRing:
+    """Read the private key file. Raises FileNotFoundError."""
     document = json.loads(path.read_text(encoding="utf-8"))
     keys = [OKPKey.import_key(jwk) for jwk in document["keys"]]
     return KeyRing(tuple((key_id(key), key) for key in keys))
@@ -120,8 +129,10 @@ def _replace(path: Path, ring: KeyRing) -> None:
 
 
 def _temporary(path: Path, ring: KeyRing) -> Path:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    # A name of its own (mode 0600): in a container every process has the same number, and a file
+    # that one left behind would stop each start.
+    descriptor, name = tempfile.mkstemp(".tmp", f"{path.stem}.", path.parent)
+    temporary = Path(name)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump({"keys": [key.as_dict(private=True) for _, key in ring.keys]}, file)
         file.flush()

@@ -104,6 +104,13 @@ KINDS: dict[str, Kind] = {
         lazy_gettext("This address already belongs to another node"),
         lazy_gettext("Use the address of your own node, or ask the coordinator."),
     ),
+    "url-unconfirmed": Kind(
+        409,
+        lazy_gettext("This new address is not confirmed yet"),
+        lazy_gettext(
+            "Let the node answer at its present address too, or wait: a coordinator was asked."
+        ),
+    ),
     "space-taken": Kind(
         409,
         lazy_gettext("This space already belongs to another node"),

@@ -141,9 +141,13 @@ def sign_report(
     at: datetime,
     facts: Facts,
     decision: Mapping[str, Any] | None = None,
+    ended_at: datetime | None = None,
 ) -> str:
-    """Return the report that the hub decides on; with a decision, one taken without the hub."""
-    return ring.sign(_claims(hub_url, shown, at, facts, decision), TYP)
+    """Return the report that the hub decides on; with a decision, one taken without the hub.
+
+    ``ended_at`` is for one that is told when it is over.
+    """
+    return ring.sign(_claims(hub_url, shown, at, facts, decision, ended_at), TYP)
 
 
 def _claims(
@@ -152,6 +156,7 @@ def _claims(
     at: datetime,
     facts: Facts,
     decision: Mapping[str, Any] | None,
+    ended_at: datetime | None,
 ) -> dict[str, Any]:
     opening = [instant.isoformat() for instant in facts.opening] if facts.opening else None
     next_opening = facts.next_opening.isoformat() if facts.next_opening else None
@@ -179,6 +184,7 @@ def _claims(
         "trust_list_age": facts.trust_list_age,
         "offline_visits": facts.offline_visits,
         "decision": decision,
+        "ended_at": ended_at.isoformat() if ended_at else None,
     }
 
 
@@ -229,7 +235,7 @@ def tell_again(
     now: the receipt proves the visit then. Without a receipt it is a report told late.
     """
     if isinstance(said, Facts):
-        claims = _claims(hub_url, None, at, said, None)
+        claims = _claims(hub_url, None, at, said, None, None)
     else:
         claims = dict(jose.read_unverified(said).claims)
     claims |= {

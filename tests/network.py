@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,17 +21,19 @@ from sqlalchemy import select, update
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from charter import model_sources
-from federation.app import create_app as create_hub
+from federation.app import create_new as create_hub
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
 from federation.directory import enrolment, watching
 from federation.directory import service as directory
+from federation.directory.models import Node as HubNode
+from federation.directory.models import SpaceHours
 from federation.governance import service as governance
 from federation.identity import service as oauth_tokens
 from federation.identity.service import accounts as hub_accounts
 from federation.settings import HubSettings
 from node import jobs
-from node.app import create_app as create_node
+from node.app import create_new as create_node
 from node.context import node as node_context
 from node.db import db as node_db
 from node.identity.service import accounts as node_accounts
@@ -51,6 +52,7 @@ from shared.passes import bind
 from tests.databases import Databases
 
 watching.LOOK_SECONDS = 0  # what was told is found by the very next request
+oauth_tokens.LOOK_SECONDS = 0
 
 PASSWORD = "correct horse battery"
 # Tuesday 24 November 2026, ten in the morning in Paris.
@@ -179,9 +181,11 @@ class Person:
     pass_id: str = ""
 
     def get_pass(self) -> Person:
-        answer = self.node.post(
-            "/api/v1/me/passes", {"jwk": self.key.as_dict(private=False)}, self.token
-        )
+        """Get a pass that was made ten days ago: tests tell of visits that were before today."""
+        with self.node.ten_days_ago():
+            answer = self.node.post(
+                "/api/v1/me/passes", {"jwk": self.key.as_dict(private=False)}, self.token
+            )
         assert answer.status_code == 201, answer.text
         self.credential, self.pass_id = answer.json()["credential"], answer.json()["pass_id"]
         return self
@@ -191,10 +195,11 @@ class Person:
         return Person(self.node, self.account_id, self.email, self.token, self.plan_class)
 
     def show(self, issued_at: float | None = None) -> str:
-        """Return the text of a fresh QR."""
+        """Return the text of a fresh QR; a phone's clock says what day it is, too."""
         if not self.credential:
             self.get_pass()
-        return bind(self.credential, self.key, time.time() if issued_at is None else issued_at)
+        now = self.node.app.extensions["node"].clock.now().timestamp()
+        return bind(self.credential, self.key, now if issued_at is None else issued_at)
 
 
 @dataclass
@@ -318,6 +323,15 @@ class LocalNode(LocalService):
         with self.app.app_context():
             yield node_db.session(), node_context()
 
+    @contextmanager
+    def ten_days_ago(self) -> Iterator[None]:
+        clock = self.app.extensions["node"].clock
+        object.__setattr__(clock, "still", clock.real() - timedelta(days=10))
+        try:
+            yield
+        finally:
+            object.__setattr__(clock, "still", None)
+
     def add_person(
         self, plan_class: str = "resident", joined_on: date = date(2026, 1, 5)
     ) -> Person:
@@ -401,6 +415,7 @@ class LocalNode(LocalService):
         """Do what the jobs process does: deliver, and learn what the network says."""
         with self.app.app_context():
             jobs.deliver()
+            jobs.learn()
             jobs.refresh()
             jobs.refresh_status_lists()
             jobs.tell_availability()
@@ -462,7 +477,19 @@ class Network:
         for each in self.nodes.values():
             each.learn()
         node.tell()
+        self._be_older(node)
         return node
+
+    def _be_older(self, node: LocalNode) -> None:
+        """Let a node be in the network since long, with the hours that it has."""
+        with self.hub.app.app_context():
+            session = hub_db.session()
+            begin_write(session)
+            row = session.get_one(HubNode, node.id)
+            row.enrolled_at -= timedelta(days=40)
+            for hours in session.scalars(select(SpaceHours).where(SpaceHours.space_id == node.id)):
+                hours.since -= timedelta(days=40)
+            session.commit()
 
     def add_stranger(
         self, name: str, *, guest_cap: int = 5, week: Any = None, **sheet: Any

@@ -14,7 +14,7 @@ from sqlalchemy import insert, update
 from charter import model_sources
 from deploy.bench.services import SECRET
 from federation import jobs
-from federation.app import create_app
+from federation.app import create_new
 from federation.context import hub
 from federation.db import db
 from federation.directory.models import Availability, Node, Space
@@ -29,7 +29,7 @@ WEEK = {day: [["09:00", "19:00"]] for day in ("mo", "tu", "we", "th", "fr")}
 
 def app_with(spaces: int, folder: Path) -> Flask:
     """Return a hub with one node that has so many spaces, each with one event and known places."""
-    app = create_app(
+    app = create_new(
         HubSettings(url="http://127.0.0.1:1", secret_key=SECRET, data_dir=folder, demo=True)
     )
     migrate(app)

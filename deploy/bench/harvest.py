@@ -25,7 +25,7 @@ from charter import model_sources
 from deploy.bench import report, stub_nodes
 from deploy.bench.load import cpu_seconds
 from deploy.bench.services import SECRET, postgres
-from federation.app import create_app
+from federation.app import create_new
 from federation.db import db
 from federation.directory import harvest
 from federation.directory.models import Node, NodeKey, Space
@@ -176,7 +176,7 @@ def _app(folder: Path, database: str) -> Flask:
         demo=True,
         allow_private_peers=True,
     )
-    app = create_app(settings)
+    app = create_new(settings)
     migrate(app)
     with app.app_context():
         governance.adopt_first(db.session(), datetime.now(UTC), model_sources())

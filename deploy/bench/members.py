@@ -16,7 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from deploy.bench.services import SECRET, postgres
-from node.app import create_app
+from node.app import create_new
 from node.context import node
 from node.db import db
 from node.identity.service import accounts
@@ -40,7 +40,7 @@ PAGES = (
 
 def app_for(url: str, folder: Path) -> Flask:
     """Return a node with a space, an admin and a plan, and nobody else."""
-    app = create_app(
+    app = create_new(
         NodeSettings(
             url="http://127.0.0.1:1",
             hub_url="http://127.0.0.1:2",

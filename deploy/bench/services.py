@@ -21,9 +21,9 @@ from flask import Flask
 from psycopg import sql
 
 from deploy.demo.processes import Processes, _die_with_parent
-from federation.app import create_app as create_hub
+from federation.app import create_new as create_hub
 from federation.settings import HubSettings
-from node.app import create_app as create_node
+from node.app import create_new as create_node
 from node.settings import NodeSettings
 from shared.command import migrate
 

@@ -24,7 +24,7 @@ from sqlalchemy import text
 from charter import statement as document
 from deploy.bench import network
 from deploy.bench.services import SECRET, postgres
-from federation.app import create_app
+from federation.app import create_new
 from federation.context import hub
 from federation.db import db
 from federation.governance import service as governance
@@ -65,7 +65,7 @@ _FILL = (
 
 
 def app_for(url: str, folder: Path) -> Flask:
-    return create_app(
+    return create_new(
         HubSettings(
             url="http://127.0.0.1:1",
             secret_key=SECRET,

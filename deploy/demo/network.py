@@ -13,14 +13,14 @@ from urllib.parse import quote
 from flask import Flask
 
 from charter.hours import WEEKDAYS, Schedule, read_schedule
-from federation.app import create_app as create_hub
+from federation.app import create_new as create_hub
 from federation.cli import found as found_hub
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
 from federation.directory import enrolment
 from federation.identity.service import accounts as hub_accounts
 from federation.settings import HubSettings
-from node.app import create_app as create_node
+from node.app import create_new as create_node
 from node.context import node as node_context
 from node.db import db as node_db
 from node.identity.service import accounts as node_accounts

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from federation.directory.models import FormerUrl, Node
+from federation.directory import trust_changes
+from federation.directory.models import FormerUrl, Node, UrlChange
 from shared.problems import Problem
 
 # So long nobody else gets an address that a node has left: papers and phones still name it.
@@ -29,3 +30,22 @@ def former_urls(session: Session, now: datetime) -> dict[str, list[str]]:
     for row in session.scalars(query):
         found.setdefault(row.node_id, []).append(row.url)
     return found
+
+
+def change(session: Session, now: datetime, node: Node, url: str) -> None:
+    """Let a node be at another address, in the caller's transaction, which holds its row.
+
+    The one that it leaves stays its own for a while.
+    """
+    pending = session.get(UrlChange, node.id)
+    if pending is not None:
+        session.delete(pending)
+    if node.url == url:
+        return
+    own = session.get(FormerUrl, url)  # back to where it was before
+    if own is not None and own.node_id == node.id:
+        session.delete(own)
+    session.merge(FormerUrl(url=node.url, node_id=node.id, left_at=now))
+    node.url = url
+    node.harvest_failures, node.harvest_due_at = 0, None
+    trust_changes.note(session)

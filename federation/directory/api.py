@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response
+from flask import Response, request
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from federation.console.desk import STAFF
@@ -13,16 +13,19 @@ from federation.db import db
 from federation.directory import (
     availability,
     enrolment,
+    keys,
+    moving,
     publications,
     service,
     standing,
 )
+from federation.directory import trust_list as trusted
 from shared.availability import AvailabilitySchema
 from shared.schemas import JwkSchema, WireSchema, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
 from shared.web.application import limiter
-from shared.web.open_data import open_data
+from shared.web.open_data import LICENCE_URL
 
 blp = Blueprint("directory", __name__, url_prefix="/api/v1", description="Nodes and spaces")
 
@@ -38,6 +41,10 @@ class EnrolledSchema(WireSchema):
     node_id = fields.String(required=True)
     hub = fields.String(required=True)
     name = fields.String(required=True)
+    kid = fields.String(
+        required=True,
+        metadata={"description": "The number by which the key goes, whatever the JWK said."},
+    )
 
 
 class SignedSchema(WireSchema):
@@ -130,15 +137,52 @@ class StateSchema(WireSchema):
     reason = text(300)
 
 
+class InstantSchema(WireSchema):
+    """What goes with withdrawing a key."""
+
+    reason = text(300)
+    since = fields.AwareDateTime(
+        load_default=None,
+        metadata={
+            "description": "From when on nothing the key signs is believed: now, unless said; "
+            "not before the key was added, and not in the future."
+        },
+    )
+
+
+class NodeKeySchema(WireSchema):
+    kid = fields.String(required=True)
+    added_at = fields.AwareDateTime(required=True)
+    withdrawn_at = fields.AwareDateTime(required=True, allow_none=True)
+    withdrawn_reason = fields.String(required=True)
+
+
+class UrlSchema(WireSchema):
+    url = text(300, metadata={"description": "The address that the node asks for."})
+
+
 @blp.route("/trust-list")
 @blp.response(200, content_type="application/jwt", description="A JWT signed by the hub")
 @allow("public")
 def trust_list() -> Response:
-    """Every node's id, state, keys and signed charter: what makes a door work alone."""
-    token = service.trust_list(db.session(), hub().clock.now(), hub().ring, hub().url)
-    response = open_data(token.encode(), "application/jwt")
+    """Every node's id, state, keys and signed charter: what makes a door work alone.
+
+    The bytes stay the same until something in it changes; the ETag is their SHA-256 in hex, and
+    304 says that the list one has is good.
+    """
+    head = trusted.current(db.session(), hub())
+    response = Response(mimetype="application/jwt")
+    if not request.if_none_match.contains_weak(head.etag):
+        token = trusted.body(db.session(), head.etag)
+        while token is None:  # another took its place just then
+            head = trusted.current(db.session(), hub())
+            token = trusted.body(db.session(), head.etag)
+        response.set_data(token)
+    response.set_etag(head.etag)
+    response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Cache-Control"] = "no-cache"
-    return response
+    response.headers["Link"] = f'<{LICENCE_URL}>; rel="license"'
+    return response.make_conditional(request)
 
 
 @blp.route("/enrolments", methods=["POST"])
@@ -148,7 +192,7 @@ def trust_list() -> Response:
 @allow("public")
 def enrol(data: dict[str, Any]) -> dict[str, Any]:
     """Admit the node that holds this invitation, key and URL; the hub calls it back."""
-    node = enrolment.enrol(
+    found = enrolment.enrol(
         db.session(),
         hub().clock.now(),
         hub().peers,
@@ -157,7 +201,7 @@ def enrol(data: dict[str, Any]) -> dict[str, Any]:
         allow_private=hub().settings.allow_private_peers,
         **data,
     )
-    return {"node_id": node.id, "hub": hub().url, "name": node.name}
+    return {"node_id": found.node_id, "hub": hub().url, "name": found.name, "kid": found.kid}
 
 
 @blp.route("/publications", methods=["POST"])
@@ -211,3 +255,44 @@ def set_state(data: dict[str, Any], node_id: str) -> Any:
     return standing.set_state(
         db.session(), hub(), node_id, data["state"], current().id, data["reason"]
     )
+
+
+@blp.route("/nodes/<node_id>/keys/<kid>", methods=["DELETE"])
+@blp.arguments(InstantSchema, location="query")
+@blp.response(200, NodeKeySchema)
+@allow("coordinator")
+def withdraw_key(data: dict[str, Any], node_id: str, kid: str) -> Any:
+    """Withdraw a node's key: passes by it are refused everywhere from the next list on.
+
+    Again with an earlier instant: that one holds. The last key too: the node is out until it has
+    registered another (``POST …/invitation``).
+    """
+    actor = f"account:{current().id}"
+    return keys.withdraw(db.session(), hub(), node_id, kid, actor=actor, **data)
+
+
+@blp.route("/nodes/<node_id>/invitation", methods=["POST"])
+@blp.response(201, InvitationSchema)
+@allow("coordinator")
+def invite_again(node_id: str) -> dict[str, Any]:
+    """Invite a node of the network to register another key, for one that has none any more."""
+    now = hub().clock.now()
+    token, row = enrolment.invite_again(db.session(), now, node_id, current().id)
+    return {"token": token, "node_id": row.node_id, "expires_at": row.expires_at}
+
+
+@blp.route("/nodes/<node_id>/url", methods=["PUT"])
+@blp.arguments(UrlSchema)
+@blp.response(200, NodeSchema)
+@allow("coordinator")
+def confirm_url(data: dict[str, Any], node_id: str) -> Any:
+    """Confirm the address that a node asked for, where nobody answers at its present one."""
+    return moving.confirm(db.session(), hub(), node_id, data["url"], int(current().id))
+
+
+@blp.route("/nodes/<node_id>/url", methods=["DELETE"])
+@blp.response(204)
+@allow("coordinator")
+def refuse_url(node_id: str) -> None:
+    """Leave a node where it is: it asks for another address, and nobody knows why."""
+    moving.refuse(db.session(), hub(), node_id, int(current().id))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from joserfc.jwk import OKPKey
 from marshmallow import ValidationError
 from nacl.signing import VerifyKey
 from sqlalchemy import select, update
@@ -15,35 +14,21 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from federation.audit.service import CLI, audit
+from federation.directory import addresses, keys, names, trust_changes
 from federation.directory.addresses import check_free
-from federation.directory.models import Invitation, Node, NodeKey
+from federation.directory.challenges import PROOF_SECONDS, call_back
+from federation.directory.models import Invitation, Node
 from shared import jose
 from shared.db import begin_write
 from shared.http import PeerError, PeerSession, check_url
 from shared.identity import hash_token, new_token
-from shared.keys import KeyRing, key_id
+from shared.keys import KeyRing
 from shared.names import slug
 from shared.problems import Problem
 
 INVITATION_DAYS = 14
-
-
 INVITATION_TRIES = 20
-
-
 PROOF_TYP = "passerelle-enrolment+jwt"
-
-
-CHALLENGE_TYP = "passerelle-challenge+jwt"
-
-
-ANSWER_TYP = "passerelle-challenge-answer+jwt"
-
-
-PROOF_SECONDS = 300
-
-
-CALL_BACK_SECONDS = 5.0
 
 
 def invite(
@@ -87,6 +72,32 @@ def add_invitation(
     return invitation
 
 
+def invite_again(
+    session: Session, now: datetime, node_id: str, account_id: int | None
+) -> tuple[str, Invitation]:
+    """Return a one-time token by which a node that is in the network registers another key.
+
+    For one that has lost its keys, or whose last key was withdrawn: it keeps its id, spaces and
+    past, and may be at another address. A token given before is no longer good. Raises Problem.
+    """
+    begin_write(session)
+    node = session.get(Node, node_id, with_for_update=True)
+    row = session.scalar(select(Invitation).where(Invitation.node_id == node_id))
+    if node is None or row is None:
+        session.rollback()
+        raise Problem("not-found")
+    if node.state == "left":
+        session.rollback()
+        raise Problem("node-left")
+    token = new_token("inv_")
+    row.token_hash, row.used_at = hash_token(token), None
+    row.expires_at = now + timedelta(days=INVITATION_DAYS)
+    actor = CLI if account_id is None else f"account:{account_id}"
+    audit(session, now, actor, "invite-again", node_id)
+    session.commit()
+    return token, row
+
+
 def _free_id(session: Session, operator: str) -> str:
     base = slug(operator)
     taken = set(
@@ -96,6 +107,15 @@ def _free_id(session: Session, operator: str) -> str:
     while node_id in taken:
         node_id, n = f"{base}-{n}", n + 1
     return node_id
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """What a node is told once it is in; ``kid`` is the number by which its key goes."""
+
+    node_id: str
+    name: str
+    kid: str
 
 
 def enrol(
@@ -110,7 +130,7 @@ def enrol(
     jwk: Mapping[str, Any],
     proof: str,
     allow_private: bool,
-) -> Node:
+) -> Enrolled:
     """Admit the node that holds this invitation, this key and this URL.
 
     The proof shows the key; the call back shows that who asks also answers at the URL. The
@@ -119,10 +139,11 @@ def enrol(
     row = _valid_invitation(session, now, invitation)
     url, key = _read_candidate(url, jwk, allow_private=allow_private)
     _check_proof(proof, key, hub_url, url, invitation)
-    check_free(session, now, url)
     node_id, operator, invitation_id = row.node_id, row.operator, row.id
+    check_free(session, now, url, node_id)
+    public = keys.public_part(jwk)
     session.rollback()  # nothing is held while the node is called back
-    call_back(peers, ring, hub_url, url, lambda _header, _claims: key)
+    call_back(peers, ring, hub_url, url, lambda _header, _claims: key, public["kid"])
 
     begin_write(session)
     taken = session.execute(
@@ -133,25 +154,43 @@ def enrol(
     if taken.rowcount != 1:  # type: ignore[attr-defined]
         session.rollback()
         raise Problem("invitation-invalid")
-    stored = {"kty": "OKP", "crv": "Ed25519", "x": jwk["x"]}
-    kid = key_id(OKPKey.import_key(stored))
-    node = Node(
-        id=node_id,
-        name=operator,
-        url=url,
-        state="connected",
-        plans={},
-        enrolled_at=now,
-        last_seen_at=now,
-    )
-    session.add(node)
-    session.add(NodeKey(node_id=node_id, kid=kid, jwk={**stored, "kid": kid}, added_at=now))
-    audit(session, now, f"node:{node_id}", "enrol", node_id, url=url)
     try:
+        node = _admit(session, now, node_id, operator, url)
+        keys.take(session, now, node, public)
+        found = Enrolled(node.id, node.name, public["kid"])
+        trust_changes.note(session)
         session.commit()
     except IntegrityError:
         session.rollback()
         raise Problem("url-taken") from None
+    except Problem:
+        session.rollback()
+        raise
+    return found
+
+
+def _admit(session: Session, now: datetime, node_id: str, operator: str, url: str) -> Node:
+    """Add a node, or take one back that was invited anew, at its address. Raises Problem."""
+    node = session.get(Node, node_id, with_for_update=True, populate_existing=True)
+    if node is None:
+        names.check_free(session, node_id, operator)
+        node = Node(
+            id=node_id,
+            name=operator,
+            url=url,
+            state="connected",
+            plans={},
+            enrolled_at=now,
+            last_seen_at=now,
+        )
+        session.add(node)
+        audit(session, now, f"node:{node_id}", "enrol", node_id, url=url)
+        session.flush()
+        return node
+    if node.state == "left":
+        raise Problem("node-left")
+    audit(session, now, f"node:{node_id}", "enrol-again", node_id, before=node.url, after=url)
+    addresses.change(session, now, node, url)
     return node
 
 
@@ -187,79 +226,3 @@ def _check_proof(proof: str, key: Any, hub_url: str, url: str, invitation: str) 
     now = int(datetime.now(UTC).timestamp())
     if not isinstance(issued, int) or abs(now - issued) > PROOF_SECONDS:
         raise Problem("proof-invalid", "the node's clock is more than five minutes off")
-
-
-def call_back(
-    peers: PeerSession, ring: KeyRing, hub_url: str, url: str, find_key: jose.FindKey
-) -> None:
-    """See whether a node of these keys answers at an address. Raises Problem("peer-refused")."""
-    nonce = secrets.token_urlsafe(24)
-    issued = int(datetime.now(UTC).timestamp())
-    challenge = ring.sign(
-        {"iss": hub_url, "aud": url, "nonce": nonce, "iat": issued, "exp": issued + 60},
-        CHALLENGE_TYP,
-    )
-    try:
-        answer = peers.request(
-            "POST",
-            f"{url}/api/v1/enrolment/challenge",
-            json={"challenge": challenge},
-            timeout=CALL_BACK_SECONDS,
-        )
-        signed = answer.json().get("answer", "") if answer.status == 200 else ""
-        claims = jose.verify(str(signed), find_key, ANSWER_TYP).claims
-    except PeerError as error:
-        raise Problem("peer-refused", error.reason) from None
-    except (jose.TokenFault, AttributeError):
-        raise Problem("peer-refused", "the node at that address does not hold the key") from None
-    if claims.get("nonce") != nonce or claims.get("aud") != hub_url:
-        raise Problem("peer-refused", "the node answered another challenge")
-
-
-KEY_TYP = "passerelle-key+jwt"
-MOST_KEYS = 50
-
-
-def add_key(
-    session: Session,
-    now: datetime,
-    hub_url: str,
-    node_id: str,
-    jwk: Mapping[str, Any],
-    proof: str,
-) -> NodeKey:
-    """Take a further key of a node that proves to hold it; the ones before stay good.
-
-    The same key again changes nothing. Raises Problem.
-    """
-    try:
-        key = OKPKey.import_key({name: str(jwk[name]) for name in ("kty", "crv", "x")})
-        public = jose.import_public(jwk)
-    except ValueError:
-        raise Problem("proof-invalid", "key") from None
-    kid = key_id(key)
-
-    def own(_header: Mapping[str, Any], _claims: Mapping[str, Any]) -> VerifyKey:
-        return public
-
-    try:
-        claims = jose.verify(proof, own, KEY_TYP).claims
-    except jose.TokenFault as fault:
-        raise Problem("proof-invalid", fault.detail) from None
-    issued = claims.get("iat")
-    fresh = isinstance(issued, int) and abs(datetime.now(UTC).timestamp() - issued) <= PROOF_SECONDS
-    if claims.get("iss") != node_id or claims.get("aud") != hub_url or not fresh:
-        raise Problem("proof-invalid", "iss, aud or iat are not right")
-    begin_write(session)
-    node = session.get(Node, node_id, with_for_update=True)
-    if node is None or len(node.keys) >= MOST_KEYS:
-        session.rollback()
-        raise Problem("conflict", "this node has many keys already")
-    row = session.get(NodeKey, (node_id, kid))
-    if row is None:
-        public_part = {"kty": "OKP", "crv": "Ed25519", "x": str(jwk["x"]), "kid": kid, "use": "sig"}
-        row = NodeKey(node_id=node_id, kid=kid, jwk=public_part, added_at=now)
-        session.add(row)
-        audit(session, now, f"node:{node_id}", "add-key", node_id, kid=kid)
-    session.commit()
-    return row

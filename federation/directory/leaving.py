@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from federation.audit.service import JOBS, audit
 from federation.context import Hub
-from federation.directory import letters
+from federation.directory import letters, trust_changes
 from federation.directory.models import Node, Space
 from federation.visits.models import Pass
 from shared.db import begin_write
@@ -69,6 +69,7 @@ def announce(
         told = {"last_day": last_day.isoformat(), "reason": reason, "last_day_before": before}
         audit(session, now, who, "leaving", node_id, **told)
         node.leaving_on, node.leaving_reason, node.leaving_announced_at = last_day, reason, now
+        trust_changes.note(session)
         _tell(session, hub, node, account_id)
     session.commit()
     return node
@@ -81,6 +82,7 @@ def withdraw(session: Session, hub: Hub, node_id: str, account_id: int | None = 
     if node.leaving_on is not None:
         last_day = node.leaving_on.isoformat()
         node.leaving_on, node.leaving_reason, node.leaving_announced_at = None, "", hub.clock.now()
+        trust_changes.note(session)
         who = _actor(node_id, account_id)
         audit(session, hub.clock.now(), who, "leaving-withdrawn", node_id, last_day=last_day)
         _tell(session, hub, node, account_id)
@@ -119,11 +121,23 @@ def _leave(session: Session, now: datetime, node_id: str) -> bool:
     if node.state == "left" or last_day is None or ends_at(session, node_id, last_day) > now:
         session.rollback()  # another process was first, or the notice was taken back
         return False
-    told = {"before": node.state, "after": "left", "last_day": last_day.isoformat()}
-    audit(session, now, JOBS, "left", node_id, **told)
-    node.state = "left"
-    ended = update(Pass).where(Pass.node_id == node_id, Pass.status != "revoked")
-    session.execute(ended.values(status="revoked", changed_at=now))
+    leave(session, now, node, JOBS)
     session.commit()
-    log.info("node.left", node=node_id)
     return True
+
+
+def leave(session: Session, now: datetime, node: Node, actor: str, reason: str = "") -> None:
+    """Let a node have left, in the caller's transaction, which holds its row; its passes end.
+
+    Its last day is the one that was announced, or today where that is not over yet.
+    """
+    if node.leaving_on is None or ends_at(session, node.id, node.leaving_on) > now:
+        node.leaving_on, node.leaving_announced_at = now.astimezone(ZoneInfo(_ZONE)).date(), now
+        node.leaving_reason = reason
+    told = {"before": node.state, "after": "left", "last_day": node.leaving_on.isoformat()}
+    audit(session, now, actor, "left", node.id, **told, **({"reason": reason} if reason else {}))
+    node.state = "left"
+    trust_changes.note(session)
+    ended = update(Pass).where(Pass.node_id == node.id, Pass.status != "revoked")
+    session.execute(ended.values(status="revoked", changed_at=now))
+    log.info("node.left", node=node.id)

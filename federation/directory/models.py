@@ -70,13 +70,20 @@ class Node(db.Model):
 
 
 class NodeKey(db.Model):
-    """A node's public key. A withdrawn one stays, so that what it signed can be explained."""
+    """A node's public key. A withdrawn one stays, so that what it signed can be explained.
+
+    ``withdrawn_at`` is the instant from which nothing it signed is believed; it may lie before
+    the moment at which somebody said so, never after it.
+    """
 
     node_id: Mapped[str] = mapped_column(ForeignKey("node.id"), primary_key=True)
     kid: Mapped[str] = mapped_column(String(64), primary_key=True)
     jwk: Mapped[dict[str, Any]]
     added_at: Mapped[datetime]
     withdrawn_at: Mapped[datetime | None]
+    withdrawn_reason: Mapped[str] = mapped_column(
+        String(300), default="", server_default=db.text("''")
+    )
 
 
 class NodeMark(db.Model):
@@ -110,8 +117,48 @@ class FormerUrl(db.Model):
     left_at: Mapped[datetime]
 
 
+class UrlChange(db.Model):
+    """An address that a node asks for and that its present one has not confirmed."""
+
+    node_id: Mapped[str] = mapped_column(ForeignKey("node.id"), primary_key=True)
+    url: Mapped[str] = mapped_column(String(300))
+    asked_at: Mapped[datetime]
+
+
+class SignedTrustList(db.Model):
+    """The one row with the trust list as it was last signed, and is served.
+
+    ``changed_at`` is when it last changed in more than who is late or offline: then nodes are
+    told. Times are real, whatever day it is said to be.
+    """
+
+    __tablename__ = "trust_list"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token: Mapped[str] = mapped_column(Text)
+    etag: Mapped[str] = mapped_column(String(64))
+    # what it was signed with, and as: another of either makes it be signed anew
+    kid: Mapped[str] = mapped_column(String(64))
+    hub_url: Mapped[str] = mapped_column(String(300))
+    signed_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+
+class TrustChange(db.Model):
+    """A mark, set in the transaction of a change, that the trust list is to be signed anew.
+
+    Rows are only added and taken away, so that no change waits for another.
+    """
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    # no more than who is late or offline: nodes need not be told
+    minor: Mapped[bool] = mapped_column(default=False)
+
+
 class Invitation(db.Model):
-    """Lets one operator enrol one node, once."""
+    """Lets one operator enrol one node, once; given anew, lets that node register another key."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)

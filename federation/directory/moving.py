@@ -1,72 +1,107 @@
-"""A node's new address: proved by its key and by an answer there, and not answered at the old."""
+"""A node's new address: more is needed for it than the key, which may be stolen.
+
+The node proves its key in its request and by an answer at the new address. Then the present
+address is asked whether the node there is the one that moves: one that says so has moved; one that
+answers as before is another copy, or the node itself, whose key somebody else has, and refuses it;
+and where nobody answers, a coordinator confirms the change, or not.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from marshmallow import ValidationError
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from federation.audit.service import audit
-from federation.directory.addresses import check_free
-from federation.directory.enrolment import PROOF_SECONDS, call_back
-from federation.directory.models import FormerUrl, Node
+from federation.context import Hub
+from federation.directory import addresses, keys, letters
+from federation.directory.challenges import call_back, check_fresh
+from federation.directory.models import Node, UrlChange
 from federation.directory.service import find_key_of
 from shared import jose
 from shared.db import begin_write
-from shared.http import PeerError, PeerSession, check_url
-from shared.keys import KeyRing
+from shared.http import PeerError, check_url
 from shared.problems import Problem
 
 TYP = "passerelle-move+jwt"
 
 
-def move(
-    session: Session,
-    now: datetime,
-    peers: PeerSession,
-    ring: KeyRing,
-    hub_url: str,
-    node_id: str,
-    *,
-    url: str,
-    proof: str,
-    allow_private: bool,
-) -> Node:
+def move(session: Session, hub: Hub, node_id: str, *, url: str, proof: str) -> Node:
     """Take a node's new address. Asking again changes nothing. Raises Problem, ValidationError.
 
-    Refused while the old address still answers with the node's key: then two copies run.
+    Problem("url-unconfirmed") while its present address does not say so and no coordinator has.
     """
     try:
-        url = check_url(url, allow_private=allow_private)
+        url = check_url(url, allow_private=hub.settings.allow_private_peers)
     except PeerError as error:
         raise ValidationError(
             {"url": [f"Not an address a node can have ({error.reason})."]}
         ) from None
-    find_key = find_key_of(session, node_id)
-    _check_proof(find_key, proof, hub_url, node_id, url)
-    old = session.get_one(Node, node_id).url
-    if old == url:
-        return session.get_one(Node, node_id)
-    check_free(session, now, url, node_id)
-    keys = {key.kid: key.jwk for key in session.get_one(Node, node_id).keys if not key.withdrawn_at}
-    session.rollback()  # nothing is held while the node is called back
-    call_back(peers, ring, hub_url, url, _finder(keys))
-    if _still_there(peers, ring, hub_url, old, _finder(keys)):
-        raise Problem("conflict", "this node still answers at its old address")
+    try:
+        claims = jose.verify(proof, find_key_of(session, node_id), TYP).claims
+    except jose.TokenFault as fault:
+        raise Problem("proof-invalid", fault.detail) from None
+    check_fresh(claims, {"iss": node_id, "aud": hub.url, "url": url})
+    if session.get_one(Node, node_id).url != url:
+        addresses.check_free(session, hub.clock.now(), url, node_id)
+        if not _confirmed(session, hub, node_id, url):
+            _ask_coordination(session, hub, node_id, url)
+            raise Problem("url-unconfirmed")
+    return _change(session, hub, node_id, url, f"node:{node_id}")
+
+
+def confirm(session: Session, hub: Hub, node_id: str, url: str, account_id: int) -> Node:
+    """Let a node be at the address that it asked for. Raises Problem."""
+    pending = session.get(UrlChange, node_id)
+    if pending is None or pending.url != url:
+        raise Problem("conflict", "the node does not ask for this address any more")
+    addresses.check_free(session, hub.clock.now(), url, node_id)
+    if not _confirmed(session, hub, node_id, url):
+        session.rollback()  # nobody answers at the present address: the coordinator answers for it
+    return _change(session, hub, node_id, url, f"account:{account_id}")
+
+
+def refuse(session: Session, hub: Hub, node_id: str, account_id: int) -> None:
+    """Leave a node where it is. Raises Problem("not-found") where it asked for nothing."""
     begin_write(session)
-    node = session.scalars(select(Node).where(Node.id == node_id).with_for_update()).one()
-    own = session.get(FormerUrl, url)  # back to where it was before
-    if own is not None and own.node_id == node_id:
-        session.delete(own)
-    session.merge(FormerUrl(url=old, node_id=node_id, left_at=now))
-    node.url = url
-    node.harvest_failures, node.harvest_due_at = 0, None
-    audit(session, now, f"node:{node_id}", "move", node_id, before=old, after=url)
+    pending = session.get(UrlChange, node_id)
+    if pending is None:
+        session.rollback()
+        raise Problem("not-found")
+    session.delete(pending)
+    audit(session, hub.clock.now(), f"account:{account_id}", "move-refused", node_id)
+    session.commit()
+
+
+def _confirmed(session: Session, hub: Hub, node_id: str, url: str) -> bool:
+    """Ask the node at both addresses; tell whether the present one says that it moves.
+
+    Raises Problem where the new one does not answer, or the present one goes on as before.
+    """
+    node = session.get_one(Node, node_id)
+    present, public = node.url, {key.kid: key.jwk for key in keys.usable(node)}
+    session.rollback()  # nothing is held while the node is asked
+    find_key = _finder(public)
+    call_back(hub.peers, hub.ring, hub.url, url, find_key)
+    try:
+        told = call_back(hub.peers, hub.ring, hub.url, present, find_key, moves_to=url)
+    except Problem:
+        return False
+    if told.get("moves_to") != url:
+        raise Problem("conflict", "this node still answers at its old address")
+    return True
+
+
+def _change(session: Session, hub: Hub, node_id: str, url: str, actor: str) -> Node:
+    now = hub.clock.now()
+    begin_write(session)
+    node = session.get_one(Node, node_id, with_for_update=True, populate_existing=True)
+    if node.url != url:
+        audit(session, now, actor, "move", node_id, before=node.url, after=url)
+    addresses.change(session, now, node, url)
     try:
         session.commit()
     except IntegrityError:
@@ -75,32 +110,31 @@ def move(
     return node
 
 
-def _check_proof(find_key: jose.FindKey, proof: str, hub_url: str, node_id: str, url: str) -> None:
-    try:
-        claims = jose.verify(proof, find_key, TYP).claims
-    except jose.TokenFault as fault:
-        raise Problem("proof-invalid", fault.detail) from None
-    issued = claims.get("iat")
-    fresh = isinstance(issued, int) and abs(datetime.now(UTC).timestamp() - issued) <= PROOF_SECONDS
-    wanted = {"iss": node_id, "aud": hub_url, "url": url}
-    if any(claims.get(name) != value for name, value in wanted.items()) or not fresh:
-        raise Problem("proof-invalid", "iss, aud, url or iat are not right")
+def _ask_coordination(session: Session, hub: Hub, node_id: str, url: str) -> None:
+    """Note the address that waits, and write to the coordination and the node's people, once."""
+    now = hub.clock.now()
+    begin_write(session)
+    node = session.get_one(Node, node_id, with_for_update=True, populate_existing=True)
+    pending = session.get(UrlChange, node_id)
+    if pending is not None and pending.url == url:
+        session.rollback()
+        return
+    session.merge(UrlChange(node_id=node_id, url=url, asked_at=now))
+    audit(session, now, f"node:{node_id}", "move-asked", node_id, before=node.url, after=url)
+    key, template = f"move:{node_id}:{now:%Y%m%dT%H%M%S%f}", "console/mail/move.txt"
+    page = f"{hub.url}/coordination/nodes/{node_id}"
+    facts = {"node": node, "new_url": url, "url": page}
+    letters.write_to_coordinators(session, hub, key, template, **facts)
+    own = letters.contacts(session, [node_id]).get(node_id)
+    if own:
+        letters.write(session, hub, f"{key}:node", own, template, **facts)
+    session.commit()
 
 
-def _finder(keys: Mapping[str, Mapping[str, Any]]) -> jose.FindKey:
+def _finder(public: Mapping[str, Mapping[str, Any]]) -> jose.FindKey:
     def find(header: Mapping[str, Any], _claims: Mapping[str, Any]) -> Any:
-        if header.get("kid") not in keys:
+        if header.get("kid") not in public:
             raise jose.TokenFault("key")
-        return jose.import_public(keys[str(header["kid"])])
+        return jose.import_public(public[str(header["kid"])])
 
     return find
-
-
-def _still_there(
-    peers: PeerSession, ring: KeyRing, hub_url: str, url: str, find_key: jose.FindKey
-) -> bool:
-    try:
-        call_back(peers, ring, hub_url, url, find_key)
-    except Problem:
-        return False
-    return True

@@ -9,8 +9,8 @@ from marshmallow import fields, validate
 
 from federation.context import hub
 from federation.db import db
-from federation.directory import checkup, enrolment, leaving, marks, moving, service
-from federation.directory.api import NodeSchema
+from federation.directory import checkup, keys, leaving, marks, moving, service
+from federation.directory.api import InstantSchema, NodeKeySchema, NodeSchema
 from shared.marks import PATTERN
 from shared.schemas import JwkSchema, WireSchema, text
 from shared.web import allow, current
@@ -37,11 +37,6 @@ class LeavesSchema(WireSchema):
 class NewKeySchema(WireSchema):
     jwk = fields.Nested(JwkSchema, required=True)
     proof = text(4096, metadata={"description": "JWS by that key: iss, aud, iat."})
-
-
-class NodeKeySchema(WireSchema):
-    kid = fields.String(required=True)
-    added_at = fields.AwareDateTime(required=True)
 
 
 class FindingSchema(WireSchema):
@@ -106,10 +101,26 @@ class MoveSchema(WireSchema):
 @blp.response(200, NodeKeySchema)
 @allow("node")
 def add_key(data: dict[str, Any]) -> Any:
-    """Announce a further key of one's own: both are good from now on."""
-    now, hub_url = hub().clock.now(), hub().url
-    service.active_node(db.session(), current().id)
-    return enrolment.add_key(db.session(), now, hub_url, current().id, data["jwk"], data["proof"])
+    """Announce a further key of one's own: both are good from now on.
+
+    The hub asks at the node's registered address for an answer by the new key.
+    """
+    session, now = db.session(), hub().clock.now()
+    service.active_node(session, current().id)
+    return keys.add_key(session, now, hub(), current().id, data["jwk"], data["proof"])
+
+
+@blp.route("/nodes/me/keys/<kid>", methods=["DELETE"])
+@blp.arguments(InstantSchema, location="query")
+@blp.response(200, NodeKeySchema)
+@allow("node")
+def withdraw_key(data: dict[str, Any], kid: str) -> Any:
+    """Withdraw a key of one's own, but not the last: passes by it are refused everywhere.
+
+    Again with an earlier instant: that one holds.
+    """
+    service.settling_node(db.session(), current().id)
+    return keys.withdraw(db.session(), hub(), current().id, kid, **data)
 
 
 @blp.route("/nodes/me/check", methods=["POST"])
@@ -176,15 +187,10 @@ def skew(theirs: datetime, ours: datetime) -> int:
 @blp.response(200, NodeSchema)
 @allow("node")
 def move(data: dict[str, Any]) -> Any:
-    """Take a node's new address: it proves its key, and answers there and nowhere else."""
+    """Take a node's new address: it proves its key, answers there, and is confirmed.
+
+    By its present address, if the node answers there that it moves; else by a coordinator:
+    ``url-unconfirmed`` until then.
+    """
     service.active_node(db.session(), current().id)
-    return moving.move(
-        db.session(),
-        hub().clock.now(),
-        hub().peers,
-        hub().ring,
-        hub().url,
-        current().id,
-        allow_private=hub().settings.allow_private_peers,
-        **data,
-    )
+    return moving.move(db.session(), hub(), current().id, **data)

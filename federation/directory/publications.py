@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from federation.directory import documents, events, published_hours
+from federation.directory import documents, events, names, published_hours, trust_changes
 from federation.directory.models import LISTED_PREFIX, Document, Node, Space
 from federation.directory.service import active_node, find_key_of, hear
 from federation.moderation import changes
@@ -170,7 +170,9 @@ def _take_once(session: Session, now: datetime, node_id: str, told: Told) -> dic
         for row in session.scalars(select(Document).where(Document.node_id == node_id))
     }
     if _is_late(node, told):
-        return _answer(node, rows.values())
+        answer = _answer(node, rows.values())
+        session.rollback()  # nothing changes, and nobody waits for this one
+        return answer
     missing = sorted(
         name
         for name, sha256 in told.hashes.items()
@@ -183,6 +185,10 @@ def _take_once(session: Session, now: datetime, node_id: str, told: Told) -> dic
     if taken and told.strict:
         session.rollback()
         raise Problem("space-taken", ", ".join(sorted(taken)))
+    named = _named_like_another(session, node_id, rows.get(OPERATOR), told)
+    if named and told.strict:
+        session.rollback()
+        raise ValidationError(named)
     for name in rows.keys() - told.hashes.keys():
         gone = rows.pop(name)
         changes.note(session, now, node_id, name, gone.body, None, gone.version)
@@ -191,8 +197,12 @@ def _take_once(session: Session, now: datetime, node_id: str, told: Told) -> dic
         if name not in rows:
             rows[name] = Document(node_id=node_id, name=name, version=0)
             session.add(rows[name])
-        _judge(session, rows[name], told, taken, now)
+        _judge(session, rows[name], told, taken, now, named if name == OPERATOR else {})
+    before = _trusted(session, node)
     _store(session, node, rows, now)
+    session.flush()
+    if _trusted(session, node) != before:
+        trust_changes.note(session)
     node.publication_revision = told.revision
     node.publication_sha256 = index_hash(told.hashes)
     node.published_at = now
@@ -213,18 +223,37 @@ def _is_late(node: Node, told: Told) -> bool:
     return told.revision < node.publication_revision
 
 
-def _judge(session: Session, row: Document, told: Told, taken: set[str], now: datetime) -> None:
+def _named_like_another(
+    session: Session, node_id: str, held: Document | None, told: Told
+) -> dict[str, list[str]]:
+    """Return what is wrong with the operator's name, if it is new and somebody else's."""
+    body = told.bodies.get(OPERATOR)
+    if body is None or (held is not None and held.sha256 == told.hashes[OPERATOR]):
+        return {}
+    if not names.is_anothers(session, node_id, str(body.get("name"))):
+        return {}
+    return {"name": ["Another operator goes by this name."]}
+
+
+def _judge(
+    session: Session,
+    row: Document,
+    told: Told,
+    taken: set[str],
+    now: datetime,
+    named: Mapping[str, Any],
+) -> None:
     """Accept a document, or note why not; what was accepted before is kept then."""
     sha256, body = told.hashes[row.name], told.bodies.get(row.name)
     version = told.versions[row.name] or row.version + (row.sha256 != sha256)
     known = body is None or row.sha256 == sha256  # accepted as it is
-    found = {} if known or body is None else documents.faults(row.name, body, taken)
+    found = {} if known or body is None else named or documents.faults(row.name, body, taken)
     if found:
         row.refused = {
             "sha256": sha256,
             "version": version,
             "at": now.isoformat(),
-            "errors": found,
+            "errors": dict(found),
         }
         return
     if row.sha256 != sha256:
@@ -252,6 +281,14 @@ def _store(session: Session, node: Node, rows: Mapping[str, Document], now: date
     for row in held.values():
         row.withdrawn_at = row.withdrawn_at or now
         published_hours.note(session, row.id, None, now)
+
+
+def _trusted(session: Session, node: Node) -> Any:
+    """Return what the trust list says that a publication may change."""
+    query = select(Space.id, Space.name, Space.town).where(
+        Space.node_id == node.id, Space.withdrawn_at.is_(None)
+    )
+    return node.name, node.plans, session.execute(query.order_by(Space.id)).all()
 
 
 def _store_space(

@@ -1,9 +1,9 @@
-"""Admitting nodes, taking their publications, and saying who is in the network."""
+"""Who is in the network: nodes that may act, their keys, and the published spaces."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from nacl.signing import VerifyKey
@@ -11,12 +11,10 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from federation.audit.service import audit as audit  # noqa: PLC0414 - rooms note what they do with it
-from federation.directory.addresses import former_urls
 from federation.directory.models import Node, NodeKey, Space
 from federation.governance import service as governance
-from shared import jose, trust
+from shared import jose
 from shared.db import begin_write
-from shared.keys import KeyRing
 from shared.passes import UnknownIssuer
 from shared.problems import Problem
 
@@ -168,47 +166,6 @@ def nodes(session: Session) -> list[Node]:
     return list(session.scalars(select(Node).order_by(Node.id)))
 
 
-def trust_list(session: Session, now: datetime, ring: KeyRing, hub_url: str) -> str:
-    """Return the signed trust list, as of now. It holds for the charter's offline tolerance."""
-    charter = governance.in_force(session)
-    signed = governance.signed_versions(session, charter.version)
-    by_node: dict[str, list[dict[str, Any]]] = {}
-    for row in session.scalars(
-        select(Space)
-        .where(Space.withdrawn_at.is_(None), Space.node_id.is_not(None))
-        .order_by(Space.id)
-    ):
-        by_node.setdefault(row.node_id or "", []).append(
-            {"id": row.id, "name": row.name, "town": row.town}
-        )
-    issued, former = int(datetime.now(UTC).timestamp()), former_urls(session, now)
-    claims = {
-        "iss": hub_url,
-        "iat": issued,
-        "exp": issued + charter.rules.offline.trust_list_hours * 3600,
-        "charter": {"version": charter.version, "sha256": charter.sha256},
-        "nodes": [
-            {
-                "id": node.id,
-                "name": node.name,
-                "url": node.url,
-                **({"former_urls": former[node.id]} if node.id in former else {}),
-                "state": node.state,
-                "keys": [
-                    {**key.jwk, **({"withdrawn": True} if key.withdrawn_at else {})}
-                    for key in node.keys
-                ],
-                "plans": node.plans,
-                "charter": signed.get(node.id),
-                "spaces": by_node.get(node.id, []),
-                **({"leaving_on": node.leaving_on.isoformat()} if node.leaving_on else {}),
-            }
-            for node in nodes(session)
-        ],
-    }
-    return ring.sign(claims, trust.TYP)
-
-
 def mark_silent(session: Session, now: datetime, late: timedelta, offline: timedelta) -> None:
     """Set nodes that were not heard lately to late or offline; being heard brings them back."""
     begin_write(session)
@@ -222,6 +179,3 @@ def mark_silent(session: Session, now: datetime, late: timedelta, offline: timed
             .values(state=state)
         )
     session.commit()
-
-
-Fetch = Callable[[str], str]

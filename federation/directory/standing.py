@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from federation.audit.service import audit
 from federation.context import Hub
-from federation.directory import letters
+from federation.directory import leaving, letters, trust_changes
 from federation.directory.models import Node
 from shared.db import begin_write
 from shared.problems import Problem
@@ -32,9 +32,13 @@ def set_state(
     if state == before or (state == "connected" and before != "suspended"):
         session.rollback()
         return session.get_one(Node, node_id)
-    words = {"before": before, "after": state, "reason": reason}
-    audit(session, now, f"account:{account_id}", state, node_id, **words)
-    node.state = state
+    actor = f"account:{account_id}"
+    if state == "left":
+        leaving.leave(session, now, node, actor, reason)
+    else:
+        audit(session, now, actor, state, node_id, before=before, after=state, reason=reason)
+        node.state = state
+        trust_changes.note(session)
     _tell(session, hub, node, account_id, reason)
     session.commit()
     return node

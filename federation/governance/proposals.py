@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from charter import Charter, RulesError, TextError, read_charter, voting
 from charter.rules import Vote, nonsense
 from federation.audit.service import JOBS, audit
+from federation.directory import trust_changes
 from federation.directory.models import Node
 from federation.governance import service
 from federation.governance.models import Ballot, CharterVersion, Signature
@@ -262,6 +263,7 @@ def _put_in_force(session: Session, row: CharterVersion, now: datetime) -> None:
         current.state = "past"
         session.flush()
     row.state = "in_force"
+    trust_changes.note(session)
     told = {"before": current and current.version, "after": row.version}
     audit(session, now, JOBS, "in-force", f"charter:{row.version}", **told)
     session.flush()

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from charter import Charter, read_charter
 from federation.audit.service import CLI, audit
+from federation.directory import trust_changes
 from federation.directory.models import Node
 from federation.governance.models import CharterVersion, Signature
 from shared import jose
@@ -61,6 +62,7 @@ def adopt_first(session: Session, now: datetime, sources: Mapping[str, str]) -> 
             effective_at=now,
         )
     )
+    trust_changes.note(session)
     audit(session, now, CLI, "found", f"charter:{charter.version}", sha256=charter.sha256)
     session.commit()
     return charter
@@ -128,6 +130,7 @@ def sign(session: Session, now: datetime, node: Node, version: str, jws: str) ->
         return existing
     signature = Signature(version=wanted_version, node_id=node_id, jws=jws, signed_at=now)
     session.add(signature)
+    trust_changes.note(session)
     audit(
         session,
         now,

@@ -10,10 +10,11 @@ from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2.rfc6749 import (
     ClientCredentialsGrant,
     InvalidClientError,
+    InvalidRequestError,
 )
 from authlib.oauth2.rfc6749.models import ClientMixin
 from authlib.oauth2.rfc7523 import JWTBearerClientAssertion
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, g, request
 from joserfc.jwk import OKPKey
 from sqlalchemy.orm import Session
 
@@ -79,6 +80,7 @@ class NodeAssertion(JWTBearerClientAssertion):  # type: ignore[misc]
         claims = dict(token.claims)
         self._check_clock(claims)
         self.verify_claims(claims)
+        g.assertion_kid = token.header["kid"]
         return claims
 
     def _check_clock(self, claims: dict[str, Any]) -> None:
@@ -123,7 +125,7 @@ def _query_client(client_id: str) -> NodeClient | None:
 
 
 def _generate(client: NodeClient, **_kwargs: Any) -> str:
-    return service.access_token(hub().ring, hub().url, client.node_id)
+    return service.access_token(hub().ring, hub().url, client.node_id, g.assertion_kid)
 
 
 pages = Blueprint("oauth", __name__)
@@ -133,6 +135,9 @@ server = AuthorizationServer()
 @pages.post("/oauth/token")
 @allow("public")
 def token() -> Any:
+    if not request.form.get("grant_type"):  # RFC 6749, 5.2: a parameter that is missing
+        fault = InvalidRequestError(description="grant_type is missing")
+        return server.handle_error_response(None, fault)
     return server.create_token_response()
 
 

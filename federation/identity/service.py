@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from federation.audit.service import audit
+from federation.directory.models import NodeKey
 from federation.identity.models import Account, ApiToken, Link, Login, RecoveryCode, UsedAssertion
 from federation.mail.service import mailbox
 from shared import jose
@@ -70,31 +73,49 @@ def forget_assertions(session: Session, now: datetime) -> None:
     session.commit()
 
 
-def access_token(ring: KeyRing, hub_url: str, node_id: str) -> str:
-    """Return a short-lived access token for a node (RFC 9068)."""
+def access_token(ring: KeyRing, hub_url: str, node_id: str, kid: str) -> str:
+    """Return a short-lived access token for a node (RFC 9068), got by its key ``kid``."""
     issued = int(time.time())
     claims = {
         "iss": hub_url,
         "aud": hub_url,
         "sub": node_id,
         "client_id": node_id,
+        "jti": secrets.token_urlsafe(12),
+        "key": kid,
         "iat": issued,
         "exp": issued + ACCESS_TOKEN_SECONDS,
     }
     return ring.sign(claims, ACCESS_TOKEN_TYP)
 
 
-_verified: dict[str, Mapping[str, Any]] = {}
+@dataclass(slots=True)
+class _Verified:
+    """A token's claims, and when its key was last found good, by the steady clock."""
+
+    claims: Mapping[str, Any]
+    looked: float = float("-inf")
+
+
+_verified: dict[str, _Verified] = {}
 _KEPT = 1024
+# For so long a token outlives the withdrawal of the key that it was got by.
+LOOK_SECONDS = 1.0
+_GOOD = select(NodeKey.kid).where(
+    NodeKey.node_id == bindparam("node"),
+    NodeKey.kid == bindparam("kid"),
+    NodeKey.withdrawn_at.is_(None),
+)
 
 
-def node_principal(ring: KeyRing, hub_url: str, token: str) -> Principal | None:
+def node_principal(session: Session, ring: KeyRing, hub_url: str, token: str) -> Principal | None:
     """Return the node that holds an access token. Verified ones are remembered until they expire.
 
-    Whether the node may still act is looked up by each service, at each call.
+    One that was got by a key withdrawn since is nobody's. Whether the node may still act is looked
+    up by each service, at each call.
     """
-    claims = _verified.get(token)
-    if claims is None:
+    known = _verified.get(token)
+    if known is None:
         try:
             claims = jose.verify(token, ring.find, ACCESS_TOKEN_TYP).claims
         except jose.TokenFault:
@@ -103,7 +124,13 @@ def node_principal(ring: KeyRing, hub_url: str, token: str) -> Principal | None:
             return None
         if len(_verified) >= _KEPT:
             _verified.clear()
-        _verified[token] = claims
+        known = _verified[token] = _Verified(claims)
+    claims = known.claims
+    if time.monotonic() - known.looked >= LOOK_SECONDS:
+        wanted = {"node": str(claims["sub"]), "kid": str(claims.get("key"))}
+        if session.connection().execute(_GOOD, wanted).first() is None:
+            return None
+        known.looked = time.monotonic()
     expires = claims.get("exp")
     if not isinstance(expires, int) or expires <= time.time():
         _verified.pop(token, None)

@@ -338,8 +338,9 @@ def void(
     """Reverse a visit that was a mistake, while the charter allows it. Raises Problem.
 
     What it counted is reversed by new lines; a half-day that another visit touches as well is
-    then counted for that one. When the host says that it undid it is believed for as long as the
-    charter lets a door be cut off.
+    then counted for that one. A host that was cut off has its delay from when it could tell of the
+    visit; when it says that it undid it, it is believed for as long as the charter lets a door be
+    cut off.
     """
     begin_write(session)
     visit = lock_visit(session, visit_id_, host_id)
@@ -348,7 +349,8 @@ def void(
         return visit
     rules, now = governance.in_force(session).rules, clock.now()
     undone_at = max(min(at, now), now - timedelta(hours=rules.offline.trust_list_hours))
-    if undone_at > visit.started_at + timedelta(hours=rules.correction.hours):
+    told_at = visit.started_at if visit.online else visit.recorded_at
+    if undone_at > told_at + timedelta(hours=rules.correction.hours):
         session.rollback()
         raise Problem("visit-closed")
     undo(session, visit, reason, now)

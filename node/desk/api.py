@@ -66,6 +66,11 @@ class DeskVisitSchema(VisitSchema):
     given_name = fields.String(required=True)
     local = fields.Boolean(required=True, metadata={"description": "A member of this house."})
     delivered = fields.Boolean(required=True, metadata={"description": "The hub has it."})
+    held = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Why the coordination looks at it before it counts anything."},
+    )
 
 
 class AdmittedSchema(WireSchema):
@@ -104,6 +109,7 @@ def shown(visit: Any) -> dict[str, Any]:
         "online": visit.online,
         "local": visit.local,
         "delivered": visit.delivered,
+        "held": visit.held,
     }
 
 

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import literal_column, select, update
 from sqlalchemy.orm import Session
 
+from charter import Facts
 from node.context import Node
 from node.desk import corrections
 from node.desk.models import Correction, Visit
@@ -21,12 +22,15 @@ from node.desk.outgoing import (
     hub_has,
     take_over,
 )
+from node.desk.scan import as_document, find_space, schedule_of
 from node.sync import again
+from node.sync import service as sync
 from node.sync.models import Outbox
 from shared import outbox
 from shared.db import begin_write
 from shared.http import PeerError
 from shared.reports import digests_by_day, tell_again
+from shared.spaces import host_facts
 
 log = structlog.get_logger()
 
@@ -37,8 +41,8 @@ WINDOW = timedelta(days=35)
 def compare(session: Session, node: Node) -> dict[str, int]:
     """Compare the last weeks with the hub; return how many visits were ``taken`` and ``told``.
 
-    What can be told no more, because its report is not kept, is counted as ``lost``. Repeating it
-    is harmless. Raises PeerError.
+    What can be told no more, because neither report nor receipt is kept, is counted as ``lost``.
+    Repeating it is harmless. Raises PeerError.
     """
     now = node.clock.now()
     since = (now - WINDOW).astimezone(UTC).date()
@@ -62,7 +66,7 @@ def compare(session: Session, node: Node) -> dict[str, int]:
 
 
 def _days(session: Session, since: date) -> dict[date, str]:
-    """Return the digest of each day (UTC) that has visits which the hub was told of."""
+    """Return the digest of each day (UTC) that has visits of guests."""
     query = (
         select(
             Visit.id,
@@ -78,11 +82,10 @@ def _days(session: Session, since: date) -> dict[date, str]:
 
 
 def _told_of(since: date) -> tuple[Any, ...]:
-    """Select what is in the account; what waits to be told is the outbox's business."""
+    """Select what is in the account, or is to be: what waits in the outbox is not told twice."""
     start = datetime.combine(since, time(), UTC)
     return (
         Visit.local.is_(False),
-        Visit.delivered.is_(True),
         Visit.state != "held",
         Visit.started_at >= start,
     )
@@ -104,17 +107,12 @@ def _tell(
     visit = session.get_one(Visit, visit_id, with_for_update=True)
     now, queued = node.clock.real(), False
     state = told["state"] if told else None
-    if told is None and not visit.report:
+    if told is None and not visit.report and not visit.receipt:
         log.error("visit.lost", visit=visit_id)
         session.rollback()
         return "lost"
     if told is None:
-        ended = None if visit.state == "open" else visit.ended_at
-        decision = visit.decision or None
-        report = tell_again(
-            node.ring, node.hub.url, visit.report, visit.started_at, ended, decision, None
-        )
-        payload = {"id": visit_id, "report": report}
+        payload = {"id": visit_id, "report": _report(session, node, visit)}
         queued = again.queue_again(session, now, TOPIC_VISIT, f"{TOPIC_VISIT}:{visit_id}", payload)
         _forget(session, f"{TOPIC_CHECK_OUT}:{visit_id}")  # its end is told with it
     elif visit.state == "closed" and state == "open":
@@ -130,6 +128,29 @@ def _tell(
         queued |= again.queue_again(session, now, TOPIC_ANSWER, key, payload)
     session.commit()
     return "told" if queued else None
+
+
+def _report(session: Session, node: Node, visit: Visit) -> str:
+    """Return what the hub is told of a visit that it has not: with its receipt, if it gave one."""
+    ended = None if visit.state == "open" else visit.ended_at
+    return tell_again(
+        node.ring,
+        node.hub.url,
+        visit.report or _facts(session, node, visit),
+        visit.started_at,
+        ended,
+        visit.decision or None,
+        visit.receipt or None,
+    )
+
+
+def _facts(session: Session, node: Node, visit: Visit) -> Facts:
+    """Return what a space says of itself now: what it said then was in a report that is gone."""
+    row, now = find_space(session, visit.space_id), node.clock.now()
+    schedule = schedule_of(row, now.date())
+    said = host_facts(as_document(row, now.date()), schedule, now)
+    host = sync.node_id(session)
+    return Facts(host=host, space=visit.space_id, online=visit.online, **said)
 
 
 def _change(

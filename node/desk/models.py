@@ -23,7 +23,6 @@ class Visit(db.Model):
     pass_id: Mapped[str | None] = mapped_column(String(64))
     given_name: Mapped[str] = mapped_column(String(60), default="")
     plan: Mapped[str] = mapped_column(String(12), default="")
-    proof: Mapped[str] = mapped_column(String(32), index=True)
     local: Mapped[bool] = mapped_column(default=False)
     # Of this house: who she is, whichever phone she shows, or none.
     member_id: Mapped[int | None] = mapped_column(ForeignKey("member.id"))
@@ -37,8 +36,14 @@ class Visit(db.Model):
     held_until: Mapped[datetime | None]
     charter: Mapped[str] = mapped_column(String(20), default="")
     decision: Mapped[dict[str, Any]]
+    # Why the hub keeps it for the coordination to look at: till then it counts nothing.
+    held: Mapped[str | None] = mapped_column(String(20))
     # As it was told to the hub, to be told again should that lose it; kept for some weeks.
     report: Mapped[str] = mapped_column(
+        Text, default="", server_default=db.text("''"), deferred=True
+    )
+    # The hub's signed word that it has it, without which nothing that it lost is believed.
+    receipt: Mapped[str] = mapped_column(
         Text, default="", server_default=db.text("''"), deferred=True
     )
 
@@ -68,6 +73,27 @@ class Visit(db.Model):
             "started_at",
             sqlite_where=db.text("report <> ''"),
             postgresql_where=db.text("report <> ''"),
+        ),
+    )
+
+
+class Showing(db.Model):
+    """A code that was good here, and for which visit: shown again it is good for nothing else.
+
+    ``waits`` until the hub was told, for one that tells it of no visit. Kept for some weeks.
+    """
+
+    showing: Mapped[str] = mapped_column(String(64), primary_key=True)
+    visit_id: Mapped[str] = mapped_column(ForeignKey("visit.id"))
+    at: Mapped[datetime] = mapped_column(index=True)
+    waits: Mapped[bool]
+
+    __table_args__ = (
+        Index(
+            "ix_showing_waits",
+            "at",
+            sqlite_where=db.text("waits = 1"),
+            postgresql_where=db.text("waits"),
         ),
     )
 

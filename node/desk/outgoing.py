@@ -12,13 +12,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from node.context import Node
+from node.desk import showings
+from node.desk.answers import recorded
 from node.desk.models import Correction, Visit
 from node.spaces import hours
 from node.spaces.models import Space
 from node.sync import service as sync
-from shared import jose, passes, reports
+from shared import jose
 from shared.db import begin_write
 from shared.http import Answer, PeerError
+from shared.reports import Receipt, read_receipt
 
 log = structlog.get_logger()
 
@@ -51,7 +54,8 @@ def hub_has(node: Node, **wanted: str) -> list[dict[str, Any]]:
     """Return what the hub has of our visits, the earliest change first. Raises PeerError."""
     cursor, told = "", list[dict[str, Any]]()
     while True:
-        query = {**wanted, "limit": 200, "reports": "true"} | ({"cursor": cursor} if cursor else {})
+        query = {**wanted, "limit": 200, "receipts": "true"}
+        query |= {"cursor": cursor} if cursor else {}
         answer = node.hub.call("GET", f"/api/v1/visits?{urlencode(query)}", timeout=5)
         if answer.status != 200:
             raise PeerError("status", str(answer.status))
@@ -78,37 +82,54 @@ def take_over(session: Session, node: Node, told: Sequence[Mapping[str, Any]]) -
 
 
 def _take_over(session: Session, node: Node, told: Mapping[str, Any]) -> int:
+    receipt = _receipt(session, node, told)
     begin_write(session)
     visit = session.get(Visit, told["id"])
     ended = datetime.fromisoformat(told["ended_at"]) if told["ended_at"] else None
     changed = 0
     if visit is None:
-        changed = _add(session, node, told, ended)
+        changed = _add(session, told, ended, receipt)
     elif visit.state == "closed" and told["state"] == "void":
         visit.state, changed = "void", 1  # a dispute was upheld
     elif visit.state in ("open", "held") and told["state"] != "open":
         visit.state, visit.ended_at, visit.held_until = told["state"], ended, None
         changed = 1
-    elif not visit.report and told.get("report"):
-        visit.report = told["report"]
+    if visit is not None:
+        visit.held = told.get("held")
+        visit.receipt = visit.receipt or (told["receipt"] if receipt else "")
     if told.get("correction") and session.get(Visit, told["id"]) is not None:
         _note_correction(session, told["id"], told["correction"])
     session.commit()
     return changed
 
 
-def _add(session: Session, node: Node, told: Mapping[str, Any], ended: datetime | None) -> int:
-    """Add a visit that is not known here, with what our own report said of it."""
+def _receipt(session: Session, node: Node, told: Mapping[str, Any]) -> Receipt | None:
+    """Return what the hub's receipt says of a visit; None without one that holds."""
+    if not told.get("receipt"):
+        return None
+    try:
+        find_key = sync.hub_keys(session, node)
+        found = read_receipt(told["receipt"], find_key, node.hub.url)
+    except (jose.TokenFault, PeerError) as fault:
+        log.warning("receipt.not-read", visit=told["id"], fault=str(fault))
+        return None
+    return found if found.visit == told["id"] else None
+
+
+def _add(
+    session: Session, told: Mapping[str, Any], ended: datetime | None, receipt: Receipt | None
+) -> int:
+    """Add a visit that is not known here, as the hub's receipt proves it: without the name."""
     space = session.get(Space, told["space"])
     if space is None:
         return 0
     started = datetime.fromisoformat(told["started_at"])
-    report = told.get("report") or ""
     session.add(
         Visit(
             id=told["id"],
             space_id=space.id,
             home_id=told["home"],
+            pass_id=receipt.pass_id if receipt else None,
             plan=told["plan"],
             state=told["state"],
             online=told["online"],
@@ -117,26 +138,14 @@ def _add(session: Session, node: Node, told: Mapping[str, Any], ended: datetime 
             closes_at=hours.schedule(space, started.date()).closing_after(started),
             charter=told["charter"],
             decision={},
-            report=report,
-            **_shown_then(node, report),
+            held=told.get("held"),
+            receipt=told["receipt"] if receipt else "",
         )
     )
     session.flush()
+    if receipt is not None:
+        showings.add(session, receipt.showing, receipt.visit, receipt.at)
     return 1
-
-
-def _shown_then(node: Node, report: str) -> dict[str, Any]:
-    """Return what a report of ours says of the pass: nothing where it is not ours."""
-    try:
-        shown = str(jose.verify(report, node.ring.find, reports.TYP).claims["pass"])
-        credential = jose.read_unverified(shown.partition("~")[0]).claims
-    except (jose.TokenFault, KeyError):
-        return {"proof": ""}
-    return {
-        "proof": passes.proof_of(shown),
-        "pass_id": str(credential.get("sub")),
-        "given_name": str(credential.get("given_name", "")),
-    }
 
 
 def _note_correction(session: Session, visit_id: str, told: Mapping[str, Any]) -> None:
@@ -159,7 +168,11 @@ def _note_correction(session: Session, visit_id: str, told: Mapping[str, Any]) -
 
 def _deliver_visit(session: Session, node: Node, payload: Mapping[str, Any]) -> Answer:
     del session
-    return node.hub.call("POST", "/api/v1/visits", json={"report": payload["report"]}, timeout=5)
+    body = {"report": payload["report"]}
+    answer = node.hub.call("POST", "/api/v1/visits", json=body, timeout=5)
+    if answer.status in (200, 201) and recorded(answer) is None:
+        raise PeerError("not-json")
+    return answer
 
 
 def _deliver_change(topic: str) -> sync.Deliver:
@@ -171,20 +184,31 @@ def _deliver_change(topic: str) -> sync.Deliver:
     return deliver
 
 
-def _delivered(session: Session, node: Node, payload: Mapping[str, Any], answer: Answer) -> None:
-    """The visit is in the account now; if its person has since moved on, it is over here too."""
+def _delivered(session: Session, node: Node, payload: Mapping[str, Any], answer: Answer) -> bool:
+    """Note that the visit is in the account; if its person has since moved on, it is over here too.
+
+    Says whether the answer is one for this visit: else the hub has it not, whatever it says.
+    """
     del node
+    told = recorded(answer) if answer.status in (200, 201) else None
+    if told is None:
+        return False
+    found = told["visit"]
+    if found["id"] != payload["id"]:
+        log.error("visit.not-an-answer", visit=payload["id"], told=found["id"])
+        return False
     visit = session.get(Visit, payload["id"])
-    if visit is None or answer.status not in (200, 201):
-        return
-    visit.delivered = True
-    told = answer.json()["visit"]
-    if visit.state == "open" and told["state"] == "closed":
-        visit.state, visit.ended_at = "closed", datetime.fromisoformat(told["ended_at"])
+    if visit is None:
+        return True
+    visit.delivered, visit.held = True, found.get("held")
+    visit.receipt = told["receipt"] or visit.receipt
+    if visit.state == "open" and found["state"] == "closed":
+        visit.state, visit.ended_at = "closed", datetime.fromisoformat(found["ended_at"])
+    return True
 
 
 sync.DELIVERIES[TOPIC_VISIT] = _deliver_visit
 sync.DELIVERIES[TOPIC_CHECK_OUT] = _deliver_change(TOPIC_CHECK_OUT)
 sync.DELIVERIES[TOPIC_VOID] = _deliver_change(TOPIC_VOID)
 sync.DELIVERIES[TOPIC_ANSWER] = _deliver_change(TOPIC_ANSWER)
-sync.RECEIPTS[TOPIC_VISIT] = _delivered
+sync.ON_ANSWER[TOPIC_VISIT] = _delivered

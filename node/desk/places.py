@@ -8,14 +8,25 @@ from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, func, insert, literal_column, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Session
 
 from charter import Charter
 from charter.conditions import guest_places
 from charter.hours import Schedule
 from node.bookings.reserved import reserved
-from node.desk.models import Visit
+from node.desk.models import Showing, Visit
 from node.desk.scan import Scan, as_document
 from node.spaces.models import Space
 from shared.db import begin_write
@@ -43,18 +54,25 @@ _PRESENT = (
     )
     .group_by(Visit.state, Visit.local)
 )
-_HERS = select(Visit.__table__).where(
-    or_(
-        Visit.id == bindparam("visit"),
-        Visit.proof == bindparam("shown"),
-        and_(
-            Visit.state == literal_column("'open'"),
-            Visit.home_id == bindparam("home"),
-            # Of our own members we know who they are; of a partner's, the hub does.
-            or_(Visit.pass_id == bindparam("of_pass"), Visit.member_id == bindparam("member")),
-        ),
-    )
+# The visit for which this very code was good, if it was.
+_USED_FOR = select(Showing.visit_id).where(Showing.showing == bindparam("shown")).scalar_subquery()
+# Of our own members we know who they are; of a partner's, the hub does.
+_OF_PERSON = and_(
+    Visit.home_id == bindparam("home"),
+    or_(Visit.pass_id == bindparam("of_pass"), Visit.member_id == bindparam("member")),
 )
+_OPEN = Visit.state == literal_column("'open'")
+
+
+def _hers_where(which: ColumnElement[bool]) -> Select[Any]:
+    return select(Visit.__table__, (Visit.id == _USED_FOR).label("used")).where(
+        or_(Visit.id == bindparam("visit"), Visit.id == _USED_FOR, and_(which, _OF_PERSON))
+    )
+
+
+_HERS = _hers_where(_OPEN)
+# For a scan that is told late: also those that were under way then, or began since.
+_HERS_SINCE = _hers_where(or_(_OPEN, Visit.ended_at > bindparam("at", type_=Visit.ended_at.type)))
 _ADD = insert(Visit.__table__)
 
 
@@ -66,14 +84,24 @@ def lock(session: Session, scan: Scan) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Hers:
-    """What is known of the person of a scan: this very visit, and the one she is in the middle of.
+    """What is known of the person of a scan at its time.
 
-    ``shown`` tells whether this very code was used here, at any of our spaces.
+    ``spent`` is the visit for which this very code was good, at any of our spaces; ``here`` is the
+    one in the middle of which she is at this one; ``next_start`` is when her next one began, for
+    a scan that is told late.
     """
 
-    this: Any
-    open_here: Any
-    shown: bool
+    held: bool
+    spent: Any
+    here: Any
+    next_start: datetime | None
+
+    def known(self, scan: Scan) -> Any:
+        """Return the visit that is meant by somebody who was let in by it already, or None."""
+        if self.spent is None:
+            return self.here
+        good = self.spent.space_id == scan.space_id and (scan.late or self.spent.state == "open")
+        return self.spent if good else None
 
 
 def hers(session: Session, scan: Scan) -> Hers:
@@ -84,22 +112,34 @@ def hers(session: Session, scan: Scan) -> Hers:
         "of_pass": scan.evidence.pass_id,
         "member": scan.member_id,
     }
-    rows = session.connection().execute(_HERS, wanted).all()
+    if scan.late:
+        wanted["at"] = scan.now
+    query = _HERS_SINCE if scan.late else _HERS
+    rows = session.connection().execute(query, wanted).all()
+    visits = [row for row in rows if row.state != "held"]
+    own = [row for row in visits if _is_hers(row, scan)]
+    later = [row.started_at for row in own if row.started_at > scan.now]
     return Hers(
-        this=next((row for row in rows if row.id == scan.id), None),
-        open_here=next((row for row in rows if _is_hers_here(row, scan)), None),
-        shown=any(row.proof == scan.evidence.proof and row.state != "held" for row in rows),
+        held=len(visits) < len(rows),
+        spent=next((row for row in visits if row.used or row.id == scan.id), None),
+        here=next((row for row in own if _is_here(row, scan)), None),
+        next_start=min(later, default=None) if scan.late else None,
     )
 
 
-def _is_hers_here(row: Any, scan: Scan) -> bool:
+def _is_hers(row: Any, scan: Scan) -> bool:
     return bool(
         (scan.evidence.pass_id or scan.member_id)
-        and row.state == "open"
-        and row.space_id == scan.space_id
         and row.home_id == scan.evidence.issuer
         and (row.local or row.pass_id == scan.evidence.pass_id)
     )
+
+
+def _is_here(row: Any, scan: Scan) -> bool:
+    """Tell whether a visit was under way, here, when the code was shown."""
+    under_way = row.started_at <= scan.now < row.closes_at
+    over = row.ended_at is not None and row.ended_at <= scan.now
+    return row.space_id == scan.space_id and row.state != "void" and under_way and not over
 
 
 def present(session: Session, space_id: str, now: datetime) -> tuple[int, int, int]:
@@ -135,7 +175,7 @@ def count_present(session: Session, scan: Scan, person: Hers) -> tuple[bool, boo
     kept, booked = reserved(session, scan.space_id, scan.now, scan.evidence.pass_id)
     if booked:  # hers is among those that were not given back to the house
         scan.facts = replace(scan.facts, guest_cap=scan.booked_places)
-    if person.open_here is not None:
+    if person.here is not None and person.here.state == "open":
         here -= 1
     guests = here + held + kept
     # Our own people are let in whoever has booked; visitors find the seats that are left.
@@ -146,8 +186,11 @@ def count_present(session: Session, scan: Scan, person: Hers) -> tuple[bool, boo
     return free, held > 0
 
 
-def hold(session: Session, scan: Scan) -> None:
-    """Keep a place while the hub decides. A place that another scan holds is waited for."""
+def hold(session: Session, scan: Scan) -> Hers:
+    """Keep a place while the hub decides, for one who needs one; return what is known of her.
+
+    A place that another scan holds is waited for.
+    """
     deadline = time.monotonic() + HOLD_WAIT_SECONDS
     while True:
         lock(session, scan)
@@ -157,10 +200,11 @@ def hold(session: Session, scan: Scan) -> None:
             break
         session.rollback()
         time.sleep(HOLD_POLL_SECONDS)
-    if free and person.this is None and person.open_here is None:
+    if free and not person.held and person.spent is None and person.here is None:
         add_visit(session, scan, "held", held_until=scan.now + HOLD)
         scan.held = True
     session.commit()
+    return person
 
 
 def release(session: Session, scan: Scan) -> None:
@@ -188,7 +232,6 @@ def add_visit(session: Session, scan: Scan, state: str, **more: Any) -> SimpleNa
             "pass_id": scan.evidence.pass_id,
             "given_name": scan.evidence.given_name or "",
             "plan": scan.evidence.plan or "",
-            "proof": scan.evidence.proof,
             "local": scan.member_id is not None,
             "member_id": scan.member_id,
             "by_poster": scan.by_poster,
@@ -201,7 +244,9 @@ def add_visit(session: Session, scan: Scan, state: str, **more: Any) -> SimpleNa
             "held_until": None,
             "charter": scan.charter.version,
             "decision": {},
+            "held": None,
             "report": "",
+            "receipt": "",
             **more,
         }
     )

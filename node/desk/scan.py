@@ -44,6 +44,7 @@ class Scan:
     held: bool = False
     member_id: int | None = None  # of this house
     by_poster: bool = False
+    late: bool = False  # told afterwards, by a desk's browser
     report: str = ""  # what the hub was told
 
     @property
@@ -130,6 +131,8 @@ def _read(session: Session, node: Node, space_id: str, shown: str, clock: Clock)
         own = node.ring.public_key(kid)
         if own is None:
             raise UnknownIssuer("key")
+        if known.trust.withdrawn(host, kid):
+            raise UnknownIssuer("withdrawn")
         return own
 
     now = clock.now()
@@ -169,5 +172,12 @@ def schedule_of(space: Any, today: date) -> Schedule:
     return _schedules[key]
 
 
-def report(node: Node, scan: Scan, decision: Mapping[str, Any] | None = None) -> str:
-    return sign_report(node.ring, node.hub.url, scan.shown, scan.now, scan.facts, decision)
+def report(
+    node: Node,
+    scan: Scan,
+    decision: Mapping[str, Any] | None = None,
+    ended_at: datetime | None = None,
+) -> str:
+    return sign_report(
+        node.ring, node.hub.url, scan.shown, scan.now, scan.facts, decision, ended_at
+    )

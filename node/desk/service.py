@@ -14,26 +14,29 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from marshmallow import ValidationError
-from sqlalchemy import bindparam, case, literal_column, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from charter import Decision, Facts, Fault, decide
 from node.context import Node
 from node.desk.alone import facts_alone, with_home
-from node.desk.models import Refusal, Visit
+from node.desk.answers import recorded
 from node.desk.outgoing import TOPIC_VISIT
-from node.desk.places import add_visit, count_present, drop_hold, hers, hold, lock, release
+from node.desk.places import Hers, count_present, drop_hold, hers, hold, lock, release
+from node.desk.recording import enter, note, note_refusal
 from node.desk.scan import Scan, read_fresh, report
+from node.desk.showings import remember
 from node.members.models import Member
 from node.passes import service as passes
 from node.spaces import service as spaces
 from node.sync import service as sync
-from shared.db import begin_write
 from shared.http import Answer, PeerError, Unreachable
 from shared.passes import UNREADABLE, Evidence
 from shared.problems import Problem
+
+log = structlog.get_logger()
 
 # How late a desk's browser may tell of a scan, and how far its clock may be ahead.
 LATE, EARLY = timedelta(days=2), timedelta(seconds=90)
@@ -60,6 +63,14 @@ def check_in(session: Session, node: Node, space_id: str, shown: str) -> Outcome
 
 
 def _decide(session: Session, node: Node, scan: Scan) -> Outcome:
+    try:
+        return _decide_once(session, node, scan)
+    except IntegrityError:  # the code, or its person, was let in at the same moment
+        session.rollback()
+        return _decide_once(session, node, scan)
+
+
+def _decide_once(session: Session, node: Node, scan: Scan) -> Outcome:
     if scan.evidence.pass_id is None and _unreadable(scan.evidence):
         return refuse(session, node, scan, decide(scan.charter, scan.facts, scan.now))
     if scan.evidence.issuer == scan.facts.host:
@@ -67,7 +78,9 @@ def _decide(session: Session, node: Node, scan: Scan) -> Outcome:
     if node.hub.away:
         return _decide_alone(session, node, scan)
     sync.flush_soon(session, node)  # what happened before is told before
-    hold(session, scan)
+    person = hold(session, scan)
+    if _is_replayed(person, scan):
+        return refuse(session, node, scan, _decide_replayed(scan))
     scan.report = report(node, scan)
     try:
         answer = node.hub.call("POST", "/api/v1/visits", json={"report": scan.report})
@@ -100,27 +113,23 @@ def check_in_late(session: Session, node: Node, space_id: str, shown: str, at: d
 
     ``at`` is the real time of the scan, and the code is examined as of that time. Whoever holds
     a pass was let in, and counts, under the charter's offline article: what the browser could not
-    know is flagged by the hub. Safe to repeat. Raises Problem or ValidationError.
+    know is flagged by the hub. Somebody who has come again since has a visit for each, and this
+    one is over. Safe to repeat. Raises Problem or ValidationError.
     """
     clock = node.clock.standing(at)
     if not timedelta() - EARLY <= node.clock.real() - clock.real() <= LATE:
         raise ValidationError({"at": ["Not a time of the last two days."]})
     scan = read_fresh(session, node, space_id, shown, clock)
+    scan.late = True
     if scan.evidence.faults:
         scan.facts = with_home(scan, scan.facts)
         return refuse(session, node, scan, decide(scan.charter, scan.facts, scan.now))
-    of_visit = {"visit": scan.id}
-    known = session.connection().execute(_BY_ID, of_visit).first()
-    if known is not None and known.state != "held":
-        return Outcome("already", known.decision, known)
+    record = _admit_own if scan.evidence.issuer == scan.facts.host else _decide_alone
     try:
-        if scan.evidence.issuer == scan.facts.host:
-            return _admit_own(session, node, scan)
-        return _decide_alone(session, node, scan, is_in=True)
+        return record(session, node, scan)
     except IntegrityError:  # told twice at the same moment
         session.rollback()
-        known = session.connection().execute(_BY_ID, of_visit).one()
-        return Outcome("already", known.decision, known)
+        return record(session, node, scan)
 
 
 def check_in_member(session: Session, node: Node, space_id: str, member: Member) -> Outcome:
@@ -141,8 +150,11 @@ def preview(session: Session, node: Node, space_id: str, shown: str) -> Mapping[
     if scan.evidence.issuer == scan.facts.host:
         scan.facts = _own_facts(session, scan)
         return _would_say(session, scan)
-    count_present(session, scan, hers(session, scan))
+    person = hers(session, scan)
+    count_present(session, scan, person)
     session.rollback()
+    if _is_replayed(person, scan) and not node.hub.away:
+        return _decide_replayed(scan).to_json("fr")
     body = {"report": report(node, scan)}
     try:
         answer = node.hub.call("POST", "/api/v1/visits/preview", json=body)
@@ -151,17 +163,16 @@ def preview(session: Session, node: Node, space_id: str, shown: str) -> Mapping[
         return _would_say(session, scan)
     except PeerError as error:
         raise Problem("hub-unreachable", error.detail) from None
-    here = hers(session, scan).open_here
+    here = person.here
     if here is not None and here.decision and _host_suspended(answer.json()):
-        session.rollback()
         decision: Mapping[str, Any] = here.decision
         return decision
-    session.rollback()
-    return _told(session, node, scan, answer)
+    return _told(scan, answer)
 
 
 def _would_say(session: Session, scan: Scan) -> Mapping[str, Any]:
-    known, decision = _weigh(session, scan)
+    person, decision = _weigh(session, scan)
+    known = _admitted_before(person, scan, decision)
     return known.decision if known is not None and known.decision else decision.to_json("fr")
 
 
@@ -169,29 +180,62 @@ def _unreadable(evidence: Evidence) -> bool:
     return any(fault.code == UNREADABLE for fault in evidence.faults)
 
 
+def _is_replayed(person: Hers, scan: Scan) -> bool:
+    return person.spent is not None and person.known(scan) is None
+
+
+def _decide_replayed(scan: Scan) -> Decision:
+    """Decide on a code that was good here for another visit: the hub need not be asked."""
+    facts = with_home(scan, scan.facts)
+    scan.facts = replace(facts, faults=(*facts.faults, Fault("pass_replayed")))
+    return decide(scan.charter, scan.facts, scan.now)
+
+
 # Answers
 
 
 def _follow(session: Session, node: Node, scan: Scan, answer: Answer) -> Outcome:
     """Note here what the hub decided."""
-    document = answer.json()
     if answer.status in (200, 201):
-        visit = _note(session, scan, document["visit"], document["decision"])
+        told = recorded(answer)
+        if told is None or not _is_of(scan, answer.status, told["visit"]):
+            log.error("visit.not-an-answer", visit=scan.id, status=answer.status)
+            return _decide_alone(session, node, scan)
+        visit = note(session, node, scan, told)
         kind = "admitted" if answer.status == 201 else "already"
         return Outcome(kind, visit.decision, visit)
-    here = hers(session, scan).open_here  # a host that is suspended meanwhile sends nobody away
-    if here is not None and _host_suspended(document):
-        release(session, scan)
-        return Outcome("already", here.decision, here)
-    release(session, scan)
-    return _note_refusal(session, node, scan, _told(session, node, scan, answer))
+    lock(session, scan)
+    drop_hold(session, scan)
+    here = hers(session, scan).here  # a host that is suspended meanwhile sends nobody away
+    if here is not None and _host_suspended(answer.json()):
+        return _already(session, node, scan, here)
+    session.commit()
+    decision = _told(scan, answer)
+    note_refusal(session, node, scan, decision)
+    return Outcome("refused", decision)
+
+
+def _is_of(scan: Scan, status: int, told: Mapping[str, Any]) -> bool:
+    """Tell whether a visit is this scan's, or the one in the middle of which its person is here."""
+    here = (told["space"], told["home"]) == (scan.space_id, scan.evidence.issuer)
+    return here and (told["id"] == scan.id or status == 200)
+
+
+def _already(
+    session: Session, node: Node, scan: Scan, known: Any, decision: Decision | None = None
+) -> Outcome:
+    """Answer somebody who is here already; her code is good for nothing else now."""
+    remember(session, node, scan, known.id, tell=True)
+    session.commit()
+    said = known.decision or (decision.to_json("fr") if decision else {})
+    return Outcome("already", said, known)
 
 
 def _host_suspended(document: Mapping[str, Any]) -> bool:
     return str(document.get("type", "")).endswith(("/node-suspended", "/node-left"))
 
 
-def _told(session: Session, node: Node, scan: Scan, answer: Answer) -> Mapping[str, Any]:
+def _told(scan: Scan, answer: Answer) -> Mapping[str, Any]:
     """Return the decision in an answer of the hub. Raises Problem when there is none."""
     document = answer.json()
     if "decision" in document:
@@ -203,81 +247,11 @@ def _told(session: Session, node: Node, scan: Scan, answer: Answer) -> Mapping[s
     raise Problem("hub-unreachable", document.get("detail") or document.get("title"))
 
 
-def _note(session: Session, scan: Scan, told: Mapping[str, Any], decision: Any) -> Any:
-    """Write down a visit as the hub has it; the person's other visits here are over.
-
-    When the same visit is being noted at the same moment, the other's row is the one.
-    """
-    try:
-        visit = _write_note(session, scan, told, decision)
-    except IntegrityError:
-        session.rollback()
-        visit = _write_note(session, scan, told, decision)
-    session.commit()
-    return visit
-
-
-_BY_ID = select(Visit.__table__).where(Visit.id == bindparam("visit"))
-_CHANGE = update(Visit.__table__).where(Visit.id == bindparam("visit")).returning(Visit.__table__)
-_OPEN = _CHANGE.where(Visit.state == literal_column("'held'"))
-
-
-def _write_note(session: Session, scan: Scan, told: Mapping[str, Any], decision: Any) -> Any:
-    lock(session, scan)
-    connection = session.connection()
-    started = datetime.fromisoformat(told["started_at"])
-    _leave_elsewhere(session, scan, started, except_id=told["id"])
-    if told["id"] != scan.id:
-        drop_hold(session, scan)
-    of_visit = {"visit": told["id"]}
-    noted = {"decision": dict(decision), "online": bool(told["online"]), "started_at": started}
-    if told["id"] == scan.id:  # else it is another showing's, which told its own
-        noted["report"] = scan.report
-    held = {**of_visit, **noted, "state": "open", "held_until": None}
-    found = connection.execute(_OPEN, held).first() or connection.execute(_BY_ID, of_visit).first()
-    if found is None:
-        return add_visit(session, scan, "open", **{"id": told["id"], **noted})
-    if not found.decision:
-        return connection.execute(_CHANGE, {**of_visit, **noted}).one()
-    return found
-
-
-_AT = bindparam("at", type_=Visit.started_at.type)
-_LEAVE = (
-    update(Visit)
-    .where(
-        Visit.state == literal_column("'open'"),
-        Visit.home_id == bindparam("home"),
-        or_(Visit.pass_id == bindparam("of_pass"), Visit.member_id == bindparam("member")),
-        Visit.id != bindparam("but"),
-    )
-    .values(state="closed", ended_at=case((Visit.started_at > _AT, Visit.started_at), else_=_AT))
-)
-
-
-def _leave_elsewhere(session: Session, scan: Scan, at: datetime, except_id: str) -> None:
-    wanted = {
-        "home": scan.evidence.issuer,
-        "of_pass": scan.evidence.pass_id,
-        "member": scan.member_id,
-        "but": except_id,
-        "at": at,
-    }
-    session.connection().execute(_LEAVE, wanted)
-
-
 def refuse(session: Session, node: Node, scan: Scan, decision: Decision) -> Outcome:
     """Note that somebody was refused, and why."""
-    return _note_refusal(session, node, scan, decision.to_json("fr"))
-
-
-def _note_refusal(session: Session, node: Node, scan: Scan, decision: Mapping[str, Any]) -> Outcome:
-    space_id = scan.facts.space
-    begin_write(session)
-    codes = [reason["code"] for reason in decision["reasons"]]
-    session.add(Refusal(at=node.clock.now(), space_id=space_id, codes=codes))
-    session.commit()
-    return Outcome("refused", decision)
+    said = decision.to_json("fr")
+    note_refusal(session, node, scan, said)
+    return Outcome("refused", said)
 
 
 # Alone
@@ -297,59 +271,65 @@ def _admit_own(session: Session, node: Node, scan: Scan) -> Outcome:
     lock(session, scan)
     if scan.member_id is None:
         scan.facts = _own_facts(session, scan)
-    known, decision = _weigh(session, scan)
+    person, decision = _weigh(session, scan)
+    known = _admitted_before(person, scan, decision)
     if known is not None:
-        session.commit()
-        return Outcome("already", known.decision, known)
+        return _already(session, node, scan, known, decision)
     if not decision.allowed:
         session.rollback()
         return refuse(session, node, scan, decision)
-    _leave_elsewhere(session, scan, scan.now, scan.id)
-    visit = add_visit(session, scan, "open", decision=decision.to_json("fr"))
+    until = _over_since(node, scan, person)
+    visit = enter(session, scan, person, until, decision=decision.to_json("fr"))
+    remember(session, node, scan, visit.id, tell=True)
     session.commit()
     return Outcome("admitted", visit.decision, visit)
 
 
-def _weigh(session: Session, scan: Scan) -> tuple[Any, Decision]:
-    """Decide without the hub. A scan of somebody who is here already returns her visit too."""
+def _weigh(session: Session, scan: Scan) -> tuple[Hers, Decision]:
+    """Decide without the hub; return what is known of the person too."""
     person = hers(session, scan)
     count_present(session, scan, person)
     decision = decide(scan.charter, scan.facts, scan.now)
-    sound = not any(reason.code.startswith("pass_") for reason in decision.reasons)
-    known = person.this or person.open_here
-    if known is not None and known.state == "open" and sound:
-        return known, decision
-    if person.shown:
+    if person.spent is not None and _admitted_before(person, scan, decision) is None:
         scan.facts = replace(scan.facts, faults=(*scan.facts.faults, Fault("pass_replayed")))
         decision = decide(scan.charter, scan.facts, scan.now)
-    return None, decision
+    return person, decision
 
 
-def _decide_alone(session: Session, node: Node, scan: Scan, *, is_in: bool = False) -> Outcome:
+def _admitted_before(person: Hers, scan: Scan, decision: Decision) -> Any:
+    """Return the visit of somebody who is here already, by a pass that is still sound, or None."""
+    sound = not any(reason.code.startswith("pass_") for reason in decision.reasons)
+    return person.known(scan) if sound or scan.late else None
+
+
+def _over_since(node: Node, scan: Scan, person: Hers) -> datetime | None:
+    """Return when a visit that is told late was over: with her next one, or at closing."""
+    closing = scan.schedule.closing_after(scan.now)
+    over = scan.late and closing <= node.clock.now()
+    return min(filter(None, (closing if over else None, person.next_start)), default=None)
+
+
+def _decide_alone(session: Session, node: Node, scan: Scan) -> Outcome:
     """The hub is away: decide under the offline article, and queue what is to be told.
 
-    Somebody who ``is_in`` already, by the word of the desk, is not turned away afterwards.
+    Whom a desk's browser let in is not turned away afterwards, but by a code that was used.
     """
     scan.facts = facts_alone(session, node, scan)  # may ask the home for its list: no lock held
     lock(session, scan)
     drop_hold(session, scan)
-    known, decision = _weigh(session, scan)
-    closing = scan.schedule.closing_after(scan.now)
-    came_again = is_in and known is not None and known.started_at >= closing
-    if known is not None and not came_again:
-        session.commit()
-        return Outcome("already", known.decision or decision.to_json("fr"), known)
-    if not decision.allowed and not is_in:
+    person, decision = _weigh(session, scan)
+    known = _admitted_before(person, scan, decision)
+    if known is not None:
+        return _already(session, node, scan, known, decision)
+    if not decision.allowed and (not scan.late or person.spent is not None):
         session.commit()
         return refuse(session, node, scan, decision)
     stored = {**decision.to_json("fr"), "outcome": "allowed", "reasons": []}
-    told = report(node, scan, stored)
+    until = _over_since(node, scan, person)
+    told = report(node, scan, stored, until)
     noted = {"online": False, "delivered": False, "decision": stored, "report": told}
-    if came_again:
-        visit = add_visit(session, scan, "closed", ended_at=closing, **noted)
-    else:
-        _leave_elsewhere(session, scan, scan.now, scan.id)
-        visit = add_visit(session, scan, "open", **noted)
+    visit = enter(session, scan, person, until, **noted)
+    remember(session, node, scan, visit.id, tell=False)
     payload = {"id": visit.id, "report": told}
     sync.queue(session, node.clock.real(), TOPIC_VISIT, f"{TOPIC_VISIT}:{visit.id}", payload)
     session.commit()

@@ -263,4 +263,4 @@ def _fault(answer: Answer) -> dict[str, Any]:
 
 
 sync.DELIVERIES[TOPIC] = _deliver
-sync.RECEIPTS[TOPIC] = _receipt
+sync.ON_ANSWER[TOPIC] = _receipt

@@ -42,6 +42,20 @@ def challenge(data: dict[str, Any]) -> dict[str, str]:
     return {"answer": service.answer_challenge(db.session(), node(), data["challenge"])}
 
 
+class NoticeSchema(WireSchema):
+    notice = text(4096, metadata={"description": "A JWS by the hub: iss, iat, exp, changed, etag."})
+
+
+@blp.route("/hub/notices", methods=["POST"])
+@limiter.limit("60 per minute")
+@blp.arguments(NoticeSchema)
+@blp.response(204)
+@allow("public")
+def notice(data: dict[str, Any]) -> None:
+    """Take the hub's word that its trust list has changed: it is asked for at once."""
+    service.hear_notice(db.session(), node(), data["notice"])
+
+
 @well_known.get("/.well-known/jwks.json")
 @allow("public")
 def jwks() -> Response:

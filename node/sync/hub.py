@@ -73,10 +73,12 @@ class HubClient:
         except PeerError:
             return False
 
-    def get(self, path: str, *, timeout: float = 5.0) -> Answer:
-        """Fetch one of the hub's public documents. Raises PeerError."""
-        answer = self._peers.request("GET", self.url + path, timeout=timeout)
-        if answer.status != 200:
+    def get(
+        self, path: str, *, timeout: float = 5.0, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Fetch one of the hub's public documents; 304 if ``headers`` ask so. Raises PeerError."""
+        answer = self._peers.request("GET", self.url + path, timeout=timeout, headers=headers)
+        if answer.status not in ((200, 304) if headers else (200,)):
             raise PeerError("status", str(answer.status))
         return answer
 

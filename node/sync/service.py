@@ -22,6 +22,7 @@ from shared import jose, outbox
 from shared.db import begin_write
 from shared.http import Answer, PeerError, Unreachable
 from shared.identity import hash_token
+from shared.keys import KeyRing, load_key_ring
 from shared.problems import Problem
 from shared.status import StatusList, read_list
 from shared.trust import TrustList, read_trust_list
@@ -32,6 +33,10 @@ PROOF_TYP = "passerelle-enrolment+jwt"
 CHALLENGE_TYP = "passerelle-challenge+jwt"
 ANSWER_TYP = "passerelle-challenge-answer+jwt"
 SIGNATURE_TYP = "charter-signature+jwt"
+NOTICE_TYP = "passerelle-notice+jwt"
+# Names among what is kept: the list, and that the hub said there is another.
+TRUST_LIST, TOLD = "trust-list", "trust-list:told"
+TOLD_LATELY = timedelta(minutes=1)
 # Our signature of a version, among what is kept: for a hub that has lost it.
 SIGNATURE = "signature:"
 STATUS_FRESH = timedelta(seconds=60)
@@ -73,11 +78,13 @@ def node_id(session: Session) -> str:
 # Coming in
 
 
-def enrol(session: Session, node: Node, invitation: str) -> str:
+def enrol(session: Session, node: Node, invitation: str, ring: KeyRing | None = None) -> str:
     """Enrol with a one-time invitation; the hub calls this node back meanwhile. Returns the id.
 
-    Raises Problem with the hub's own words, or PeerError.
+    With the key of ``ring``, which is in the key file, or the one that signs. Raises Problem with
+    the hub's own words, or PeerError.
     """
+    ring = ring or node.ring
     keep(
         session, node.clock.real(), "hub-jwks", node.hub.get("/.well-known/jwks.json").body.decode()
     )
@@ -93,8 +100,8 @@ def enrol(session: Session, node: Node, invitation: str) -> str:
         json={
             "invitation": invitation,
             "url": node.url,
-            "jwk": node.ring.public_jwks()[0],
-            "proof": node.ring.sign(claims, PROOF_TYP),
+            "jwk": ring.public_jwks()[0],
+            "proof": ring.sign(claims, PROOF_TYP),
         },
         headers={"Accept-Language": "en"},
         timeout=15,
@@ -117,17 +124,29 @@ def enrol(session: Session, node: Node, invitation: str) -> str:
 
 
 def answer_challenge(session: Session, node: Node, challenge: str) -> str:
-    """Prove to the hub, and to nobody else, that this address holds our key. Raises Problem."""
+    """Prove to the hub, and to nobody else, that this address holds our key. Raises Problem.
+
+    The key that is asked for is looked up in the file, where a new one is before services start
+    again. Asked at an address that we leave, we say where we go.
+    """
     try:
         claims = jose.verify(challenge, hub_keys(session, node), CHALLENGE_TYP).claims
     except (jose.TokenFault, PeerError) as fault:
         raise Problem("proof-invalid", str(fault)) from None
-    wanted = {"iss": node.hub.url, "aud": node.url}
     expires, nonce = claims.get("exp"), claims.get("nonce")
     fresh = isinstance(expires, int) and expires > time.time()
-    if any(claims.get(k) != v for k, v in wanted.items()) or not fresh or not nonce:
+    moves = claims.get("moves_to") == node.url
+    for_us = claims.get("iss") == node.hub.url and (claims.get("aud") == node.url or moves)
+    if not for_us or not fresh or not nonce:
         raise Problem("proof-invalid", "iss, aud or exp are not right")
-    return node.ring.sign({"iss": node.url, "aud": node.hub.url, "nonce": nonce}, ANSWER_TYP)
+    told = {"iss": node.url, "aud": node.hub.url, "nonce": nonce}
+    if moves:
+        told["moves_to"] = node.url
+    asked = claims.get("kid", node.ring.kid)
+    for kid, key in load_key_ring(node.key_file).keys:
+        if kid == asked:
+            return jose.sign(told, key, ANSWER_TYP, kid=kid)
+    raise Problem("proof-invalid", "this node has no such key")
 
 
 def sign_charter(session: Session, node: Node, version: str = "current") -> str:
@@ -256,8 +275,23 @@ def _read_network(session: Session, node: Node, fetched_at: datetime) -> Network
 
 
 def refresh(session: Session, node: Node) -> Network | None:
-    """Fetch the trust list, and the charter when it names another. Raises PeerError."""
-    body = node.hub.get("/api/v1/trust-list").body.decode()
+    """Fetch the trust list, and the charter when it names another. Raises PeerError.
+
+    A list that the hub says is still good is as if fetched now.
+    """
+    now, known = node.clock.real(), network(session, node)
+    kept = session.connection().execute(_KEPT, {"name": TRUST_LIST}).first()
+    session.rollback()
+    good = known is not None and known.trust.expires_at > now.timestamp()
+    headers = {"If-None-Match": f'"{kept.sha256}"'} if kept is not None and good else {}
+    answer = node.hub.get("/api/v1/trust-list", headers=headers)
+    if answer.status == 304 and kept is not None:
+        begin_write(session)
+        same = (Cached.name == TRUST_LIST) & (Cached.sha256 == kept.sha256)
+        session.execute(update(Cached).where(same).values(fetched_at=now))
+        session.commit()
+        return network(session, node)
+    body = answer.body.decode()
     try:
         trust = read_trust_list(body, hub_keys(session, node), node.hub.url)
     except (jose.TokenFault, KeyError, TypeError, ValueError) as error:
@@ -267,8 +301,33 @@ def refresh(session: Session, node: Node) -> Network | None:
     row = session.get(Cached, "charter")
     if row is None or orjson.loads(row.body)["sha256"] != trust.charter_sha256:
         refresh_charter(session, node)
-    keep(session, node.clock.real(), "trust-list", body)
+    keep(session, node.clock.real(), TRUST_LIST, body)
     return network(session, node)
+
+
+def hear_notice(session: Session, node: Node, notice: str) -> None:
+    """Note that the hub says its trust list has changed: the jobs process asks. Raises Problem."""
+    try:
+        claims = jose.verify(notice, hub_keys(session, node), NOTICE_TYP).claims
+    except (jose.TokenFault, PeerError) as fault:
+        raise Problem("proof-invalid", str(fault)) from None
+    expires = claims.get("exp")
+    fresh = isinstance(expires, int) and expires > time.time()
+    if claims.get("iss") != node.hub.url or not fresh:
+        raise Problem("proof-invalid", "iss or exp are not right")
+    kept = session.connection().execute(_KEPT, {"name": TRUST_LIST}).first()
+    if claims.get("changed") == "trust-list" and (kept is None or kept.sha256 != claims["etag"]):
+        keep(session, node.clock.real(), TOLD, str(claims["etag"]))
+
+
+def is_told(session: Session, node: Node) -> bool:
+    """Tell whether the hub said lately that there is another trust list than the one kept."""
+    query = select(Cached.name, Cached.fetched_at).where(Cached.name.in_((TRUST_LIST, TOLD)))
+    at = {row.name: row.fetched_at for row in session.execute(query)}
+    told = at.get(TOLD)
+    if told is None or node.clock.real() - told > TOLD_LATELY:
+        return False
+    return TRUST_LIST not in at or at[TRUST_LIST] <= told
 
 
 def refresh_charter(session: Session, node: Node) -> Charter:
@@ -383,8 +442,9 @@ def queue(session: Session, now: datetime, topic: str, key: str, payload: dict[s
 Deliver = Callable[[Session, Node, Mapping[str, Any]], Answer]
 # topic → how it is sent; each returns the hub's answer. Rooms add their own.
 DELIVERIES: dict[str, Deliver] = {}
-# topic → what is done here once the hub has taken it, in the transaction that marks it done.
-RECEIPTS: dict[str, Callable[[Session, Node, Mapping[str, Any], Any], None]] = {}
+# topic → what is done here with the hub's answer, in the transaction that settles the message.
+# False: it is an answer to something else, and the message was not taken.
+ON_ANSWER: dict[str, Callable[[Session, Node, Mapping[str, Any], Any], bool | None]] = {}
 
 
 def flush(session: Session, node: Node, limit: int = 100, *, due: bool = True) -> int:
@@ -440,15 +500,14 @@ def _settle(
     if row is None or row.state != outbox.PENDING:
         session.rollback()
         return
-    taken = 200 <= answer.status < 300
+    heard = ON_ANSWER[topic](session, node, payload, answer) if topic in ON_ANSWER else None
+    taken = heard is not False and 200 <= answer.status < 300
     row.state = outbox.DONE if taken else outbox.DEAD
     row.attempts += 1
     row.done_at = node.clock.real()
     row.error = None if taken else answer.body.decode(errors="replace")[:300]
     if not taken:
         log.error("outbox.dead", topic=topic, status=answer.status)
-    if topic in RECEIPTS:
-        RECEIPTS[topic](session, node, payload, answer)
     session.commit()
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from flask import Flask
 
-from federation.app import create_app as create_hub
+from federation.app import create_new as create_hub
 from federation.settings import HubSettings
-from node.app import create_app as create_node
+from node.app import create_new as create_node
 from node.settings import NodeSettings
 
 NOWHERE = "http://127.0.0.1:9"  # nobody listens on the discard port

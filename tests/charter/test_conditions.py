@@ -57,6 +57,8 @@ def test_a_closed_date_is_numbered_within_its_month_whatever_the_order_it_was_wr
         ({"guests": {"mo": [1, "2"]}}, "guests"),
         ({"guests": {"mo": [1, 2, 3]}}, "guests"),
         ({"release": ["13:00", None]}, "release"),
+        ({"release": ["10:00+02:00", None]}, "release"),
+        ({"release": [None, "17:00Z"]}, "release"),
         ({"release": [None, "12:59"]}, "release"),
         ({"release": ["soon", None]}, "release"),
         ({"release": ["10:00"]}, "release"),

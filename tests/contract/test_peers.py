@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from federation.app import create_app as create_hub
+from federation.app import create_new as create_hub
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
 from federation.directory import enrolment, harvest

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from joserfc.jwk import OKPKey
 
-from node.app import KEYS
+from node.settings import KEYS
 from node.sync import keys
 from node.sync import service as sync
 from shared import jose
@@ -30,7 +30,7 @@ def restart(service: LocalService, kind: str, file: str) -> None:
 
 def rotate(node: LocalNode) -> str:
     with node.context() as (session, context):
-        kid = keys.rotate_key(session, context, context.settings.data_dir / KEYS)
+        kid = keys.rotate_key(session, context)
     restart(node, "node", KEYS)
     return kid
 
@@ -77,7 +77,7 @@ def test_a_rotation_that_the_hub_does_not_hear_of_changes_nothing(network: Netwo
         path = context.settings.data_dir / KEYS
         before = path.read_bytes()
         with cordee.cut_off(), pytest.raises(PeerError):
-            keys.rotate_key(session, context, path)
+            keys.rotate_key(session, context)
         assert path.read_bytes() == before
 
 

@@ -11,7 +11,7 @@ import pytest
 from joserfc.jwk import OKPKey
 
 from shared import jose
-from shared.keys import KeyRing, key_id, load_key_ring, new_key_ring
+from shared.keys import KeyRing, key_id, load_key_ring, make_key_ring, new_key_ring
 from shared.trust import TrustList
 
 RING = new_key_ring()
@@ -207,7 +207,9 @@ def test_a_rotated_key_still_verifies_and_the_new_one_signs() -> None:
 
 def test_keys_are_made_once_and_are_nobodys_to_read(tmp_path: Any) -> None:
     path = tmp_path / "keys.json"
-    first, second = load_key_ring(path), load_key_ring(path)
+    with pytest.raises(FileNotFoundError):
+        load_key_ring(path)
+    first, second = make_key_ring(path), make_key_ring(path)
     assert first.kid == second.kid == key_id(first.current)
     assert path.stat().st_mode & 0o777 == 0o600
     assert [found.name for found in tmp_path.iterdir()] == ["keys.json"]

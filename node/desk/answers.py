@@ -1,0 +1,38 @@
+"""What the hub answers about a visit. Anything that is not in its own form is no answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import fields, validate
+
+from shared.http import Answer, PeerError
+from shared.reports import MAX_RECEIPT_BYTES
+from shared.schemas import DecisionSchema, VisitSchema, WireSchema, moment
+
+
+class _ToldVisitSchema(VisitSchema):
+    started_at = moment(required=True)
+    ended_at = moment(required=True, allow_none=True)
+    held = fields.String(allow_none=True, validate=validate.Length(max=20))
+
+
+class _RecordedSchema(WireSchema):
+    visit = fields.Nested(_ToldVisitSchema, required=True)
+    decision = fields.Nested(DecisionSchema, required=True)
+    receipt = fields.String(allow_none=True, validate=validate.Length(max=MAX_RECEIPT_BYTES))
+
+
+_schema = _RecordedSchema()
+
+
+def recorded(answer: Answer) -> Mapping[str, Any] | None:
+    """Return the ``visit``, ``decision`` and ``receipt`` of a 200 or 201; None if it has none."""
+    try:
+        document = answer.json()
+    except PeerError:
+        return None
+    if not isinstance(document, dict) or _schema.validate(document):
+        return None
+    return {**document, "receipt": document.get("receipt") or ""}

@@ -1,0 +1,116 @@
+"""Writing down what was decided at the door: a visit, or that somebody was refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, case, literal_column, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from node.context import Node
+from node.desk.models import Refusal, Visit
+from node.desk.places import Hers, add_visit, drop_hold, lock
+from node.desk.scan import Scan
+from node.desk.showings import remember
+from shared.db import begin_write
+
+_BY_ID = select(Visit.__table__).where(Visit.id == bindparam("visit"))
+_CHANGE = update(Visit.__table__).where(Visit.id == bindparam("visit")).returning(Visit.__table__)
+_OPEN = _CHANGE.where(Visit.state == literal_column("'held'"))
+_AT = bindparam("at", type_=Visit.started_at.type)
+_LEAVE = (
+    update(Visit)
+    .where(
+        Visit.state == literal_column("'open'"),
+        Visit.home_id == bindparam("home"),
+        or_(Visit.pass_id == bindparam("of_pass"), Visit.member_id == bindparam("member")),
+        Visit.id != bindparam("but"),
+    )
+    .values(
+        state="closed",
+        ended_at=case(
+            (Visit.started_at > _AT, Visit.started_at),
+            (Visit.closes_at < _AT, Visit.closes_at),
+            else_=_AT,
+        ),
+    )
+)
+
+
+def note(session: Session, node: Node, scan: Scan, told: Mapping[str, Any]) -> Any:
+    """Write down a visit as the hub has it; the person's other visits here are over.
+
+    When the same visit is being noted at the same moment, the other's row is the one.
+    """
+    try:
+        visit = _write_note(session, node, scan, told)
+    except IntegrityError:
+        session.rollback()
+        visit = _write_note(session, node, scan, told)
+    session.commit()
+    return visit
+
+
+def _write_note(session: Session, node: Node, scan: Scan, told: Mapping[str, Any]) -> Any:
+    lock(session, scan)
+    connection, visit = session.connection(), told["visit"]
+    started = datetime.fromisoformat(visit["started_at"])
+    _leave_elsewhere(session, scan, started, except_id=visit["id"])
+    if visit["id"] != scan.id:
+        drop_hold(session, scan)
+    of_visit = {"visit": visit["id"]}
+    signed = {"held": visit.get("held"), "receipt": told["receipt"]}
+    noted = {
+        "decision": dict(told["decision"]),
+        "online": bool(visit["online"]),
+        "started_at": started,
+        **signed,
+    }
+    if visit["id"] == scan.id:  # else it is another showing's, which told its own
+        noted["report"] = scan.report
+    opened = {**of_visit, **noted, "state": "open", "held_until": None}
+    found = connection.execute(_OPEN, opened).first()
+    if found is None:
+        found = connection.execute(_BY_ID, of_visit).first()
+    if found is None:
+        found = add_visit(session, scan, "open", **{"id": visit["id"], **noted})
+    elif not found.decision:
+        found = connection.execute(_CHANGE, {**of_visit, **noted}).one()
+    elif not found.receipt and told["receipt"]:
+        found = connection.execute(_CHANGE, {**of_visit, **signed}).one()
+    remember(session, node, scan, found.id, tell=False)
+    return found
+
+
+def enter(session: Session, scan: Scan, person: Hers, until: datetime | None, **noted: Any) -> Any:
+    """Add the visit that a scan makes, to the caller's transaction: over since ``until``, if it is.
+
+    Whoever enters leaves where she was, unless she has come again since.
+    """
+    if person.next_start is None:
+        _leave_elsewhere(session, scan, scan.now, scan.id)
+    if until is None:
+        return add_visit(session, scan, "open", **noted)
+    return add_visit(session, scan, "closed", ended_at=until, **noted)
+
+
+def _leave_elsewhere(session: Session, scan: Scan, at: datetime, except_id: str) -> None:
+    wanted = {
+        "home": scan.evidence.issuer,
+        "of_pass": scan.evidence.pass_id,
+        "member": scan.member_id,
+        "but": except_id,
+        "at": at,
+    }
+    session.connection().execute(_LEAVE, wanted)
+
+
+def note_refusal(session: Session, node: Node, scan: Scan, decision: Mapping[str, Any]) -> None:
+    """Note that somebody was refused, and why; nothing about whom."""
+    begin_write(session)
+    codes = [reason["code"] for reason in decision["reasons"]]
+    session.add(Refusal(at=node.clock.now(), space_id=scan.facts.space, codes=codes))
+    session.commit()
