@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from charter.conditions import guest_places
 from charter.decision import CODES, Decision, Reason, Terms
-from charter.facts import Facts, Fault
+from charter.facts import NOT_YET, Facts, Fault
 from charter.halfdays import MORNING, half_day_at
 from charter.model import Charter
 from charter.rules import Rules
@@ -28,9 +28,9 @@ def decide(charter: Charter, facts: Facts, now: datetime) -> Decision:
     All reasons that apply are given, in the order of ``CODES``. At their own home members
     are no visitors: only the pass, the hours and the room left are looked at, and nothing counts.
     """
-    reasons = list(_pass_reasons(charter.rules, facts, now))
-    unverified: list[str] = []
     at_home = facts.home is not None and facts.home == facts.host
+    reasons = list(_pass_reasons(charter.rules, facts, at_home))
+    unverified: list[str] = []
     if facts.home is not None and not at_home:
         reasons += _home_reasons(charter, facts)
         reasons += _person_reasons(charter.rules, facts, now)
@@ -48,9 +48,12 @@ def decide(charter: Charter, facts: Facts, now: datetime) -> Decision:
     )
 
 
-def _pass_reasons(rules: Rules, facts: Facts, now: datetime) -> Iterator[Reason]:
-    articles = rules.articles
-    for fault in sorted(set(facts.faults), key=lambda f: (_ORDER[f.code], f.detail)):
+def _pass_reasons(rules: Rules, facts: Facts, at_home: bool) -> Iterator[Reason]:
+    """A pass whose first day is not reached opens its own house; elsewhere seniority says why."""
+    articles, faults = rules.articles, set(facts.faults)
+    if at_home or rules.seniority:
+        faults.discard(NOT_YET)
+    for fault in sorted(faults, key=lambda f: (_ORDER[f.code], f.detail)):
         article = articles.membership if fault.code.startswith("home_") else articles.pass_
         yield Reason(fault.code, article, _detail(fault))
     if facts.home is None and not facts.faults:  # nobody answers for them
@@ -106,11 +109,12 @@ def _paper_reasons(rules: Rules, facts: Facts, adds: int) -> Iterator[Reason]:
 
 
 def _seniority(article: int, days: int, facts: Facts, now: datetime) -> Iterator[Reason]:
-    """The hub knows since when they are a member; a door alone has the pass's first day."""
+    """The hub knows since when somebody is a member; the pass names its first day, and binds."""
+    member_for = days
     if facts.member_since is not None:
         member_for = (now.astimezone(ZoneInfo(facts.timezone)).date() - facts.member_since).days
-        if member_for < days:
-            yield Reason("seniority", article, {"days": max(member_for, 0), "limit": days})
+    if member_for < days:
+        yield Reason("seniority", article, {"days": max(member_for, 0), "limit": days})
     elif facts.usable_from is not None and now < facts.usable_from:
         first = facts.usable_from.astimezone(ZoneInfo(facts.timezone))
         yield Reason("seniority", article, {"from": first.isoformat(), "limit": days})

@@ -19,6 +19,10 @@ class Fault:
     detail: str = ""
 
 
+NOT_YET = Fault("pass_malformed", "not_yet")
+"""The first day that a pass names is not reached. Where seniority is asked for, it says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """None means unknown: a rule that needs an unknown fact is left out, and said to be.

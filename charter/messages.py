@@ -18,6 +18,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Le téléphone n’a pas prouvé que ce pass est le sien. Demandez d’ouvrir la page du pass.",
         "The phone did not prove that this pass is its own. Ask to open the pass page.",
     ),
+    "pass_malformed.not_yet": (
+        "Ce pass n’est pas encore valable hors de son espace d’origine.",
+        "This pass is not good yet outside its home space.",
+    ),
     "pass_malformed.signature": (
         "Ce pass a été modifié : sa signature n’est pas celle de l’espace d’origine.",
         "This pass was altered: its signature is not the home space’s.",

@@ -302,10 +302,17 @@ def nonsense(rules: Rules) -> Iterator[str]:
         yield "eligible_plans.classes: at least one is expected"
 
 
+def read_toml(toml: str) -> dict[str, Any]:
+    """Read TOML text. Raises RulesError, also for what Python's reader gives up on.
+
+    That is a number of thousands of digits (ValueError), or brackets nested as deep.
+    """
+    try:
+        return tomllib.loads(toml)
+    except (ValueError, RecursionError) as error:
+        raise RulesError([f"not TOML: {error}"]) from None
+
+
 def parse_rules(toml: str) -> Rules:
     """Read rules from TOML text. Raises RulesError."""
-    try:
-        tables = tomllib.loads(toml)
-    except tomllib.TOMLDecodeError as error:
-        raise RulesError([f"not TOML: {error}"]) from None
-    return read_rules(tables)
+    return read_rules(read_toml(toml))

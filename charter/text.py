@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_HEADING = re.compile(r"^## (\d+)\. (.+)$")
+_HEADING = re.compile(r"^## ([0-9]+)\. (.+)$")
+_DIGITS = 6  # of an article's number: one of thousands of digits is no number to Python
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ def parse_text(markdown: str) -> Text:
     for line in lines[1:]:
         heading = _HEADING.match(line)
         if heading:
-            articles.append((int(heading[1]), heading[2].strip(), []))
+            number = int(heading[1]) if len(heading[1]) <= _DIGITS else 0
+            articles.append((number, heading[2].strip(), []))
         else:
             (articles[-1][2] if articles else preamble).append(line)
     if [number for number, _, _ in articles] != list(range(1, len(articles) + 1)):

@@ -23,7 +23,7 @@ from federation.directory import (
 )
 from federation.directory import service as directory
 from federation.feeds import service as feeds
-from federation.governance import proposals
+from federation.governance import adoption
 from federation.identity import service as identity
 from federation.listings import fetching
 from federation.listings import service as listings
@@ -155,7 +155,7 @@ def prepare_pictures() -> None:
 
 
 def advance_votes() -> None:
-    proposals.advance(db.session(), hub().clock.now())
+    adoption.advance(db.session(), hub().clock.now())
 
 
 JOBS = (

@@ -1,7 +1,9 @@
 """The reciprocity pass: an SD-JWT with key binding and no disclosures (RFC 9901).
 
 What a phone shows is ``<credential>~<key-binding JWT>``: the home's signed statement, and the
-phone's own signature, made anew every few seconds, that it holds the key named in it.
+phone's own signature, made anew every few seconds, that it holds the key named in it. A QR holds
+it in the form of ``shared.px1``. The key binding names no verifier: whoever is shown a code could
+pass it on within its 90 seconds, which is why one showing is good for one visit at one space.
 """
 
 from __future__ import annotations
@@ -9,13 +11,15 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from charter import PLAN_CLASSES, Fault
-from shared import jose
+from joserfc.jwk import ECKey, OKPKey
+
+from charter import NOT_YET, PLAN_CLASSES, Fault
+from shared import jose, px1
 from shared.clock import Clock
 from shared.keys import KeyRing
 from shared.schemas import unstorable
@@ -25,6 +29,7 @@ KEY_BINDING_TYP = "kb+jwt"
 VCT = "passerelle:pass"
 CARD_VCT = "passerelle:card"  # shown by the home itself, for a card on paper
 AUDIENCE = "passerelle:check-in"
+RIGHTS_AUDIENCE = "passerelle:rights"  # what a member may do, asked with a pass; opens no door
 MAX_BYTES = 4096
 FRESH_SECONDS = 90
 MAX_DAYS = 35
@@ -36,10 +41,12 @@ UNREADABLE = "pass_malformed"
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a shown pass proves. The claims are None unless the home's signature holds.
+    """What a shown pass proves. What the home says is None unless its signature holds.
 
-    ``proof`` is the showing; ``shown_at`` is when the phone says that it signed it. ``claims`` are
-    the credential's without the name, and ``binding`` is the key binding: what a hub may keep.
+    ``proof`` is the showing: the SHA-256, in hex, of what the phone signed, so that another
+    spelling of the signature is no other showing. ``text`` is the pass in its plain form.
+    ``claims`` are the credential's without the first name, ``binding`` the key binding where it
+    can be read, ``shown_at`` its time where its signature holds.
     """
 
     faults: tuple[Fault, ...]
@@ -55,8 +62,9 @@ class Evidence:
     status_uri: str | None = None
     nonce: str | None = None
     shown_at: datetime | None = None
-    claims: Mapping[str, Any] = field(default_factory=dict)
-    binding: str = ""
+    binding: str | None = None
+    claims: Mapping[str, Any] | None = None
+    text: str = ""
 
 
 IssuerKey = Callable[[str, str], Any]
@@ -96,7 +104,6 @@ def issue(
     ``usable_from`` becomes ``nbf``: the first instant at which the charter's seniority is reached,
     so that a door without a network knows it without knowing since when she is a member.
     """
-    jose.import_public(jwk)
     claims = {
         "iss": issuer,
         "sub": pass_id,
@@ -105,7 +112,7 @@ def issue(
         "vct": vct,
         "plan": plan,
         "given_name": given_name,
-        "cnf": {"jwk": {"kty": "OKP", "crv": "Ed25519", "x": jwk["x"]}},
+        "cnf": {"jwk": jose.phone_jwk(jwk)},
         "status": {"status_list": {"idx": status_index, "uri": status_uri}},
     }
     if usable_from is not None:
@@ -113,18 +120,25 @@ def issue(
     return ring.sign(claims, CREDENTIAL_TYP, jose.PASS_SIGN_WITH)
 
 
-def bind(credential: str, key: Any, issued_at: float, nonce: str | None = None) -> str:
+def bind(
+    credential: str,
+    key: OKPKey | ECKey,
+    issued_at: float,
+    nonce: str | None = None,
+    audience: str = AUDIENCE,
+) -> str:
     """Return the text a phone shows: the credential and a fresh key binding.
 
     Phones do this themselves; a home does it for a card on paper.
     """
     claims = {
         "iat": int(issued_at),
-        "aud": AUDIENCE,
+        "aud": audience,
         "nonce": nonce or secrets.token_urlsafe(12),
         "sd_hash": sd_hash(credential),
     }
-    binding = jose.sign(claims, key, KEY_BINDING_TYP, jose.PASS_SIGN_WITH)
+    algorithm = jose.ES256 if isinstance(key, ECKey) else jose.PASS_SIGN_WITH
+    binding = jose.sign(claims, key, KEY_BINDING_TYP, algorithm)
     return f"{credential}~{binding}"
 
 
@@ -133,35 +147,68 @@ def sd_hash(credential: str) -> str:
     return jose.encode_b64(hashlib.sha256(f"{credential}~".encode()).digest())
 
 
-def proof_of(text: str) -> str:
-    """Return what identifies this very showing of a pass: SHA-256 in hex of what the phone signed.
+def showing_of(text: str) -> str:
+    """Return what identifies this very showing of a pass, in its plain form (``Evidence.proof``).
 
-    Without the signature, which could be spelled anew; of the whole text where nothing is signed.
+    Of what has no readable key binding, and so never counts, it is the hash of the whole text.
     """
-    signed, _, signature = text.partition("~")[2].rpartition(".")
-    shown = signed if signed and signature else text
-    return hashlib.sha256(shown.encode(errors="surrogatepass")).hexdigest()
+    return _unread(text)[0].proof
 
 
-def examine(text: str, issuer_key: IssuerKey, clock: Clock) -> Evidence:
-    """Verify a scanned text. Never raises: everything wrong with it is among the faults."""
-    text = text.strip()
-    unread = Evidence((), proof_of(text))
-    if len(text.encode(errors="surrogatepass")) > MAX_BYTES:
-        return _faulty(unread, UNREADABLE, "too_long")
-    credential, _, binding = text.partition("~")
-    if "~" in binding:
-        return _faulty(unread, UNREADABLE, "disclosures")
+def _unread(text: str) -> tuple[Evidence, jose.Token | None]:
+    """Return the evidence that a text is before anything is verified, and its key binding."""
+    binding = text.partition("~")[2]
+    try:
+        token = jose.read_unverified(binding)
+    except jose.TokenFault:
+        return Evidence((), _sha256(text.encode(errors="surrogatepass")), text=text), None
+    return Evidence((), _sha256(token.signed), binding=binding, text=text), token
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def examine(text: str, issuer_key: IssuerKey, clock: Clock, audience: str = AUDIENCE) -> Evidence:
+    """Verify a scanned text, plain or PX1, as of the clock's time; ``audience`` is its use.
+
+    Never raises: everything wrong with it is among the faults.
+    """
+    unread, bound, detail = _read_text(text.strip())
+    if detail:
+        return _faulty(unread, UNREADABLE, detail)
+    credential = unread.text.partition("~")[0]
     try:
         token = jose.verify(credential, _finder(issuer_key), CREDENTIAL_TYP)
-        evidence, phone_key, expires = _read_claims(unread, token)
+        evidence = _read_claims(unread, token, clock)
+        phone_key = jose.import_phone(token.claims["cnf"]["jwk"])
     except UnknownIssuer as unknown:
         return _faulty(unread, "home_unknown", unknown.detail)
     except (jose.TokenFault, ValueError, TypeError, KeyError, OverflowError) as fault:
         return _faulty(unread, UNREADABLE, getattr(fault, "detail", "claims"))
-    if expires <= clock.real().timestamp():
+    if evidence.usable_from is not None and evidence.usable_from > clock.now():
+        evidence = replace(evidence, faults=(*evidence.faults, NOT_YET))
+    if token.claims["exp"] <= clock.real().timestamp():
         evidence = _faulty(evidence, "pass_expired")
-    return _check_binding(evidence, credential, binding, phone_key, clock)
+    if bound is None:
+        stripped = unread.text.rstrip("~") == credential
+        detail = "key_binding_missing" if stripped else "key_binding_malformed"
+        return _faulty(evidence, UNREADABLE, detail)
+    return _check_binding(evidence, bound, sd_hash(credential), phone_key, clock, audience)
+
+
+def _read_text(text: str) -> tuple[Evidence, jose.Token | None, str]:
+    """Return ``_unread`` of the plain form of a text, and why it can be no pass, or ""."""
+    try:
+        plain = px1.unpack(text)
+    except ValueError:
+        return *_unread(text), "px1"
+    detail = ""
+    if len(plain.encode(errors="surrogatepass")) > MAX_BYTES:
+        detail = "too_long"
+    elif plain.count("~") > 1:
+        detail = "disclosures"
+    return *_unread(plain), detail
 
 
 def _finder(issuer_key: IssuerKey) -> jose.FindKey:
@@ -171,16 +218,11 @@ def _finder(issuer_key: IssuerKey) -> jose.FindKey:
     return find
 
 
-def _read_claims(unread: Evidence, token: jose.Token) -> tuple[Evidence, Any, float]:
+def _read_claims(unread: Evidence, token: jose.Token, clock: Clock) -> Evidence:
     claims = token.claims
     if claims["vct"] not in (VCT, CARD_VCT) or claims["plan"] not in PLAN_CLASSES:
         raise ValueError("claims")
-    issued, expires, usable = claims["iat"], claims["exp"], claims.get("nbf")
-    times = (issued, expires) if usable is None else (issued, expires, usable)
-    if any(isinstance(t, bool) or not isinstance(t, int) or not 0 <= t < LAST for t in times):
-        raise ValueError("claims")
-    if expires - issued > MAX_DAYS * 86400:
-        raise ValueError("claims")
+    _check_dates(claims, clock)
     entry = claims["status"]["status_list"]
     if not isinstance(entry["idx"], int) or entry["idx"] < 0:
         raise ValueError("claims")
@@ -188,8 +230,8 @@ def _read_claims(unread: Evidence, token: jose.Token) -> tuple[Evidence, Any, fl
     pass_id = claims["sub"]
     if not PASS_ID.fullmatch(pass_id) or not isinstance(given_name, str) or unstorable(given_name):
         raise ValueError("claims")
-    phone_key = jose.import_public(claims["cnf"]["jwk"])
-    evidence = replace(
+    usable = claims.get("nbf")
+    return replace(
         unread,
         issuer=str(claims["iss"]),
         kid=str(token.header.get("kid")),
@@ -202,21 +244,42 @@ def _read_claims(unread: Evidence, token: jose.Token) -> tuple[Evidence, Any, fl
         status_uri=str(entry["uri"]),
         claims={name: value for name, value in claims.items() if name != "given_name"},
     )
-    return evidence, phone_key, expires
+
+
+def _check_dates(claims: Mapping[str, Any], clock: Clock) -> None:
+    """Raise TokenFault or ValueError unless the dates are dates, in their order, and begun."""
+    issued, expires, usable = claims["iat"], claims["exp"], claims.get("nbf", 0)
+    if not all(_is_time(each) for each in (issued, expires, usable)):
+        raise ValueError("claims")
+    if issued > clock.real().timestamp() + FRESH_SECONDS:
+        raise jose.TokenFault("iat_ahead")
+    if expires <= issued:
+        raise jose.TokenFault("exp_before_iat")
+    if expires - issued > MAX_DAYS * 86400:
+        raise jose.TokenFault("exp_too_late")
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < LAST
 
 
 def _check_binding(
-    evidence: Evidence, credential: str, binding: str, phone_key: Any, clock: Clock
+    evidence: Evidence,
+    bound: jose.Token,
+    hashed: str,
+    phone_key: tuple[jose.Verifier, Sequence[str]],
+    clock: Clock,
+    audience: str,
 ) -> Evidence:
-    if not binding:
-        return _faulty(evidence, UNREADABLE, "key_binding_missing")
+    key, algorithms = phone_key
     try:
-        claims = jose.verify(binding, lambda _header, _claims: phone_key, KEY_BINDING_TYP).claims
+        jose.verify(bound, lambda *_: key, KEY_BINDING_TYP, algorithms=algorithms)
     except jose.TokenFault as fault:
         return _faulty(evidence, UNREADABLE, f"key_binding_{fault.detail}")
-    if claims.get("aud") != AUDIENCE:
+    claims = bound.claims
+    if claims.get("aud") != audience:
         evidence = _faulty(evidence, UNREADABLE, "key_binding_audience")
-    if claims.get("sd_hash") != sd_hash(credential):
+    if claims.get("sd_hash") != hashed:
         evidence = _faulty(evidence, UNREADABLE, "key_binding_hash")
     if not isinstance(claims.get("nonce"), str) or not claims["nonce"]:
         evidence = _faulty(evidence, UNREADABLE, "key_binding_nonce")
@@ -225,10 +288,11 @@ def _check_binding(
     issued = claims.get("iat")
     if isinstance(issued, bool) or not isinstance(issued, (int, float)):
         return _faulty(evidence, UNREADABLE, "key_binding_iat")
+    if 0 <= issued < LAST:
+        evidence = replace(evidence, shown_at=datetime.fromtimestamp(issued, UTC))
     if not clock.fresh(issued, FRESH_SECONDS):
-        return _faulty(evidence, "pass_stale")
-    shown_at = datetime.fromtimestamp(issued, UTC)
-    return replace(evidence, shown_at=shown_at, binding=binding)
+        evidence = _faulty(evidence, "pass_stale")
+    return evidence
 
 
 def _faulty(evidence: Evidence, code: str, detail: str = "") -> Evidence:

@@ -157,3 +157,11 @@ class JwkSchema(WireSchema):
         if isinstance(data, dict) and "d" in data:
             raise ValidationError({"d": ["this is a private key: send the public part alone"]})
         return data
+
+
+class PhoneJwkSchema(JwkSchema):
+    """A phone's public key: Ed25519, or P-256 where its browser has no Ed25519."""
+
+    kty = fields.String(required=True, validate=validate.OneOf(["OKP", "EC"]))
+    crv = fields.String(required=True, validate=validate.OneOf(["Ed25519", "P-256"]))
+    y = text(64, required=False, metadata={"description": "Of a P-256 key."})

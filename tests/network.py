@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import requests
 from argon2 import PasswordHasher
 from flask import Flask
-from joserfc.jwk import OKPKey
+from joserfc.jwk import ECKey, OKPKey
 from sqlalchemy import select, update
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
@@ -48,7 +48,7 @@ from shared import identity
 from shared.clock import Clock
 from shared.db import begin_write
 from shared.http import Answer, Circuit, PeerSession, Unreachable
-from shared.passes import bind
+from shared.passes import AUDIENCE, bind
 from tests.databases import Databases
 
 watching.LOOK_SECONDS = 0  # what was told is found by the very next request
@@ -176,7 +176,7 @@ class Person:
     email: str
     token: str
     plan_class: str
-    key: OKPKey = field(default_factory=lambda: OKPKey.generate_key("Ed25519"))
+    key: OKPKey | ECKey = field(default_factory=lambda: OKPKey.generate_key("Ed25519"))
     credential: str = ""
     pass_id: str = ""
 
@@ -194,12 +194,13 @@ class Person:
         """Return the same member with a second device, a pass of its own."""
         return Person(self.node, self.account_id, self.email, self.token, self.plan_class)
 
-    def show(self, issued_at: float | None = None) -> str:
+    def show(self, issued_at: float | None = None, audience: str = AUDIENCE) -> str:
         """Return the text of a fresh QR; a phone's clock says what day it is, too."""
         if not self.credential:
             self.get_pass()
         now = self.node.app.extensions["node"].clock.now().timestamp()
-        return bind(self.credential, self.key, now if issued_at is None else issued_at)
+        at = now if issued_at is None else issued_at
+        return bind(self.credential, self.key, at, audience=audience)
 
 
 @dataclass

@@ -16,7 +16,10 @@ from federation.visits.models import Pass, Visit
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """``members`` have a valid pass; ``hosted`` and ``abroad`` are visits that are open now."""
+    """``members`` have a valid pass; ``hosted`` and ``abroad`` are visits that are open now.
+
+    ``votes`` are the versions whose vote counts it in its electorate; ``proposal`` is its own.
+    """
 
     spaces: list[str]
     members: int
@@ -24,6 +27,7 @@ class Effect:
     abroad: int
     balance: int
     votes: list[str]
+    proposal: str | None
 
 
 def of_suspending(session: Session, now: datetime, node_id: str) -> Effect:
@@ -33,12 +37,15 @@ def of_suspending(session: Session, now: datetime, node_id: str) -> Effect:
         Pass.node_id == node_id, Pass.status == "valid", valid
     )
     opened = select(func.count()).select_from(Visit).where(Visit.state == "open")
-    votes = select(CharterVersion.version).where(CharterVersion.state == "open")
+    open_votes = session.scalars(
+        select(CharterVersion).where(CharterVersion.state == "open").order_by(CharterVersion.number)
+    ).all()
     return Effect(
         list(session.scalars(spaces.order_by(Space.name))),
         session.scalar(members) or 0,
         session.scalar(opened.where(Visit.host_id == node_id)) or 0,
         session.scalar(opened.where(Visit.home_id == node_id)) or 0,
         documents.sheet(session, f"{now:%Y-%m}").head["balances"].get(node_id, 0),
-        list(session.scalars(votes)),
+        [row.version for row in open_votes if node_id in (row.electorate or ())],
+        next((row.version for row in open_votes if row.proposed_by == node_id), None),
     )

@@ -14,8 +14,8 @@ from federation.context import hub
 from federation.db import db
 from federation.directory import condition, joining, marks, search
 from federation.directory import service as directory
-from federation.governance import proposals
 from federation.governance import service as governance
+from federation.governance.adoption import UNDER_WAY
 from federation.pictures import drawings
 from federation.pictures.shapes import to_svg
 from federation.statements import disputes, documents, lines, logs, month_end
@@ -40,14 +40,10 @@ def overview() -> str:
     now = hub().clock.now()
     found = condition.all_of(db.session(), now)
     nodes = [one.node for one in found]
-    versions = governance.versions(db.session())
-    proposal = next((row for row in versions if row.state in proposals.UNDER_WAY), None)
-    still_open = proposal is not None and proposal.state == "open"
     latest = visits.visits(db.session(), limit=25)
     return render_template(
         "console/overview.html",
-        proposal=proposal,
-        closes_at=proposals.closes_at(db.session(), proposal) if still_open else None,
+        proposals=governance.page(db.session(), UNDER_WAY, 0, SHOWN),
         nodes=nodes,
         amiss=[one for one in found if one.grave],
         words=node_words,

@@ -14,6 +14,7 @@ from federation.audit.service import JOBS, audit
 from federation.context import Hub
 from federation.directory import letters, trust_changes
 from federation.directory.models import Node, Space
+from federation.governance import proposals
 from federation.visits.models import Pass
 from shared.db import begin_write
 from shared.problems import Problem
@@ -137,6 +138,7 @@ def leave(session: Session, now: datetime, node: Node, actor: str, reason: str =
     told = {"before": node.state, "after": "left", "last_day": node.leaving_on.isoformat()}
     audit(session, now, actor, "left", node.id, **told, **({"reason": reason} if reason else {}))
     node.state = "left"
+    proposals.withdraw_of(session, now, node.id, actor, "left")
     trust_changes.note(session)
     ended = update(Pass).where(Pass.node_id == node.id, Pass.status != "revoked")
     session.execute(ended.values(status="revoked", changed_at=now))

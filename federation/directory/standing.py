@@ -1,4 +1,8 @@
-"""Suspending a node, and taking it back: what a coordinator decides, and who is told."""
+"""Suspending a node, and taking it back: what a coordinator decides, and who is told.
+
+The audit log's lines made here (``suspended``, ``connected``, ``left``) are read by votes: they
+say when an operator was out of the network.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from federation.audit.service import audit
 from federation.context import Hub
 from federation.directory import leaving, letters, trust_changes
 from federation.directory.models import Node
+from federation.governance import proposals
 from shared.db import begin_write
 from shared.problems import Problem
 
@@ -17,11 +22,12 @@ def set_state(
 ) -> Node:
     """Suspend a node, take it back, or note that it has left, for good. Raises Problem.
 
+    Out of the network, it has no open proposal any more: what it had put to the vote is withdrawn.
     Its own people and the other coordinators are told; what is so already is told to nobody.
     """
-    now = hub.clock.now()
     begin_write(session)
     node = session.get(Node, node_id, with_for_update=True, populate_existing=True)
+    now = hub.clock.now()  # once its row is held: what is told of it comes in this order
     if node is None:
         session.rollback()
         raise Problem("not-found")
@@ -39,6 +45,8 @@ def set_state(
         audit(session, now, actor, state, node_id, before=before, after=state, reason=reason)
         node.state = state
         trust_changes.note(session)
+    if state == "suspended":
+        proposals.withdraw_of(session, now, node_id, actor, state)
     _tell(session, hub, node, account_id, reason)
     session.commit()
     return node

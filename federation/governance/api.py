@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flask import Response, g, request
-from marshmallow import fields, validate
+from marshmallow import RAISE
 
+from charter.voting import MOST_EDITS
 from federation.console.desk import STAFF
 from federation.context import hub
 from federation.db import db
 from federation.directory import service as directory
-from federation.governance import proposals, service, simulation
-from federation.governance.models import CharterVersion
+from federation.governance import proposals, schemas, service, simulation, votes
+from federation.governance.models import Ballot, CharterVersion
 from shared import comparison
 from shared.problems import Problem
-from shared.schemas import WireSchema, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
 from shared.web.open_data import share
@@ -36,82 +35,6 @@ def _share(response: Response) -> Response:
     return response
 
 
-class CharterSummarySchema(WireSchema):
-    version = fields.String(required=True)
-    sha256 = fields.String(required=True)
-    state = fields.String(
-        required=True,
-        validate=validate.OneOf(
-            ["open", "rejected", "withdrawn", "adopted", "in_force", "past"],
-        ),
-    )
-    adopted_at = fields.AwareDateTime(required=True, allow_none=True)
-    effective_at = fields.AwareDateTime(required=True, allow_none=True)
-    proposed_by = fields.String(required=True, allow_none=True)
-
-
-class SignatureSchema(WireSchema):
-    node = fields.String(required=True, attribute="node_id")
-    jws = fields.String(required=True)
-    signed_at = fields.AwareDateTime(required=True)
-
-
-class VoteSchema(WireSchema):
-    node = fields.String(required=True)
-    choice = fields.String(
-        metadata={"description": "Public once the vote is closed; one's own before, too."}
-    )
-    reason = fields.String()
-    at = fields.AwareDateTime(required=True)
-
-
-class CharterSchema(CharterSummarySchema):
-    sources = fields.Dict(
-        required=True,
-        metadata={"description": "rules.toml, fr.md, en.md: exactly what the hash is over."},
-    )
-    rules = fields.Dict(required=True)
-    text = fields.Dict(required=True, metadata={"description": "Articles by language."})
-    argument = fields.String(required=True)
-    opened_at = fields.AwareDateTime(required=True, allow_none=True)
-    closes_at = fields.AwareDateTime(required=True, allow_none=True)
-    votes = fields.List(fields.Nested(VoteSchema), required=True)
-    outcome = fields.Dict(
-        required=True, allow_none=True, metadata={"description": "The count, once it is closed."}
-    )
-    signatures = fields.List(fields.Nested(SignatureSchema), required=True)
-
-
-class ChartersSchema(WireSchema):
-    items = fields.List(fields.Nested(CharterSummarySchema), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
-
-
-class SignSchema(WireSchema):
-    jws = text(4096, metadata={"description": "JWS by the node's key: iss, version, sha256."})
-
-
-class SourcesSchema(WireSchema):
-    fr = fields.String(required=True, data_key="fr.md", validate=validate.Length(1, 200_000))
-    en = fields.String(required=True, data_key="en.md", validate=validate.Length(1, 200_000))
-    rules = fields.String(required=True, data_key="rules.toml", validate=validate.Length(1, 50_000))
-
-
-class ProposalSchema(WireSchema):
-    sources = fields.Nested(SourcesSchema, required=True)
-    argument = text(4000, metadata={"description": "Why: the operators read it before they vote."})
-
-
-class BallotSchema(WireSchema):
-    choice = fields.String(required=True, validate=validate.OneOf(["yes", "no", "abstain"]))
-    reason = fields.String(load_default="", validate=validate.Length(max=2000))
-    sha256 = fields.String(
-        load_default=None,
-        validate=validate.Length(equal=64),
-        metadata={"description": "Of the text that was read: refused once it is another."},
-    )
-
-
 def _sources(data: Mapping[str, Any]) -> dict[str, str]:
     found = data["sources"]
     return {"rules.toml": found["rules"], "fr.md": found["fr"], "en.md": found["en"]}
@@ -121,9 +44,26 @@ def _node() -> str:
     return directory.active_node(db.session(), current().id).id
 
 
+def _reader() -> str | None:
+    principal = g.get("principal")
+    return principal.id if principal is not None and principal.kind == "node" else None
+
+
+SUMMARY = (
+    "version",
+    "sha256",
+    "state",
+    "adopted_at",
+    "effective_at",
+    "proposed_by",
+    "opened_at",
+    "closes_at",
+    "closed_at",
+)
+
+
 def shown(row: CharterVersion, reader: str | None = None) -> dict[str, Any]:
-    """Return a version's JSON. How others voted is told once the vote is closed."""
-    session = db.session()
+    """Return a version's JSON; ``reader`` is the node that asks, if it is one."""
     charter = service.as_charter(row)
     return {
         **{name: getattr(row, name) for name in SUMMARY},
@@ -139,69 +79,103 @@ def shown(row: CharterVersion, reader: str | None = None) -> dict[str, Any]:
             }
             for language, found in charter.texts.items()
         },
-        "argument": row.argument,
-        "opened_at": row.opened_at,
-        "closes_at": closes_at(row),
-        "votes": [
-            {"node": ballot.node_id, "at": ballot.at}
-            | (
-                {"choice": ballot.choice, "reason": ballot.reason}
-                if row.state != "open" or ballot.node_id == reader
-                else {}
-            )
-            for ballot in proposals.ballots(session, row)
-        ],
-        "outcome": row.outcome,
-        "signatures": service.signatures(session, row.version),
+        **_shown_vote(row, reader),
+        "signatures": service.signatures(db.session(), row.version, limit=schemas.PAGE),
+        "signatures_total": service.number_of_signatures(db.session(), row.version),
+        "own": _own(row, reader) if reader else None,
     }
 
 
-SUMMARY = ("version", "sha256", "state", "adopted_at", "effective_at", "proposed_by")
+def _shown_vote(row: CharterVersion, reader: str | None) -> dict[str, Any]:
+    session = db.session()
+    out = votes.out_of_network(session, row, hub().clock.now())
+    edits = len(proposals.former_texts(session, row.version))
+    cast = votes.ballots(session, row, limit=schemas.PAGE)
+    promised = votes.terms(row)
+    return {
+        "argument": row.argument,
+        "proposal_sha256": row.proposal_sha256,
+        "base": row.base,
+        "vote_rule": promised and promised.rule,
+        "electors": promised and len(promised.electorate),
+        "edits": edits,
+        "edits_left": MOST_EDITS - edits if row.state == "open" else 0,
+        "withdrawn_because": row.withdrawn_because,
+        "votes": [_shown_ballot(row, ballot, out, reader) for ballot in cast],
+        "votes_total": votes.number_of_ballots(session, row),
+        "votes_suspended": votes.number_of_ballots(session, row, among=out),
+        "outcome": row.outcome,
+    }
 
 
-def closes_at(row: CharterVersion) -> datetime | None:
-    """Return the end of the vote: as it was, or as it will be."""
-    if row.opened_at is None:
-        return None
-    return row.closed_at or proposals.closes_at(db.session(), row)
+def _shown_ballot(
+    row: CharterVersion, ballot: Ballot, out: frozenset[str], reader: str | None
+) -> dict[str, Any]:
+    """Return a vote's JSON. How others voted is told once the vote is closed."""
+    told = {"node": ballot.node_id, "at": ballot.at, "suspended": ballot.node_id in out}
+    if row.state == "open" and ballot.node_id != reader:
+        return told
+    return {**told, "choice": ballot.choice, "reason": ballot.reason}
+
+
+def _own(row: CharterVersion, reader: str) -> dict[str, Any]:
+    session = db.session()
+    out = votes.out_of_network(session, row, hub().clock.now())
+    cast = votes.ballots(session, row, only=reader)
+    return {
+        "elector": reader in (row.electorate or ()),
+        "signed": bool(service.signatures(session, row.version, only=reader)),
+        "vote": _shown_ballot(row, cast[0], out, reader) if cast else None,
+    }
 
 
 @blp.route("/charters")
-@blp.response(200, ChartersSchema)
+@blp.arguments(schemas.ChartersQuerySchema, location="query", unknown=RAISE)
+@blp.response(200, schemas.ChartersSchema)
 @allow("public")
-def list_charters() -> dict[str, Any]:
-    """Every version, proposals too."""
-    return {"items": service.versions(db.session()), "next_cursor": None}
+def list_charters(query: dict[str, Any]) -> dict[str, Any]:
+    """Every version, proposals too: the last proposed first."""
+    before, limit = int(query["cursor"] or 0), query["limit"]
+    rows = service.page(db.session(), query["state"], before, limit + 1)
+    return _page(rows, limit, lambda row: str(row.number), lambda row: row)
 
 
-@blp.route("/charters", methods=["POST"])
-@blp.arguments(ProposalSchema)
-@blp.response(201, CharterSchema)
-@allow("node")
-def propose(data: dict[str, Any]) -> dict[str, Any]:
-    """Put a text and its rules to the vote; its version is given here."""
-    session, node, now = db.session(), _node(), hub().clock.now()
-    return shown(proposals.propose(session, now, node, _sources(data), data["argument"]))
+def _page(
+    rows: Sequence[Any], limit: int, cursor: Callable[[Any], str], item: Callable[[Any], Any]
+) -> dict[str, Any]:
+    """Return a page of one row more than it shows, which tells that there is a next one."""
+    items = [item(row) for row in rows[:limit]]
+    return {"items": items, "next_cursor": cursor(rows[limit - 1]) if len(rows) > limit else None}
 
 
 @blp.route("/charters/<version>")
-@blp.response(200, CharterSchema)
+@blp.response(200, schemas.CharterSchema)
 @allow("public", "node")
-def one_charter(version: str) -> dict[str, Any]:
-    """One version, or ``current``: text, rules, hash, votes and signatures."""
-    principal = g.get("principal")
-    reader = principal.id if principal is not None and principal.kind == "node" else None
-    return shown(service.find(db.session(), version), reader)
+def read_charter(version: str) -> dict[str, Any]:
+    """One version; ``current`` is the one in force. A node sees its own vote."""
+    return shown(service.find(db.session(), version), _reader())
+
+
+@blp.route("/charters", methods=["POST"])
+@blp.arguments(schemas.ProposalSchema)
+@blp.response(201, schemas.CharterSchema)
+@allow("node")
+def propose(data: dict[str, Any]) -> dict[str, Any]:
+    """Put a charter to the vote; an operator has one open proposal at most."""
+    session, node = db.session(), _node()
+    now = hub().clock.now()
+    return shown(proposals.propose(session, now, node, _sources(data), data["argument"]), node)
 
 
 @blp.route("/charters/<version>", methods=["PUT"])
-@blp.arguments(ProposalSchema)
-@blp.response(200, CharterSchema)
+@blp.arguments(schemas.ProposalSchema)
+@blp.response(200, schemas.CharterSchema)
 @allow("node")
 def edit(data: dict[str, Any], version: str) -> dict[str, Any]:
-    """Change one's own proposal while its vote is open: the vote starts anew."""
+    """Change one's own proposal, three times at most: the vote starts anew."""
     session, node, now = db.session(), _node(), hub().clock.now()
-    return shown(proposals.edit(session, now, node, version, _sources(data), data["argument"]))
+    row = proposals.edit(session, now, node, version, _sources(data), data["argument"])
+    return shown(row, node)
 
 
 @blp.route("/charters/<version>", methods=["DELETE"])
@@ -212,22 +186,69 @@ def withdraw(version: str) -> None:
     proposals.withdraw(db.session(), hub().clock.now(), _node(), version)
 
 
+@blp.route("/charters/<version>/texts")
+@blp.response(200, schemas.FormerTextsSchema)
+@allow("public")
+def list_texts(version: str) -> dict[str, Any]:
+    """What a proposal said before each edit, the first one first."""
+    row = service.find(db.session(), version)
+    return {"items": proposals.former_texts(db.session(), row.version), "next_cursor": None}
+
+
+@blp.route("/charters/<version>/electorate")
+@blp.arguments(schemas.NodesQuerySchema, location="query", unknown=RAISE)
+@blp.response(200, schemas.ElectorateSchema)
+@allow("public")
+def list_electorate(query: dict[str, Any], version: str) -> dict[str, Any]:
+    """The operators with a voice when the vote opened, by their ids; none without such a vote."""
+    row, limit = service.find(db.session(), version), query["limit"]
+    rows = [node for node in row.electorate or () if node > query["cursor"]]
+    return _page(rows, limit, str, lambda node: {"node": node})
+
+
+@blp.route("/charters/<version>/votes")
+@blp.arguments(schemas.NodesQuerySchema, location="query", unknown=RAISE)
+@blp.response(200, schemas.VotesSchema)
+@allow("public", "node")
+def list_votes(query: dict[str, Any], version: str) -> dict[str, Any]:
+    """Each operator's last vote on the proposal as it stands, by the operators' ids."""
+    session, limit = db.session(), query["limit"]
+    row = service.find(session, version)
+    out = votes.out_of_network(session, row, hub().clock.now())
+    rows = votes.ballots(session, row, after=query["cursor"], limit=limit + 1)
+    return _page(
+        rows, limit, lambda ballot: ballot.node_id, lambda b: _shown_ballot(row, b, out, _reader())
+    )
+
+
 @blp.route("/charters/<version>/votes", methods=["POST"])
-@blp.arguments(BallotSchema)
-@blp.response(201, VoteSchema)
+@blp.arguments(schemas.BallotSchema)
+@blp.response(201, schemas.VoteSchema)
 @allow("node")
 def vote(data: dict[str, Any], version: str) -> dict[str, Any]:
-    """Vote on the text as it stands: one operator, one vote, the last one counts."""
+    """Vote on the proposal as it stands: one operator, one vote, the last one counts."""
     session, node, now = db.session(), _node(), hub().clock.now()
-    cast = proposals.vote(
-        session, now, node, version, data["choice"], data["reason"], data["sha256"]
+    cast = votes.vote(
+        session, now, node, version, data["choice"], data["reason"], data["proposal_sha256"]
     )
-    return {"node": cast.node_id, "choice": cast.choice, "reason": cast.reason, "at": cast.at}
+    told = {"node": cast.node_id, "choice": cast.choice, "reason": cast.reason, "at": cast.at}
+    return {**told, "suspended": False}
+
+
+@blp.route("/charters/<version>/signatures")
+@blp.arguments(schemas.NodesQuerySchema, location="query", unknown=RAISE)
+@blp.response(200, schemas.SignaturesSchema)
+@allow("public")
+def list_signatures(query: dict[str, Any], version: str) -> dict[str, Any]:
+    """Who signed a version, by the operators' ids."""
+    limit, version = query["limit"], service.find(db.session(), version).version
+    rows = service.signatures(db.session(), version, after=query["cursor"], limit=limit + 1)
+    return _page(rows, limit, lambda signature: signature.node_id, lambda signature: signature)
 
 
 @blp.route("/charters/<version>/signatures", methods=["POST"])
-@blp.arguments(SignSchema)
-@blp.response(201, SignatureSchema)
+@blp.arguments(schemas.SignSchema)
+@blp.response(201, schemas.SignatureSchema)
 @allow("node")
 def sign(data: dict[str, Any], version: str) -> Any:
     """Sign a version with the node's own key: the one in force, or the one adopted."""
@@ -237,18 +258,8 @@ def sign(data: dict[str, Any], version: str) -> Any:
     return service.sign(db.session(), hub().clock.now(), node, version, data["jws"])
 
 
-class DiffSchema(WireSchema):
-    before = fields.String(required=True, data_key="from")
-    after = fields.String(required=True, data_key="to")
-    rules = fields.List(fields.Dict(), required=True)
-    texts = fields.Dict(
-        required=True,
-        metadata={"description": "By language, the articles that differ, word by word."},
-    )
-
-
 @blp.route("/charters/<before>/diff/<after>")
-@blp.response(200, DiffSchema)
+@blp.response(200, schemas.DiffSchema)
 @allow("public")
 def diff(before: str, after: str) -> dict[str, Any]:
     """What differs between two versions: each figure with its article, and the words."""
@@ -258,48 +269,6 @@ def diff(before: str, after: str) -> dict[str, Any]:
         "after": other.version,
         **comparison.compare(service.as_charter(one), service.as_charter(other)),
     }
-
-
-class SimulationQuerySchema(WireSchema):
-    first = fields.Date(
-        data_key="from", load_default=None, metadata={"description": "Else this month's first."}
-    )
-    last = fields.Date(
-        data_key="to", load_default=None, metadata={"description": "Inclusive; else today."}
-    )
-    limit = fields.Integer(load_default=1000, validate=validate.Range(0, 100_000))
-    format = fields.String(load_default="json", validate=validate.OneOf(["json", "csv"]))
-
-
-class TrialSchema(WireSchema):
-    rules = fields.String(
-        load_default=None,
-        allow_none=True,
-        validate=validate.Length(1, 50_000),
-        metadata={"description": "TOML to try in place of the version's own."},
-    )
-
-
-class SimulationSchema(WireSchema):
-    version = fields.String(required=True)
-    first = fields.String(required=True, data_key="from")
-    last = fields.String(required=True, data_key="to")
-    total = fields.Integer(required=True)
-    changed = fields.Integer(required=True)
-    half_days = fields.List(fields.Integer(), required=True)
-    causes = fields.List(
-        fields.Dict(),
-        required=True,
-        metadata={"description": "Code, article, and how many of the visits that change."},
-    )
-    visits = fields.List(fields.Dict(), required=True)
-    spaces = fields.Dict(required=True)
-    homes = fields.Dict(required=True)
-    plans = fields.Dict(required=True)
-    days = fields.Dict(required=True)
-    balances = fields.Dict(required=True)
-    compensation = fields.Dict(required=True)
-    currency = fields.String(required=True)
 
 
 def _simulated(version: str, query: Mapping[str, Any], rules: str | None) -> Any:
@@ -318,8 +287,8 @@ def _simulated(version: str, query: Mapping[str, Any], rules: str | None) -> Any
 
 
 @blp.route("/charters/<version>/simulation")
-@blp.arguments(SimulationQuerySchema, location="query")
-@blp.response(200, SimulationSchema)
+@blp.arguments(schemas.SimulationQuerySchema, location="query")
+@blp.response(200, schemas.SimulationSchema)
 @allow(*STAFF, "node")
 def simulate(query: dict[str, Any], version: str) -> Any:
     """Decide the recorded visits of a period again under a version: what would change."""
@@ -327,9 +296,9 @@ def simulate(query: dict[str, Any], version: str) -> Any:
 
 
 @blp.route("/charters/<version>/simulation", methods=["POST"])
-@blp.arguments(SimulationQuerySchema, location="query")
-@blp.arguments(TrialSchema)
-@blp.response(200, SimulationSchema)
+@blp.arguments(schemas.SimulationQuerySchema, location="query")
+@blp.arguments(schemas.TrialSchema)
+@blp.response(200, schemas.SimulationSchema)
 @allow(*STAFF, "node")
 def try_rules(query: dict[str, Any], data: dict[str, Any], version: str) -> Any:
     """The same, under a version's text with other rules."""

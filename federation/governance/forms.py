@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, time
 from typing import Any
 
@@ -22,6 +22,7 @@ from wtforms.validators import NumberRange, Optional
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from charter import PLAN_CLASSES
+from shared.messages import translate
 
 YEARS = 2000, 2200
 PLANS = {
@@ -121,6 +122,13 @@ class SandboxForm(FlaskForm):
                 field.description = gettext(
                     "None ticked: as in the version (%(names)s).", names=names
                 )
+
+    def point_at(self, faults: Iterable[str]) -> None:
+        """Put what is wrong with figures (``table.key: …``) beside their fields."""
+        for fault in faults:
+            name, _, _words = fault.partition(": ")
+            field = self[name.replace(".", "__")]
+            field.errors = [*field.errors, translate(fault).partition(":")[2].strip()]
 
     def moved(self) -> dict[str, str]:
         """Return what TOML writes for each figure that was given, by ``table.key``."""

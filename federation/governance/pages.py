@@ -16,6 +16,7 @@ from flask import Blueprint, Response, render_template, request, stream_with_con
 from flask_babel import lazy_gettext
 from wtforms import SelectChoice
 
+from charter import RulesError
 from charter.effect import Simulation, result
 from charter.writing import with_figures
 from federation.console.desk import STAFF
@@ -58,14 +59,13 @@ class _Asked:
     row: CharterVersion
     first: date
     last: date
+    rules: str | None
     sound: bool
 
     @property
     def what(self) -> tuple[str, date, date, str | None]:
         """Return what ``simulation.run`` takes."""
-        moved = self.form.moved()
-        rules = with_figures(self.row.sources["rules.toml"], moved) if moved else None
-        return self.row.version, self.first, self.last, rules
+        return self.row.version, self.first, self.last, self.rules
 
 
 def _asked() -> _Asked:
@@ -79,9 +79,15 @@ def _asked() -> _Asked:
     form.version.data = request.args.get("version") or current.version
     row = rows.get(form.version.data, current)
     form.suit(tomllib.loads(row.sources["rules.toml"]))
-    sound = form.validate()
+    rules, sound = None, form.validate()
+    if sound and (moved := form.moved()):
+        try:
+            rules = with_figures(row.sources["rules.toml"], moved)
+        except RulesError as error:
+            form.point_at(error.faults)
+            sound = False
     first, last = (form.period(today) if sound else None) or _usual(today)
-    return _Asked(form, row, first, last, sound)
+    return _Asked(form, row, first, last, rules, sound)
 
 
 def _usual(today: date) -> tuple[date, date]:

@@ -1,37 +1,39 @@
-"""From a proposal to the charter in force: proposing, editing, voting, adopting (article 14)."""
+"""Proposing a charter, editing the proposal, and withdrawing it (article on governance)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
-from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from charter import Charter, RulesError, TextError, read_charter, voting
-from charter.rules import Vote, nonsense
-from federation.audit.service import JOBS, audit
-from federation.directory import trust_changes
-from federation.directory.models import Node
-from federation.governance import service
-from federation.governance.models import Ballot, CharterVersion, Signature
+from charter import Charter, RulesError, TextError, read_charter
+from charter.rules import nonsense
+from charter.voting import MOST_EDITS, proposal_fingerprint
+from federation.audit.service import audit
+from federation.governance import service, votes
+from federation.governance.models import CharterVersion, FormerText
 from shared.db import begin_write
 from shared.problems import Problem
 
 SOURCES = ("rules.toml", "fr.md", "en.md")
-# Between the end of a vote and its effect: time for every operator to sign.
-SIGNATURE_WINDOW = timedelta(days=14)
-UNDER_WAY = ("open", "adopted")
 
 
 def propose(
     session: Session, now: datetime, node_id: str, sources: Mapping[str, str], argument: str
 ) -> CharterVersion:
-    """Put a text and its rules to the vote; one proposal is under way at a time. Raises Problem."""
+    """Put a text and its rules to the vote. Raises Problem.
+
+    An operator has one open proposal at most; others may have theirs at the same time.
+    """
     begin_write(session)
-    _check_member(session, node_id)
+    votes.lock_voter(session, node_id)
+    _lock_in_force(session)
+    _check_entitled(session, node_id)
+    if session.scalar(_open_of(node_id)) is not None:
+        session.rollback()
+        raise Problem("conflict", "your operator has an open proposal: edit it, or withdraw it")
     number = (session.scalar(select(func.max(CharterVersion.number))) or 0) + 1
     charter = _read(session, str(number), sources)
     _check_differs(session, charter)
@@ -40,20 +42,33 @@ def propose(
         number=number,
         sources=dict(charter.sources),
         sha256=charter.sha256,
-        state="open",
         argument=argument,
         proposed_by=node_id,
-        opened_at=now,
     )
+    votes.open_vote(session, now, row)
     session.add(row)
-    told = {"sha256": charter.sha256, "argument": argument[:300]}
+    told = {"sha256": row.proposal_sha256, "argument": argument[:300]}
     audit(session, now, f"node:{node_id}", "propose", f"charter:{number}", **told)
-    try:
-        session.commit()
-    except IntegrityError:
-        session.rollback()
-        raise Problem("conflict", "another proposal is under way") from None
+    session.commit()
     return row
+
+
+def _lock_in_force(session: Session) -> None:
+    """Let proposals be made one after the other: each has a number of its own."""
+    query = select(CharterVersion.version).where(CharterVersion.state == "in_force")
+    session.execute(query.with_for_update())
+
+
+def _check_entitled(session: Session, node_id: str) -> None:
+    if node_id not in votes.entitled(session):
+        session.rollback()
+        raise Problem("forbidden", "only who signed the charter in force takes part")
+
+
+def _open_of(node_id: str) -> Select[tuple[CharterVersion]]:
+    return select(CharterVersion).where(
+        CharterVersion.proposed_by == node_id, CharterVersion.state == "open"
+    )
 
 
 def _read(session: Session, version: str, sources: Mapping[str, str]) -> Charter:
@@ -91,179 +106,89 @@ def edit(
     sources: Mapping[str, str],
     argument: str,
 ) -> CharterVersion:
-    """Change one's own proposal while its vote is open: the vote starts anew. Raises Problem."""
+    """Change one's own proposal while its vote is open: the vote starts anew. Raises Problem.
+
+    What it said before is kept, and can be read. It is changed ``MOST_EDITS`` times at most; the
+    very same again is no change.
+    """
     begin_write(session)
+    votes.lock_voter(session, node_id)
     row = _own_open(session, now, node_id, version)
+    _check_entitled(session, node_id)
     charter = _read(session, version, sources)
     _check_differs(session, charter)
-    hashes = {"before": row.sha256, "after": charter.sha256}
+    before = row.proposal_sha256 or ""
+    after = proposal_fingerprint(version, charter.sources, argument)
+    if after == before:
+        session.commit()
+        return row
+    _keep_former(session, now, row, node_id)
+    row.sources, row.sha256, row.argument = dict(charter.sources), charter.sha256, argument
+    votes.open_vote(session, now, row)
+    hashes = {"before": before, "after": after}
     audit(session, now, f"node:{node_id}", "edit-proposal", f"charter:{version}", **hashes)
-    row.argument = argument
-    if charter.sha256 != row.sha256:
-        row.sources, row.sha256, row.opened_at = dict(charter.sources), charter.sha256, now
     session.commit()
     return row
+
+
+def _keep_former(session: Session, now: datetime, row: CharterVersion, node_id: str) -> None:
+    number = len(former_texts(session, row.version)) + 1
+    if number > MOST_EDITS:
+        session.rollback()
+        words = f"a proposal is changed {MOST_EDITS} times at most: withdraw it, and propose anew"
+        raise Problem("conflict", words)
+    session.add(
+        FormerText(
+            version=row.version,
+            number=number,
+            sources=dict(row.sources),
+            argument=row.argument,
+            sha256=row.sha256,
+            proposal_sha256=row.proposal_sha256,
+            opened_at=row.opened_at,
+            edited_at=now,
+            edited_by=node_id,
+        )
+    )
+
+
+def former_texts(session: Session, version: str) -> Sequence[FormerText]:
+    """Return what a proposal said before each edit, the first one first."""
+    query = select(FormerText).where(FormerText.version == version)
+    return session.scalars(query.order_by(FormerText.number)).all()
 
 
 def withdraw(session: Session, now: datetime, node_id: str, version: str) -> CharterVersion:
     """Take one's own proposal back while its vote is open. Raises Problem."""
     begin_write(session)
     row = _own_open(session, now, node_id, version)
-    row.state, row.closed_at = "withdrawn", now
-    states = {"before": "open", "after": "withdrawn"}
-    audit(session, now, f"node:{node_id}", "withdraw-proposal", f"charter:{version}", **states)
+    _withdraw(session, now, row, f"node:{node_id}", "proposer")
     session.commit()
     return row
 
 
+def withdraw_of(session: Session, now: datetime, node_id: str, actor: str, because: str) -> None:
+    """Withdraw the open proposal of an operator that is ``suspended``, or has ``left``.
+
+    In the caller's transaction, which holds the node's row. A vote whose deadline has come is
+    closed: its result stands.
+    """
+    query = _open_of(node_id).where(CharterVersion.closes_at > now).with_for_update()
+    for row in session.scalars(query.execution_options(populate_existing=True)):
+        _withdraw(session, now, row, actor, because)
+
+
+def _withdraw(
+    session: Session, now: datetime, row: CharterVersion, actor: str, because: str
+) -> None:
+    row.state, row.closed_at, row.withdrawn_because = "withdrawn", now, because
+    told = {"before": "open", "after": "withdrawn", "reason": because}
+    audit(session, now, actor, "withdraw-proposal", f"charter:{row.version}", **told)
+
+
 def _own_open(session: Session, now: datetime, node_id: str, version: str) -> CharterVersion:
-    row = _open(session, now, version)
+    row = votes.lock_open(session, now, version)
     if row.proposed_by != node_id:
         session.rollback()
         raise Problem("forbidden", "only who proposed it may change it")
     return row
-
-
-def _open(session: Session, now: datetime, version: str) -> CharterVersion:
-    row = session.get(CharterVersion, version, with_for_update=True)
-    if row is None:
-        session.rollback()
-        raise Problem("not-found")
-    if row.state != "open" or now >= closes_at(session, row):
-        session.rollback()
-        raise Problem("conflict", "its vote is closed")
-    return row
-
-
-def _check_member(session: Session, node_id: str) -> None:
-    if node_id not in entitled(session):
-        session.rollback()
-        raise Problem("forbidden", "only who signed the charter in force takes part")
-
-
-def entitled(session: Session) -> set[str]:
-    """Return the operators with a voice: those of the network who signed the charter in force."""
-    query = (
-        select(Signature.node_id)
-        .join(Node, Node.id == Signature.node_id)
-        .where(
-            Signature.version == service.in_force(session).version,
-            Node.state.in_(("connected", "late", "offline")),
-        )
-    )
-    return set(session.scalars(query))
-
-
-def _rule(session: Session) -> Vote:
-    return service.in_force(session).rules.vote
-
-
-def closes_at(session: Session, row: CharterVersion) -> datetime:
-    """Return the end of a vote, under the charter in force."""
-    return voting.closes_at(_rule(session), row.opened_at or row.closed_at)
-
-
-def vote(
-    session: Session,
-    now: datetime,
-    node_id: str,
-    version: str,
-    choice: str,
-    reason: str,
-    sha256: str | None = None,
-) -> Ballot:
-    """Cast an operator's vote on the text as it stands; the last one counts. Raises Problem.
-
-    ``sha256`` is of the text that the voter read: on another one her vote is not taken.
-    """
-    faults = voting.check_ballot(choice, reason)
-    if faults:
-        errors = {"reason": ["A “no” gives its reason."]}
-        raise Problem("validation", errors=errors if "reason_missing" in faults else {})
-    begin_write(session)
-    _check_member(session, node_id)
-    row = _open(session, now, version)
-    if sha256 not in (None, row.sha256):
-        session.rollback()
-        raise Problem("conflict", "the text has changed since it was read")
-    ballot = Ballot(
-        version=version,
-        node_id=node_id,
-        sha256=row.sha256,
-        choice=choice,
-        reason=reason.strip(),
-        at=now,
-    )
-    session.add(ballot)
-    audit(session, now, f"node:{node_id}", "vote", f"charter:{version}", choice=choice)
-    session.commit()
-    return ballot
-
-
-def ballots(session: Session, row: CharterVersion) -> list[Ballot]:
-    """Return each operator's last ballot on the text as it stands, the first cast first."""
-    query = select(Ballot).where(Ballot.version == row.version, Ballot.sha256 == row.sha256)
-    if row.opened_at is not None:  # edited and edited back, its vote began anew
-        query = query.where(Ballot.at >= row.opened_at)
-    last = {ballot.node_id: ballot for ballot in session.scalars(query.order_by(Ballot.id))}
-    return sorted(last.values(), key=lambda ballot: ballot.id)
-
-
-def standing(session: Session, row: CharterVersion, now: datetime) -> voting.Outcome:
-    """Return where a vote stands, by the rule in force."""
-    cast = [
-        voting.Ballot(b.node_id, b.choice, b.reason, b.at, b.sha256)
-        for b in session.scalars(
-            select(Ballot).where(Ballot.version == row.version).order_by(Ballot.id)
-        )
-    ]
-    proposal = voting.Proposal(row.sha256, row.opened_at or now)
-    return voting.outcome(_rule(session), entitled(session), cast, proposal, now)
-
-
-def advance(session: Session, now: datetime) -> None:
-    """Close the vote that is due, and put in force what was adopted and is due."""
-    begin_write(session)
-    query = select(CharterVersion).where(CharterVersion.state.in_(UNDER_WAY)).with_for_update()
-    for row in session.scalars(query).all():
-        if row.state == "open":
-            _close(session, row, now)
-        if row.state == "adopted" and row.effective_at is not None and row.effective_at <= now:
-            _put_in_force(session, row, now)
-    session.commit()
-
-
-def _close(session: Session, row: CharterVersion, now: datetime) -> None:
-    found = standing(session, row, now)
-    if found.state == voting.OPEN:
-        return
-    row.closed_at = closes_at(session, row)
-    row.state, row.outcome = found.state, _shown(found, len(entitled(session)))
-    if found.state == voting.ADOPTED:
-        row.adopted_at = row.closed_at
-        row.effective_at = row.closed_at + SIGNATURE_WINDOW
-    told = {"before": "open", "after": row.state, **row.outcome}
-    audit(session, now, JOBS, "vote-closed", f"charter:{row.version}", **told)
-
-
-def _shown(found: voting.Outcome, voters: int) -> dict[str, Any]:
-    tally = found.tally
-    return {
-        "yes": tally.yes,
-        "no": tally.no,
-        "abstain": tally.abstain,
-        "entitled": voters,
-        "reason": found.reason,
-    }
-
-
-def _put_in_force(session: Session, row: CharterVersion, now: datetime) -> None:
-    current = session.scalar(select(CharterVersion).where(CharterVersion.state == "in_force"))
-    if current is not None:
-        current.state = "past"
-        session.flush()
-    row.state = "in_force"
-    trust_changes.note(session)
-    told = {"before": current and current.version, "after": row.version}
-    audit(session, now, JOBS, "in-force", f"charter:{row.version}", **told)
-    session.flush()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, time
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from charter import Charter, read_charter
@@ -86,9 +86,42 @@ def versions(session: Session) -> list[CharterVersion]:
     return list(session.scalars(select(CharterVersion).order_by(CharterVersion.number)))
 
 
-def signatures(session: Session, version: str) -> list[Signature]:
-    query = select(Signature).where(Signature.version == version).order_by(Signature.signed_at)
+def page(
+    session: Session, states: Collection[str], before: int, limit: int
+) -> list[CharterVersion]:
+    """Return versions in these states, or in any, the last proposed first.
+
+    They are below the number ``before``, unless that is 0, and as many as ``limit``.
+    """
+    query = select(CharterVersion).order_by(CharterVersion.number.desc()).limit(limit)
+    if states:
+        query = query.where(CharterVersion.state.in_(states))
+    if before:
+        query = query.where(CharterVersion.number < before)
     return list(session.scalars(query))
+
+
+def signatures(
+    session: Session,
+    version: str,
+    *,
+    only: str | None = None,
+    after: str = "",
+    limit: int | None = None,
+) -> Sequence[Signature]:
+    """Return the signatures of a version, by the operators' ids.
+
+    ``only`` one operator's; from behind the id ``after``, as many as ``limit``.
+    """
+    query = select(Signature).where(Signature.version == version, Signature.node_id > after)
+    if only is not None:
+        query = query.where(Signature.node_id == only)
+    return session.scalars(query.order_by(Signature.node_id).limit(limit)).all()
+
+
+def number_of_signatures(session: Session, version: str) -> int:
+    query = select(func.count()).select_from(Signature).where(Signature.version == version)
+    return session.scalar(query) or 0
 
 
 def signed_by(session: Session, node_id: str) -> list[Signature]:

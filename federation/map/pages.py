@@ -7,16 +7,22 @@ from typing import Any
 from flask import Blueprint, Response, render_template
 from flask_babel import get_locale
 
+from charter import read_charter
 from charter.values import shared_values
 from federation.context import hub
 from federation.db import db
 from federation.directory import presenter
 from federation.directory import service as directory
-from federation.governance import paper, proposals
+from federation.governance import paper, proposals, votes
 from federation.governance import service as governance
+from federation.governance.adoption import UNDER_WAY
+from federation.governance.models import CharterVersion
 from shared import comparison
+from shared.problems import Problem
 from shared.web import allow
 from shared.web.prose import paragraphs, rule_of_article
+
+SHOWN = 100  # operators, or versions, in a list; all are in the JSON
 
 pages = Blueprint(
     "map",
@@ -60,20 +66,69 @@ def charter_page(version: str = "current") -> str:
         }
         for article in text.articles
     ]
-    under_way = row.state in proposals.UNDER_WAY
+    session, under_way = db.session(), row.state in UNDER_WAY
     return render_template(
         "map/charter.html",
         charter=row,
-        current=governance.in_force(db.session()).version,
+        current=governance.in_force(session).version,
         warnings=comparison.warnings(charter) if under_way else None,
         title=text.title,
         preamble=paragraphs(text.preamble),
         articles=articles,
-        names={node.id: node.name for node in directory.nodes(db.session())},
-        signatures=governance.signatures(db.session(), row.version),
-        versions=governance.versions(db.session()),
-        ballots=proposals.ballots(db.session(), row) if row.outcome else [],
-        closes_at=proposals.closes_at(db.session(), row) if row.state == "open" else None,
+        names={node.id: node.name for node in directory.nodes(session)},
+        signatures=governance.signatures(session, row.version, limit=SHOWN),
+        signatures_total=governance.number_of_signatures(session, row.version),
+        versions=governance.page(session, (), 0, SHOWN)[::-1],
+        vote=_vote(row),
+        others=_others(row) if under_way else [],
+        former=proposals.former_texts(session, row.version),
+    )
+
+
+def _vote(row: CharterVersion) -> dict[str, Any] | None:
+    """Return what the page says of a vote: who voted what is told once it is closed."""
+    session, promised = db.session(), votes.terms(row)
+    if promised is None:
+        return None
+    out = votes.out_of_network(session, row, hub().clock.now())
+    return {
+        "rule": promised.rule,
+        "electors": len(promised.electorate),
+        "total": votes.number_of_ballots(session, row),
+        "suspended": votes.number_of_ballots(session, row, among=out),
+        "ballots": votes.ballots(session, row, limit=SHOWN) if row.outcome else [],
+        "out": out,
+    }
+
+
+def _others(row: CharterVersion) -> list[CharterVersion]:
+    """Return the versions that this one meets: under way with it, in the order of their numbers."""
+    found = governance.page(db.session(), UNDER_WAY, 0, SHOWN)
+    return [other for other in found[::-1] if other.version != row.version]
+
+
+@pages.get("/charter/<version>/texts/<int:number>")
+@allow("public")
+def former_text(version: str, number: int) -> str:
+    """Show what a proposal said before an edit, and what the edit changed."""
+    session = db.session()
+    row = governance.find(session, version)
+    former = proposals.former_texts(session, row.version)
+    if not 1 <= number <= len(former):
+        raise Problem("not-found")
+    text = former[number - 1]
+    after = former[number] if number < len(former) else row
+    before = read_charter(row.version, text.sources)
+    return render_template(
+        "map/former_text.html",
+        charter=row,
+        text=text,
+        argument_after=after.argument,
+        diff=comparison.compare(before, read_charter(row.version, after.sources)),
+        prose=before.texts[str(get_locale())],
+        paragraphs=paragraphs,
+        toml=text.sources["rules.toml"],
+        names={node.id: node.name for node in directory.nodes(session)},
     )
 
 

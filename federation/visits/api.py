@@ -9,14 +9,14 @@ from flask import Response, request
 from flask_babel import get_locale
 from marshmallow import ValidationError, fields, validate
 
-from charter import PLAN_CLASSES, Fault, localise
+from charter import NOT_YET, PLAN_CLASSES, Fault, localise
 from federation.console.desk import STAFF
 from federation.context import hub
 from federation.db import db
 from federation.directory import service as directory
 from federation.visits import corrections, days, passes, rights, service, showings
 from federation.visits.models import Member, Pass
-from shared.passes import examine
+from shared.passes import RIGHTS_AUDIENCE, UNREADABLE, examine
 from shared.problems import Problem, problem_response
 from shared.reports import sign_receipt
 from shared.schemas import PASS_ID, DecisionSchema, VisitSchema, WireSchema, moment, text
@@ -127,6 +127,11 @@ class VoidSchema(MomentSchema):
     reason = text(300)
 
 
+class DecideHeldSchema(WireSchema):
+    counts = fields.Boolean(required=True)
+    reason = text(300)
+
+
 class VisitsQuerySchema(WireSchema):
     changed_since = moment()
     side = fields.String(load_default="host", validate=validate.OneOf(["host", "home"]))
@@ -135,6 +140,9 @@ class VisitsQuerySchema(WireSchema):
         metadata={"description": "With side=home: one of the home's own, by its reference."},
     )
     day = fields.Date(metadata={"description": "Those that began on this day, in UTC."})
+    held = fields.Boolean(
+        load_default=False, metadata={"description": "Those alone that count nothing yet."}
+    )
     receipts = fields.Boolean(
         load_default=False, metadata={"description": "With side=host: a receipt of each."}
     )
@@ -310,6 +318,16 @@ def void(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
     return shown(visit)
 
 
+@blp.route("/visits/<visit_id>/held", methods=["POST"])
+@blp.arguments(DecideHeldSchema)
+@blp.response(200, RecordedVisitSchema)
+@allow("coordinator")
+def decide_held(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
+    """Let a visit count that was held for want of proof, or undo it."""
+    session, now, actor = db.session(), hub().clock.now(), f"account:{current().id}"
+    return shown(service.decide_held(session, now, visit_id, actor=actor, **data))
+
+
 @blp.route("/visits/<visit_id>/correction", methods=["POST"])
 @blp.arguments(AskCorrectionSchema)
 @blp.response(200, RecordedVisitSchema)
@@ -350,6 +368,7 @@ def list_visits(query: dict[str, Any]) -> dict[str, Any]:
         member=query.get("member") if principal.kind == "node" else None,
         changed_since=query.get("changed_since"),
         day=query.get("day"),
+        held=query["held"],
         before=_before(query.get("cursor")),
         limit=query["limit"] + 1,
     )
@@ -460,7 +479,10 @@ def _rights(found: list[dict[str, Any]], space_id: str | None) -> dict[str, Any]
 @blp.doc(security=[{"pass": []}])
 @allow("public")
 def my_rights(query: dict[str, Any]) -> Any:
-    """The same for whoever shows a pass: ``Authorization: Bearer <text of the QR>``."""
+    """The same for whoever shows a pass: ``Authorization: Bearer <text of the pass>``.
+
+    Its key binding is made for this use, ``aud`` ``passerelle:rights``: a code for a door is none.
+    """
     scheme, _, shown_text = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not shown_text:
         raise Problem("unauthenticated")
@@ -468,8 +490,11 @@ def my_rights(query: dict[str, Any]) -> Any:
     def key(issuer: str, kid: str) -> Any:
         return directory.node_key(db.session(), issuer, kid)
 
-    evidence = examine(shown_text, key, hub().clock)
-    if evidence.pass_id is None or any(f.code == "pass_malformed" for f in evidence.faults):
+    evidence = examine(shown_text, key, hub().clock, RIGHTS_AUDIENCE)
+    odd = [f for f in evidence.faults if f.code == UNREADABLE and f != NOT_YET]
+    if any(fault.detail == "key_binding_audience" for fault in odd):
+        raise Problem("unauthenticated", "this code was not made to ask for rights")
+    if evidence.pass_id is None or odd:
         raise Problem("unauthenticated", "this is not a pass of the network")
     if any(fault.code == "pass_stale" for fault in evidence.faults):
         raise Problem("unauthenticated", "show a fresh code")
@@ -487,6 +512,7 @@ def my_rights(query: dict[str, Any]) -> Any:
         member.member_since if member else None,
         faults,
         query["space"],
+        evidence.usable_from,
     )
     response: dict[str, Any] | Response = _rights(found, query["space"])
     return response

@@ -34,6 +34,7 @@ def rights(
     member_since: date | None,
     faults: Sequence[Fault] = (),
     space_id: str | None = None,
+    usable_from: datetime | None = None,
 ) -> list[dict[str, Any]]:
     """Return ``{"space", "decision"}`` for every partner space, or for one.
 
@@ -56,6 +57,7 @@ def rights(
     person = Facts(
         faults=tuple(faults),
         plan=plan,
+        usable_from=usable_from,
         member_since=member_since,
         home=home_id,
         home_state=home.state,

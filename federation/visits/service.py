@@ -265,7 +265,7 @@ def _kept(told: Told) -> dict[str, Any]:
     digest = hashlib.sha256(told.token.encode()).hexdigest()
     return {
         "digest": digest,
-        "claims": dict(told.evidence.claims),
+        "claims": told.evidence.claims,
         "binding": told.evidence.binding,
     }
 
@@ -444,22 +444,25 @@ def visits(
     member: str | None = None,
     changed_since: datetime | None = None,
     day: date | None = None,
+    held: bool = False,
     before: tuple[datetime, str] | None = None,
     limit: int = 50,
 ) -> list[Visit]:
     """Return visits, the latest change first; ``node_id`` keeps a node's own, on one side.
 
-    ``member`` keeps those of one person, by the reference that this node gave her as her home;
-    ``day`` those that began on a day in UTC.
+    ``member`` keeps those of one person, by the reference that this node gave them as their home;
+    ``day`` those that began on a day in UTC; ``held`` those that wait for the coordination.
     """
     query = select(Visit).order_by(Visit.changed_at.desc(), Visit.id.desc()).limit(limit)
     if node_id is not None:
         query = query.where((Visit.host_id if side == "host" else Visit.home_id) == node_id)
     if member is not None:
-        hers = select(Member.id).where(Member.node_id == node_id, Member.reference == member)
-        query = query.where(Visit.member_id.in_(hers))
+        people = select(Member.id).where(Member.node_id == node_id, Member.reference == member)
+        query = query.where(Visit.member_id.in_(people))
     if changed_since is not None:
         query = query.where(Visit.changed_at >= changed_since)
+    if held:
+        query = query.where(Visit.held.is_not(None), Visit.state != "void")
     if day is not None:
         start = datetime.combine(day, time(), UTC)
         query = query.where(Visit.started_at >= start, Visit.started_at < start + timedelta(1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from nacl.signing import VerifyKey
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from charter import Charter, Facts
+from charter import NOT_YET, Charter, Facts
 from charter.conditions import NOON, read_conditions
 from charter.hours import Schedule
 from node.context import Node
@@ -138,6 +138,9 @@ def _read(session: Session, node: Node, space_id: str, shown: str, clock: Clock)
     now = clock.now()
     schedule = schedule_of(space, now.date())
     evidence = examine(shown, key, clock)
+    if evidence.issuer == host:  # in their own house members are in from the first day
+        faults = tuple(fault for fault in evidence.faults if fault != NOT_YET)
+        evidence = replace(evidence, faults=faults)
     entry = known.trust.nodes.get(host, {})
     facts = Facts(
         faults=evidence.faults,
@@ -155,7 +158,7 @@ def _read(session: Session, node: Node, space_id: str, shown: str, clock: Clock)
     local = now.astimezone(schedule.zone)
     places = read_conditions(space._mapping).guests_on(local.date())  # noqa: SLF001
     booked_places = places[local.time() >= NOON]
-    return Scan(shown.strip(), now, evidence, facts, schedule, known, booked_places)
+    return Scan(evidence.text, now, evidence, facts, schedule, known, booked_places)
 
 
 _schedules: dict[bytes, Schedule] = {}

@@ -1,4 +1,4 @@
-"""What the charter waits for from this operator: a vote, or a signature."""
+"""What the charter waits for from this operator: votes and signatures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from node.context import Node
-from node.governance.reminders import read
+from node.governance.reminders import Version, read
+from node.governance.service import AT_ONCE, UNDER_WAY
 from node.sync import service as sync
 from shared.http import PeerError
 
@@ -23,23 +24,27 @@ class Awaited:
     until: datetime
 
 
-def awaited(session: Session, node: Node) -> Awaited | None:
-    """Return what this operator has yet to do, or None; also when the hub cannot be asked soon."""
-    row = sync.enrolment(session)
-    if row is None or node.hub.away:
-        return None
+def awaited(session: Session, node: Node) -> list[Awaited]:
+    """Return what this operator has yet to do; nothing when the hub cannot be asked soon.
+
+    Of very many versions under way, those that were proposed last.
+    """
+    if sync.enrolment(session) is None or node.hub.away:
+        return []
     try:
-        items = _told(node, "/api/v1/charters")["items"]
-        under_way = [item for item in items if item["state"] in ("open", "adopted")]
-        of = read(_told(node, f"/api/v1/charters/{under_way[0]['version']}")) if under_way else None
+        items = _told(node, f"{UNDER_WAY}&limit={AT_ONCE}")["items"]
+        found = [read(_told(node, f"/api/v1/charters/{item['version']}")) for item in items]
     except (PeerError, KeyError, TypeError):
-        return None
-    if of is None:
-        return None
-    if of.state == "adopted" and of.effective_at and of.signed(row.node_id) is False:
+        return []
+    now = node.clock.now()
+    return [due for of in found if of is not None and (due := _of(of, now)) is not None]
+
+
+def _of(of: Version, now: datetime) -> Awaited | None:
+    if of.state == "adopted" and of.effective_at and of.signed is False:
         return Awaited("sign", of.version, of.effective_at)
-    may_vote = not sync.unsigned(session, node) and not of.voted(row.node_id)
-    if of.state == "open" and of.closes_at and node.clock.now() < of.closes_at and may_vote:
+    may_vote = of.elector and of.voted is False
+    if of.state == "open" and of.closes_at and now < of.closes_at and may_vote:
         return Awaited("vote", of.version, of.closes_at)
     return None
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext
 
+from charter import Charter, RulesError
 from node.context import node
 from node.db import db
 from node.governance import effect, preview, service
@@ -28,18 +30,16 @@ _VERSION = re.compile("[0-9]{1,9}")
 @pages.get("/console/charter")
 @allow("admin")
 def charter() -> str:
-    own = sync.node_id(db.session())
-    found = service.overview(node())
-    coming = found["coming"]
-    mine = next((v for v in coming["votes"] if v["node"] == own), None) if coming else None
+    cursor = request.args.get("cursor", "")
+    if cursor and not _VERSION.fullmatch(cursor):
+        raise Problem("not-found")
+    found = service.overview(node(), cursor)
+    for each in found["coming"]:
+        each["warnings"] = preview.warnings(each)
     return render_template(
         "governance/charter.html",
         **found,
-        own=own,
-        mine=mine,
-        warnings=preview.warnings(coming) if coming else None,
-        signed=[s["node"] for s in found["current"]["signatures"]],
-        signed_coming=[s["node"] for s in coming["signatures"]] if coming else [],
+        own=sync.node_id(db.session()),
         hub_url=node().hub.url,
         mail=mailbox.counts(db.session()) if node().settings.smtp_url else None,
     )
@@ -55,8 +55,8 @@ def vote(version: str) -> Any:
         flash(gettext("A “no” gives its reason, so that the proposal can become better."), "error")
         return redirect("/console/charter")
     ballot = {"choice": choice, "reason": reason}
-    if read := request.form.get("sha256", ""):
-        ballot["sha256"] = read[:64]
+    if read := request.form.get("proposal_sha256", ""):
+        ballot["proposal_sha256"] = read[:64]
     try:
         service.ask(node(), "POST", f"/api/v1/charters/{version}/votes", ballot)
     except Problem as problem:
@@ -134,25 +134,23 @@ def simulation(version: str) -> Any:
 @allow("admin")
 def propose() -> Any:
     """Propose a change, or, while one's own proposal is open, change it: first shown, then sent."""
-    found = service.overview(node())
-    coming, current = found["coming"], found["current"]
-    own = sync.node_id(db.session())
-    if coming is not None and (coming["state"] != "open" or coming["proposed_by"] != own):
-        flash(gettext("Another proposal is under way: one is voted at a time."), "error")
+    current = service.ask(node(), "GET", "/api/v1/charters/current")
+    mine = service.own_proposal(node(), sync.node_id(db.session()))
+    if mine is not None and not mine["edits_left"]:
+        words = gettext("It was changed as often as it may be: withdraw it, and propose anew.")
+        flash(words, "error")
         return redirect("/console/charter")
-    base = coming or current
+    base = mine or current
     form = ProposalForm() if request.method == "POST" else form_for(base)
     form.leave_out(base["rules"])
     shown: dict[str, Any] = {}
     if form.validate_on_submit():
-        sources = form.sources(base["sources"]["rules.toml"])
-        proposed, faults = preview.examine(base["version"], sources)
-        faults = faults or preview.unchanged(sources, current)
+        sources, proposed, faults = _examined(form, base, current)
         argument = form.argument.data or ""
         mark = preview.mark(current, sources, argument)
         wanted = request.form.get("action") == "vote"
         if wanted and not faults and request.form.get("previewed") == mark:
-            faults = _send({"sources": sources, "argument": argument}, coming)
+            faults = _send({"sources": sources, "argument": argument}, mine)
             if not faults:
                 flash(gettext("The proposal is put to the vote."), "success")
                 return redirect("/console/charter")
@@ -162,25 +160,39 @@ def propose() -> Any:
     return render_template(
         "governance/propose.html",
         form=form,
-        editing=coming is not None,
+        editing=mine is not None,
         **shown,
     ), (422 if form.errors or shown.get("moved") else 200)
 
 
-def _send(body: dict[str, Any], coming: dict[str, Any] | None) -> preview.Faults:
+def _examined(
+    form: ProposalForm, base: Mapping[str, Any], current: Mapping[str, Any]
+) -> tuple[dict[str, str], Charter | None, preview.Faults]:
+    """Return what is proposed, as sources and as a charter, and what is wrong with it, by field."""
+    try:
+        sources = form.sources(base["sources"]["rules.toml"])
+    except RulesError as error:  # a figure that its author wrote in a way of their own
+        return {}, None, preview.placed(error.faults)
+    proposed, faults = preview.examine(base["version"], sources)
+    return sources, proposed, faults or preview.unchanged(sources, current)
+
+
+def _send(body: dict[str, Any], mine: dict[str, Any] | None) -> preview.Faults:
     """Send a proposal; return what the hub finds wrong with it, by field. Raises Problem."""
     try:
-        if coming is None:
+        if mine is None:
             service.ask(node(), "POST", "/api/v1/charters", body)
         else:
-            service.ask(node(), "PUT", f"/api/v1/charters/{coming['version']}", body)
+            service.ask(node(), "PUT", f"/api/v1/charters/{mine['version']}", body)
     except Problem as problem:
         if problem.slug == "validation":
             sources = (problem.extra.get("errors") or {}).get("sources") or {}
             faults = [str(fault) for faults in sources.values() for fault in faults]
             return preview.placed(faults or [gettext("The hub does not accept this proposal.")])
         if problem.slug == "conflict":
-            words = gettext("This is the charter in force, word for word, or another is under way.")
+            words = gettext(
+                "Not taken: it is the charter in force, word for word, or its vote is over."
+            )
             return {"": [words]}
         raise
     return {}

@@ -34,10 +34,10 @@ _PREFIX = "charter:"
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version as the hub tells it. What an older hub does not tell is None or empty.
+    """A version as the hub tells it to this operator. What it does not tell is None or empty.
 
-    ``votes`` has when each operator last voted on the text as it stands. ``closes_at`` is when the
-    vote ends, or ended.
+    ``closes_at`` is the vote's deadline, ``closed_at`` when it ended. ``elector`` says whether this
+    operator has a voice in the vote, ``voted`` whether it has voted on the proposal as it stands.
     """
 
     version: str
@@ -45,27 +45,23 @@ class Version:
     state: str
     opened_at: datetime | None = None
     closes_at: datetime | None = None
+    closed_at: datetime | None = None
     effective_at: datetime | None = None
-    votes: Mapping[str, datetime | None] | None = None
-    signers: frozenset[str] | None = None
+    elector: bool | None = None
+    voted: bool | None = None
+    signed: bool | None = None
     outcome: Mapping[str, Any] | None = None
+    withdrawn_because: str | None = None
     proposed_by: str | None = None
     argument: str = ""
-
-    def signed(self, node_id: str) -> bool | None:
-        return None if self.signers is None else node_id in self.signers
-
-    def voted(self, node_id: str) -> bool:
-        """Tell whether an operator has voted since this text was put to the vote."""
-        if self.votes is None or node_id not in self.votes:
-            return self.votes is None  # not known: nobody is reminded of what she may have done
-        at = self.votes[node_id]
-        return at is None or self.opened_at is None or at >= self.opened_at
 
 
 @dataclass(frozen=True, slots=True)
 class Reminder:
-    """``kind``: vote, edited, vote-3, vote-1, adopted, rejected, sign-3, sign-1, out or back."""
+    """``kind`` is of a vote: vote, edited, vote-3, vote-1, adopted, rejected, withdrawn.
+
+    Or it is of a signature: sign-3, sign-1, out, back.
+    """
 
     kind: str
     of: Version
@@ -77,61 +73,68 @@ class Reminder:
         return f"{self.kind}:{self.of.version}:{self.of.sha256}:{opened}"
 
 
-def due(
-    versions: Iterable[Version], own: str, now: datetime, told: Collection[str] = ()
-) -> list[Reminder]:
-    """Return what the admins of operator ``own`` are to be told at an instant (aware).
+def due(versions: Iterable[Version], now: datetime, told: Collection[str] = ()) -> list[Reminder]:
+    """Return what this operator's admins are to be told at an instant (aware).
 
     ``told`` has the keys of what was sent before: by it an edit is known from a first proposal, and
     only who was told that it is out is told that it is back. What was sent is returned again: it
     is new to an admin who has just come.
     """
-    known = list(versions)
-    out = any(v.state == "in_force" and v.signed(own) is False for v in known)
     found: list[Reminder] = []
-    for version in known:
+    for version in versions:
         if version.state == "open":
-            found += _of_vote(version, own, now, told, may_vote=not out)
+            found += _of_vote(version, now, told)
+        elif version.state == "withdrawn":
+            found += _of_withdrawal(version, now, told)
         elif version.state in ("adopted", "in_force", "rejected"):
             found += _of_result(version, now)
         if version.state == "adopted":
-            found += _of_signature(version, own, now)
+            found += _of_signature(version, now)
         elif version.state == "in_force":
-            found += _of_reciprocity(version, own, told)
+            found += _of_reciprocity(version, told)
     return found
 
 
-def _of_vote(
-    version: Version, own: str, now: datetime, told: Collection[str], *, may_vote: bool
-) -> Iterator[Reminder]:
+def _of_vote(version: Version, now: datetime, told: Collection[str]) -> Iterator[Reminder]:
     if version.closes_at is not None and now >= version.closes_at:
         return  # its result is about to be known
     first = Reminder("vote", version)
-    earlier = (f"vote:{version.version}:", f"edited:{version.version}:")
-    edited = any(key.startswith(earlier) and key != first.key for key in told)
+    edited = any(key != first.key for key in _votes_told(version, told))
     yield Reminder("edited", version) if edited else first
     days = _days_before(version.closes_at, version.opened_at, now)
-    if days is not None and may_vote and not version.voted(own):
+    if days is not None and version.elector and version.voted is False:
         yield Reminder(f"vote-{days}", version)
 
 
+def _votes_told(version: Version, told: Collection[str]) -> list[str]:
+    """Return the keys by which this version's vote was told, at its first opening or later."""
+    begun = (f"vote:{version.version}:", f"edited:{version.version}:")
+    return [key for key in told if key.startswith(begun)]
+
+
+def _of_withdrawal(version: Version, now: datetime, told: Collection[str]) -> Iterator[Reminder]:
+    ended = version.closed_at
+    if ended is not None and ended <= now < ended + NEWS_FOR and _votes_told(version, told):
+        yield Reminder("withdrawn", version)
+
+
 def _of_result(version: Version, now: datetime) -> Iterator[Reminder]:
-    ended = version.closes_at
+    ended = version.closed_at
     if ended is not None and version.outcome is not None and ended <= now < ended + NEWS_FOR:
         yield Reminder("rejected" if version.state == "rejected" else "adopted", version)
 
 
-def _of_signature(version: Version, own: str, now: datetime) -> Iterator[Reminder]:
-    days = _days_before(version.effective_at, version.closes_at, now)
-    if days is not None and version.signed(own) is False:
+def _of_signature(version: Version, now: datetime) -> Iterator[Reminder]:
+    days = _days_before(version.effective_at, version.closed_at, now)
+    if days is not None and version.signed is False:
         yield Reminder(f"sign-{days}", version)
 
 
-def _of_reciprocity(version: Version, own: str, told: Collection[str]) -> Iterator[Reminder]:
+def _of_reciprocity(version: Version, told: Collection[str]) -> Iterator[Reminder]:
     out = Reminder("out", version)
-    if version.signed(own) is False:
+    if version.signed is False:
         yield out
-    elif version.signed(own) and out.key in told:
+    elif version.signed and out.key in told:
         yield Reminder("back", version)
 
 
@@ -154,22 +157,21 @@ def read(document: Mapping[str, Any]) -> Version | None:
     version, sha256 = document.get("version"), document.get("sha256")
     if not isinstance(version, str) or not isinstance(sha256, str):
         return None
-    votes, signatures = document.get("votes"), document.get("signatures")
-    outcome = document.get("outcome")
+    outcome, own = document.get("outcome"), document.get("own")
+    known = own if isinstance(own, dict) else {}
     return Version(
         version=version[:20],
         sha256=sha256[:64],
         state=str(document.get("state")),
         opened_at=_instant(document.get("opened_at")),
         closes_at=_instant(document.get("closes_at")),
+        closed_at=_instant(document.get("closed_at")),
         effective_at=_instant(document.get("effective_at")),
-        votes=None
-        if not isinstance(votes, list)
-        else {str(v.get("node")): _instant(v.get("at")) for v in votes if isinstance(v, dict)},
-        signers=None
-        if not isinstance(signatures, list)
-        else frozenset(str(s.get("node")) for s in signatures if isinstance(s, dict)),
+        elector=known.get("elector"),
+        voted=None if "vote" not in known else known["vote"] is not None,
+        signed=known.get("signed"),
         outcome=outcome if isinstance(outcome, dict) else None,
+        withdrawn_because=document.get("withdrawn_because"),
         proposed_by=document.get("proposed_by"),
         argument=str(document.get("argument") or ""),
     )
@@ -187,7 +189,6 @@ def remind(session: Session, node: Node) -> int:
     """Queue what is due now; return how many messages. While the hub is away, nothing."""
     if node.settings.smtp_url is None or node.hub.away:
         return 0
-    own = sync.node_id(session)
     told = {key.removeprefix(_PREFIX).rpartition(":")[0] for key in mailbox.keys(session, _PREFIX)}
     session.rollback()
     try:
@@ -196,7 +197,7 @@ def remind(session: Session, node: Node) -> int:
             tell_admins(
                 session, node, _PREFIX + found.key, lambda f=found: _letter(session, node, f)
             )
-            for found in due(versions, own, node.clock.now(), told)
+            for found in due(versions, node.clock.now(), told)
         )
     except (Problem, PeerError) as error:
         log.info("reminders.later", reason=str(error)[:100])
@@ -204,14 +205,21 @@ def remind(session: Session, node: Node) -> int:
 
 
 def _fetch(node: Node) -> Iterator[Version]:
-    """Read the version in force, the one under way, and the one rejected last. Raises Problem."""
-    items = service.ask(node, "GET", "/api/v1/charters").get("items", [])
-    wanted = [i for i in items if i.get("state") in ("open", "adopted", "in_force")]
-    wanted += [i for i in items if i.get("state") == "rejected"][-1:]
-    for item in wanted:
-        found = read(service.ask(node, "GET", f"/api/v1/charters/{item['version']}"))
-        if found is not None:
-            yield found
+    """Read the versions in force and under way, and what ended lately. Raises Problem."""
+    for item in service.summaries(node, "state=open&state=adopted&state=in_force"):
+        yield from _read_whole(node, item)
+    since = node.clock.now() - NEWS_FOR
+    page = service.ask(node, "GET", "/api/v1/charters?state=rejected&state=withdrawn&limit=100")
+    for item in page.get("items", []):
+        ended = _instant(item.get("closed_at"))
+        if ended is not None and ended > since:
+            yield from _read_whole(node, item)
+
+
+def _read_whole(node: Node, item: Mapping[str, Any]) -> Iterator[Version]:
+    found = read(service.ask(node, "GET", f"/api/v1/charters/{item['version']}"))
+    if found is not None:
+        yield found
 
 
 def _letter(session: Session, node: Node, reminder: Reminder) -> tuple[str, str]:
@@ -219,7 +227,6 @@ def _letter(session: Session, node: Node, reminder: Reminder) -> tuple[str, str]
     of, kind = reminder.of, reminder.kind
     known = sync.network(session, node)
     names = {n: entry["name"] for n, entry in known.trust.nodes.items()} if known else {}
-    own = sync.node_id(session)
     changes = []
     if known and kind in ("vote", "edited", "vote-3", "vote-1"):
         path = f"/api/v1/charters/{known.charter.version}/diff/{of.version}"
@@ -234,7 +241,7 @@ def _letter(session: Session, node: Node, reminder: Reminder) -> tuple[str, str]
         by=names.get(of.proposed_by or "", of.proposed_by),
         argument=quoted(of.argument),
         changes=changes,
-        signed=of.signed(own),
+        signed=of.signed,
         url=f"{node.url}/console/charter",
         name=node.settings.name,
     )

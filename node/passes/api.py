@@ -15,7 +15,7 @@ from node.members.models import Member
 from node.passes import cards, rights, service
 from node.sync import service as sync
 from shared import jose
-from shared.schemas import DecisionSchema, JwkSchema, WireSchema, moment, text
+from shared.schemas import DecisionSchema, PhoneJwkSchema, WireSchema, moment, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
 
@@ -24,7 +24,7 @@ blp = Blueprint("passes", __name__, url_prefix="/api/v1", description="Passes an
 
 class NewPassSchema(WireSchema):
     jwk = fields.Nested(
-        JwkSchema, required=True, metadata={"description": "The phone's public key."}
+        PhoneJwkSchema, required=True, metadata={"description": "The phone's public key."}
     )
 
 
@@ -87,7 +87,7 @@ def me() -> Member:
 def issue(data: dict[str, Any]) -> dict[str, Any]:
     """Make this phone a pass: the credential is bound to its key."""
     try:
-        jose.import_public(data["jwk"])
+        jose.phone_jwk(data["jwk"])
     except ValueError as error:
         raise ValidationError({"jwk": [str(error)]}) from None
     credential, row = service.issue(db.session(), node(), me(), data["jwk"])

@@ -92,6 +92,7 @@ GET    /api/v1/visits                                 coordinator moderator node
 POST   /api/v1/visits/<visit_id>/check-out            node
 POST   /api/v1/visits/<visit_id>/correction           node
 POST   /api/v1/visits/<visit_id>/correction/answer    node
+POST   /api/v1/visits/<visit_id>/held                 coordinator
 POST   /api/v1/visits/<visit_id>/void                 node
 GET    /api/v1/visits/days                            node
 POST   /api/v1/visits/preview                         node

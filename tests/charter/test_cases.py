@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections import Counter
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import charter
 from charter import CODES, Charter, Decision, decide, facts_from_json, facts_to_json, model_sources
 from charter.rules import OPTIONAL, Rules, read_rules
 from charter.settlement import Line, balances, compensation, transfers
+from charter.voting import Ballot, Proposal, Standing, outcome
 
 FOLDER = Path(charter.__file__).parent / "cases"
 MODEL = charter.read_charter("1", model_sources())
@@ -25,6 +27,7 @@ CASES = [
 ]
 DECISIONS = [param for param in CASES if "facts" in param.values[0]]
 SETTLEMENTS = [param for param in CASES if "lines" in param.values[0]]
+VOTES = [param for param in CASES if "electorate" in param.values[0]]
 EVERY_DECISION: list[dict[str, Any]] = [param.values[0] for param in DECISIONS]
 
 
@@ -74,6 +77,26 @@ def test_a_month_is_settled_as_its_case_says(case: dict[str, Any]) -> None:
     assert moves == expected["transfers"]
 
 
+@pytest.mark.parametrize("case", VOTES)
+def test_a_vote_ends_as_its_case_says(case: dict[str, Any]) -> None:
+    proposal = Proposal(
+        case["fingerprint"],
+        datetime.fromisoformat(case["opened_at"]),
+        rules_of({"vote": case["rule"]}).vote,
+        frozenset(case["electorate"]),
+    )
+    cast = [Ballot(**{**b, "at": datetime.fromisoformat(b["at"])}) for b in case["ballots"]]
+    standings = [
+        Standing(s["node"], s["state"] in ("suspended", "left"), datetime.fromisoformat(s["at"]))
+        for s in case["standings"]
+    ]
+    found = outcome(proposal, cast, standings, datetime.fromisoformat(case["now"]))
+    expected = case["expect"]
+    assert proposal.closes_at == datetime.fromisoformat(expected["closes_at"])
+    assert (found.state, found.reason) == (expected["state"], expected["reason"])
+    assert asdict(found.tally) == expected["tally"]
+
+
 @pytest.mark.parametrize("code", CODES)
 def test_every_code_is_the_only_reason_of_some_case(code: str) -> None:
     assert any(case["expect"]["codes"] == [code] for case in EVERY_DECISION)
@@ -81,9 +104,10 @@ def test_every_code_is_the_only_reason_of_some_case(code: str) -> None:
 
 def test_there_are_cases_enough_and_no_two_have_one_name() -> None:
     names = Counter(param.id for param in CASES)
-    assert len(CASES) == len(DECISIONS) + len(SETTLEMENTS)
+    assert len(CASES) == len(DECISIONS) + len(SETTLEMENTS) + len(VOTES)
     assert len(DECISIONS) >= 55
     assert len(SETTLEMENTS) >= 10
+    assert len(VOTES) >= 25
     assert [name for name, times in names.items() if times > 1] == []
 
 

@@ -196,6 +196,14 @@ def test_text_that_is_not_toml_is_one_fault() -> None:
     assert caught.value.faults[0].startswith("not TOML: ")
 
 
+@pytest.mark.parametrize("toml", ["x = " + "9" * 5000, "x = " + "[" * 20_000])
+def test_what_the_reader_of_toml_gives_up_on_is_one_fault(toml: str) -> None:
+    with pytest.raises(RulesError) as refused:
+        parse_rules(toml)
+    assert len(refused.value.faults) == 1
+    assert refused.value.faults[0].startswith("not TOML: ")
+
+
 def test_a_rule_may_not_cite_an_article_that_a_text_does_not_have() -> None:
     sources = model_sources()
     sources["rules.toml"] = TOML.replace("article = 14", "article = 16")

@@ -204,6 +204,7 @@ def test_a_text_is_split_into_title_preamble_and_articles() -> None:
         ("# T\n## 1. One\n## 3. Three", "numbered"),
         ("# T\n## 1. One\n## 1. Again", "numbered"),
         ("# T\n## 2. Two\n## 1. One", "numbered"),
+        (f"# T\n## {'9' * 5000}. Many digits", "numbered"),
     ],
 )
 def test_a_text_without_title_or_with_a_gap_is_refused(source: str, fault: str) -> None:

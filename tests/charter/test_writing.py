@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from charter import model_sources
+from charter import RulesError, model_sources
 from charter.rules import parse_rules
 from charter.writing import with_figures
 
@@ -35,4 +35,60 @@ def test_one_figure_changes_and_every_other_line_stays(
 
 def test_without_figures_nothing_changes() -> None:
     assert with_figures(TOML, {}) == TOML
-    assert with_figures(TOML, {"no.such": "1"}) == TOML
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("rate_cents = 900", "rate_cents = 9_00"),
+        ("rate_cents = 900", "rate_cents=900 # cents"),
+        ('mode = "compensate"', "mode = 'compensate'"),
+    ],
+)
+def test_other_ways_to_write_a_figure_are_changed_as_well(before: str, after: str) -> None:
+    toml = TOML.replace(before, after)
+    assert toml != TOML
+    changed = parse_rules(
+        with_figures(toml, {"balance.rate_cents": "850", "balance.mode": '"barter"'})
+    )
+    assert (changed.balance.rate_cents, changed.balance.mode) == (850, "barter")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("rate_cents = 900", "rate_cents = 0x384"),
+        ("rate_cents = 900", "rate_cents = +900"),
+        ("rate_cents = 900", "  rate_cents = 900"),
+        ("rate_cents = 900", '"rate_cents" = 900'),
+        ("[balance]", "[ balance ]"),
+        ("[balance]", '["balance"]'),
+        ("rate_cents = 900", 'rate_cents = 900\nnote = """\nrate_cents = 900\n"""'),
+        ("rate_cents = 900", 'rate_cents = 900\nnote = """\n[balance]\nrate_cents = 900\n"""'),
+    ],
+)
+def test_what_cannot_be_changed_safely_is_refused_and_unchanged_it_is_let_be(
+    before: str, after: str
+) -> None:
+    toml = TOML.replace(before, after)
+    assert toml != TOML
+    assert with_figures(toml, {"balance.rate_cents": "900"}) == toml
+    with pytest.raises(RulesError) as refused:
+        with_figures(toml, {"balance.rate_cents": "850", "vote.days": "12"})
+    assert [fault.partition(": ")[0] for fault in refused.value.faults] == ["balance.rate_cents"]
+
+
+def test_an_inline_table_is_refused() -> None:
+    start = TOML.index("[vote]")
+    end = TOML.index("# The shared values")
+    inline = 'vote = {article = 14, quorum = "1/2", majority = "2/3", days = 10}\n'
+    toml = inline + TOML[:start] + TOML[end:]
+    assert parse_rules(toml).vote.days == 10
+    with pytest.raises(RulesError, match=r"vote\.days"):
+        with_figures(toml, {"vote.days": "12"})
+
+
+@pytest.mark.parametrize("name", ["no.such", "vote.such", "vote", "such"])
+def test_a_figure_that_is_not_there_is_refused(name: str) -> None:
+    with pytest.raises(RulesError, match=name):
+        with_figures(TOML, {name: "1"})

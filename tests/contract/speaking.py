@@ -12,7 +12,7 @@ from typing import Any
 import requests
 
 from shared.keys import KeyRing
-from tests.network import LocalNode
+from tests.network import LocalNode, Network
 
 
 def keys_of(node: LocalNode) -> KeyRing:
@@ -76,3 +76,44 @@ def at_last(claims: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in claims.items()
         if value is not None
     }
+
+
+def claims_of_visit(
+    network: Network, shown: str, host: str = "troquet", **changes: Any
+) -> dict[str, Any]:
+    """Return what a host says of a visit, of the hub's own present where nothing else is said."""
+    claims = {
+        "iss": host,
+        "aud": network.hub.url,
+        "iat": int(time.time()),
+        "space": host,
+        "pass": shown,
+        "at": network.clock.now().isoformat(),
+        "online": True,
+        "host": {
+            "paused": False,
+            "hours_known": True,
+            "opening": ["2026-11-24T09:00:00+01:00", "2026-11-24T19:00:00+01:00"],
+            "next_opening": None,
+            "timezone": "Europe/Paris",
+            "guest_cap": 1000,
+            "capacity": None,
+            "guests_present": 0,
+            "people_present": 0,
+            "services": [],
+        },
+        "trust_list_age": 0,
+        "offline_visits": 0,
+        "decision": None,
+    }
+    claims["host"] |= changes.pop("of_host", {})
+    return {**claims, **changes}
+
+
+def send_report(
+    network: Network, node: LocalNode, claims: dict[str, Any], ring: KeyRing | None = None
+) -> requests.Response:
+    """Sign a report by the node's own key, unless another is given, and send it to the hub."""
+    token = access_token(node)
+    report = (ring or keys_of(node)).sign(claims, "passerelle-visit+jwt")
+    return network.hub.post("/api/v1/visits", {"report": report}, token)

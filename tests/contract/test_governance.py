@@ -82,7 +82,8 @@ def test_what_was_voted_is_what_the_door_executes(three: Network) -> None:
     _later(three, hours=2)
     adopted = _read(three)
     assert adopted["state"] == "adopted"
-    assert adopted["outcome"] == {"yes": 2, "no": 0, "abstain": 0, "entitled": 3, "reason": None}
+    count = {"yes": 2, "no": 0, "abstain": 0, "suspended": 0}
+    assert adopted["outcome"] == {**count, "entitled": 3, "reason": None}
     three.refresh()
     for node in ("cordee", "troquet"):
         _sign(three.nodes[node], "2")
@@ -147,16 +148,16 @@ def test_a_no_gives_its_reason_and_the_last_vote_counts(three: Network) -> None:
 
 
 def test_a_vote_is_for_the_text_that_was_read(three: Network) -> None:
-    read = _propose(three).json()["sha256"]
+    read = _propose(three).json()["proposal_sha256"]
     path, body = "/api/v1/charters/2", {"sources": _sources(per_host=9), "argument": "Nine"}
     assert _ask(three, "cordee", "PUT", path, body).status_code == 200
-    ballot = {"choice": "yes", "sha256": read}
+    ballot = {"choice": "yes", "proposal_sha256": read}
     late = _ask(three, "troquet", "POST", f"{path}/votes", ballot)
     assert (late.status_code, late.json()["detail"]) == (
         409,
         "le texte a changé depuis qu’il a été lu",
     )
-    ballot["sha256"] = _read(three)["sha256"]
+    ballot["proposal_sha256"] = _read(three)["proposal_sha256"]
     assert _ask(three, "troquet", "POST", f"{path}/votes", ballot).status_code == 201
 
 
@@ -222,16 +223,22 @@ def test_an_edit_restarts_the_vote(three: Network) -> None:
     assert _read(three)["outcome"]["reason"] == "no_quorum"
 
 
-def test_one_proposal_is_under_way_at_a_time(three: Network) -> None:
+def test_an_operator_has_one_open_proposal_and_several_may_have_theirs(three: Network) -> None:
     answers = at_once([lambda n=n: _propose(three, n) for n in three.nodes])  # type: ignore[misc]
-    assert sorted(answer.status_code for answer in answers) == [201, 409, 409]
-    proposer = _read(three)["proposed_by"]
-    others = [node for node in three.nodes if node != proposer]
-    assert _ask(three, others[0], "DELETE", "/api/v1/charters/2").status_code == 403
-    assert _ask(three, proposer, "DELETE", "/api/v1/charters/2").status_code == 204
-    assert _read(three)["state"] == "withdrawn"
-    again = _propose(three)
-    assert (again.status_code, again.json()["version"]) == (201, "3")
+    assert sorted(answer.status_code for answer in answers) == [201, 201, 201]
+    assert sorted(answer.json()["version"] for answer in answers) == ["2", "3", "4"]
+    again = at_once([lambda: _propose(three), lambda: _propose(three)])
+    assert [answer.status_code for answer in again] == [409, 409]
+    assert again[0].json()["detail"].startswith("votre structure a une proposition ouverte")
+    (own,) = [a.json()["version"] for a in answers if a.json()["proposed_by"] == "cordee"]
+    assert _ask(three, "troquet", "DELETE", f"/api/v1/charters/{own}").status_code == 403
+    assert _ask(three, "cordee", "DELETE", f"/api/v1/charters/{own}").status_code == 204
+    assert (_read(three, own)["state"], _read(three, own)["withdrawn_because"]) == (
+        "withdrawn",
+        "proposer",
+    )
+    again = [_propose(three)]
+    assert (again[0].status_code, again[0].json()["version"]) == (201, "5")
 
 
 def test_a_proposal_that_cannot_be_used_names_every_fault(three: Network) -> None:
@@ -486,12 +493,12 @@ def test_the_console_says_what_the_charter_waits_for(three: Network) -> None:
     with three.nodes["troquet"].cut_off():
         quiet = admin.get("/console")
         assert (quiet.status_code, vote in quiet.text) == (200, False)
-    sha256 = Page(admin.get("/console/charter").text).values["sha256"]
-    stale = {"choice": "yes", "sha256": "0" * 64}
+    sha256 = Page(admin.get("/console/charter").text).values["proposal_sha256"]
+    stale = {"choice": "yes", "proposal_sha256": "0" * 64}
     assert admin.post("/console/charter/2/vote", stale).status_code == 302
     assert "the text has changed since you read it" in admin.get("/console/charter").text
     assert _read(three)["votes"] == []
-    admin.post("/console/charter/2/vote", {"choice": "yes", "sha256": sha256})
+    admin.post("/console/charter/2/vote", {"choice": "yes", "proposal_sha256": sha256})
     assert vote not in admin.get("/console").text
     _vote(three, "cordee", "yes")
     _later(three, days=10, hours=1)

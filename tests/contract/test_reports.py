@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -11,7 +10,17 @@ from sqlalchemy import select
 
 from node.desk.models import Visit
 from shared.keys import KeyRing, new_key_ring
-from tests.contract.speaking import access_token, b64, claims_of, keys_of, kind, named, private_key
+from tests.contract.speaking import (
+    access_token,
+    b64,
+    claims_of,
+    claims_of_visit,
+    keys_of,
+    kind,
+    named,
+    private_key,
+    send_report,
+)
 from tests.network import LocalNode, Network, codes
 
 
@@ -52,58 +61,23 @@ def test_nobody_signs_the_charter_for_another(
     assert sorted(s["node"] for s in signed).count("cordee") == 1
 
 
-def _report(network: Network, shown: str, host: str = "troquet", **changes: Any) -> dict[str, Any]:
-    claims = {
-        "iss": host,
-        "aud": network.hub.url,
-        "iat": int(time.time()),
-        "space": host,
-        "pass": shown,
-        "at": network.clock.now().isoformat(),
-        "online": True,
-        "host": {
-            "paused": False,
-            "hours_known": True,
-            "opening": ["2026-11-24T09:00:00+01:00", "2026-11-24T19:00:00+01:00"],
-            "next_opening": None,
-            "timezone": "Europe/Paris",
-            "guest_cap": 1000,
-            "capacity": None,
-            "guests_present": 0,
-            "people_present": 0,
-            "services": [],
-        },
-        "trust_list_age": 0,
-        "offline_visits": 0,
-        "decision": None,
-    }
-    claims["host"] |= changes.pop("of_host", {})
-    return {**claims, **changes}
-
-
-def _send(
-    network: Network, node: LocalNode, claims: dict[str, Any], ring: KeyRing | None = None
-) -> requests.Response:
-    token = access_token(node)
-    report = (ring or keys_of(node)).sign(claims, "passerelle-visit+jwt")
-    return network.hub.post("/api/v1/visits", {"report": report}, token)
-
-
 def test_a_host_reports_visits_to_its_own_spaces_alone(
     lasting_network: Network, cordee: LocalNode, troquet: LocalNode
 ) -> None:
     network, shown = lasting_network, cordee.add_person().show()
-    elsewhere = _send(network, troquet, _report(network, shown, space="filature"))
+    elsewhere = send_report(network, troquet, claims_of_visit(network, shown, space="filature"))
     assert kind(elsewhere) == (422, "validation")
     assert list(elsewhere.json()["errors"]) == ["space"]
     for refused in (
-        _send(network, troquet, _report(network, shown, "filature")),
-        _send(network, troquet, _report(network, shown), ring=keys_of(cordee)),
-        _send(network, troquet, _report(network, shown, aud="https://elsewhere.example")),
-        _send(network, cordee, _report(network, shown)),
+        send_report(network, troquet, claims_of_visit(network, shown, "filature")),
+        send_report(network, troquet, claims_of_visit(network, shown), ring=keys_of(cordee)),
+        send_report(
+            network, troquet, claims_of_visit(network, shown, aud="https://elsewhere.example")
+        ),
+        send_report(network, cordee, claims_of_visit(network, shown)),
     ):
         assert kind(refused) == (403, "proof-invalid")
-    assert _send(network, troquet, _report(network, shown)).status_code == 201
+    assert send_report(network, troquet, claims_of_visit(network, shown)).status_code == 201
 
 
 def test_a_host_ends_and_undoes_its_own_visits_alone(
@@ -172,7 +146,7 @@ def test_no_report_breaks_the_hub(
     lasting_network: Network, cordee: LocalNode, troquet: LocalNode, changes: dict[str, Any]
 ) -> None:
     shown = cordee.add_person().show()
-    claims = _report(lasting_network, changes.pop("pass", shown), **changes)
+    claims = claims_of_visit(lasting_network, changes.pop("pass", shown), **changes)
     for path in ("/api/v1/visits/preview", "/api/v1/visits", "/api/v1/visits"):
         token = access_token(troquet)
         report = keys_of(troquet).sign(claims, "passerelle-visit+jwt")

@@ -25,17 +25,19 @@ from tests.shared.browser import Browser
 OPENED = datetime(2026, 11, 24, 9, tzinfo=UTC)
 CLOSES = OPENED + timedelta(days=10)
 EFFECT = CLOSES + timedelta(days=14)
-COUNT = {"yes": 2, "no": 0, "abstain": 0, "entitled": 3, "reason": None}
+COUNT = {"yes": 2, "no": 0, "abstain": 0, "suspended": 0, "entitled": 3, "reason": None}
 
-FIRST = Version("1", "a" * 64, "in_force", signers=frozenset({"us", "them"}))
-OPEN = Version("2", "b" * 64, "open", OPENED, CLOSES, votes={}, signers=frozenset())
-ADOPTED = replace(OPEN, state="adopted", effective_at=EFFECT, outcome=COUNT)
-REJECTED = replace(OPEN, state="rejected", outcome={**COUNT, "reason": "no_quorum"})
+FIRST = Version("1", "a" * 64, "in_force", signed=True)
+OPEN = Version("2", "b" * 64, "open", OPENED, CLOSES, elector=True, voted=False, signed=False)
+ADOPTED = replace(OPEN, state="adopted", closed_at=CLOSES, effective_at=EFFECT, outcome=COUNT)
+REJECTED = replace(
+    OPEN, state="rejected", closed_at=CLOSES, outcome={**COUNT, "reason": "no_quorum"}
+)
 
 
 def kinds(version: Version, now: datetime, *told: Reminder, first: Version = FIRST) -> list[str]:
     """Return what is due of a version, beside the one in force."""
-    return [r.kind for r in due([first, version], "us", now, {t.key for t in told})]
+    return [r.kind for r in due([first, version], now, {t.key for t in told})]
 
 
 def days(number: float) -> timedelta:
@@ -65,15 +67,26 @@ def test_who_has_not_voted_is_reminded_three_days_and_one_day_before_the_end(
 
 def test_who_has_voted_on_the_text_as_it_stands_is_not_reminded() -> None:
     now = OPENED + days(8)
-    assert kinds(replace(OPEN, votes={"us": OPENED + days(1)}), now) == ["vote"]
-    assert kinds(replace(OPEN, votes={"them": OPENED + days(1)}), now) == ["vote", "vote-3"]
-    # a text that was voted, changed, and put to the vote again as it was
-    assert kinds(replace(OPEN, votes={"us": OPENED - days(1)}), now) == ["vote", "vote-3"]
+    assert kinds(replace(OPEN, voted=True), now) == ["vote"]
+    assert kinds(OPEN, now) == ["vote", "vote-3"]
 
 
-def test_who_may_not_vote_is_not_reminded_to() -> None:
-    stranger = replace(FIRST, signers=frozenset({"them"}))
-    assert kinds(OPEN, OPENED + days(8), first=stranger) == ["out", "vote"]
+def test_who_has_no_voice_is_not_reminded_to_vote_and_who_had_one_at_the_opening_is() -> None:
+    stranger = replace(FIRST, signed=False)
+    now = OPENED + days(8)
+    assert kinds(replace(OPEN, elector=False), now, first=stranger) == ["out", "vote"]
+    assert kinds(OPEN, now, first=stranger) == ["out", "vote", "vote-3"]
+
+
+def test_a_withdrawal_is_told_to_whom_the_vote_was_told_for_a_week() -> None:
+    gone = replace(OPEN, state="withdrawn", closed_at=OPENED + days(2))
+    told = Reminder("vote", OPEN)
+    assert kinds(gone, OPENED + days(2)) == []
+    assert kinds(gone, OPENED + days(1.9), told) == []
+    assert kinds(gone, OPENED + days(2), told) == ["withdrawn"]
+    assert kinds(gone, OPENED + days(8.9), told) == ["withdrawn"]
+    assert kinds(gone, OPENED + days(9), told) == []
+    assert kinds(replace(gone, version="3"), OPENED + days(2), told) == []
 
 
 def test_a_vote_shorter_than_the_notice_is_not_reminded_of_at_once() -> None:
@@ -87,7 +100,7 @@ def test_an_edit_is_told_as_one_and_starts_anew() -> None:
     edited = replace(OPEN, sha256="c" * 64, opened_at=OPENED + days(8), closes_at=CLOSES + days(8))
     told = Reminder("vote", OPEN), Reminder("vote-3", OPEN)
     assert kinds(edited, OPENED + days(9), *told) == ["edited"]
-    again = due([FIRST, edited], "us", OPENED + days(9), {t.key for t in told})[0]
+    again = due([FIRST, edited], OPENED + days(9), {t.key for t in told})[0]
     assert kinds(edited, OPENED + days(10), *told, again) == ["edited"]
     back = replace(OPEN, opened_at=OPENED + days(9), closes_at=CLOSES + days(9))
     assert kinds(back, OPENED + days(9), *told, again) == ["edited"]
@@ -119,36 +132,42 @@ def test_who_has_not_signed_is_reminded_before_the_effect(
     before: float, expected: list[str]
 ) -> None:
     assert kinds(ADOPTED, EFFECT - days(before)) == expected
-    assert kinds(replace(ADOPTED, signers=frozenset({"us"})), EFFECT - days(before)) == []
+    assert kinds(replace(ADOPTED, signed=True), EFFECT - days(before)) == []
 
 
 def test_who_has_not_signed_is_told_that_it_is_out_and_then_that_it_is_back() -> None:
     forced = replace(ADOPTED, state="in_force")
     now = EFFECT + days(1)
-    (out,) = due([forced], "us", now)
+    (out,) = due([forced], now)
     assert out.kind == "out"
-    signed = replace(forced, signers=frozenset({"us"}))
-    assert [r.kind for r in due([signed], "us", now, {out.key})] == ["back"]
-    assert due([signed], "us", now) == []
+    signed = replace(forced, signed=True)
+    assert [r.kind for r in due([signed], now, {out.key})] == ["back"]
+    assert due([signed], now) == []
 
 
-# -- What an older hub does not say ------------------------------------------------------
+# -- What the hub does not say ------------------------------------------------------
 
 
-def test_what_an_older_hub_does_not_tell_is_not_guessed() -> None:
+def test_what_the_hub_does_not_tell_is_not_guessed() -> None:
     def told(**document: Any) -> list[str]:
         found = read({"version": "2", "sha256": "b" * 64, **document})
         assert found is not None
-        return [r.kind for r in due([found], "us", OPENED + days(8))]
+        return [r.kind for r in due([found], OPENED + days(8))]
 
+    def own(**said: Any) -> dict[str, Any]:
+        return {"own": {"elector": True, "signed": False, "vote": None, **said}}
+
+    closes = CLOSES.isoformat()
     assert told() == told(state="adopted") == told(state="in_force") == told(state="rejected") == []
-    assert told(state="open") == ["vote"]
-    assert told(state="open", closes_at=CLOSES.isoformat()) == ["vote"]
-    assert told(state="open", closes_at=CLOSES.isoformat(), votes=[]) == ["vote", "vote-3"]
-    assert told(state="open", closes_at="soon", votes="none") == ["vote"]
-    assert told(state="open", closes_at="2026-12-04", votes=[]) == ["vote"]
-    assert told(state="in_force", signatures=[{"node": "us"}, "x"]) == []
-    assert told(state="in_force", signatures=[{"node": "them"}]) == ["out"]
+    assert told(state="open") == told(state="open", closes_at=closes) == ["vote"]
+    assert told(state="open", closes_at=closes, own="none") == ["vote"]
+    assert told(state="open", closes_at=closes, **own()) == ["vote", "vote-3"]
+    assert told(state="open", closes_at=closes, **own(vote={"choice": "yes"})) == ["vote"]
+    assert told(state="open", closes_at=closes, **own(elector=False)) == ["vote"]
+    assert told(state="open", closes_at="soon", **own()) == ["vote"]
+    assert told(state="open", closes_at="2026-12-04", **own()) == ["vote"]
+    assert told(state="in_force", **own(signed=True)) == []
+    assert told(state="in_force", **own()) == ["out"]
     assert told(state="a state of later") == []
     assert read({"state": "open"}) is None
     assert read({"version": 2, "sha256": None}) is None

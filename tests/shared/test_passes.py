@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from joserfc.jwk import OKPKey
+from joserfc.jwk import ECKey, OKPKey
 from jwcrypto.jwk import JWK
 from nacl.signing import VerifyKey
 from sd_jwt.holder import SDJWTHolder
@@ -20,10 +21,20 @@ from charter import Fault
 from shared import jose
 from shared.clock import Clock
 from shared.keys import KeyRing, new_key_ring
-from shared.passes import UnknownIssuer, bind, examine, issue, new_pass_id, sd_hash
+from shared.passes import (
+    RIGHTS_AUDIENCE,
+    UnknownIssuer,
+    bind,
+    examine,
+    issue,
+    new_pass_id,
+    sd_hash,
+    showing_of,
+)
 
 HOME = new_key_ring()
 PHONE = OKPKey.generate_key("Ed25519")
+P256 = ECKey.generate_key("P-256")
 NOW = int(time.time())
 
 
@@ -91,8 +102,128 @@ def test_a_good_pass_proves_what_it_says() -> None:
     assert (evidence.issuer, evidence.pass_id) == ("cordee", "a-pass-number-16")
     assert (evidence.plan, evidence.given_name) == ("resident", "Ada")
     assert (evidence.status_index, evidence.usable_from) == (7, None)
-    assert evidence.proof == examine(shown, issuer_key, Clock()).proof
-    assert evidence.proof != examine(bind(credential(), PHONE, NOW), issuer_key, Clock()).proof
+    assert evidence.text == shown
+
+
+def test_evidence_keeps_what_the_hub_keeps_and_no_first_name() -> None:
+    shown = bind(credential(), PHONE, NOW)
+    evidence = examine(shown, issuer_key, Clock())
+    one, _, bound = shown.partition("~")
+    assert evidence.binding == bound
+    assert evidence.shown_at == datetime.fromtimestamp(NOW, UTC)
+    assert evidence.claims == {
+        name: value
+        for name, value in jose.read_unverified(one).claims.items()
+        if name != "given_name"
+    }
+
+
+def test_a_showing_is_what_the_phone_signed_and_not_how_its_signature_is_spelled() -> None:
+    one, phone = credential(jwk=P256.as_dict(private=False)), P256
+    shown = bind(one, phone, NOW)
+    evidence = examine(shown, issuer_key, Clock())
+    assert evidence.proof == showing_of(shown)
+    assert (
+        evidence.proof
+        == hashlib.sha256(shown.partition("~")[2].rpartition(".")[0].encode()).hexdigest()
+    )
+    head, _, signature = shown.rpartition(".")
+    raw = jose.decode_b64(signature)
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    other = raw[:32] + (order - int.from_bytes(raw[32:], "big")).to_bytes(32, "big")
+    malleable = examine(f"{head}.{jose.encode_b64(other)}", issuer_key, Clock())
+    assert (malleable.faults, malleable.proof) == ((), evidence.proof)
+    assert showing_of(bind(one, phone, NOW)) != evidence.proof  # another nonce
+
+
+@pytest.mark.parametrize("text", ["", "bonjour", "\ud800~", "a~b~c", "a~b.c.d", "x" * 5000])
+def test_what_has_no_key_binding_is_identified_as_a_whole(text: str) -> None:
+    evidence = examine(text, issuer_key, Clock())
+    assert evidence.proof == hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    assert (evidence.binding, evidence.shown_at, evidence.claims) == (None, None, None)
+
+
+def test_a_phone_without_ed25519_binds_with_p256() -> None:
+    one = credential(jwk=P256.as_dict(private=False))
+    assert set(jose.read_unverified(one).claims["cnf"]["jwk"]) == {"kty", "crv", "x", "y"}
+    assert faults(bind(one, P256, NOW)) == []
+    thief = ECKey.generate_key("P-256")
+    assert faults(bind(one, thief, NOW)) == [(MALFORMED, "key_binding_signature")]
+    assert faults(bind(one, PHONE, NOW)) == [(MALFORMED, "key_binding_alg")]
+    assert faults(bind(credential(), P256, NOW)) == [(MALFORMED, "key_binding_alg")]
+    head = bind(one, P256, NOW).rpartition(".")[0]
+    for signature in (b"", bytes(64), bytes(63), b"\xff" * 64, bytes(70)):
+        shown = f"{head}.{jose.encode_b64(signature)}"
+        assert faults(shown) == [(MALFORMED, "key_binding_signature")]
+
+
+def test_only_a_key_binding_may_be_by_p256() -> None:
+    """A home signs with Ed25519, whatever its credential's header says."""
+    one = changed({"alg": "ES256"})
+    assert faults(f"{one}~{binding(one)}") == [(MALFORMED, "alg")]
+
+
+SMALL_ORDER = (
+    "01" + "00" * 31,
+    "00" * 32,
+    "ec" + "ff" * 30 + "7f",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+)
+
+
+@pytest.mark.parametrize("x", SMALL_ORDER)
+def test_no_pass_is_bound_to_a_key_for_which_anybody_signs(x: str) -> None:
+    with pytest.raises(ValueError, match="no point"):
+        credential(jwk={"kty": "OKP", "crv": "Ed25519", "x": jose.encode_b64(bytes.fromhex(x))})
+
+
+def test_a_point_off_the_curve_is_no_key() -> None:
+    jwk = {**P256.as_dict(private=False), "y": jose.encode_b64(bytes(31) + b"\1")}
+    with pytest.raises(ValueError, match=r".+"):
+        credential(jwk=jwk)
+    one = changed(cnf={"jwk": jwk})
+    assert faults(f"{one}~{binding(one)}") == [(MALFORMED, "claims")]
+
+
+def test_what_is_signed_for_one_use_is_refused_for_another() -> None:
+    one = credential()
+    for made, wanted, expected in (
+        ("passerelle:check-in", RIGHTS_AUDIENCE, [(MALFORMED, "key_binding_audience")]),
+        (RIGHTS_AUDIENCE, "passerelle:check-in", [(MALFORMED, "key_binding_audience")]),
+        (RIGHTS_AUDIENCE, RIGHTS_AUDIENCE, []),
+    ):
+        shown = bind(one, PHONE, NOW, audience=made)
+        found = examine(shown, issuer_key, Clock(), audience=wanted).faults
+        assert [(fault.code, fault.detail) for fault in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("dates", "detail"),
+    [
+        ({"iat": 80, "exp": 3600}, None),
+        ({"iat": 120, "exp": 3600}, "iat_ahead"),
+        ({"iat": 315_360_000, "exp": 315_360_000 + 3600}, "iat_ahead"),
+        ({"iat": 0, "exp": 0}, "exp_before_iat"),
+        ({"iat": -60, "exp": -3600}, "exp_before_iat"),
+        ({"iat": 0, "exp": 35 * 86400}, None),
+        ({"iat": 0, "exp": 35 * 86400 + 1}, "exp_too_late"),
+        ({"iat": 0, "exp": 3600, "nbf": -1}, None),
+        ({"iat": 0, "exp": 3600, "nbf": 100}, "not_yet"),
+    ],
+    ids=str,
+)
+def test_dates_are_in_their_order_and_have_begun(dates: dict[str, int], detail: str | None) -> None:
+    one = changed(**{name: int(time.time()) + seconds for name, seconds in dates.items()})
+    assert faults(f"{one}~{binding(one)}") == ([(MALFORMED, detail)] if detail else [])
+
+
+def test_a_pass_told_late_is_examined_as_of_its_own_time() -> None:
+    then = datetime.now(UTC) - timedelta(days=3)
+    one = credential(issued_at=then, expires_at=then + timedelta(days=1), usable_from=then)
+    shown = bind(one, PHONE, then.timestamp())
+    assert examine(shown, issuer_key, Clock().standing(then)).faults == ()
+    early = examine(shown, issuer_key, Clock().standing(then - timedelta(minutes=3)))
+    assert [fault.detail for fault in early.faults] == ["iat_ahead"]
 
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "Ed25519"])
@@ -257,7 +388,7 @@ def test_a_credential_is_good_until_its_last_second() -> None:
         (now - timedelta(seconds=1), [("pass_expired", "")]),
         (now + timedelta(minutes=1), []),
     ):
-        one = credential(expires_at=ends)
+        one = credential(issued_at=now - timedelta(days=1), expires_at=ends)
         assert faults(bind(one, PHONE, time.time())) == expected
 
 
@@ -366,7 +497,7 @@ def test_the_longest_pass_is_still_read_and_fits_the_largest_qr() -> None:
         given_name="é" * 60,
         status_index=1 << 40,
         status_uri="https://" + "x" * 280 + "/status-lists/1",
-        usable_from=datetime(2027, 1, 1, tzinfo=UTC),
+        usable_from=datetime(2025, 1, 1, tzinfo=UTC),
     )
     shown = bind(one, PHONE, time.time())
     assert len(shown) <= 2953  # bytes in a QR of version 40, level L
