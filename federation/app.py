@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from federation.agenda import api as agenda_api
 from federation.agenda import pages as agenda
 from federation.audit import pages as audit
-from federation.console import joining_pages, nodes_pages
+from federation.console import joining_pages, key_pages, nodes_pages
 from federation.console import pages as console
 from federation.console.desk import STAFF
 from federation.context import Hub, hub
@@ -77,6 +77,7 @@ PAGES = (
     audit.pages,
     identity.pages,
     nodes_pages.pages,
+    key_pages.pages,
     joining_pages.pages,
     governance_pages.pages,
     listing_pages.pages,

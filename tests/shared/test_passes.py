@@ -28,8 +28,8 @@ from shared.passes import (
     examine,
     issue,
     new_pass_id,
-    sd_hash,
     showing_of,
+    sd_hash,
 )
 
 HOME = new_key_ring()
