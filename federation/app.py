@@ -44,7 +44,7 @@ from federation.settings import KEYS, HubSettings
 from federation.statements import api as statements_api
 from federation.statements import disputes
 from federation.visits import api as visits_api
-from federation.visits import service as visits
+from federation.visits import changes as visits
 from federation.webhooks import pages as webhook_pages
 from shared.db import configure, missing_tables, prepare_engine
 from shared.http import PeerSession

@@ -32,7 +32,7 @@ from federation.moderation import changes, reports
 from federation.pictures import service as pictures
 from federation.statements import month_end
 from federation.statements import service as statements
-from federation.visits import service as visits
+from federation.visits import changes as visit_changes
 from federation.visits import showings
 from federation.webhooks import delivery, news
 from federation.webhooks import service as webhooks
@@ -135,7 +135,7 @@ def tidy() -> None:
 
 
 def close_visits() -> None:
-    visits.close_due(db.session(), hub().clock.now())
+    visit_changes.close_due(db.session(), hub().clock.now())
 
 
 def issue_due() -> None:

@@ -85,6 +85,7 @@ GET    /api/v1/passes                                 node
 PUT    /api/v1/passes/<pass_id>                       node
 POST   /api/v1/publications                           node
 POST   /api/v1/rights                                 node
+POST   /api/v1/showings                               node
 GET    /api/v1/spaceapi                               public
 GET    /api/v1/spaces                                 public
 GET    /api/v1/spaces.csv                             public

@@ -28,8 +28,8 @@ from shared.passes import (
     examine,
     issue,
     new_pass_id,
-    showing_of,
     sd_hash,
+    showing_of,
 )
 
 HOME = new_key_ring()
