@@ -18,7 +18,7 @@ from federation.visits.models import HalfDayLine
 from shared.problems import Problem
 from tests.architecture.applications import hub_app
 from tests.architecture.sources import ROOT
-from tests.databases import Databases, create_tables
+from tests.databases import Databases
 from tests.federation.ledger import Ledger
 
 CASES = json.loads((ROOT / "charter" / "cases" / "disputes.json").read_text())
@@ -26,8 +26,7 @@ CASES = json.loads((ROOT / "charter" / "cases" / "disputes.json").read_text())
 
 @pytest.fixture
 def account(tmp_path: Path, databases: Databases) -> Iterator[Ledger]:
-    app = hub_app(tmp_path, databases.new())
-    create_tables(app)
+    app = hub_app(tmp_path, databases.new("hub"))
     found = Ledger(app)
     found.found()
     yield found
