@@ -89,6 +89,11 @@ KINDS: dict[str, Kind] = {
         lazy_gettext("This card opens nothing"),
         lazy_gettext("“reason” says why: another PIN, or a card that its home ended or suspended."),
     ),
+    "code-refused": Kind(
+        403,
+        lazy_gettext("These digits open nothing"),
+        lazy_gettext("They are good once, for ninety seconds, at the space they were made for."),
+    ),
     "visit-closed": Kind(
         409,
         lazy_gettext("This visit can no longer be changed"),
@@ -140,6 +145,11 @@ KINDS: dict[str, Kind] = {
         403,
         lazy_gettext("This node has left the network"),
         lazy_gettext("Its statements can still be read, verified and contested."),
+    ),
+    "charter-unsigned": Kind(
+        403,
+        lazy_gettext("This operator has not signed the charter in force"),
+        lazy_gettext("Sign the charter: the account is read by the operators that have signed it."),
     ),
     "hub-unreachable": Kind(
         503,
