@@ -224,6 +224,27 @@ def test_an_issued_month_is_the_same_bytes_and_signature_until_a_dispute(account
         assert session.get_one(Statement, OCTOBER).revision == 4
 
 
+def test_the_document_of_an_open_month_is_of_one_moment(
+    account: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.visit(0, "troquet", HALLOWEEN, 10, 12)
+    add_up = lines.totals
+
+    def totals(*args: Any) -> Any:
+        found = add_up(*args)
+        account.visit(2, "troquet", HALLOWEEN, 10, 12)  # between the sums and the lines
+        return found
+
+    with account.session() as session:
+        rule = governance.in_force(session).rules.balance
+        with monkeypatch.context() as patch:
+            patch.setattr(lines, "totals", totals)
+            body = documents.as_bytes(session, OCTOBER)
+        assert document.recompute(body, rule) == body
+        assert len(document.read(body)["visits"]) == 1
+        assert len(document.read(documents.as_bytes(session, OCTOBER))["visits"]) == 2
+
+
 # Whatever happens, in whatever order
 
 MEMBERS, DAYS = st.integers(0, 5), st.integers(0, 40)
