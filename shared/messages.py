@@ -117,6 +117,8 @@ OURS = (
     _("its lines are final"),
     _("this month has no line of this visit"),
     _("this dispute is settled"),
+    _("the receipt is not one of ours"),
+    _("this visit is not held"),
     _("your operator has an open proposal: edit it, or withdraw it"),
     _("a proposal is changed {number} times at most: withdraw it, and propose anew"),
     _("only who had signed when this vote opened takes part in it"),
