@@ -316,6 +316,13 @@ class History:
             last = session.scalar(select(Statement.month).order_by(Statement.month.desc()))
         return [last, lines.neighbour(last, 1)] if last else MONTHS
 
+    def _all_are_final(self) -> bool:
+        query = select(Statement.month).where(Statement.state == "final")
+        with self.account.session() as session:
+            final = set(session.scalars(query))
+        places = self.account.lines()
+        return all(state == "counted" and month in final for _, month, state in places)
+
     def check(self) -> None:
         """Balances sum to zero and follow from the lines; what is final is as it was.
 
@@ -347,7 +354,7 @@ class History:
                 for number in self.numbers:
                     with suppress(Problem):  # it is settled
                         self.account.settle(number, "rejected")
-            if n > 2 and {state for _, _, state in self.account.lines()} <= {"counted"}:
+            if n > 2 and self._all_are_final():
                 break
             self.account.now += timedelta(days=32)
             self._month_end()
