@@ -216,8 +216,12 @@ def _follow(session: Session, node: Node, scan: Scan, answer: Answer) -> Outcome
 
 
 def _is_of(scan: Scan, status: int, told: Mapping[str, Any]) -> bool:
-    """Tell whether a visit is this scan's, or the one in the middle of which its person is here."""
-    here = (told["space"], told["home"]) == (scan.space_id, scan.evidence.issuer)
+    """Tell whether a visit is this scan's, or the one in the middle of which its person is here.
+
+    The hub may know a home, or a key of it, of which this node has not heard yet.
+    """
+    known = scan.evidence.issuer in (None, told["home"])
+    here = known and told["space"] == scan.space_id
     return here and (told["id"] == scan.id or status == 200)
 
 
