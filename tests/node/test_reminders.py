@@ -275,6 +275,23 @@ def _read_the_first(box: Postbox, node: LocalNode) -> None:
     assert "At one space (article 5)" in english
 
 
+def test_a_proposal_withdrawn_with_its_operators_suspension_is_told(
+    lasting_network: Network, boxes: dict[str, Postbox]
+) -> None:
+    network, box = lasting_network, boxes["troquet"]
+    filature = network.nodes["filature"]
+    version = _ask(filature, "POST", "/api/v1/charters", _proposal(5, "Five"))["version"]
+    assert box.subjects() == [f"Charter: version {version} is put to the vote"]
+    network.set_state("filature", "suspended")
+    (message,) = box.come()
+    assert message["Subject"].endswith(f"Charter: proposal {version} is withdrawn")
+    assert "The operator that proposed it was suspended." in message.get_content()
+    assert box.come() == []
+    network.set_state("filature", "connected")
+    network.pass_time(days=8)  # no news any more
+    assert box.come() == []
+
+
 def test_an_admin_who_comes_later_is_told_what_still_holds(
     lasting_network: Network, boxes: dict[str, Postbox]
 ) -> None:
