@@ -103,7 +103,10 @@ def main() -> None:
         print(f"whole                    {1000 * whole:8.2f} ms of processor time")
         share = unchanged * asked.nodes / EVERY_SECONDS
         print(f"all nodes each {EVERY_SECONDS} s      {share:8.3f} of a core (aim: 0.1)")
-        print(f"a change, until signed   {1000 * change(app):8.0f} ms (aim: 1000)", flush=True)
+        cpu = time.process_time()
+        print(f"a change, until signed   {1000 * change(app):8.0f} ms (aim: 1000)")
+        cpu = time.process_time() - cpu
+        print(f"                         {1000 * cpu:8.0f} ms of processor time", flush=True)
         with app.app_context():
             db.engine.dispose()
 
