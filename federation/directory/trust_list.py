@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -117,7 +118,7 @@ def _make(session: Session, hub: Hub) -> str:
         "charter": {"version": charter.version, "sha256": charter.sha256},
         "nodes": _nodes(session, hub.clock.now(), charter.version),
     }
-    return hub.ring.sign(claims, trust.TYP)
+    return hub.ring.sign_bytes(orjson.dumps(claims), trust.TYP).decode()
 
 
 def _nodes(session: Session, now: datetime, version: str) -> list[dict[str, Any]]:
