@@ -83,6 +83,7 @@ OURS = (
     _("two times like 10:00, or null, are expected"),
     _("the first is before 13:00, the second is not"),
     _("unknown day {day}"),
+    _("A report without its receipt shows the pass."),
     _("A visit admitted offline comes with its decision."),
     _("Not a time of the last two days."),
     _("Not an address a node can have ({reason})."),

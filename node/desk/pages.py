@@ -26,6 +26,7 @@ from node.members import service as members
 from node.passes import service as passes
 from node.spaces import service as spaces
 from node.sync import service as sync
+from shared import held_visits
 from shared.problems import Problem
 from shared.schemas import unstorable
 from shared.web import allow, current
@@ -77,6 +78,7 @@ def _page(space_id: str, answer: dict[str, Any] | None = None, **found: Any) -> 
         waiting=sync.waiting(session)["pending"],
         zone=spaces.space(session, space_id).timezone,
         unsigned=sync.unsigned(session, node()),
+        why_held=held_visits.why,
         corrections=corrections.waiting(session, space_id),
         expected=_expected(session, space_id),
         delay=known.charter.rules.correction.hours if known else 0,

@@ -24,7 +24,7 @@ TOPIC = "showing"
 KEPT = timedelta(days=35)
 MOST_TOLD = 100
 
-_KNOWN = select(Showing.showing).where(Showing.showing == bindparam("shown"))
+_GOOD_FOR = select(Showing.visit_id).where(Showing.showing == bindparam("shown"))
 _ADD = insert(Showing.__table__)
 
 
@@ -32,13 +32,13 @@ def remember(session: Session, node: Node, scan: Scan, visit_id: str, *, tell: b
     """Note, in the caller's transaction, for which visit a code was good.
 
     ``tell`` is for one of which the hub hears with no visit. Whom the desk found by name showed
-    nothing. Raises IntegrityError when the code was good elsewhere at the same moment.
+    nothing. Raises IntegrityError when the code was good for another at the same moment.
     """
     if scan.evidence.pass_id is None:
         return
     shown = scan.evidence.proof
     connection = session.connection()
-    if connection.execute(_KNOWN, {"shown": shown}).first() is not None:
+    if connection.execute(_GOOD_FOR, {"shown": shown}).scalar() == visit_id:
         return
     row = {"showing": shown, "visit_id": visit_id, "at": scan.now, "waits": tell}
     connection.execute(_ADD, row)

@@ -27,6 +27,7 @@ TOPICS = {
     "visit": lazy_gettext("a visit admitted without the hub"),
     "check-out": lazy_gettext("the end of a visit"),
     "void": lazy_gettext("a visit that was undone"),
+    "showing": lazy_gettext("a code that was good here, without a name"),
     "correction/answer": lazy_gettext("an answer to a visitor’s request"),
     "pass": lazy_gettext("a pass"),
 }
