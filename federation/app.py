@@ -42,7 +42,9 @@ from federation.pictures import pages as pictures
 from federation.pictures import reach
 from federation.settings import KEYS, HubSettings
 from federation.statements import api as statements_api
+from federation.statements import disputes
 from federation.visits import api as visits_api
+from federation.visits import service as visits
 from federation.webhooks import pages as webhook_pages
 from shared.db import configure, missing_tables, prepare_engine
 from shared.http import PeerSession
@@ -51,6 +53,8 @@ from shared.keys import load_key_ring, make_key_ring
 from shared.web import Principal, Service, allow, limits, new_app
 from shared.web.account_room import account_room
 from shared.web.people import People
+
+visits.ON_VOID.append(disputes.settle_voided)
 
 APIS = (
     spaces_api.blp,

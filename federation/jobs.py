@@ -146,6 +146,10 @@ def finalise_due() -> None:
     statements.finalise_due(db.session(), hub().clock.now())
 
 
+def sign_changed() -> None:
+    month_end.sign_changed(db.session())
+
+
 def prepare_pictures() -> None:
     pictures.prepare(db.session(), hub().clock.now())
 
@@ -165,7 +169,8 @@ JOBS = (
     Job("leave-due", 30, leave_due),
     Job("close-visits", 300, close_visits),
     Job("finalise-due", 600, finalise_due),
-    Job("issue-due", 900, issue_due),
+    Job("issue-due", 300, issue_due),
+    Job("sign-changed", 20, sign_changed),
     Job("feeds", 5, refresh_feeds),
     Job("webhooks", 1, send_webhooks),
     Job("mail", 5, send_mail),

@@ -6,7 +6,8 @@ import json
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -177,3 +178,15 @@ def missing_tables(engine: Engine, metadata: MetaData) -> Sequence[str]:
     from sqlalchemy import inspect  # noqa: PLC0415 - only at start
 
     return sorted(set(metadata.tables) - set(inspect(engine).get_table_names()))
+
+
+@contextmanager
+def snapshot(session: Session) -> Iterator[None]:
+    """Read as of one moment, whatever others commit meanwhile; the transaction ends with it."""
+    session.rollback()
+    if session.get_bind().dialect.name == "postgresql":  # SQLite reads so anyway
+        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+    try:
+        yield
+    finally:
+        session.rollback()

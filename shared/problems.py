@@ -141,6 +141,11 @@ KINDS: dict[str, Kind] = {
         lazy_gettext("This node has left the network"),
         lazy_gettext("Its statements can still be read, verified and contested."),
     ),
+    "charter-unsigned": Kind(
+        403,
+        lazy_gettext("This operator has not signed the charter in force"),
+        lazy_gettext("Sign the charter: the account is read by the operators that have signed it."),
+    ),
     "hub-unreachable": Kind(
         503,
         lazy_gettext("The hub cannot be reached"),

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from federation.directory.models import Space
 from federation.governance.models import CharterVersion
-from federation.statements import service as statements
+from federation.statements import documents
 from federation.visits.models import Pass, Visit
 
 
@@ -45,7 +45,7 @@ def of_suspending(session: Session, now: datetime, node_id: str) -> Effect:
         session.scalar(members) or 0,
         session.scalar(opened.where(Visit.host_id == node_id)) or 0,
         session.scalar(opened.where(Visit.home_id == node_id)) or 0,
-        statements.sheet(session, f"{now:%Y-%m}").head["balances"].get(node_id, 0),
+        documents.sheet(session, f"{now:%Y-%m}").head["balances"].get(node_id, 0),
         [row.version for row in open_votes if node_id in (row.electorate or ())],
         next((row.version for row in open_votes if row.proposed_by == node_id), None),
     )

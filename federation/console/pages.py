@@ -18,7 +18,7 @@ from federation.governance import service as governance
 from federation.governance.adoption import UNDER_WAY
 from federation.pictures import drawings
 from federation.pictures.shapes import to_svg
-from federation.statements import lines, month_end
+from federation.statements import disputes, documents, lines, logs, month_end
 from federation.statements import service as statements
 from federation.statements.flows import OTHERS
 from federation.visits import service as visits
@@ -53,7 +53,7 @@ def overview() -> str:
         names=directory.names_of(db.session(), {visit.space_id for visit in latest}),
         on_map=len(search.matches(db.session(), search.Wanted(), now)),
         present=visits.present(db.session()),
-        month=statements.sheet(db.session(), f"{now:%Y-%m}"),
+        month=documents.sheet(db.session(), f"{now:%Y-%m}"),
         flag_names=FLAG_NAMES,
         concerns=marks.concerns(db.session(), now),
         now=now,
@@ -66,23 +66,26 @@ def statement(month: str) -> str:
     if not statements.is_month(month):
         raise Problem("not-found")
     session = db.session()
-    found = statements.sheet(session, month)
+    found, chosen = documents.sheet(session, month), documents.chosen(session, month)
     shown = [
-        *lines.visits(session, found.chosen, SHOWN),
-        *lines.corrections(session, found.chosen, SHOWN),
+        *lines.visits(session, chosen, limit=SHOWN),
+        *lines.corrections(session, chosen, limit=SHOWN),
     ]
+    pairs = sorted(found.matrix.items(), key=lambda pair: (-pair[1], pair[0]))
     row, nodes = statements.statement_of(session, month), directory.nodes(session)
     return render_template(
         "console/statement.html",
         statement=found.head,
         lines=shown,
-        matrix=found.matrix,
+        pairs=pairs[:SHOWN],
+        more_pairs=max(0, len(pairs) - SHOWN),
         drawn=_flows(month, found.matrix, {node.id: node.name for node in nodes}),
         outlooks=statements.outlooks(session, found, hub().clock.now()),
-        checks=statements.log_checks(session, month),
-        disputes=statements.disputes(session, month),
+        checks=logs.log_checks(session, month),
+        disputes=disputes.disputes(session, month, limit=SHOWN),
         deadline=statements.deadline(session, row) if row else None,
         over=f"{hub().clock.now():%Y-%m}" > month,
+        flag_names=FLAG_NAMES,
         now=hub().clock.now(),
         names={node.id: node.name for node in nodes},
         heard={node.id: node.last_seen_at for node in nodes},
@@ -114,13 +117,13 @@ def issue(month: str) -> Any:
 @allow("coordinator")
 def settle(dispute_id: int) -> Any:
     outcome, words = request.form.get("outcome", ""), request.form.get("reason", "").strip()
-    month = statements.dispute_by(db.session(), dispute_id).month
+    month = disputes.dispute_by(db.session(), dispute_id).month
     if outcome not in ("upheld", "rejected"):
         raise Problem("malformed")
     if not 1 <= len(words) <= 500 or unstorable(words):
         flash(gettext("Give the reason of the decision (500 characters at most)."), "error")
         return redirect(f"/coordination/statements/{month}")
     now, actor = hub().clock.now(), f"account:{current().id}"
-    statements.settle(db.session(), now, dispute_id, outcome, words, actor)
+    disputes.settle(db.session(), now, dispute_id, outcome, words, actor)
     flash(gettext("The dispute is settled; both nodes see why."), "success")
     return redirect(f"/coordination/statements/{month}")

@@ -86,7 +86,8 @@ def _simulating(
 
 def _issued(session: Session, versions: Mapping[str, Charter]) -> dict[tuple[int, int], Balance]:
     """Return the balance rule that each issued month was issued under, by year and month."""
-    rows = session.execute(select(Statement.month, Statement.charter))
+    query = select(Statement.month, Statement.charter).where(Statement.state != "closing")
+    rows = session.execute(query)
     return {
         (int(month[:4]), int(month[5:])): versions[version].rules.balance for month, version in rows
     }

@@ -74,7 +74,7 @@ def written(value: Value) -> str:
 
 
 def _whole(value: int) -> str:
-    return number(value).replace("-", "−")
+    return number(value)
 
 
 def brief(value: Value) -> str:

@@ -13,11 +13,11 @@ from sqlalchemy import ColumnElement, Row, Text, cast, exists, func, not_, selec
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
-from charter.settlement import balances
 from federation.directory.models import Node, Space
 from federation.pictures import sums
 from federation.pictures.models import Sum
-from federation.statements import lines
+from federation.statements import documents, lines
+from federation.statements import service as statements
 from federation.statements.models import Statement
 from federation.visits.models import HalfDayLine
 from shared.db import begin_write
@@ -198,7 +198,7 @@ def _keep(session: Session, kind: str, month: str, state: int, body: Mapping[str
 
 def issued(session: Session) -> list[Statement]:
     """Return the months that were issued, the first of them first."""
-    return list(session.scalars(select(Statement).order_by(Statement.month)))
+    return list(reversed(statements.issued(session)))
 
 
 def account(session: Session, period: Period) -> dict[str, dict[str, int]]:
@@ -220,7 +220,7 @@ def not_issued(session: Session, months: Sequence[str]) -> list[str]:
 
 
 def _balances(session: Session, month: str) -> dict[str, int]:
-    return balances(lines.totals(session, lines.select_lines(session, month)))
+    return dict(documents.sheet(session, month).head["balances"])
 
 
 # Names

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from flask import Response, request
 from flask_babel import get_locale
-from marshmallow import fields, validate
+from marshmallow import RAISE, ValidationError, fields, validate
 
 from federation.console.desk import STAFF
 from federation.context import hub
 from federation.db import db
 from federation.directory import service as directory
 from federation.directory.models import Node
-from federation.statements import forms, service
+from federation.statements import disputes, documents, forms, logs, service
+from federation.statements.composing import NETWORK
 from federation.statements.models import Dispute, Statement
 from shared.problems import Problem
 from shared.schemas import WireSchema, text
@@ -28,7 +30,8 @@ class LineSchema(WireSchema):
     home = fields.String(required=True)
     host = fields.String(required=True)
     space = fields.String(required=True)
-    started_at = fields.String(required=True)
+    day = fields.Date(required=True)
+    halves = fields.List(fields.String(validate=validate.OneOf(["am", "pm"])), required=True)
     half_days = fields.Integer(required=True)
     charter = fields.String(required=True)
     flags = fields.List(fields.String(), required=True)
@@ -36,7 +39,7 @@ class LineSchema(WireSchema):
 
 class CorrectionSchema(LineSchema):
     reason = fields.String(required=True)
-    recorded_at = fields.String(required=True)
+    recorded_on = fields.Date(required=True)
 
 
 class TransferSchema(WireSchema):
@@ -90,6 +93,11 @@ class MonthSchema(WireSchema):
     final_at = fields.AwareDateTime(required=True, allow_none=True)
 
 
+class PageSchema(WireSchema):
+    limit = fields.Integer(load_default=50, validate=validate.Range(1, 500))
+    cursor = fields.String(load_default="", validate=validate.Length(max=20))
+
+
 class MonthsSchema(WireSchema):
     items = fields.List(fields.Nested(MonthSchema), required=True)
     next_cursor = fields.String(required=True, allow_none=True)
@@ -99,7 +107,7 @@ class MonthStateSchema(WireSchema):
     state = fields.String(required=True, validate=validate.OneOf(["issued", "final"]))
 
 
-class DisputesQuerySchema(WireSchema):
+class DisputesQuerySchema(PageSchema):
     month = text(7)
 
 
@@ -162,6 +170,7 @@ def _suffix(name: str) -> tuple[str, str | None]:
 
 
 def _month(month: str) -> str:
+    """Return a month that is one. Raises Problem; of a node that may not act, too."""
     if not service.is_month(month):
         raise Problem("not-found", "a month is written 2026-11")
     if current().kind == "node":
@@ -169,53 +178,82 @@ def _month(month: str) -> str:
     return month
 
 
-def _answer(month: str, node_id: str | None, wanted: str | None) -> Response:
+def _check_reader() -> None:
+    """Raise Problem unless whoever asks may read the account: staff, and who signed the charter."""
+    if current().kind != "node":
+        return
+    session = db.session()
+    node = directory.settling_node(session, current().id)
+    if not service.may_read(session, node):
+        raise Problem("charter-unsigned")
+
+
+def _answer(month: str, node_id: str, wanted: str | None) -> Response:
     """Answer with a month's statement in the form that is wanted."""
     session = db.session()
-    if node_id is not None and session.get(Node, node_id) is None:
+    _check_reader()
+    if node_id != NETWORK and session.get(Node, node_id) is None:
         raise Problem("not-found")
     if wanted not in MIMETYPES:
         accepted = request.accept_mimetypes.best_match(list(MIMETYPES.values()))
         wanted = next((name for name, kind in MIMETYPES.items() if kind == accepted), "json")
     name = "-".join(part for part in ("passerelle", month, node_id) if part)
-    if wanted in ("json", "jws"):
-        content: Any = service.as_bytes(session, month, node_id)
-        if wanted == "jws":
-            content = hub().ring.sign_bytes(content, service.TYP)
-    elif wanted == "csv":
-        content = forms.as_csv(service.statement(session, month, node_id))
+    content: Any
+    if wanted == "jws":
+        content = documents.as_jws(session, month, node_id)
     else:
+        content = documents.as_bytes(session, month, node_id)
+    if wanted == "csv":
+        content = forms.as_csv(content)
+    elif wanted == "pdf":
         names = {node.id: node.name for node in directory.nodes(session)}
-        document = service.statement(session, month, node_id)
-        content = forms.as_pdf(document, names, str(get_locale()), hub().clock.now())
+        content = forms.as_pdf(content, names, str(get_locale()), hub().clock.now())
     response = Response(content, mimetype=MIMETYPES[wanted])
     if wanted in ("csv", "pdf"):
         response.headers["Content-Disposition"] = f'attachment; filename="{name}.{wanted}"'
     return response
 
 
+def _page(found: list[Any], limit: int, cursor: str) -> dict[str, Any]:
+    """Return a page of a list, of which one more than fits was read."""
+    page = found[:limit]
+    more = len(found) > limit
+    return {"items": page, "next_cursor": str(getattr(page[-1], cursor)) if more else None}
+
+
+def _not_a_cursor() -> ValidationError:
+    return ValidationError({"cursor": ["Not a cursor of this list."]})
+
+
 @blp.route("/statements")
+@blp.arguments(PageSchema, location="query", unknown=RAISE)
 @blp.response(200, MonthsSchema)
 @allow(*STAFF, "node")
-def list_statements() -> dict[str, Any]:
+def list_statements(query: dict[str, Any]) -> dict[str, Any]:
     """The months that were issued, the latest first."""
-    if current().kind == "node":
-        directory.settling_node(db.session(), current().id)
-    return {"items": service.issued(db.session()), "next_cursor": None}
+    _check_reader()
+    before, limit = query["cursor"], query["limit"]
+    if before and not service.is_month(before):
+        raise _not_a_cursor()
+    return _page(service.issued(db.session(), before, limit + 1), limit, "month")
 
 
 @blp.route("/statements/<month>")
-@blp.arguments(FormatSchema, location="query")
+@blp.arguments(FormatSchema, location="query", unknown=RAISE)
 @blp.response(200, StatementSchema)
 @allow(*STAFF, "node")
 def network_statement(query: dict[str, Any], month: str) -> Response:
-    """Who hosted whom in a month, in half-days; a node sees it whole, to recompute it."""
+    """Who hosted whom in a month, in half-days; a node sees it whole, to recompute it.
+
+    Of a month that was issued it is the same bytes for all, until a dispute changes it; once it
+    is final, for good. Nodes that have signed the charter in force read it.
+    """
     month, suffix = _suffix(month)
-    return _answer(_month(month), None, suffix or query["format"])
+    return _answer(_month(month), NETWORK, suffix or query["format"])
 
 
 @blp.route("/statements/<month>/<node_id>")
-@blp.arguments(FormatSchema, location="query")
+@blp.arguments(FormatSchema, location="query", unknown=RAISE)
 @blp.response(200, StatementSchema)
 @allow(*STAFF, "node")
 def node_statement(query: dict[str, Any], month: str, node_id: str) -> Response:
@@ -239,26 +277,29 @@ def set_state(data: dict[str, Any], month: str) -> Statement:
 
 
 @blp.route("/disputes")
-@blp.arguments(DisputesQuerySchema, location="query")
+@blp.arguments(DisputesQuerySchema, location="query", unknown=RAISE)
 @blp.response(200, DisputesSchema)
 @allow(*STAFF, "node")
 def list_disputes(query: dict[str, Any]) -> dict[str, Any]:
     """What was said against a month's lines: a node's own, or all for a coordinator."""
     node_id = current().id if current().kind == "node" else None
-    month = _month(query["month"])
-    return {"items": service.disputes(db.session(), month, node_id), "next_cursor": None}
+    month, limit, cursor = _month(query["month"]), query["limit"], query["cursor"]
+    if cursor and _number(cursor) is None:
+        raise _not_a_cursor()
+    after = _number(cursor) or 0
+    return _page(disputes.disputes(db.session(), month, node_id, after, limit + 1), limit, "id")
 
 
 @blp.route("/disputes", methods=["POST"])
 @blp.arguments(NewDisputeSchema)
 @blp.response(201, DisputeSchema)
-@blp.alt_response(200, schema=DisputeSchema, description="Contested already, by either of the two")
+@blp.alt_response(200, schema=DisputeSchema, description="Contested by this node already")
 @allow("node")
 def open_dispute(data: dict[str, Any]) -> Any:
     """Contest a visit's lines, as its home or its host, while the charter allows it."""
     now, node_id, month = hub().clock.now(), current().id, _month(data["month"])
-    row = service.dispute(db.session(), now, month, node_id, data["visit"], data["reason"])
-    return row, 201 if (row.opened_at, row.node_id) == (now, node_id) else 200
+    row, new = disputes.dispute(db.session(), now, month, node_id, data["visit"], data["reason"])
+    return row, 201 if new else 200
 
 
 @blp.route("/disputes/<dispute_id>/decision", methods=["POST"])
@@ -267,17 +308,20 @@ def open_dispute(data: dict[str, Any]) -> Any:
 @allow("coordinator", "node")
 def settle(data: dict[str, Any], dispute_id: str) -> Dispute:
     """Decide a dispute; whoever opened it may withdraw it."""
-    session, now = db.session(), hub().clock.now()
-    if not dispute_id.isascii() or not dispute_id.isdigit() or len(dispute_id) > 9:
+    session, now, number = db.session(), hub().clock.now(), _number(dispute_id)
+    if number is None:
         raise Problem("not-found")
-    number = int(dispute_id)
     if current().kind == "node":
         directory.settling_node(session, current().id)
-        if service.dispute_by(session, number).node_id != current().id:
+        if disputes.dispute_by(session, number).node_id != current().id:
             raise Problem("not-found")
-        if data["outcome"] != "withdrawn":
+        if data["outcome"] != disputes.WITHDRAWN:
             raise Problem("forbidden")
-    return service.settle(session, now, number, data["outcome"], data["reason"], _actor())
+    return disputes.settle(session, now, number, data["outcome"], data["reason"], _actor())
+
+
+def _number(written: str) -> int | None:
+    return int(written) if re.fullmatch("[0-9]{1,9}", written) else None
 
 
 @blp.route("/log-checks", methods=["POST"])
@@ -288,9 +332,7 @@ def check_log(data: dict[str, Any]) -> dict[str, Any]:
     """Compare the host's own log with the hub's: how many visits, and the hash of their ids."""
     session, now = db.session(), hub().clock.now()
     month = _month(data["month"])
-    agrees, ids = service.check_log(
-        session, now, month, current().id, data["visits"], data["sha256"]
-    )
+    agrees, ids = logs.check_log(session, now, month, current().id, data["visits"], data["sha256"])
     return {"agrees": agrees, "visits": ids}
 
 

@@ -1,92 +1,127 @@
-"""The statement in other forms: CSV, PDF, JWS."""
+"""The statement in other forms, CSV and PDF: views of the very document that is signed."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from flask_babel import gettext
 
+from charter import statement as document
 from shared.paper import SOFT, TEAL, Paper
-from shared.web.formats import moment, money, month, signed
+from shared.tables import harmless
+from shared.web.formats import day, halves, money, month, signed
+from shared.web.reasons import FLAG_NAMES
 
 CSV_COLUMNS = (
     "kind",
-    "visit",
+    "month",
+    "state",
+    "revision",
+    "id",
+    "day",
+    "halves",
     "home",
     "host",
     "space",
-    "started_at",
     "half_days",
     "cents",
+    "currency",
     "charter",
     "flags",
+    "reason",
+    "recorded_on",
 )
 
 
-def as_csv(document: dict[str, Any]) -> str:
-    """Return the statement as one table: visits, corrections, then one balance for each node.
+def as_csv(body: bytes) -> str:
+    """Return the statement as one table, for programs: its names are those of the document.
 
-    A cell that a spreadsheet would take for a formula is quoted with an apostrophe.
+    ``kind`` is ``visit``, ``correction``, ``disputed`` (a visit that is kept out), and then, of a
+    node, which is the ``host`` there, ``balance`` and ``carried``; a ``transfer`` is paid by its
+    ``home`` to its ``host``.
     """
+    statement = document.read(body)
+    about = {name: statement[name] for name in ("month", "state", "revision")}
     out = io.StringIO()
     writer = csv.DictWriter(out, CSV_COLUMNS, extrasaction="ignore", lineterminator="\r\n")
     writer.writeheader()
-    for kind, lines in (("visit", document["visits"]), ("correction", document["corrections"])):
-        for line in lines:
-            row = {**line, "kind": kind, "visit": line["id"], "flags": " ".join(line["flags"])}
-            writer.writerow({name: _harmless(value) for name, value in row.items()})
-    for node, half_days in document["balances"].items():
-        cents = document["compensation"][node]
-        writer.writerow(
-            {"kind": "balance", "host": _harmless(node), "half_days": half_days, "cents": cents}
-        )
+    for row in _rows(statement):
+        cells = {"charter": statement["charter"], **about, **row}
+        writer.writerow({name: _cell(value) for name, value in cells.items()})
     return out.getvalue()
 
 
-def _harmless(value: Any) -> Any:
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return f"'{value}"
-    return value
+def _rows(statement: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for kind, name in (("visit", document.VISITS), ("correction", document.CORRECTIONS)):
+        for line in statement[name]:
+            words = {each: " ".join(line[each]) for each in ("halves", "flags")}
+            yield {**line, **words, "kind": kind}
+    for visit_id in statement["disputed"]:
+        yield {"kind": "disputed", "id": visit_id}
+    money_of = {"currency": statement["currency"]}
+    for node, half_days in statement["balances"].items():
+        cents = statement["compensation"][node]
+        yield {"kind": "balance", "host": node, "half_days": half_days, "cents": cents, **money_of}
+    for node, half_days in statement["carried"].items():
+        yield {"kind": "carried", "host": node, "half_days": half_days}
+    for each in statement["transfers"]:
+        of, to = each["from"], each["to"]
+        yield {"kind": "transfer", "home": of, "host": to, "cents": each["cents"], **money_of}
+
+
+def _cell(value: Any) -> Any:
+    return harmless(value) if isinstance(value, str) else value
 
 
 # Beyond this the PDF gives sums alone; every line is in the JSON and the CSV.
 MOST_LINES = 3_000
+_SMALL = 6.0
 
 
-def as_pdf(
-    statement: Mapping[str, Any], names: Mapping[str, str], language: str, made_at: datetime
-) -> bytes:
-    """Return the statement to print, with the names of the nodes."""
+def as_pdf(body: bytes, names: Mapping[str, str], language: str, made_at: datetime) -> bytes:
+    """Return the statement to print, with the names of the nodes, in the reader's language."""
+    statement = document.read(body)
     title = gettext("Statement of %(month)s", month=month(statement["month"]))
     paper = Paper(title, language, made_at)
     paper.write_line("Passerelle", 13, bold=True, colour=TEAL, after=3)
     paper.write_line(title, 20, bold=True, after=1)
+    paper.write_line(_about(statement), 10, colour=SOFT, after=5)
+    if "node" in statement:
+        paper.write_line(names.get(statement["node"], statement["node"]), 12, bold=True, after=3)
+    _write_balances(paper, statement, names)
+    _write_transfers(paper, statement, names)
+    _write_visits(paper, statement, names)
+    _write_corrections(paper, statement, names)
+    _write_disputed(paper, statement["disputed"])
+    return paper.to_bytes()
+
+
+def _about(statement: Mapping[str, Any]) -> str:
     states = {"open": gettext("open"), "issued": gettext("issued"), "final": gettext("final")}
-    about = gettext(
+    return gettext(
         "%(state)s, revision %(number)s, charter %(version)s",
         state=states[statement["state"]],
         number=statement["revision"],
         version=statement["charter"],
     )
-    paper.write_line(about, 10, colour=SOFT, after=5)
-    _write_balances(paper, statement, names)
-    _write_transfers(paper, statement, names)
-    _write_lines(paper, statement, names)
-    return paper.to_bytes()
 
 
 def _write_balances(paper: Paper, statement: Mapping[str, Any], names: Mapping[str, str]) -> None:
-    currency = statement["currency"]
-    rows = [
-        (names.get(node, node), signed(half_days), money(statement["compensation"][node], currency))
-        for node, half_days in statement["balances"].items()
-    ]
-    heads = (gettext("Node"), gettext("Half-days"), gettext("Compensation"))
-    paper.write_table(heads, rows, (3, 1, 1.4), numbers=(1, 2))
+    currency, carried = statement["currency"], statement["carried"]
+    heads = [gettext("Node"), gettext("Half-days"), gettext("Compensation")]
+    if carried:
+        heads.insert(2, gettext("Carried on"))
+    rows = []
+    for node, half_days in statement["balances"].items():
+        cells = [signed(half_days), money(statement["compensation"][node], currency)]
+        if carried:
+            cells.insert(1, signed(carried.get(node, 0)))
+        rows.append((names.get(node, node), *cells))
+    paper.write_table(heads, rows, (3, *[1.2] * (len(heads) - 1)), numbers=range(1, len(heads)))
 
 
 def _write_transfers(paper: Paper, statement: Mapping[str, Any], names: Mapping[str, str]) -> None:
@@ -106,27 +141,77 @@ def _write_transfers(paper: Paper, statement: Mapping[str, Any], names: Mapping[
     paper.write_table(heads, rows, (3, 3, 1.4), numbers=(2,))
 
 
-def _write_lines(paper: Paper, statement: Mapping[str, Any], names: Mapping[str, str]) -> None:
-    every = [*statement["visits"], *statement["corrections"]]
+def _write_visits(paper: Paper, statement: Mapping[str, Any], names: Mapping[str, str]) -> None:
     paper.write_line(gettext("Each visit"), 14, bold=True)
-    if len(every) > MOST_LINES:
+    visits = statement[document.VISITS]
+    if len(visits) > MOST_LINES:
+        paper.write_line(gettext("Too many to print: they are in the JSON and in the CSV."), 11)
+        return
+    rows = [
+        (*_cells(line, names), line["charter"], flags_in_words(line["flags"])) for line in visits
+    ]
+    heads = (*_heads(), gettext("Charter"), gettext("Flags"))
+    paper.write_table(heads, rows, (3.6, 1.5, 2, 2, 2, 1.2, 1, 2), numbers=(5,), size=_SMALL)
+
+
+def _write_corrections(
+    paper: Paper, statement: Mapping[str, Any], names: Mapping[str, str]
+) -> None:
+    corrections = statement[document.CORRECTIONS]
+    if not corrections:
+        return
+    paper.write_line(gettext("Corrections"), 14, bold=True)
+    if len(corrections) > MOST_LINES:
         paper.write_line(gettext("Too many to print: they are in the JSON and in the CSV."), 11)
         return
     rows = [
         (
-            line["id"][:10],
-            names.get(line["home"], line["home"]),
-            names.get(line["host"], line["host"]),
-            moment(line["started_at"]),
-            signed(line["half_days"]),
+            *_cells(line, names),
+            line["charter"],
+            flags_in_words(line["flags"]),
+            day(line["recorded_on"], "short"),
+            str(FLAG_NAMES.get(line["reason"], line["reason"])) or gettext("counted anew"),
         )
-        for line in every
+        for line in corrections
     ]
     heads = (
+        *_heads(),
+        gettext("Charter"),
+        gettext("Flags"),
+        gettext("Corrected on"),
+        gettext("Reason"),
+    )
+    widths = (3.6, 1.5, 1.7, 1.7, 1.7, 1.2, 1, 1.5, 1.5, 2.2)
+    paper.write_table(heads, rows, widths, numbers=(5,), size=_SMALL)
+
+
+def _write_disputed(paper: Paper, disputed: Sequence[str]) -> None:
+    if disputed:
+        paper.write_line(gettext("Kept out until a dispute is settled"), 14, bold=True)
+        paper.write_line(", ".join(disputed), 9)
+
+
+def _heads() -> tuple[str, ...]:
+    return (
         gettext("Visit"),
+        gettext("Day"),
         gettext("Home"),
         gettext("Host"),
-        gettext("Arrived"),
+        gettext("Space"),
         gettext("Half-days"),
     )
-    paper.write_table(heads, rows, (1.5, 2, 2, 1.9, 1.4), numbers=(4,), size=8)
+
+
+def _cells(line: Mapping[str, Any], names: Mapping[str, str]) -> tuple[str, ...]:
+    return (
+        line["id"],
+        f"{day(line['day'], 'short')} {halves(line['halves'])}",
+        names.get(line["home"], line["home"]),
+        names.get(line["host"], line["host"]),
+        line["space"],
+        signed(line["half_days"]),
+    )
+
+
+def flags_in_words(flags: Iterable[str]) -> str:
+    return ", ".join(str(FLAG_NAMES.get(flag, flag)) for flag in flags)

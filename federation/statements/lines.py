@@ -1,36 +1,32 @@
-"""Which lines a month's statement has, and reading them one at a time."""
+"""Which lines a month has, and reading them one at a time.
+
+A month that was issued has the lines that are counted in it. An open one shows the free lines of
+days up to its end: those that it would take if it were issued now.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
+from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, func, not_, or_, select
+from sqlalchemy import CompoundSelect, Select, Subquery, exists, func, or_, select, union_all
 from sqlalchemy.orm import Session
 
+from charter.halfdays import AFTERNOON, MORNING
 from charter.settlement import Line
-from federation.statements.models import Dispute, Statement
+from charter.statement import in_order
+from federation.statements.models import Dispute, Statement, StatementLine
 from federation.visits.models import HalfDayLine, Visit
 
 _AT_ONCE = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """A month's lines, as a condition; of one node alone where ``node_id`` is given."""
-
-    condition: ColumnElement[bool]
-    node_id: str | None = None
-
-    @property
-    def of_node(self) -> ColumnElement[bool]:
-        if self.node_id is None:
-            return self.condition
-        mine = or_(HalfDayLine.home_id == self.node_id, HalfDayLine.host_id == self.node_id)
-        return and_(self.condition, mine)
+_SHOWN = ("visit_id", "day", "half", "home_id", "host_id", "space_id", "quantity")
+_LINE = (HalfDayLine.recorded_at, *(getattr(HalfDayLine, name) for name in _SHOWN))
+_OF_NETWORK = HalfDayLine.home_id != HalfDayLine.host_id
+HAS_ROW = exists().where(StatementLine.line_id == HalfDayLine.id)
+OPEN_DISPUTE = exists().where(Dispute.visit_id == HalfDayLine.visit_id, Dispute.state == "open")
 
 
 def neighbour(month: str, step: int) -> str:
@@ -40,110 +36,160 @@ def neighbour(month: str, step: int) -> str:
     return f"{total // 12}-{total % 12 + 1:02}"
 
 
-def select_lines(session: Session, month: str, node_id: str | None = None) -> Selection:
-    """Choose a month's lines: an issued month's up to its cutoff, an open month's so far.
+def last_day(month: str) -> date:
+    return date.fromisoformat(f"{neighbour(month, 1)}-01") - timedelta(days=1)
 
-    What comes in after its own month was issued is of the first month that is still open; so are
-    lines that a dispute kept out of the month before and that are free again.
+
+def counted(month: str) -> Subquery:
+    """Choose the lines that are counted in a month."""
+    return _counted(month).subquery("line")
+
+
+def _counted(month: str) -> Select[Any]:
+    taken = StatementLine.month == month, StatementLine.state == "counted"
+    return (
+        select(*_LINE)
+        .join(StatementLine, StatementLine.line_id == HalfDayLine.id)
+        .where(*taken, _OF_NETWORK)
+    )
+
+
+def of_open(session: Session, month: str) -> Subquery:
+    """Choose the lines that an open month would have.
+
+    The first that is open takes the free ones of all days up to its end; of a later one, those
+    of its own days are shown. What is taken already while it is being issued is among them.
     """
-    line = HalfDayLine
-    own = session.get(Statement, month)
-    before = session.get(Statement, neighbour(month, -1))
-    if own is not None:
-        condition = and_(line.month <= month, line.id <= own.cutoff)
+    last = session.scalars(select(Statement).order_by(Statement.month.desc()).limit(1)).first()
+    conditions = [HalfDayLine.day <= last_day(month)]
+    if last is not None and last.state == "closing" and last.month == month:
+        parts = [_counted(month), *_free(last.floor)]
     else:
-        condition = line.month <= month if before is not None else line.month == month
-    if before is not None:
-        taken = and_(line.month <= before.month, line.id <= before.cutoff)
-        back = line.visit_id.in_(before.excluded)
-        condition = and_(condition, or_(not_(taken), and_(taken, back)))
-    out = own.excluded if own is not None else disputed(session, before)
-    if out:
-        condition = and_(condition, line.visit_id.not_in(out))
-    return Selection(and_(condition, line.home_id != line.host_id), node_id)
+        if last is None or month != neighbour(last.month, 1):
+            conditions.append(HalfDayLine.day >= date.fromisoformat(f"{month}-01"))
+        parts = _free(last.floor if last else 0)
+    chosen: CompoundSelect[Any] = union_all(*(part.where(*conditions) for part in parts))
+    return chosen.subquery("line")
 
 
-def disputed(session: Session, before: Statement | None) -> list[str]:
-    """Return which of the visits that were kept out of the last month are still disputed."""
-    if before is None or not before.excluded:
-        return []
-    query = select(Dispute.visit_id).where(Dispute.state == "open")
-    return sorted(session.scalars(query))
+def _free(floor: int) -> list[Select[Any]]:
+    """Choose free lines: below the floor, only a dispute that is settled can have freed any."""
+    free = select(*_LINE).where(_OF_NETWORK, ~HAS_ROW, ~OPEN_DISPUTE)
+    settled = select(Dispute.visit_id).where(Dispute.state != "open")
+    return [
+        free.where(HalfDayLine.id >= floor),
+        free.where(HalfDayLine.id < floor, HalfDayLine.visit_id.in_(settled)),
+    ]
 
 
-def totals(session: Session, chosen: Selection) -> list[Line]:
+def held_of(session: Session, month: str) -> list[str]:
+    """Return the visits that an issued month keeps out for a dispute, by id."""
+    query = select(HalfDayLine.visit_id).join(
+        StatementLine, StatementLine.line_id == HalfDayLine.id
+    )
+    query = query.where(StatementLine.month == month, StatementLine.state == "held")
+    return sorted(session.scalars(query.distinct()))
+
+
+def held_of_open(session: Session, month: str) -> list[str]:
+    """Return the visits that are disputed still, and of which an open month takes nothing."""
+    query = (
+        select(HalfDayLine.visit_id)
+        .join(Dispute, Dispute.visit_id == HalfDayLine.visit_id)
+        .outerjoin(StatementLine, StatementLine.line_id == HalfDayLine.id)
+        .where(
+            Dispute.state == "open",
+            StatementLine.month.is_(None),
+            HalfDayLine.day <= last_day(month),
+            _OF_NETWORK,
+        )
+    )
+    return sorted(session.scalars(query.distinct()))
+
+
+def totals(session: Session, chosen: Subquery) -> list[Line]:
     """Return half-days by home and host, of the whole network."""
-    query = select(HalfDayLine.home_id, HalfDayLine.host_id, func.sum(HalfDayLine.quantity))
-    query = query.where(chosen.condition).group_by(HalfDayLine.home_id, HalfDayLine.host_id)
+    line = chosen.c
+    query = select(line.home_id, line.host_id, func.sum(line.quantity))
+    query = query.group_by(line.home_id, line.host_id).order_by(line.home_id, line.host_id)
     return [Line(home, host, int(count)) for home, host, count in session.execute(query)]
 
 
-_COLUMNS = (
-    Visit.id,
-    Visit.home_id,
-    Visit.host_id,
-    Visit.space_id,
-    Visit.started_at,
-    Visit.timezone,
-    Visit.charter,
-    Visit.flags,
-    Visit.void_reason,
-    HalfDayLine.quantity,
-    HalfDayLine.recorded_at,
-)
-
-
-def _rows(
-    session: Session, chosen: Selection, sign: ColumnElement[bool], limit: int | None
-) -> Iterator[Any]:
-    query = (
-        select(*_COLUMNS)
-        .join(HalfDayLine, HalfDayLine.visit_id == Visit.id)
-        .where(chosen.of_node, sign)
-        .order_by(Visit.started_at, Visit.id, HalfDayLine.id)
-        .limit(limit)
-        .execution_options(yield_per=_AT_ONCE)
-    )
-    yield from session.connection().execute(query)
-
-
 def visits(
-    session: Session, chosen: Selection, limit: int | None = None
+    session: Session, chosen: Subquery, node_id: str | None = None, limit: int | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Yield each visit that counts something, with its half-days, in the order of arrival."""
-    entry: dict[str, Any] | None = None
-    for row in _rows(session, chosen, HalfDayLine.quantity > 0, limit):
-        if entry is not None and entry["id"] == row.id:
-            entry["half_days"] += row.quantity
-            continue
-        if entry is not None:
-            yield entry
-        entry = _entry(row)
-    if entry is not None:
-        yield entry
+    """Yield what each visit counts on each day, as a statement has it; of one node, if given."""
+    for _, same in groupby(_rows(session, chosen, 1, node_id, limit), _visit_and_day):
+        yield from _entries(list(same))
 
 
 def corrections(
-    session: Session, chosen: Selection, limit: int | None = None
-) -> Iterator[dict[str, Any]]:
-    """Yield the lines that reverse, each with its reason."""
-    for row in _rows(session, chosen, HalfDayLine.quantity < 0, limit):
-        recorded = _local(row.recorded_at, row.timezone)
-        yield {**_entry(row), "reason": row.void_reason or "", "recorded_at": recorded}
+    session: Session, chosen: Subquery, node_id: str | None = None, limit: int | None = None
+) -> Iterator[Mapping[str, Any]]:
+    """Yield what was taken back of each visit and day, with its reason and when it was."""
+    for _, same in groupby(_rows(session, chosen, -1, node_id, limit), _visit_and_day):
+        rows = sorted(same, key=_recorded_on)
+        reason = rows[0].void_reason or rows[0].held or ""
+        yield from in_order(
+            {**entry, "reason": reason, "recorded_on": day.isoformat()}
+            for day, at_once in groupby(rows, _recorded_on)
+            for entry in _entries(list(at_once))
+        )
 
 
-def _entry(row: Any) -> dict[str, Any]:
+def _recorded_on(row: Any) -> date:
+    """Return the day by the space's own clock."""
+    at: datetime = row.recorded_at
+    return at.astimezone(ZoneInfo(row.timezone)).date()
+
+
+def _visit_and_day(row: Any) -> tuple[date, str]:
+    return row.day, row.visit_id
+
+
+def _rows(
+    session: Session, chosen: Subquery, quantity: int, node_id: str | None, limit: int | None
+) -> Iterator[Any]:
+    line = chosen.c
+    about = (
+        (Visit.void_reason, Visit.held, Visit.timezone, line.recorded_at) if quantity < 0 else ()
+    )
+    query = (
+        select(*(line[name] for name in _SHOWN), Visit.charter, Visit.flags, *about)
+        .join(Visit, Visit.id == line.visit_id)
+        .where(line.quantity == quantity)
+        .order_by(line.day, line.visit_id, line.half)
+        .limit(limit)
+        .execution_options(yield_per=_AT_ONCE)
+    )
+    if node_id is not None:
+        query = query.where(or_(line.home_id == node_id, line.host_id == node_id))
+    yield from session.connection().execute(query)
+
+
+def _entries(rows: list[Any]) -> Iterator[dict[str, Any]]:
+    """Yield what a visit counts on a day. A half that was counted anew has an entry of its own."""
+    mornings = sum(row.half == MORNING for row in rows)
+    afternoons = len(rows) - mornings
+    whole = min(mornings, afternoons)
+    for halves, times in (
+        ([MORNING], mornings - whole),
+        ([MORNING, AFTERNOON], whole),
+        ([AFTERNOON], afternoons - whole),
+    ):
+        for _ in range(times):
+            yield _entry(rows[0], halves)
+
+
+def _entry(row: Any, halves: list[str]) -> dict[str, Any]:
     return {
-        "id": row.id,
+        "id": row.visit_id,
+        "day": row.day.isoformat(),
+        "halves": halves,
+        "half_days": row.quantity * len(halves),
         "home": row.home_id,
         "host": row.host_id,
         "space": row.space_id,
-        "started_at": _local(row.started_at, row.timezone),
-        "half_days": row.quantity,
         "charter": row.charter,
         "flags": row.flags,
     }
-
-
-def _local(instant: datetime, zone: str) -> str:
-    return instant.astimezone(ZoneInfo(zone)).isoformat(timespec="seconds")

@@ -1,11 +1,19 @@
-"""Issued months, and what was said against their lines."""
+"""Issued months, where each line stands, and what was said against the lines."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from federation.db import db
@@ -13,31 +21,72 @@ from federation.visits.models import Visit
 
 
 class Statement(db.Model):
-    """A month that was issued. Its lines are those up to ``cutoff`` that no earlier month took.
+    """A month that is being issued (``closing``), is issued, or is final.
 
-    ``excluded`` are the visits whose lines wait for a dispute: they are in the next month that is
-    issued after it is settled. ``revision`` goes up with every change of them, and of the state.
+    Its lines are those that ``StatementLine`` counts in it. ``revision`` goes up whenever these
+    change, and when the state does: a document is kept only if it is still of that revision.
+    ``carried`` is what barter brought forward. ``floor``: when the month was issued, every line
+    with a lower number had been taken or held, so that free ones are looked for above it.
     """
 
     month: Mapped[str] = mapped_column(String(7), primary_key=True)
-    state: Mapped[str] = mapped_column(String(6))
-    revision: Mapped[int] = mapped_column(default=1)
-    cutoff: Mapped[int] = mapped_column(BigInteger)
+    state: Mapped[str] = mapped_column(String(7))
+    revision: Mapped[int] = mapped_column(default=0)
     charter: Mapped[str] = mapped_column(ForeignKey("charter_version.version"))
     nodes: Mapped[list[str]]
     carried: Mapped[dict[str, Any]]
-    excluded: Mapped[list[str]]
-    issued_at: Mapped[datetime]
+    floor: Mapped[int] = mapped_column(BigInteger, default=0)
+    issued_at: Mapped[datetime | None]
     final_at: Mapped[datetime | None]
 
     __table_args__ = (
-        CheckConstraint("state IN ('issued', 'final')", name="state"),
-        CheckConstraint("state <> 'final' OR final_at IS NOT NULL", name="final"),
+        CheckConstraint("state IN ('closing', 'issued', 'final')", name="state"),
+        CheckConstraint("(state = 'closing') = (issued_at IS NULL)", name="issued"),
+        CheckConstraint("(state = 'final') = (final_at IS NOT NULL)", name="final"),
     )
 
 
+class StatementLine(db.Model):
+    """Where a line of the ledger stands: counted in a month, or held by a dispute.
+
+    A line without a row is free. One that is held has the month that it was counted in, while
+    that is not final.
+    """
+
+    line_id: Mapped[int] = mapped_column(ForeignKey("half_day_line.id"), primary_key=True)
+    month: Mapped[str | None] = mapped_column(ForeignKey("statement.month"))
+    state: Mapped[str] = mapped_column(String(7))
+
+    __table_args__ = (
+        CheckConstraint("state IN ('counted', 'held')", name="state"),
+        CheckConstraint("state = 'held' OR month IS NOT NULL", name="month"),
+        Index("ix_statement_line_month", "month", "state"),
+    )
+
+
+class StatementDocument(db.Model):
+    """A month's document as it was signed; one node's own, where ``node_id`` is not empty.
+
+    ``body`` is the canonical JSON, packed with zlib; ``protected`` and ``signature`` are the
+    other two parts of its JWS. ``head`` is all but the lines, ``pairs`` the half-days by home and
+    host. Those of an earlier revision go when there is a later one.
+    """
+
+    month: Mapped[str] = mapped_column(ForeignKey("statement.month"), primary_key=True)
+    node_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    revision: Mapped[int]
+    head: Mapped[dict[str, Any]]
+    pairs: Mapped[list[Any]]
+    body: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    protected: Mapped[str] = mapped_column(String(300))
+    signature: Mapped[str] = mapped_column(String(200))
+
+
 class Dispute(db.Model):
-    """A home or a host says that a visit should not count, and why; once settled, it stays."""
+    """A home or a host says that a visit should not count, and why; once settled, it stays.
+
+    Each of the two may say so once of a visit. Its lines are held while one of them is open.
+    """
 
     id: Mapped[int] = mapped_column(primary_key=True)
     month: Mapped[str] = mapped_column(ForeignKey("statement.month"))
@@ -53,12 +102,12 @@ class Dispute(db.Model):
 
     __table_args__ = (
         CheckConstraint("state IN ('open', 'upheld', 'rejected', 'withdrawn')", name="state"),
-        CheckConstraint("state = 'open' OR decided_at IS NOT NULL", name="decided"),
-        # A visit is disputed by one of the two at a time.
+        CheckConstraint("(state = 'open') = (decided_at IS NULL)", name="decided"),
+        UniqueConstraint("visit_id", "node_id"),
+        Index("ix_dispute_month", "month"),
         Index(
-            "uq_dispute_open_visit",
+            "ix_dispute_open",
             "visit_id",
-            unique=True,
             sqlite_where=db.text("state = 'open'"),
             postgresql_where=db.text("state = 'open'"),
         ),

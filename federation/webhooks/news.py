@@ -89,7 +89,9 @@ _THINGS = {
         (CharterVersion.sha256, CharterVersion.effective_at),
         CharterVersion.state.in_(("adopted", "in_force")),
     ),
-    "statement": _Thing(Statement.month, Statement.state, "statement.{state}", ()),
+    "statement": _Thing(
+        Statement.month, Statement.state, "statement.{state}", (), Statement.state != "closing"
+    ),
 }
 
 

@@ -32,7 +32,11 @@ def remote_parts(session: Session, node: Node) -> Iterator[Part]:
     session.rollback()
     rows = [[visit.get(name) for name in _HEAD] for visit in _visits(node)]
     yield Part("visits/of-members.csv", table([_HEAD, *rows]))
-    for month in (item["month"] for item in _ask(node, "/api/v1/statements")["items"]):
+    try:
+        months = [item["month"] for item in statements.every(node, "/api/v1/statements?limit=500")]
+    except Problem as problem:
+        raise Silent(problem.slug) from None
+    for month in months:
         for suffix in SUFFIXES:
             try:
                 content = statements.file_of(session, node, month, suffix)

@@ -15,6 +15,7 @@ from node.sync import service as sync
 from shared.problems import Problem
 from shared.schemas import unstorable
 from shared.web import allow
+from shared.web.reasons import FLAG_NAMES
 
 pages = Blueprint("statements_pages", __name__, template_folder="templates")
 _MONTH = re.compile("20[0-9]{2}-(0[1-9]|1[0-2])")
@@ -55,6 +56,7 @@ def month_page(month: str) -> str:
         names={node_id: entry["name"] for node_id, entry in nodes.items()},
         spaces={s["id"]: s["name"] for entry in nodes.values() for s in entry["spaces"]},
         hub_url=node().hub.url,
+        flag_names=FLAG_NAMES,
         months=service.months(node().clock.now()),
     )
 
@@ -68,12 +70,8 @@ def open_dispute(month: str) -> Any:
     if not 1 <= len(reason) <= 500 or unstorable(reason):
         flash(gettext("Give your reason (500 characters at most)."), "error")
     else:
-        found = service.dispute(node(), month, visit, reason)
-        if found["by"] == sync.node_id(db.session()):
-            said = gettext("The visit is contested: it is kept out until that is settled.")
-            flash(said, "success")
-        else:
-            flash(gettext("The other space contests it already: tell the coordination."), "error")
+        service.dispute(node(), month, visit, reason)
+        flash(gettext("The visit is contested: it is kept out until that is settled."), "success")
     return redirect(f"/console/statements/{month}")
 
 
@@ -83,7 +81,7 @@ def withdraw(month: str, dispute_id: str) -> Any:
     if not _MONTH.fullmatch(month) or not re.fullmatch("[0-9]{1,9}", dispute_id):
         raise Problem("not-found")
     service.withdraw(node(), int(dispute_id))
-    flash(gettext("Withdrawn: the visit counts again."), "success")
+    flash(gettext("Withdrawn: the visit counts again, unless the other contests it."), "success")
     return redirect(f"/console/statements/{month}")
 
 

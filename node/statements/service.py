@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -17,6 +18,7 @@ from charter import RulesError, TextError
 from charter import statement as document
 from node.context import Node
 from node.desk.models import Visit
+from node.desk.scan import schedule_of
 from node.spaces.models import Space
 from node.sync import service as sync
 from shared import jose
@@ -73,7 +75,7 @@ def _compare(
     month: str,
     visits: Iterable[dict[str, Any]],
 ) -> None:
-    """Compare the visits that began in this month at our spaces with our own log of them.
+    """Compare the visits of this month's days at our spaces with our own log of them.
 
     A visit of ours may count nothing of its own, where another of the same person touches the same
     half-days: it is missed only if the statement has none from that home at that space that day.
@@ -83,24 +85,35 @@ def _compare(
     apart = set(found.head.get("disputed", ()))
     covered = {(v["home"], v["space"], v["day"]) for v in told.values()}
     ours = log(session, month)
-    for visit_id in sorted(set(told) - set(ours)):
+    # What began past midnight is of the day on which the house opened.
+    known = {*ours, *log(session, following(month))}
+    for visit_id in sorted(set(told) - known):
         found.faults.append(f"visit {visit_id} is in the statement, and not in our log")
     for visit_id in sorted(set(ours) - set(told) - apart):
-        if ours[visit_id].counts and ours[visit_id].where not in covered:
+        logged = ours[visit_id]
+        places = {(logged.home, logged.space, day) for day in logged.days}
+        within = all(day[:7] == month for day in logged.days)
+        if logged.counts and within and not places & covered:
             found.faults.append(f"visit {visit_id} is in our log, and not in the statement")
 
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A roaming visit here: home, space and day (``2026-11-24``); undone ones do not count."""
+    """A roaming visit here; undone ones do not count.
 
-    where: tuple[str, str, str]
+    ``days`` (``2026-11-24``) are the date on which it began and, past midnight, that on which the
+    house had opened by its hours of today.
+    """
+
+    home: str
+    space: str
+    days: frozenset[str]
     counts: bool
 
 
 def log(session: Session, month: str) -> dict[str, Logged]:
     """Return by id the roaming visits that began here in a month and that the hub was told of."""
-    zones = {row.id: ZoneInfo(row.timezone) for row in session.scalars(select(Space))}
+    spaces = {row.id: row for row in session.scalars(select(Space))}
     rows = session.execute(
         select(Visit.id, Visit.space_id, Visit.home_id, Visit.state, Visit.started_at).where(
             Visit.local.is_(False), Visit.state != "held", Visit.delivered
@@ -108,10 +121,12 @@ def log(session: Session, month: str) -> dict[str, Logged]:
     )
     found = {}
     for row in rows:
-        day = row.started_at.astimezone(zones[row.space_id]).date().isoformat()
-        if day[:7] == month:
-            where = (row.home_id or "", row.space_id, day)
-            found[row.id] = Logged(where, row.state != "void")
+        space = spaces[row.space_id]
+        day = row.started_at.astimezone(ZoneInfo(space.timezone)).date()
+        if f"{day:%Y-%m}" == month:
+            opened = schedule_of(space, day).day_of(row.started_at).day
+            days = frozenset({day.isoformat(), opened.isoformat()})
+            found[row.id] = Logged(row.home_id or "", row.space_id, days, row.state != "void")
     return found
 
 
@@ -146,22 +161,30 @@ def month_of(session: Session, node: Node, month: str) -> dict[str, Any]:
 
 def disputes(node: Node, month: str) -> list[dict[str, Any]]:
     """Return what was said against this node's visits of a month. Raises Problem."""
-    found: list[dict[str, Any]] = ask(node, "GET", f"/api/v1/disputes?month={month}")["items"]
-    return found
+    return list(every(node, f"/api/v1/disputes?month={month}&limit=500"))
+
+
+def every(node: Node, path: str) -> Iterator[dict[str, Any]]:
+    """Yield each item of a list of the hub's, page by page. Raises Problem."""
+    page = ask(node, "GET", path)
+    yield from page["items"]
+    while page["next_cursor"] is not None:
+        page = ask(node, "GET", f"{path}&{urlencode({'cursor': page['next_cursor']})}")
+        yield from page["items"]
 
 
 def dispute(node: Node, month: str, visit_id: str, reason: str) -> dict[str, Any]:
-    """Contest a visit of an issued month; return the dispute, which may be another's: ``by``.
-
-    Raises Problem.
-    """
+    """Contest a visit of an issued month; return the dispute. Raises Problem."""
     body = {"month": month, "visit": visit_id, "reason": reason}
     found: dict[str, Any] = ask(node, "POST", "/api/v1/disputes", body)
     return found
 
 
 def withdraw(node: Node, dispute_id: int) -> None:
-    """Take our own dispute back: the visit counts again. Raises Problem."""
+    """Take our own dispute back: the visit counts again, unless others contest it still.
+
+    Raises Problem.
+    """
     body = {"outcome": "withdrawn", "reason": "withdrawn by whoever opened it"}
     ask(node, "POST", f"/api/v1/disputes/{dispute_id}/decision", body)
 
@@ -176,7 +199,8 @@ def file_of(session: Session, node: Node, month: str, suffix: str) -> bytes:
     try:
         return node.hub.download(f"/api/v1/statements/{month}/{own}.{suffix}", timeout=30.0)
     except PeerError as error:
-        raise Problem("not-found" if error.detail == "404" else "hub-unreachable") from None
+        slugs = {"404": "not-found", "403": "charter-unsigned"}
+        raise Problem(slugs.get(error.detail or "", "hub-unreachable")) from None
 
 
 def ask(node: Node, method: str, path: str, body: Any = None) -> Any:
@@ -191,7 +215,7 @@ def ask(node: Node, method: str, path: str, body: Any = None) -> Any:
         return None
     told = answer.json()
     slug = str(told.get("type", "")).rpartition("/")[2]
-    if slug in ("not-found", "conflict", "validation"):
+    if slug in ("not-found", "conflict", "validation", "charter-unsigned"):
         raise Problem(slug, told.get("detail"))
     raise Problem("hub-unreachable", told.get("title"))
 
@@ -201,3 +225,8 @@ def months(now: datetime) -> tuple[str, str]:
     local = now.astimezone(ZoneInfo("Europe/Paris"))
     year, month = (local.year, local.month - 1) if local.month > 1 else (local.year - 1, 12)
     return f"{local:%Y-%m}", f"{year}-{month:02}"
+
+
+def following(month: str) -> str:
+    """Return the month after one, as ``YYYY-MM``."""
+    return f"{date.fromisoformat(f'{month}-01') + timedelta(days=31):%Y-%m}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -9,7 +10,7 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_date, format_datetime, format_time, format_timedelta
 from babel.numbers import format_currency, format_decimal
 from flask import Flask
-from flask_babel import get_locale, lazy_gettext
+from flask_babel import get_locale, gettext, lazy_gettext
 
 from shared.sheet import ACCESS, AUDIENCES, KINDS
 
@@ -76,16 +77,26 @@ def last_day(end: datetime | str, zone: str = DEFAULT_ZONE) -> date:
 def money(cents: int | None, currency: str = "EUR") -> str:
     if cents is None:
         return "–"
-    return format_currency(cents / 100, currency, locale=_locale())
+    return _minus(format_currency(cents / 100, currency, locale=_locale()))
 
 
 def number(value: Any) -> str:
-    return "–" if value is None else format_decimal(value, locale=_locale())
+    return "–" if value is None else _minus(format_decimal(value, locale=_locale()))
 
 
 def signed(value: int) -> str:
     """Return a number with its sign, as balances are shown."""
-    return format_decimal(value, format="+#,##0;−#,##0" if value else "#,##0", locale=_locale())
+    return _minus(format_decimal(value, format="+#,##0;-#,##0", locale=_locale())) if value else "0"
+
+
+def _minus(number: str) -> str:
+    """Write a minus as a minus, everywhere the same."""
+    return number.replace("-", "−")
+
+
+def halves(value: Iterable[str]) -> str:
+    """Return the halves of a day in words."""
+    return ", ".join(gettext("morning") if half == "am" else gettext("afternoon") for half in value)
 
 
 def month(value: str) -> str:
@@ -114,6 +125,7 @@ def install(app: Flask) -> None:
         clock_time=clock_time,
         local_day=local_day,
         last_day=last_day,
+        halves=halves,
         money=money,
         number=number,
         signed=signed,
