@@ -33,6 +33,18 @@ def figures(session: Session, month: str) -> tuple[dict[str, Figures], dict[str,
     return here, before
 
 
+def waiting(session: Session) -> list[tuple[str, int]]:
+    """Return how many held visits wait for the coordination, by host, the most first."""
+    count = func.count()
+    query = (
+        select(Visit.host_id, count)
+        .where(Visit.held.is_not(None), Visit.state != "void")
+        .group_by(Visit.host_id)
+        .order_by(count.desc(), Visit.host_id)
+    )
+    return [(host, number) for host, number in session.execute(query)]
+
+
 def _told(first: date, last: date) -> Select[Any]:
     """Count by host and month what ``Figures`` has, in its order, but for half-days."""
     year, number = extract("year", Visit.day), extract("month", Visit.day)

@@ -20,7 +20,7 @@ from federation.visits.models import HalfDayLine, Visit
 from shared.db import begin_write
 from shared.problems import Problem
 
-LAPSED = "Nobody decided within the charter’s days."
+LAPSED = "nobody decided in time"
 
 
 def hold_lines_of_host(
@@ -107,34 +107,28 @@ def _hold(session: Session, now: datetime, found: HostDispute) -> None:
         return
     last = session.scalars(select(Statement).order_by(Statement.month.desc()).limit(1)).first()
     month = last.month if last is not None and last.state != "final" else None
-    number, visits = found.id, session.scalars(_not_held(found)).all()
+    number = found.id
+    of_it = exists().where(Dispute.visit_id == Visit.id, Dispute.of_host == number)
+    query = _countable(found.host_id).where(~of_it).order_by(Visit.id)
+    visits = session.scalars(query).all()
     session.rollback()
     for visit_id in visits:
         disputes.contest(session, now, number, month, visit_id)
 
 
-def _not_held(found: HostDispute) -> Select[tuple[str]]:
+def _countable(host_id: str) -> Select[tuple[str]]:
     """Select the host's visits that count something, nothing of it in a final month."""
     lines = exists().where(HalfDayLine.visit_id == Visit.id)
-    final = (
-        exists()
-        .where(HalfDayLine.visit_id == Visit.id)
-        .where(StatementLine.line_id == HalfDayLine.id)
-        .where(Statement.month == StatementLine.month, Statement.state == "final")
+    final = lines.where(StatementLine.line_id == HalfDayLine.id).where(
+        Statement.month == StatementLine.month, Statement.state == "final"
     )
-    of_it = exists().where(Dispute.visit_id == Visit.id, Dispute.of_host == found.id)
-    return (
-        select(Visit.id)
-        .where(
-            Visit.host_id == found.host_id,
-            Visit.home_id != found.host_id,
-            Visit.state != "void",
-            Visit.held.is_(None),
-            lines,
-            ~final,
-            ~of_it,
-        )
-        .order_by(Visit.id)
+    return select(Visit.id).where(
+        Visit.host_id == host_id,
+        Visit.home_id != host_id,
+        Visit.state != "void",
+        Visit.held.is_(None),
+        lines,
+        ~final,
     )
 
 
@@ -148,6 +142,11 @@ def _settle_visits(session: Session, now: datetime, found: HostDispute, actor: s
 
 
 # Reading
+
+
+def count(session: Session, host_id: str) -> int:
+    """Return how many visits could be held of a host."""
+    return session.scalar(select(func.count()).select_from(_countable(host_id).subquery())) or 0
 
 
 def open_one(session: Session, host_id: str) -> HostDispute | None:
