@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from zoneinfo import ZoneInfo
 
 from charter.model import Charter
 from charter.rules import Balance
@@ -56,7 +55,7 @@ class Account:
 class Totals:
     """Adds up what ``replay`` gives. ``counting`` is the article that half-days are counted by.
 
-    ``days`` are the local days that visits began on; ``causes`` counts visits that change by
+    ``days`` are the houses' days that visits belong to; ``causes`` counts visits that change by
     code and article, one visit under each of its causes.
     """
 
@@ -74,7 +73,7 @@ class Totals:
         visits, half_days = (1, int(replayed.after.outcome != REFUSED)), (len(before), len(after))
         changed = replayed.changed
         self._cells[visit.space, visit.home, visit.plan].add(visits, half_days, changed)
-        self.days[_day(visit)].add(visits, half_days, changed)
+        self.days[visit.day].add(visits, half_days, changed)
         if changed:
             self.causes.update(replayed.causes or ((HALF_DAYS, self._counting),))
         if visit.home != visit.host:  # at home a member is no visitor, and no line is due
@@ -114,10 +113,6 @@ class Totals:
     def accounts(self, before: Balance, after: Balance, issued: Issued) -> tuple[Account, Account]:
         """Return the accounts under the balance rule of the time and the simulated one."""
         return _account(self._before, before, issued), _account(self._after, after, {})
-
-
-def _day(visit: Recorded) -> date:
-    return visit.started_at.astimezone(ZoneInfo(visit.facts.timezone)).date()
 
 
 # Year and month → (home, host) → half-days.

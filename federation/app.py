@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from federation.agenda import api as agenda_api
 from federation.agenda import pages as agenda
 from federation.audit import pages as audit
-from federation.console import joining_pages, nodes_pages
+from federation.console import joining_pages, key_pages, nodes_pages
 from federation.console import pages as console
 from federation.console.desk import STAFF
 from federation.context import Hub, hub
@@ -45,7 +45,7 @@ from federation.settings import KEYS, HubSettings
 from federation.statements import api as statements_api
 from federation.statements import disputes
 from federation.visits import api as visits_api
-from federation.visits import service as visits
+from federation.visits import changes as visits
 from federation.webhooks import pages as webhook_pages
 from shared.db import configure, missing_tables, prepare_engine
 from shared.http import PeerSession
@@ -79,6 +79,7 @@ PAGES = (
     identity.pages,
     nodes_pages.pages,
     oversight_pages.pages,
+    key_pages.pages,
     joining_pages.pages,
     governance_pages.pages,
     listing_pages.pages,

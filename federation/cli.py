@@ -185,7 +185,7 @@ def withdraw_key(node_id: str, kid: str, reason: str, since: datetime | None, ye
             row = keys.withdraw(db.session(), context(), node_id, kid, reason, since, CLI)
         except (Problem, ValidationError) as error:
             raise click.ClickException(str(error)) from None
-    click.echo(f"The key {row.kid} is withdrawn since {row.withdrawn_at:%Y-%m-%dT%H:%M:%SZ}.")
+        click.echo(f"The key {row.kid} is withdrawn since {row.withdrawn_at:%Y-%m-%dT%H:%M:%SZ}.")
 
 
 @hub.command("rotate-key")

@@ -33,7 +33,7 @@ from federation.oversight import service as oversight
 from federation.pictures import service as pictures
 from federation.statements import host_disputes, month_end
 from federation.statements import service as statements
-from federation.visits import service as visits
+from federation.visits import changes as visit_changes
 from federation.visits import showings
 from federation.webhooks import delivery, news
 from federation.webhooks import service as webhooks
@@ -136,7 +136,7 @@ def tidy() -> None:
 
 
 def close_visits() -> None:
-    visits.close_due(db.session(), hub().clock.now())
+    visit_changes.close_due(db.session(), hub().clock.now())
 
 
 def issue_due() -> None:

@@ -37,7 +37,7 @@ from node.spaces import conditions_pages, open_pages, sheet_pages, values_pages
 from node.spaces import pages as spaces_pages
 from node.statements import pages as statements_pages
 from node.sync import api as sync_api
-from node.sync import memory_pages
+from node.sync import key_pages, memory_pages
 from node.sync import pages as sync_pages
 from node.sync import service as sync
 from node.sync.hub import HubClient
@@ -89,6 +89,7 @@ def create_app(settings: NodeSettings) -> Flask:
         sync_api.well_known,
         sync_pages.pages,
         memory_pages.pages,
+        key_pages.pages,
         spaces_pages.pages,
         sheet_pages.pages,
         conditions_pages.pages,

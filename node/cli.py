@@ -265,7 +265,7 @@ def serve() -> None:
     """Run the server."""
     from node.app import create_app  # noqa: PLC0415
 
-    command.serve(NodeSettings, "NODE", "node", create_app)
+    command.serve(NodeSettings, "NODE", "node", create_app, KEYS)
 
 
 @node.command()

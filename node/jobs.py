@@ -30,7 +30,7 @@ from node.reports import service as reports
 from node.spaces import publication
 from node.spaces import service as spaces
 from node.statements import figures, heading, month_end
-from node.sync import checkup, contact, standing
+from node.sync import checkup, contact, hub_calls, standing
 from node.sync import service as sync
 from shared.http import PeerError
 from shared.jobs import JOBS_LOCK, Job, run_jobs
@@ -77,7 +77,7 @@ def learn() -> None:
 
 def learn_if_told() -> None:
     """Ask for the trust list at once where the hub said that it changed."""
-    if sync.is_told(db.session(), node()):
+    if hub_calls.is_told(db.session(), node()):
         learn()
 
 

@@ -216,7 +216,7 @@ def _phone(home: Home, number: int, now: datetime) -> Phone:
 def tokens(app: Flask, url: str, homes: list[Home]) -> dict[str, str]:
     """Return each operator's access token, as the hub gives it."""
     ring = app.extensions["hub"].ring
-    return {home.id: access_token(ring, url, home.id) for home in homes}
+    return {home.id: access_token(ring, url, home.id, home.ring.kid) for home in homes}
 
 
 def report_of(phone: Phone, host: Home, hub_url: str) -> bytes:

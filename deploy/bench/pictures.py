@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
-from sqlalchemy import func, select, text
+from sqlalchemy import func, insert, literal, select, text
 
 from deploy.bench import network
 from deploy.bench.report import at_most
@@ -26,7 +26,7 @@ from federation.db import db
 from federation.directory.models import Space
 from federation.pictures import paper, report, service
 from federation.pictures.pages import PICTURES
-from federation.statements.models import Statement
+from federation.statements.models import Statement, StatementLine
 from federation.visits.models import HalfDayLine
 from shared.command import migrate
 
@@ -82,10 +82,14 @@ def fill(app: Flask, nodes: int, visits: int) -> None:
         connection.execute(text(_FILL), values)
         db.session.commit()
         last = db.session.scalar(select(func.max(HalfDayLine.id)))
-        values = {"state": "final", "cutoff": last, "charter": "1", "nodes": [], "carried": {}}
+        values = {"state": "final", "revision": 2, "floor": (last or 0) + 1, "charter": "1"}
         for month in sorted({f"{day:%Y-%m}" for day in working}):
-            stamps = {"issued_at": NOW, "final_at": NOW, "excluded": []}
+            stamps = {"issued_at": NOW, "final_at": NOW, "nodes": [], "carried": {}}
             db.session.add(Statement(month=month, **values, **stamps))
+        db.session.flush()
+        taken = select(HalfDayLine.id, HalfDayLine.month, literal("counted"))
+        columns = ("line_id", "month", "state")
+        db.session.execute(insert(StatementLine).from_select(columns, taken))
         db.session.commit()
         db.session.execute(text("ANALYZE"))
         db.session.commit()

@@ -30,7 +30,9 @@ from federation.db import db
 from federation.governance import service as governance
 from federation.governance import simulation
 from federation.settings import HubSettings
+from federation.statements import documents
 from federation.statements import service as statements
+from federation.statements.composing import TYP
 from shared import jose
 from shared.command import migrate
 
@@ -46,14 +48,15 @@ _FILL = (
  SELECT 'home-' || (i % :nodes), 'm' || i, DATE '2025-01-01'
  FROM generate_series(0, :people - 1) i""",
     """INSERT INTO visit (id, member_id, home_id, host_id, space_id, pass_id, plan, proof, state,
- online, timezone, started_at, ended_at, charter, facts, decision, flags, report, recorded_at,
- changed_at)
+ online, timezone, started_at, shown_at, left_at, ended_at, day, closes_at, charter, facts,
+ decision, flags, evidence, recorded_at, changed_at)
  SELECT substr(md5(i::text), 1, 26), m.id, m.node_id, h.id, h.id, 'p' || m.id, 'resident',
- md5('p' || i), 'closed', true, 'Europe/Paris', t, t + interval '3 hours', '1', FACTS, '{}', '[]',
- '-', t, t FROM generate_series(0, :visits - 1) i
+ md5('p' || i), 'closed', true, 'Europe/Paris', t, t, ends, ends, t::date, ends, '1', FACTS,
+ '{}', '[]', '{}', t, t FROM generate_series(0, :visits - 1) i
  CROSS JOIN LATERAL (SELECT i / :people AS k) a
  CROSS JOIN LATERAL (SELECT TIMESTAMPTZ '2026-10-01 07:30+00' + make_interval(days => k * 2,
  secs => i % 14000) AS t) b
+ CROSS JOIN LATERAL (SELECT t + interval '3 hours' AS ends) c
  JOIN member m ON m.id = (SELECT min(id) FROM member) + i % :people
  JOIN node h ON h.id = 'home-' || ((substr(m.node_id, 6)::int + 1 + k * 7) % :nodes)""",
     """INSERT INTO half_day_line (visit_id, member_id, home_id, host_id, space_id, month, day, half,
@@ -91,14 +94,12 @@ def fill(app: Flask, nodes: int, visits: int) -> None:
 
 
 def _issue(url: str, folder: Path) -> str:
-    """Issue the month, and write it as it is published, signed."""
+    """Issue the month, signed, in many short transactions; and read it as it is published."""
     with app_for(url, folder).app_context():
         now = datetime(2026, 11, 2, 9, tzinfo=UTC)
         statements.issue(db.session(), now, MONTH, "benchmark")
-        payload = statements.as_bytes(db.session(), MONTH)
-        size = len(payload)
-        token = hub().ring.sign_bytes(payload, statements.TYP)
-        del payload
+        token = documents.as_jws(db.session(), MONTH)
+        size = len(token) * 3 / 4
         (folder / "statement.jws").write_bytes(token)
     return f"{size / 1e6:,.0f} MB of canonical JSON, signed"
 
@@ -109,7 +110,7 @@ def _verify(url: str, folder: Path) -> str:
     with app.app_context():
         rule = governance.in_force(db.session()).rules.balance
         find = hub().ring.find
-    payload = jose.read_bytes((folder / "statement.jws").read_bytes(), find, statements.TYP)
+    payload = jose.read_bytes((folder / "statement.jws").read_bytes(), find, TYP)
     if document.recompute(payload, rule) != payload:
         raise SystemExit("the statement does not hold")
     head = document.read(payload)

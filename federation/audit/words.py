@@ -21,6 +21,11 @@ ACTIONS = {
     "leaving-withdrawn": lazy_gettext("took the notice back"),
     "move": lazy_gettext("moved to another address"),
     "add-key": lazy_gettext("added a key"),
+    "withdraw-key": lazy_gettext("withdrew a key"),
+    "invite-again": lazy_gettext("invited a node to register another key"),
+    "enrol-again": lazy_gettext("came back with another key"),
+    "move-asked": lazy_gettext("asked for another address"),
+    "move-refused": lazy_gettext("refused another address"),
     "rotate-key": lazy_gettext("changed the hub’s key"),
     "mark-differs": lazy_gettext("remembers something else than the hub"),
     "propose": lazy_gettext("proposed a charter"),
@@ -123,6 +128,8 @@ LABELS = {
     "roles": lazy_gettext("roles"),
     "ended": lazy_gettext("log-ins ended"),
     "left": lazy_gettext("codes left"),
+    "kid": lazy_gettext("key"),
+    "since": lazy_gettext("from when on"),
 }
 
 

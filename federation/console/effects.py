@@ -31,6 +31,7 @@ class Effect:
 
 
 def of_suspending(session: Session, now: datetime, node_id: str) -> Effect:
+    month = documents.sheet(session, f"{now:%Y-%m}")  # first: what was read before is let go
     spaces = select(Space.name).where(Space.node_id == node_id, Space.withdrawn_at.is_(None))
     valid = or_(Pass.expires_at.is_(None), Pass.expires_at > now)
     members = select(func.count(Pass.member_id.distinct())).where(
@@ -45,7 +46,7 @@ def of_suspending(session: Session, now: datetime, node_id: str) -> Effect:
         session.scalar(members) or 0,
         session.scalar(opened.where(Visit.host_id == node_id)) or 0,
         session.scalar(opened.where(Visit.home_id == node_id)) or 0,
-        documents.sheet(session, f"{now:%Y-%m}").head["balances"].get(node_id, 0),
+        month.head["balances"].get(node_id, 0),
         [row.version for row in open_votes if node_id in (row.electorate or ())],
         next((row.version for row in open_votes if row.proposed_by == node_id), None),
     )

@@ -17,7 +17,7 @@ from federation.console import desk, effects, node_words
 from federation.context import hub
 from federation.db import db
 from federation.directory import condition, enrolment, leaving, standing
-from federation.directory.models import Document, FormerUrl, Invitation, Space
+from federation.directory.models import Document, FormerUrl, Invitation, Space, UrlChange
 from federation.governance import service as governance
 from shared.messages import translate
 from shared.problems import Problem
@@ -131,6 +131,7 @@ def show(node_id: str) -> str:
         spaces=list(session.scalars(spaces.order_by(Space.name))),
         charter=governance.in_force(session),
         invitation=session.scalar(invitation),
+        url_change=session.get(UrlChange, node_id),
         acts="coordinator" in current().roles,
         now=hub().clock.now(),
     )

@@ -21,7 +21,7 @@ from federation.pictures.shapes import to_svg
 from federation.statements import disputes, documents, lines, logs, month_end
 from federation.statements import service as statements
 from federation.statements.flows import OTHERS
-from federation.visits import service as visits
+from federation.visits import queries as visits
 from shared.problems import Problem
 from shared.schemas import unstorable
 from shared.web import allow, current, formats
@@ -38,6 +38,7 @@ SHOWN = 500  # lines on a page; all are in the files
 @allow(*desk.STAFF)
 def overview() -> str:
     now = hub().clock.now()
+    month = documents.sheet(db.session(), f"{now:%Y-%m}")  # first: what was read before is let go
     found = condition.all_of(db.session(), now)
     nodes = [one.node for one in found]
     latest = visits.visits(db.session(), limit=25)
@@ -53,7 +54,7 @@ def overview() -> str:
         names=directory.names_of(db.session(), {visit.space_id for visit in latest}),
         on_map=len(search.matches(db.session(), search.Wanted(), now)),
         present=visits.present(db.session()),
-        month=documents.sheet(db.session(), f"{now:%Y-%m}"),
+        month=month,
         flag_names=FLAG_NAMES,
         concerns=marks.concerns(db.session(), now),
         now=now,

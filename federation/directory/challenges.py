@@ -67,4 +67,4 @@ def check_fresh(claims: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     issued = claims.get("iat")
     fresh = isinstance(issued, int) and abs(datetime.now(UTC).timestamp() - issued) <= PROOF_SECONDS
     if any(claims.get(name) != value for name, value in wanted.items()) or not fresh:
-        raise Problem("proof-invalid", f"{', '.join(wanted)} or iat are not right")
+        raise Problem("proof-invalid", "iss, aud, url or iat are not right")

@@ -165,7 +165,7 @@ def _tell(session: Session, hub: Hub, node: Node, row: NodeKey, actor: str | Non
     """Queue a letter to the coordinators, and to the node's people: it may not be they who ask."""
     key = f"key:{node.id}:{row.kid}:{hub.clock.now():%Y%m%dT%H%M%S%f}"
     template, url = "console/mail/key.txt", f"{hub.url}/coordination/nodes/{node.id}"
-    facts = {"node": node, "key": row, "url": url, "last": not usable(node)}
+    facts = {"node": node, "withdrawn": row, "url": url, "last": not usable(node)}
     by = actor.removeprefix("account:") if actor and actor.startswith("account:") else ""
     besides = int(by) if by else None
     letters.write_to_coordinators(session, hub, key, template, besides=besides, **facts)

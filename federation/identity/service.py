@@ -101,10 +101,10 @@ _verified: dict[str, _Verified] = {}
 _KEPT = 1024
 # For so long a token outlives the withdrawal of the key that it was got by.
 LOOK_SECONDS = 1.0
-_GOOD = select(NodeKey.kid).where(
+_WITHDRAWN = select(NodeKey.kid).where(
     NodeKey.node_id == bindparam("node"),
     NodeKey.kid == bindparam("kid"),
-    NodeKey.withdrawn_at.is_(None),
+    NodeKey.withdrawn_at.is_not(None),
 )
 
 
@@ -128,7 +128,7 @@ def node_principal(session: Session, ring: KeyRing, hub_url: str, token: str) ->
     claims = known.claims
     if time.monotonic() - known.looked >= LOOK_SECONDS:
         wanted = {"node": str(claims["sub"]), "kid": str(claims.get("key"))}
-        if session.connection().execute(_GOOD, wanted).first() is None:
+        if session.connection().execute(_WITHDRAWN, wanted).first() is not None:
             return None
         known.looked = time.monotonic()
     expires = claims.get("exp")

@@ -17,7 +17,8 @@ from federation.oversight.service import PAGE
 from federation.statements import disputes, host_disputes
 from federation.statements import service as statements
 from federation.statements.lines import neighbour
-from federation.visits import service as visits
+from federation.visits import changes
+from federation.visits import queries as visits
 from federation.visits.models import Visit
 from shared import held_visits
 from shared.problems import Problem
@@ -131,7 +132,7 @@ def decide(visit_id: str) -> Any:
         return redirect(back)
     counts = outcome == "counts"
     try:
-        visits.decide_held(
+        changes.decide_held(
             db.session(), hub().clock.now(), visit_id, counts=counts, reason=reason, actor=_actor()
         )
     except Problem as problem:

@@ -21,7 +21,7 @@ from federation.mail.service import mailbox
 from federation.oversight import comparing, queries, wording
 from federation.oversight.comparing import Figures, Finding
 from federation.statements.lines import neighbour
-from federation.visits import service as visits
+from federation.visits import queries as visits
 from shared.db import begin_write
 from shared.web.formats import local_day
 

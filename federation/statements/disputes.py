@@ -16,7 +16,7 @@ from federation.audit.service import audit
 from federation.statements import claims
 from federation.statements.models import Dispute, HostDispute, Statement
 from federation.statements.service import deadline
-from federation.visits import service as visits
+from federation.visits import changes as visits
 from federation.visits.models import Visit
 from shared.db import begin_write
 from shared.problems import Problem

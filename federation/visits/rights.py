@@ -18,8 +18,7 @@ from charter.timeline import Stay
 from federation.directory import service as directory
 from federation.directory.models import Node, Space
 from federation.governance import service as governance
-from federation.visits import ledger
-from federation.visits import service as visits
+from federation.visits import ledger, queries
 from federation.visits.models import Member, Visit
 from shared.problems import Problem
 from shared.spaces import host_facts
@@ -49,7 +48,7 @@ def rights(
     split = charter.rules.opening_hours.split
     found_person = _person(session, at, home_id, reference)
     used = _Used(found_person, at, split)
-    present = visits.guests_by_space(session)
+    present = queries.guests_by_space(session)
     here = _open_visit(found_person, at)
     if here is not None:  # the member is no other guest
         present[here.space_id] = max(0, present.get(here.space_id, 0) - 1)

@@ -9,26 +9,21 @@ nothing until somebody there has looked at it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from charter import decide, facts_to_json
-from charter.timeline import GRACE
-from federation.audit.service import audit
 from federation.directory import service as directory
-from federation.directory.models import Node
-from federation.governance import service as governance
-from federation.visits import ledger, showings
+from federation.visits import showings
 from federation.visits.case import Case, gather
-from federation.visits.models import Member, Refusal, Visit
+from federation.visits.models import Refusal, Visit
 from shared import jose
 from shared.clock import Clock
 from shared.db import begin_write
@@ -36,9 +31,6 @@ from shared.keys import KeyRing
 from shared.passes import Evidence, examine
 from shared.problems import Problem
 from shared.reports import TYP, Receipt, Report, read_receipt, read_report, visit_id
-
-# Called in the transaction in which a visit is undone; rooms above add what follows from it.
-ON_VOID: list[Callable[[Session, Visit, datetime], None]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +154,17 @@ def _known(case: Case, told: Told, allowed: bool) -> Visit | None:
     At a door, whoever is here is let in again for as long as their pass holds. A visit that is
     told late is known by its showing alone: of another one, it says when that began.
     """
-    this = case.this
-    if not told.report.live or (this is not None and this.state == "open" and not this.held):
+    this, codes = case.this, {fault.code for fault in case.facts.faults}
+    if not told.report.live:
         return this
-    sound = not any(fault.code.startswith(("pass_", "home_")) for fault in case.facts.faults)
+    if (
+        this is not None
+        and this.state == "open"
+        and not this.held
+        and "pass_malformed" not in codes
+    ):
+        return this
+    sound = not any(code.startswith(("pass_", "home_")) for code in codes)
     return case.here if sound else None
 
 
@@ -288,193 +287,3 @@ def receipt_of(visit: Any, hub_url: str, now: datetime) -> Receipt:
         charter=visit.charter,
         decision=visit.decision,
     )
-
-
-# What changes afterwards
-
-
-def lock_visit(session: Session, visit_id_: str, host_id: str | None = None) -> Visit:
-    """Return a visit, its person locked; a host's own, where one is named.
-
-    Raises Problem("not-found").
-    """
-    visit = session.get(Visit, visit_id_)
-    if visit is None or host_id not in (None, visit.host_id):
-        session.rollback()
-        raise Problem("not-found")
-    while True:
-        member_id = visit.member_id
-        session.scalars(select(Member.id).where(Member.id == member_id).with_for_update()).all()
-        session.refresh(visit)
-        if visit.member_id == member_id:
-            return visit
-
-
-def settle(session: Session, visit: Visit, now: datetime) -> None:
-    """Let all follow from a visit that has changed, its person locked, in this transaction."""
-    found = ledger.person(session, visit.member_id, visit.started_at)
-    found.settle(governance.split(session), now, visit)
-
-
-def check_out(session: Session, clock: Clock, host_id: str, visit_id_: str, at: datetime) -> Visit:
-    """Note when somebody left; of several times that are told, the earliest counts. Raises Problem.
-
-    It never makes a visit longer than its closing, as published, or the person's next visit do.
-    """
-    begin_write(session)
-    visit = lock_visit(session, visit_id_, host_id)
-    now = clock.now()
-    left = max(visit.started_at, min(at, now))
-    if visit.state != "void" and (visit.left_at is None or left < visit.left_at):
-        visit.left_at = left
-        settle(session, visit, now)
-    session.commit()
-    return visit
-
-
-def void(
-    session: Session, clock: Clock, host_id: str, visit_id_: str, reason: str, at: datetime
-) -> Visit:
-    """Reverse a visit that was a mistake, while the charter allows it. Raises Problem.
-
-    What it counted is reversed by new lines; a half-day that another visit touches as well is
-    then counted for that one. A host that was cut off has its delay from when it could tell of the
-    visit; when it says that it undid it, it is believed for as long as the charter lets a door be
-    cut off.
-    """
-    begin_write(session)
-    visit = lock_visit(session, visit_id_, host_id)
-    if visit.state == "void":
-        session.commit()
-        return visit
-    rules, now = governance.in_force(session).rules, clock.now()
-    undone_at = max(min(at, now), now - timedelta(hours=rules.offline.trust_list_hours))
-    told_at = visit.started_at if visit.online else visit.recorded_at
-    if undone_at > told_at + timedelta(hours=rules.correction.hours):
-        session.rollback()
-        raise Problem("visit-closed")
-    undo(session, visit, reason, now)
-    # The words stay with the visit: the log forgets nothing, and they may name somebody.
-    audit(session, now, f"node:{host_id}", "void", visit.id)
-    session.commit()
-    return visit
-
-
-def undo(session: Session, visit: Visit, reason: str, now: datetime) -> None:
-    """Undo a visit, its person locked, in the caller's transaction."""
-    visit.ended_at = visit.ended_at or max(visit.started_at, min(now, visit.closes_at))
-    visit.state, visit.void_reason, visit.changed_at = "void", reason[:300], now
-    settle(session, visit, now)
-    for follow in ON_VOID:
-        follow(session, visit, now)
-
-
-def void_by_dispute(session: Session, visit: Visit, words: str, now: datetime) -> None:
-    """Undo a visit that was disputed with success: it never was, and cuts no other.
-
-    In the caller's transaction, the person locked.
-    """
-    visit.upheld = True
-    undo(session, visit, words, now)
-
-
-def set_disputed(session: Session, visit: Visit, disputed: bool, now: datetime) -> None:
-    """Note whether a dispute on a visit is open: it burns nobody's quota meanwhile."""
-    if visit.disputed != disputed:
-        visit.disputed, visit.changed_at = disputed, now
-
-
-def decide_held(
-    session: Session, now: datetime, visit_id_: str, *, counts: bool, reason: str, actor: str
-) -> Visit:
-    """Let a visit that was held count after all, or undo it; by a person. Raises Problem."""
-    begin_write(session)
-    visit = lock_visit(session, visit_id_)
-    if visit.held is None or visit.state == "void":
-        session.rollback()
-        raise Problem("conflict", "this visit is not held")
-    held = visit.held
-    if counts:
-        visit.held, visit.changed_at = None, now
-        visit.flags = [*visit.flags, held]
-        settle(session, visit, now)
-    else:
-        undo(session, visit, reason, now)
-    told = {"before": held, "after": "counted" if counts else "void", "reason": reason}
-    audit(session, now, actor, "held-visit", visit.id, **told)
-    session.commit()
-    return visit
-
-
-def close_due(session: Session, now: datetime) -> int:
-    """End the visits that nobody ended; return how many.
-
-    A day after their closing, as published: a host that was cut off has so long to tell. At once
-    where the host has left the network.
-    """
-    left = Node.state == "left"
-    query = (
-        select(Visit.id, left.label("left"))
-        .join(Node, Node.id == Visit.host_id)
-        .where(Visit.state == "open", or_(left, Visit.closes_at <= now - GRACE))
-        .order_by(Visit.id)
-    )
-    due = session.execute(query).all()
-    session.rollback()
-    for row in due:
-        begin_write(session)
-        visit = lock_visit(session, row.id)
-        if row.left and visit.left_at is None:
-            visit.left_at = max(visit.started_at, min(now, visit.closes_at))
-        settle(session, visit, now)
-        session.commit()
-    return len(due)
-
-
-def present(session: Session) -> int:
-    """Return how many roaming members are somewhere now."""
-    return session.scalar(select(func.count()).where(Visit.state == "open")) or 0
-
-
-def visits(
-    session: Session,
-    *,
-    node_id: str | None = None,
-    side: str = "host",
-    member: str | None = None,
-    changed_since: datetime | None = None,
-    day: date | None = None,
-    held: bool = False,
-    before: tuple[datetime, str] | None = None,
-    limit: int = 50,
-) -> list[Visit]:
-    """Return visits, the latest change first; ``node_id`` keeps a node's own, on one side.
-
-    ``member`` keeps those of one person, by the reference that this node gave them as their home;
-    ``day`` those that began on a day in UTC; ``held`` those that wait for the coordination.
-    """
-    query = select(Visit).order_by(Visit.changed_at.desc(), Visit.id.desc()).limit(limit)
-    if node_id is not None:
-        query = query.where((Visit.host_id if side == "host" else Visit.home_id) == node_id)
-    if member is not None:
-        people = select(Member.id).where(Member.node_id == node_id, Member.reference == member)
-        query = query.where(Visit.member_id.in_(people))
-    if changed_since is not None:
-        query = query.where(Visit.changed_at >= changed_since)
-    if held:
-        query = query.where(Visit.held.is_not(None), Visit.state != "void")
-    if day is not None:
-        start = datetime.combine(day, time(), UTC)
-        query = query.where(Visit.started_at >= start, Visit.started_at < start + timedelta(1))
-    if before is not None:
-        query = query.where(
-            (Visit.changed_at < before[0])
-            | ((Visit.changed_at == before[0]) & (Visit.id < before[1]))
-        )
-    return list(session.scalars(query))
-
-
-def guests_by_space(session: Session) -> dict[str, int]:
-    """Return how many roaming members are at each space, as far as the hub was told."""
-    query = select(Visit.space_id, func.count()).where(Visit.state == "open")
-    return {row[0]: row[1] for row in session.execute(query.group_by(Visit.space_id))}

@@ -45,6 +45,8 @@ pages = Blueprint(
 KEPT = (
     ("desk_pages.static", "desk.js"),
     ("desk_pages.static", "alone.js"),
+    ("static", "px1.js"),
+    ("static", "vendor/fflate/esm/browser.js"),
     ("static", "vendor/idb-keyval/index.js"),
     ("static", "vendor/zxing-wasm/es/share.js"),
     ("static", "vendor/zxing-wasm/es/reader/index.js"),

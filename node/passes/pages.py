@@ -44,6 +44,8 @@ pages = Blueprint(
 KEPT = (
     ("passes_pages.static", "pass.js"),
     ("passes_pages.static", "phone.js"),
+    ("static", "px1.js"),
+    ("static", "vendor/fflate/esm/browser.js"),
     ("static", "vendor/qrcode-generator/qrcode.mjs"),
     ("static", "vendor/idb-keyval/index.js"),
 )

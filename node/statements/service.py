@@ -99,7 +99,7 @@ def _compare(
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A roaming visit here; undone ones do not count.
+    """A roaming visit here. One that was undone stands no more; one that is held counts nothing.
 
     ``days`` (``2026-11-24``) are the date on which it began and, past midnight, that on which the
     house had opened by its hours of today.
@@ -108,6 +108,7 @@ class Logged:
     home: str
     space: str
     days: frozenset[str]
+    stands: bool
     counts: bool
 
 
@@ -115,9 +116,9 @@ def log(session: Session, month: str) -> dict[str, Logged]:
     """Return by id the roaming visits that began here in a month and that the hub was told of."""
     spaces = {row.id: row for row in session.scalars(select(Space))}
     rows = session.execute(
-        select(Visit.id, Visit.space_id, Visit.home_id, Visit.state, Visit.started_at).where(
-            Visit.local.is_(False), Visit.state != "held", Visit.delivered
-        )
+        select(
+            Visit.id, Visit.space_id, Visit.home_id, Visit.state, Visit.held, Visit.started_at
+        ).where(Visit.local.is_(False), Visit.state != "held", Visit.delivered)
     )
     found = {}
     for row in rows:
@@ -126,7 +127,9 @@ def log(session: Session, month: str) -> dict[str, Logged]:
         if f"{day:%Y-%m}" == month:
             opened = schedule_of(space, day).day_of(row.started_at).day
             days = frozenset({day.isoformat(), opened.isoformat()})
-            found[row.id] = Logged(row.home_id or "", row.space_id, days, row.state != "void")
+            stands = row.state != "void"
+            counts = stands and row.held is None
+            found[row.id] = Logged(row.home_id or "", row.space_id, days, stands, counts)
     return found
 
 
@@ -140,7 +143,7 @@ def compare_log(session: Session, node: Node, month: str) -> dict[str, Any]:
 
     Returns ``agrees`` and, where the two differ, which visits only one of us has.
     """
-    ours = {visit_id for visit_id, logged in log(session, month).items() if logged.counts}
+    ours = {visit_id for visit_id, logged in log(session, month).items() if logged.stands}
     body = {"month": month, "visits": len(ours), "sha256": log_hash(ours)}
     told = ask(node, "POST", "/api/v1/log-checks", body)
     theirs = set(told["visits"]) if not told["agrees"] else ours

@@ -13,7 +13,7 @@ from node.db import db
 from node.desk import availability as places
 from node.passes import service as passes
 from node.spaces import publication as published
-from node.sync import service
+from node.sync import hub_calls
 from shared.documents import fingerprint
 from shared.schemas import WireSchema, text
 from shared.web import allow
@@ -39,7 +39,7 @@ class AnswerSchema(WireSchema):
 @allow("public")
 def challenge(data: dict[str, Any]) -> dict[str, str]:
     """Prove to the hub that this address holds the node's key."""
-    return {"answer": service.answer_challenge(db.session(), node(), data["challenge"])}
+    return {"answer": hub_calls.answer_challenge(db.session(), node(), data["challenge"])}
 
 
 class NoticeSchema(WireSchema):
@@ -53,7 +53,7 @@ class NoticeSchema(WireSchema):
 @allow("public")
 def notice(data: dict[str, Any]) -> None:
     """Take the hub's word that its trust list has changed: it is asked for at once."""
-    service.hear_notice(db.session(), node(), data["notice"])
+    hub_calls.hear_notice(db.session(), node(), data["notice"])
 
 
 @well_known.get("/.well-known/jwks.json")

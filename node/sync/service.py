@@ -22,7 +22,7 @@ from shared import jose, outbox
 from shared.db import begin_write
 from shared.http import Answer, PeerError, Unreachable
 from shared.identity import hash_token
-from shared.keys import KeyRing, load_key_ring
+from shared.keys import KeyRing
 from shared.problems import Problem
 from shared.status import StatusList, read_list
 from shared.trust import TrustList, read_trust_list
@@ -30,13 +30,8 @@ from shared.trust import TrustList, read_trust_list
 log = structlog.get_logger()
 
 PROOF_TYP = "passerelle-enrolment+jwt"
-CHALLENGE_TYP = "passerelle-challenge+jwt"
-ANSWER_TYP = "passerelle-challenge-answer+jwt"
 SIGNATURE_TYP = "charter-signature+jwt"
-NOTICE_TYP = "passerelle-notice+jwt"
-# Names among what is kept: the list, and that the hub said there is another.
-TRUST_LIST, TOLD = "trust-list", "trust-list:told"
-TOLD_LATELY = timedelta(minutes=1)
+TRUST_LIST = "trust-list"
 # Our signature of a version, among what is kept: for a hub that has lost it.
 SIGNATURE = "signature:"
 STATUS_FRESH = timedelta(seconds=60)
@@ -121,32 +116,6 @@ def enrol(session: Session, node: Node, invitation: str, ring: KeyRing | None = 
         )
     session.commit()
     return str(document["node_id"])
-
-
-def answer_challenge(session: Session, node: Node, challenge: str) -> str:
-    """Prove to the hub, and to nobody else, that this address holds our key. Raises Problem.
-
-    The key that is asked for is looked up in the file, where a new one is before services start
-    again. Asked at an address that we leave, we say where we go.
-    """
-    try:
-        claims = jose.verify(challenge, hub_keys(session, node), CHALLENGE_TYP).claims
-    except (jose.TokenFault, PeerError) as fault:
-        raise Problem("proof-invalid", str(fault)) from None
-    expires, nonce = claims.get("exp"), claims.get("nonce")
-    fresh = isinstance(expires, int) and expires > time.time()
-    moves = claims.get("moves_to") == node.url
-    for_us = claims.get("iss") == node.hub.url and (claims.get("aud") == node.url or moves)
-    if not for_us or not fresh or not nonce:
-        raise Problem("proof-invalid", "iss, aud or exp are not right")
-    told = {"iss": node.url, "aud": node.hub.url, "nonce": nonce}
-    if moves:
-        told["moves_to"] = node.url
-    asked = claims.get("kid", node.ring.kid)
-    for kid, key in load_key_ring(node.key_file).keys:
-        if kid == asked:
-            return jose.sign(told, key, ANSWER_TYP, kid=kid)
-    raise Problem("proof-invalid", "this node has no such key")
 
 
 def sign_charter(session: Session, node: Node, version: str = "current") -> str:
@@ -305,31 +274,6 @@ def refresh(session: Session, node: Node) -> Network | None:
     return network(session, node)
 
 
-def hear_notice(session: Session, node: Node, notice: str) -> None:
-    """Note that the hub says its trust list has changed: the jobs process asks. Raises Problem."""
-    try:
-        claims = jose.verify(notice, hub_keys(session, node), NOTICE_TYP).claims
-    except (jose.TokenFault, PeerError) as fault:
-        raise Problem("proof-invalid", str(fault)) from None
-    expires = claims.get("exp")
-    fresh = isinstance(expires, int) and expires > time.time()
-    if claims.get("iss") != node.hub.url or not fresh:
-        raise Problem("proof-invalid", "iss or exp are not right")
-    kept = session.connection().execute(_KEPT, {"name": TRUST_LIST}).first()
-    if claims.get("changed") == "trust-list" and (kept is None or kept.sha256 != claims["etag"]):
-        keep(session, node.clock.real(), TOLD, str(claims["etag"]))
-
-
-def is_told(session: Session, node: Node) -> bool:
-    """Tell whether the hub said lately that there is another trust list than the one kept."""
-    query = select(Cached.name, Cached.fetched_at).where(Cached.name.in_((TRUST_LIST, TOLD)))
-    at = {row.name: row.fetched_at for row in session.execute(query)}
-    told = at.get(TOLD)
-    if told is None or node.clock.real() - told > TOLD_LATELY:
-        return False
-    return TRUST_LIST not in at or at[TRUST_LIST] <= told
-
-
 def refresh_charter(session: Session, node: Node) -> Charter:
     """Fetch the charter in force, and check its hash against its text. Raises PeerError."""
     document = node.hub.get("/api/v1/charters/current").json()
@@ -369,8 +313,8 @@ def status_list(
     kept = session.connection().execute(_KEPT, name).first()
     now = node.clock.real()
     unanswered = time.monotonic() - _unanswered.get((node.url, home), float("-inf"))
-    moved = kept is not None and _of_other_address(session, node, home, kept.sha256, uri)
-    aged = kept is None or moved or now - kept.fetched_at > STATUS_FRESH
+    wrong = kept is not None and _is_outdated(session, node, trust, home, kept.sha256, uri)
+    aged = kept is None or wrong or now - kept.fetched_at > STATUS_FRESH
     if ask and aged and unanswered > STATUS_ASK_AGAIN_SECONDS:
         try:
             answer = node.peers.request("GET", uri, timeout=timeout)
@@ -395,16 +339,19 @@ def status_list(
     return found if found.expires_at > now.timestamp() else None
 
 
-def _of_other_address(session: Session, node: Node, home: str, sha256: str, uri: str) -> bool:
-    """Tell whether the list that is kept was fetched where its home is no longer."""
+def _is_outdated(
+    session: Session, node: Node, trust: TrustList, home: str, sha256: str, uri: str
+) -> bool:
+    """Tell whether the list that is kept is by a key withdrawn since, or of a former address."""
     before = _lists.get((node.url, home))
-    if before is not None and before[0] == sha256:
+    if before is not None and before[0] == sha256 and before[1] is trust:
         return before[2].uri != uri
     body = session.connection().execute(_BODY, {"name": f"status:{home}"}).scalar_one()
     try:
-        return jose.read_unverified(body).claims.get("sub") != uri
+        token = jose.read_unverified(body)
     except jose.TokenFault:
         return False
+    return token.claims.get("sub") != uri or trust.withdrawn(home, str(token.header.get("kid")))
 
 
 def refresh_status_lists(session: Session, node: Node) -> None:

@@ -43,9 +43,13 @@ GET    /api/v1/charters/<before>/diff/<after>         public
 GET    /api/v1/charters/<version>                     node public
 PUT    /api/v1/charters/<version>                     node
 DELETE /api/v1/charters/<version>                     node
+GET    /api/v1/charters/<version>/electorate          public
+GET    /api/v1/charters/<version>/signatures          public
 POST   /api/v1/charters/<version>/signatures          node
 GET    /api/v1/charters/<version>/simulation          coordinator moderator node reader
 POST   /api/v1/charters/<version>/simulation          coordinator moderator node reader
+GET    /api/v1/charters/<version>/texts               public
+GET    /api/v1/charters/<version>/votes               node public
 POST   /api/v1/charters/<version>/votes               node
 GET    /api/v1/disputes                               coordinator moderator node reader
 POST   /api/v1/disputes                               node
@@ -57,12 +61,17 @@ POST   /api/v1/invitations                            coordinator
 POST   /api/v1/log-checks                             node
 GET    /api/v1/me/rights                              public
 GET    /api/v1/nodes                                  coordinator moderator node reader
+POST   /api/v1/nodes/<node_id>/invitation             coordinator
+DELETE /api/v1/nodes/<node_id>/keys/<kid>             coordinator
 PUT    /api/v1/nodes/<node_id>/state                  coordinator
+PUT    /api/v1/nodes/<node_id>/url                    coordinator
+DELETE /api/v1/nodes/<node_id>/url                    coordinator
 PUT    /api/v1/nodes/me/asked/<month>                 node
 POST   /api/v1/nodes/me/check                         node
 GET    /api/v1/nodes/me/figures/<month>               node
 PUT    /api/v1/nodes/me/hidden/<space_id>/reply       node
 POST   /api/v1/nodes/me/keys                          node
+DELETE /api/v1/nodes/me/keys/<kid>                    node
 POST   /api/v1/nodes/me/leaving                       node
 DELETE /api/v1/nodes/me/leaving                       node
 POST   /api/v1/nodes/me/mark                          node
@@ -76,6 +85,7 @@ GET    /api/v1/passes                                 node
 PUT    /api/v1/passes/<pass_id>                       node
 POST   /api/v1/publications                           node
 POST   /api/v1/rights                                 node
+POST   /api/v1/showings                               node
 GET    /api/v1/spaceapi                               public
 GET    /api/v1/spaces                                 public
 GET    /api/v1/spaces.csv                             public
@@ -101,6 +111,7 @@ GET    /charter                                       public
 GET    /charter/<before>/diff/<after>                 public
 GET    /charter/<version>                             public
 GET    /charter/<version>.pdf                         public
+GET    /charter/<version>/texts/<int:number>          public
 GET    /coordination                                  coordinator moderator reader
 GET    /coordination/accounts                         coordinator
 POST   /coordination/accounts                         coordinator
@@ -150,11 +161,16 @@ POST   /coordination/moderation/spaces/<space_id>/show coordinator moderator
 GET    /coordination/nodes                            coordinator moderator reader
 POST   /coordination/nodes                            coordinator
 GET    /coordination/nodes/<node_id>                  coordinator moderator reader
+POST   /coordination/nodes/<node_id>/invitation       coordinator
 POST   /coordination/nodes/<node_id>/keep             coordinator
+GET    /coordination/nodes/<node_id>/keys/<kid>       coordinator
+POST   /coordination/nodes/<node_id>/keys/<kid>       coordinator
 GET    /coordination/nodes/<node_id>/let-go           coordinator
 POST   /coordination/nodes/<node_id>/let-go           coordinator
 POST   /coordination/nodes/<node_id>/state            coordinator
 GET    /coordination/nodes/<node_id>/suspension       coordinator
+POST   /coordination/nodes/<node_id>/url              coordinator
+POST   /coordination/nodes/<node_id>/url/refuse       coordinator
 GET    /coordination/pictures                         coordinator moderator reader
 GET    /coordination/pictures/<name>                  coordinator moderator reader
 GET    /coordination/pictures/<name>.csv              coordinator moderator reader
@@ -233,6 +249,7 @@ POST   /api/v1/check-ins/preview                      desk
 GET    /api/v1/desk-kit                               desk
 GET    /api/v1/docs                                   public
 POST   /api/v1/enrolment/challenge                    public
+POST   /api/v1/hub/notices                            public
 GET    /api/v1/me/bookings                            member
 POST   /api/v1/me/bookings                            member
 DELETE /api/v1/me/bookings/<booking_id>               member
@@ -264,6 +281,9 @@ GET    /console/charter/propose                       admin
 POST   /console/charter/propose                       admin
 GET    /console/export                                admin
 GET    /console/export.zip                            admin
+GET    /console/keys                                  admin
+GET    /console/keys/<kid>                            admin
+POST   /console/keys/<kid>                            admin
 GET    /console/leave                                 admin
 POST   /console/leave                                 admin
 POST   /console/leave/withdraw                        admin
@@ -516,7 +536,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
     answer = troquet.scan(visitor.show())
     assert answer.status_code == 201, answer.text
     with network.hub.app.app_context():
-        node_token = access_token(hub_context().ring, hub_context().url, "troquet")
+        node_token = access_token(hub_context().ring, hub_context().url, "troquet", "kid")
     staff = {role: network.add_staff(role) for role in ("moderator", "reader")}
     object.__setattr__(network.clock, "still", network.clock.real())  # however long the walk takes
     tokens = {"admin": troquet.admin, "desk": troquet.desk, "member": member.token}
@@ -549,6 +569,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
             "month": "2026-11",
             "visit_id": answer.json()["visit"]["id"],
             "pass_id": member.pass_id,
+            "kid": troquet.app.extensions["node"].ring.kid,
             "slug": "validation",
             "what": "rooms",
             "filename": "passerelle.css",

@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -37,7 +36,7 @@ from charter.halfdays import HalfDay, half_day_at, half_days
 from charter.rules import EligiblePlans, GuestCap, HalfDays, ReciprocityFloor, Rules, Seniority
 from charter.settlement import Line, balances, compensation, transfers
 from charter.simulation import Recorded, replay
-from charter.voting import Ballot, Proposal, edit, outcome
+from charter.voting import Ballot, Proposal, Standing, outcome
 from tests.charter.test_facts import any_facts, any_instant
 
 MODEL = read_charter("1", model_sources())
@@ -165,7 +164,7 @@ def arrivals(draw: st.DrawFn, told_late: bool = True) -> list[Arrival]:
 
 
 def _ended(arrival: Arrival, all_: list[Arrival]) -> Arrival:
-    """She leaves when she shows up again; the last visit of all is still open."""
+    """They leave when they show up again; the last visit of all is still open."""
     following = [each.start for each in all_[arrival.number + 1 :] if each.member == arrival.member]
     if not following and arrival.number == len(all_) - 1:
         return replace(arrival, end=None)
@@ -178,7 +177,8 @@ class Hub:
     def __init__(self, charter: Charter, counted_before: int = 0) -> None:
         self.charter = charter
         self.counted_before = counted_before
-        self.lines: dict[tuple[str, str, HalfDay], int] = {}
+        # Once for each person, operator and half-day: the visit that carries it, and its space.
+        self.lines: dict[tuple[str, str, HalfDay], tuple[int, str]] = {}
         self.recorded: list[Recorded] = []
 
     def take(self, coming: Iterable[Arrival]) -> list[Recorded]:
@@ -193,8 +193,10 @@ class Hub:
             return
         until = arrival.end or arrival.start
         split = self.charter.rules.opening_hours.split
-        for half_day in half_days(arrival.start, until, PARIS, split):
-            self.lines.setdefault((arrival.member, arrival.space, half_day), arrival.number)
+        day = arrival.start.astimezone(PARIS).date()
+        for half_day in half_days(arrival.start, until, day, None, PARIS, split):
+            line = arrival.number, arrival.space
+            self.lines.setdefault((arrival.member, SPACES[arrival.space], half_day), line)
         self.recorded.append(
             Recorded(
                 id=str(arrival.number),
@@ -208,16 +210,19 @@ class Hub:
                 ended_at=arrival.end,
                 online=arrival.online,
                 charter=self.charter.version,
+                day=day,
+                openings=None,
             )
         )
 
     def _facts(self, arrival: Arrival) -> Facts:
-        here = half_day_at(arrival.start, PARIS, self.charter.rules.opening_hours.split)
-        hers = [
-            (space, half_day)
-            for member, space, half_day in self.lines
+        today = arrival.start.astimezone(PARIS).date()
+        here = half_day_at(arrival.start, today, PARIS, self.charter.rules.opening_hours.split)
+        of_person = {
+            (host, half_day): space
+            for (member, host, half_day), (_, space) in self.lines.items()
             if member == arrival.member and half_day.month == here.month
-        ]
+        }
         present = [
             visit
             for visit in self.recorded
@@ -227,7 +232,7 @@ class Hub:
             and (visit.ended_at is None or visit.ended_at > arrival.start)
         ]
         host, home = SPACES[arrival.space], HOMES[arrival.member]
-        day = datetime.combine(arrival.start.astimezone(PARIS).date(), time(), PARIS)
+        day = datetime.combine(today, time(), PARIS)
         return Facts(
             plan=arrival.plan,
             member_since=date(2026, 6, 10),
@@ -244,9 +249,9 @@ class Hub:
             guest_cap=1,
             people_present=len(present),
             capacity=2,
-            used_host=self.counted_before + sum(space == arrival.space for space, _ in hers),
-            used_network=self.counted_before + len(hers),
-            counted_already=(arrival.space, here) in hers,
+            used_host=self.counted_before + list(of_person.values()).count(arrival.space),
+            used_network=self.counted_before + len(of_person),
+            counted_already=(host, here) in of_person,
             online=arrival.online,
             trust_list_age=3600,
         )
@@ -290,7 +295,7 @@ def test_the_charter_in_force_replayed_is_exactly_what_was_recorded(
         assert bool(each.after.codes) == (each.after.outcome == "flagged")
     assert found.before == found.after
     counted = [
-        (each.visit.member, each.visit.space, half_day)
+        (each.visit.member, each.visit.host, half_day)
         for each in found.visits
         for half_day in each.before.half_days
     ]
@@ -327,8 +332,8 @@ def test_a_simulation_says_what_the_hub_would_have_said_under_the_other_charter(
             decision = decide(other, visit.facts, visit.started_at)
             assert each.after.reasons == decision.reasons
         assert {
-            (each.visit.member, each.visit.space, half_day) for half_day in each.after.half_days
-        } == {key for key, number in hub.lines.items() if str(number) == each.visit.id}
+            (each.visit.member, each.visit.host, half_day) for half_day in each.after.half_days
+        } == {key for key, (number, _) in hub.lines.items() if str(number) == each.visit.id}
 
 
 @often(100)
@@ -356,9 +361,10 @@ MEANWHILE = st.sampled_from([1, 60, 6 * 3600, 30 * 3600])
 
 
 class Votes(RuleBasedStateMachine):
-    """Votes, edits and time in any order, beside a record of who holds what of the very text.
+    """Votes, edits, suspensions and time in any order, beside a record of who holds what now.
 
     The record knows nothing of fingerprints of the past, of instants compared, or of fractions.
+    ``away`` are out of the network now, ``absent`` as far as the vote under way is concerned.
     """
 
     @initialize(
@@ -368,7 +374,10 @@ class Votes(RuleBasedStateMachine):
     def propose(self, quorum: Fraction, majority: Fraction) -> None:
         self.rule = replace(MODEL.rules.vote, quorum=quorum, majority=majority, days=2)
         self.now = datetime(2026, 7, 7, 10, tzinfo=UTC)
-        self.proposal = Proposal("a", self.now)
+        self.proposal = Proposal("a", self.now, self.rule, frozenset(ENTITLED))
+        self.standings: list[Standing] = []
+        self.away: set[str] = set()
+        self.absent: set[str] = set()
         self.ballots: list[Ballot] = []
         self.left = 2 * 24 * 3600
         self.words: dict[str, str] = {}
@@ -394,7 +403,7 @@ class Votes(RuleBasedStateMachine):
         self.ballots.append(Ballot(node, choice, reason, self.now, text))
         says_why = choice in ("yes", "abstain") or (choice == "no" and reason.strip())
         on_this = text == self.proposal.fingerprint
-        if says_why and on_this and self.left > 0 and node in ENTITLED:
+        if says_why and on_this and self.left > 0 and node in self.proposal.electorate:
             self.words[node] = choice
 
     @rule(choices=st.lists(st.sampled_from(["yes", "yes", "no", "abstain"]), max_size=4))
@@ -402,35 +411,42 @@ class Votes(RuleBasedStateMachine):
         for node, choice in zip(ENTITLED, choices, strict=False):
             self.vote(node, choice, "Too dear.", None)
 
+    @rule(node=st.sampled_from((*ENTITLED, "stranger")))
+    def suspend_or_take_back(self, node: str) -> None:
+        self.away ^= {node}
+        self.standings.append(Standing(node, node in self.away, self.now))
+        if self.left > 0:
+            self.absent = set(self.away)
+
     @rule(text=st.sampled_from(["a", "b", "c"]))
     def edit(self, text: str) -> None:
         self.wait(1)
-        if self.left <= 0:
-            with pytest.raises(ValueError, match="open"):
-                edit(self.rule, self.proposal, text, self.now)
-            return
-        if text != self.proposal.fingerprint:
-            self.words, self.left = {}, 2 * 24 * 3600
-        self.proposal = edit(self.rule, self.proposal, text, self.now)
+        if self.left > 0 and text != self.proposal.fingerprint:
+            self.words, self.left, self.absent = {}, 2 * 24 * 3600, set(self.away)
+            present = frozenset(ENTITLED) - self.away
+            self.proposal = Proposal(text, self.now, self.rule, present)
 
     @invariant()
     def only_what_was_voted_in_that_very_form_is_adopted(self) -> None:
-        said = list(self.words.values())
+        said = [word for node, word in self.words.items() if node not in self.absent]
         yes, no = said.count("yes"), said.count("no")
         quorum, majority = self.rule.quorum, self.rule.majority
         agreed = yes > 0 and yes * majority.denominator >= (yes + no) * majority.numerator
         at_closing = ("adopted", None) if agreed else ("rejected", "no_majority")
-        if len(said) * quorum.denominator < len(ENTITLED) * quorum.numerator:
+        voters = len(self.proposal.electorate)
+        if not voters or len(said) * quorum.denominator < voters * quorum.numerator:
             at_closing = ("rejected", "no_quorum")
         expected = {timedelta(0): ("open", None) if self.left > 0 else at_closing}
-        if self.left > 0:  # should nobody do anything more
-            expected[timedelta(seconds=self.left)] = at_closing
+        # should nobody do anything more, counted at the deadline or much later
+        for late in (max(self.left, 0), max(self.left, 0) + 1, 10**8):
+            expected.setdefault(timedelta(seconds=late), at_closing)
         for later, result in expected.items():
             at = self.now + later
-            found = outcome(self.rule, ENTITLED, self.ballots, self.proposal, at)
+            found = outcome(self.proposal, self.ballots, self.standings, at)
             assert (found.state, found.reason) == result
             tally = found.tally
             assert (tally.yes, tally.no, tally.taking_part) == (yes, no, len(said))
+            assert tally.suspended == len(self.words) - len(said)
 
 
 def test_no_sequence_of_votes_edits_and_deadlines_adopts_what_was_not_voted_in_that_form() -> None:

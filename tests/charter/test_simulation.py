@@ -67,6 +67,8 @@ def visit(number: int, start: datetime, hours: float | None = 2, **changes: obje
         ended_at=None if hours is None else start + hours * HOUR,
         facts=replace(facts, **known),  # type: ignore[arg-type]
         plan=str(known["plan"]),
+        day=start.astimezone(PARIS).date(),
+        openings=None,
         **plain,  # type: ignore[arg-type]
     )
 
@@ -428,3 +430,38 @@ def test_ten_thousand_visits_are_decided_again_in_seconds() -> None:
     for _ in replay(charter, visits, {"1": MODEL}):
         pass
     assert time.process_time() - started < 5
+
+
+def test_a_half_day_at_two_spaces_of_one_operator_counts_once_and_is_carried_by_who_is_left() -> (
+    None
+):
+    """The first is refused where nothing is left, so the second carries the half-day they share."""
+    charter = proposed(half_days=at_most(1))
+    visits = [
+        visit(1, NINE, facts=used(1, 1)),
+        visit(2, NINE + HOUR, 1, space="la-cour", facts=used(0, 2, already=True)),
+        visit(3, NINE + DAY, space="la-cour", facts=used(0, 2)),
+    ]
+    found = list(replay(charter, visits, {"1": MODEL}))
+    assert [len(each.before.half_days) for each in found] == [1, 0, 1]
+    assert [(each.after.outcome, len(each.after.half_days)) for each in found] == [
+        ("refused", 0),
+        ("allowed", 1),
+        ("refused", 0),
+    ]
+
+
+def test_what_lies_in_a_break_or_past_midnight_counts_as_the_account_counts_it() -> None:
+    lunch = (NINE, NINE + 3 * HOUR), (NINE + 5 * HOUR, NINE + 9 * HOUR)
+    evening = NINE.replace(hour=18), NINE.replace(hour=2) + DAY
+    late = visit(2, NINE.replace(hour=0) + DAY, 1, host="bar", space="bar")
+    visits = [
+        replace(visit(1, NINE, 4.5), openings=lunch),
+        replace(late, day=NINE.date(), openings=(evening,)),
+    ]
+    found = simulate(MODEL, visits, MODEL)
+    assert [tuple(each.after.half_days) for each in found.visits] == [
+        ((NINE.date(), "am"),),
+        ((NINE.date(), "pm"),),
+    ]
+    assert list(found.totals.days) == [NINE.date()]

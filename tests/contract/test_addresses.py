@@ -10,12 +10,16 @@ from typing import Any
 
 import pytest
 import requests
+from sqlalchemy import select
 
+from federation.db import db as hub_db
+from federation.mail.models import Mail as HubMail
 from node.app import create_app as create_node
 from node.desk import card
 from node.sync import service as sync
 from shared import jose
-from tests.contract.speaking import access_token
+from shared.smtp import mail_server
+from tests.contract.speaking import access_token, kind
 from tests.contract.test_bookings import booked, mine
 from tests.contract.test_convergence import figures, hub_states, settle, states, visit
 from tests.contract.test_rotation import rotate
@@ -46,6 +50,18 @@ def move(node: LocalNode) -> str:
     node.app.extensions["node"] = replace(held, settings=settings)
     node.server.start()
     return old.url
+
+
+def confirm(network: Network, node: LocalNode) -> requests.Response:
+    """Confirm a node's new address, as a coordinator does where nobody answers at the old one."""
+    return network.hub.put(f"/api/v1/nodes/{node.id}/url", {"url": node.url}, network.hub.token)
+
+
+def settle_at(network: Network, node: LocalNode) -> None:
+    """Let a node that has moved ask for its new address, and a coordinator confirm it."""
+    settle(network)
+    assert confirm(network, node).status_code == 200
+    settle(network)
 
 
 @contextmanager
@@ -85,7 +101,7 @@ def test_a_node_that_moves_is_found_where_it_is_and_what_it_signed_holds(
     member, other = cordee.add_person().get_pass(), cordee.add_person().get_pass()
     settle(network)
     old = move(cordee)
-    settle(network)
+    settle_at(network, cordee)
     trusted = jose.read_unverified(network.hub.get("/api/v1/trust-list").text).claims["nodes"]
     entry = next(node for node in trusted if node["id"] == "cordee")
     assert (entry["url"], entry["former_urls"]) == (cordee.url, [old])
@@ -111,6 +127,7 @@ def test_a_door_alone_fetches_the_list_of_a_home_that_has_moved_at_once(
         assert sync.status_list(session, context, known.trust, "cordee", ask=True)
     move(cordee)
     cordee.refresh()
+    assert confirm(network, cordee).status_code == 200
     with troquet.context() as (session, context):
         sync.refresh(session, context)
     network.hub_goes()
@@ -123,7 +140,7 @@ def test_a_paper_card_that_names_the_old_address_still_opens(
 ) -> None:
     settle(network)
     old = move(cordee)
-    settle(network)
+    settle_at(network, cordee)
     with troquet.context() as (session, context):
         text = f"{old}/card/{'a' * 16}"
         read = card.read(session, context, text, "123456")
@@ -147,7 +164,7 @@ def test_nobody_takes_an_address_that_is_or_was_anothers_or_where_it_does_not_an
 ) -> None:
     settle(network)
     old = move(cordee)
-    settle(network)
+    settle_at(network, cordee)
 
     def slug(answer: requests.Response) -> tuple[int, str]:
         return answer.status_code, answer.json()["type"].split("/")[-1]
@@ -172,6 +189,74 @@ def test_a_copy_at_another_address_takes_nothing_over_while_the_first_still_answ
         copy.refresh()
         said = page(copy, "/console", "admin@cordee.example")
         assert "still answers at its old address" in said
+    nodes = network.hub.get("/api/v1/nodes", network.hub.token).json()["items"]
+    assert {node["id"]: node["url"] for node in nodes}["cordee"] == cordee.url
+
+
+def mails(network: Network) -> list[tuple[str, str]]:
+    with network.hub.app.app_context():
+        rows = hub_db.session().scalars(select(HubMail).order_by(HubMail.id))
+        return [(row.to, row.subject) for row in rows]
+
+
+def test_whoever_has_the_key_alone_does_not_move_the_node(
+    network: Network, cordee: LocalNode, troquet: LocalNode
+) -> None:
+    settle(network)
+    object.__setattr__(
+        network.hub.app.extensions["hub"].settings, "smtp_url", mail_server("smtp://127.0.0.1:1")
+    )
+    with copy_of(network, cordee) as thief:
+        held = thief.app.extensions["node"]
+        settings = replace(held.settings, url=thief.url)
+        thief.app.extensions["node"] = replace(held, settings=settings)
+        assert kind(_claim(thief, thief.url)) == (409, "conflict")
+        cordee.server.stop()  # also while the node is away
+        assert kind(_claim(thief, thief.url)) == (409, "url-unconfirmed")
+        assert kind(_claim(thief, thief.url)) == (409, "url-unconfirmed")
+        ((to, subject),) = mails(network)
+        assert to == "coord@hub.example"
+        assert "cordee asks for another address" in subject
+        assert thief.url in page(network.hub, "/coordination/nodes/cordee", "coord@hub.example")
+        refused = network.hub.delete("/api/v1/nodes/cordee/url", network.hub.token)
+        assert refused.status_code == 204
+        assert kind(confirm(network, thief)) == (409, "conflict"), "it is not asked for any more"
+        cordee.server.start()
+    nodes = network.hub.get("/api/v1/nodes", network.hub.token).json()["items"]
+    assert {node["id"]: node["url"] for node in nodes}["cordee"] == cordee.url
+
+
+def test_a_node_that_answers_at_both_addresses_has_moved_at_once(
+    network: Network, cordee: LocalNode
+) -> None:
+    settle(network)
+    before, old = cordee.url, cordee.server
+    cordee.server = LocalServer()
+    cordee.server.app = cordee.app
+    held = cordee.app.extensions["node"]
+    settings = replace(held.settings, url=cordee.server.url)
+    cordee.app.extensions["node"] = replace(held, settings=settings)
+    cordee.server.start()
+    cordee.refresh()
+    nodes = network.hub.get("/api/v1/nodes", network.hub.token).json()["items"]
+    assert {node["id"]: node["url"] for node in nodes}["cordee"] == cordee.url != before
+    old.close()
+
+
+def test_a_coordinator_confirms_or_refuses_a_new_address_on_the_nodes_page(
+    network: Network, cordee: LocalNode
+) -> None:
+    settle(network)
+    old = move(cordee)
+    settle(network)
+    client = Browser(network.hub)
+    client.log_in("coord@hub.example")
+    shown = client.get("/coordination/nodes/cordee").text
+    assert cordee.url in shown
+    assert old in shown
+    assert client.post("/coordination/nodes/cordee/url", url=cordee.url).status_code in (200, 302)
+    settle(network)
+    assert "confirm" not in page(cordee, "/console", "admin@cordee.example")
     nodes = network.hub.get("/api/v1/nodes", network.hub.token).json()["items"]
     assert {node["id"]: node["url"] for node in nodes}["cordee"] == cordee.url
 

@@ -8,11 +8,13 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from joserfc.jwk import OKPKey
+from joserfc.jwk import ECKey, OKPKey
 from sqlalchemy import select, update
 
+from federation.audit.service import CLI
+from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory.models import NodeKey
+from federation.directory import keys
 from federation.visits.models import Refusal as RecordedRefusal
 from federation.visits.models import Visit as RecordedVisit
 from node import jobs
@@ -20,9 +22,11 @@ from node.desk.models import Refusal
 from node.members.models import Plan
 from node.passes.models import Pass
 from node.spaces import service as spaces
+from shared import jose
 from shared.db import begin_write
 from shared.keys import new_key_ring
-from shared.passes import bind, issue
+from shared.passes import RIGHTS_AUDIENCE, bind, issue
+from shared.px1 import pack
 from tests.network import LocalNode, Network, Person, codes, rules
 
 THREE = ("cordee", "troquet", "filature")
@@ -240,12 +244,8 @@ def test_a_pass_is_good_only_under_a_key_of_the_node_that_it_names(
 def test_a_withdrawn_key_is_refused_with_and_without_the_hub(network: Network) -> None:
     troquet, member = network.nodes["troquet"], network.nodes["cordee"].add_person().get_pass()
     with network.hub.app.app_context():
-        begin_write(hub_db.session())
-        withdrawn = datetime.now(UTC)
-        hub_db.session.execute(
-            update(NodeKey).where(NodeKey.node_id == "cordee").values(withdrawn_at=withdrawn)
-        )
-        hub_db.session.commit()
+        kid = network.nodes["cordee"].app.extensions["node"].ring.kid
+        keys.withdraw(hub_db.session(), hub_context(), "cordee", kid, "stolen", actor=CLI)
     refused = troquet.scan(member.show())  # the door's own list does not say it yet
     assert (codes(refused), _params(refused)) == (["home_unknown"], {"detail": "withdrawn"})
     network.nodes["troquet"].refresh()
@@ -532,12 +532,70 @@ def test_the_rights_that_a_member_sees_are_what_the_door_says(
     lasting_network: Network, troquet: LocalNode
 ) -> None:
     for name, (person, text) in _situations(lasting_network).items():
-        at_hub = _rights(lasting_network.hub, text)
+        at_hub = _rights(lasting_network.hub, person.show(audience=RIGHTS_AUDIENCE))
         at_home = _rights(person.node, person.token)
         door = troquet.scan(text).json()["decision"]
         assert at_hub == door, name
         if name != "revoked":  # the home speaks of the person, whichever phone she takes
             assert at_home == door, name
+
+
+def test_a_code_for_the_door_asks_for_no_rights_and_the_other_way_round(
+    lasting_network: Network, troquet: LocalNode
+) -> None:
+    member = lasting_network.nodes["cordee"].add_person().get_pass()
+    path, door = "/api/v1/me/rights", member.show()
+    for token in (door, pack(door)):
+        assert lasting_network.hub.get(path, token).status_code == 401
+    for_rights = member.show(audience=RIGHTS_AUDIENCE)
+    for token in (for_rights, pack(for_rights)):
+        assert lasting_network.hub.get(path, token).status_code == 200
+        refused = troquet.scan(token)
+        assert [r["params"] for r in refused.json()["decision"]["reasons"]] == [
+            {"detail": "key_binding_audience"}
+        ]
+        assert member.node.get(path, token).status_code == 401
+    assert troquet.scan(pack(door)).status_code == 201
+
+
+def test_a_door_takes_the_short_form_and_the_plain_text_for_one_showing(
+    lasting_network: Network, troquet: LocalNode
+) -> None:
+    member = lasting_network.nodes["cordee"].add_person()
+    member.key = ECKey.generate_key("P-256")  # and phones without Ed25519
+    text = member.get_pass().show()
+    assert pack(text).startswith("PX1:")
+    first, again = troquet.scan(pack(text)), troquet.scan(text)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json()["visit"]["id"] == again.json()["visit"]["id"]
+
+
+@pytest.mark.parametrize("seniority", [True, False])
+def test_a_pass_whose_first_day_is_not_reached_opens_no_partners_door(
+    make_network: MakeNetwork, seniority: bool
+) -> None:
+    """Whatever its home says of the member, with the hub or without."""
+    wanted = rules() if seniority else rules().replace("[seniority]\narticle = 4\ndays = 30\n", "")
+    network = make_network(rules=wanted, nodes=("cordee", "troquet"))
+    cordee, troquet = network.nodes["cordee"], network.nodes["troquet"]
+    member = cordee.add_person().get_pass()
+    claims = dict(jose.read_unverified(member.credential).claims)
+    claims["nbf"] = int(datetime.fromisoformat("2026-12-01T00:00:00+01:00").timestamp())
+    with cordee.context() as (_, context):
+        member.credential = context.ring.sign(claims, "dc+sd-jwt", "EdDSA")
+    expected = ["seniority"] if seniority else ["pass_malformed"]
+    assert codes(troquet.scan(member.show())) == expected
+    (asked,) = network.hub.get(
+        "/api/v1/me/rights?space=troquet", member.show(audience=RIGHTS_AUDIENCE)
+    ).json()["items"]
+    assert [reason["code"] for reason in asked["decision"]["reasons"]] == expected
+    assert cordee.scan(member.show()).status_code == 201  # at home nobody is a visitor
+    network.hub_goes()
+    assert codes(troquet.scan(member.show())) == expected
+    network.hub_returns()
+    network.move_to("2026-12-01T10:00:00+01:00")
+    network.refresh()
+    assert troquet.scan(member.show()).status_code == 201
 
 
 def test_rights_count_what_an_open_visit_elsewhere_has_used(make_network: MakeNetwork) -> None:
@@ -547,7 +605,8 @@ def test_rights_count_what_an_open_visit_elsewhere_has_used(make_network: MakeNe
     _admit(troquet, member)
     network.move_to("2026-11-24T15:00:00+01:00")
     text = member.show()
-    asked = _rights(network.hub, text, "filature"), _rights(cordee, member.token, "filature")
+    shown = member.show(audience=RIGHTS_AUDIENCE)
+    asked = _rights(network.hub, shown, "filature"), _rights(cordee, member.token, "filature")
     door = filature.scan(text)
     assert codes(door) == ["quota_network"]
     assert asked == (door.json()["decision"], door.json()["decision"])
@@ -707,7 +766,7 @@ def test_a_visit_that_its_host_never_ended_ends_at_its_closing_time(network: Net
     forgotten = _admit(troquet, member)
     network.move_to("2026-11-27T10:00:00+01:00")
     text = member.show()
-    rights = _rights(network.hub, text, "filature")
+    rights = _rights(network.hub, member.show(audience=RIGHTS_AUDIENCE), "filature")
     door = filature.scan(text)
     assert (door.status_code, door.json()["decision"]) == (201, rights)
     assert door.json()["decision"]["terms"]["half_days_left"] == {"host": 5, "network": 13}

@@ -229,7 +229,7 @@ def test_an_operator_has_one_open_proposal_and_several_may_have_theirs(three: Ne
     assert sorted(answer.json()["version"] for answer in answers) == ["2", "3", "4"]
     again = at_once([lambda: _propose(three), lambda: _propose(three)])
     assert [answer.status_code for answer in again] == [409, 409]
-    assert again[0].json()["detail"].startswith("votre structure a une proposition ouverte")
+    assert again[0].json()["detail"].startswith("votre exploitant a déjà une proposition")
     (own,) = [a.json()["version"] for a in answers if a.json()["proposed_by"] == "cordee"]
     assert _ask(three, "troquet", "DELETE", f"/api/v1/charters/{own}").status_code == 403
     assert _ask(three, "cordee", "DELETE", f"/api/v1/charters/{own}").status_code == 204

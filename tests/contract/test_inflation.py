@@ -16,7 +16,8 @@ from tests.network import LocalNode, Network, Person, codes
 
 THREE = ("cordee", "troquet", "filature")
 MINUTE = timedelta(minutes=1)
-DECISION = {"outcome": "allowed", "reasons": [], "charter": "1", "terms": {}, "online": False}
+TERMS = {"until": None, "services": [], "half_days_left": {"host": None, "network": None}}
+DECISION = {"outcome": "allowed", "reasons": [], "charter": "1", "terms": TERMS, "online": False}
 
 
 @pytest.fixture
@@ -157,8 +158,11 @@ def test_hours_that_a_host_says_until_2199_are_those_that_it_published(
 
 
 def test_visits_of_2021_count_nothing(network: Network, evil: LocalNode, member: Person) -> None:
+    """Before network, operator and member were; also where the home says that the pass was."""
     at = datetime.fromisoformat("2021-06-15T10:00:00+02:00")
-    assert held(late(network, evil, member.show(at.timestamp()), at)) is not None
+    assert late(network, evil, member.show(at.timestamp()), at).status_code == 403
+    older = _older(member, 6 * 365)
+    assert held(late(network, evil, older.show(at.timestamp()), at)) in ("too_old", "pass_expired")
     assert credited(network, "troquet") == 0
 
 

@@ -290,7 +290,11 @@ def test_a_suspended_node_is_refused_everywhere_at_once(network: Network) -> Non
         "url": "http://127.0.0.1:1",
     }
     for method, rule in routes:
-        query = {"disputes": "?month=2026-11", "days": "?since=2026-11-01"}
+        query = {
+            "disputes": "?month=2026-11",
+            "days": "?since=2026-11-01",
+            "a" * 20: "?reason=none",
+        }
         path = rule + query.get(rule.rpartition("/")[2], "")
         got = requests.request(
             method,

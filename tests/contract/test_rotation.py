@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from node.sync import keys
 from node.sync import service as sync
 from shared import jose
 from shared.http import PeerError
-from shared.keys import add_key, key_id, load_key_ring, make_current, public_jwk
+from shared.keys import add_key, load_key_ring, make_current, public_jwk, remove_key
 from tests.contract.speaking import access_token
 from tests.network import LocalNode, LocalService, Network, codes
 
@@ -26,6 +28,10 @@ def restart(service: LocalService, kind: str, file: str) -> None:
     if kind == "node":
         held.hub._ring, held.hub._token = ring, ""
     service.app.extensions[kind] = replace(held, ring=ring)
+
+
+def _private(path: Path) -> list[dict[str, Any]]:
+    return list(json.loads(path.read_text())["keys"])
 
 
 def rotate(node: LocalNode) -> str:
@@ -102,8 +108,8 @@ def test_the_hubs_new_key_is_fetched_and_the_old_ones_words_hold(network: Networ
 
 def test_a_key_is_added_by_who_holds_it_for_oneself_and_now(network: Network) -> None:
     cordee, hub = network.nodes["cordee"], network.hub
-    key = OKPKey.generate_key("Ed25519")
-    kid, token = key_id(key), access_token(cordee)
+    path = cordee.app.extensions["node"].key_file
+    (kid, key), token = add_key(path).keys[-1], access_token(cordee)
     jwk = {name: value for name, value in public_jwk(kid, key).items() if name != "use"}
     good: dict[str, Any] = {"iss": "cordee", "aud": hub.url, "iat": int(time.time())}
 
@@ -117,6 +123,9 @@ def test_a_key_is_added_by_who_holds_it_for_oneself_and_now(network: Network) ->
     assert send(aud="http://127.0.0.1:1") == 403
     assert send(iat=int(time.time()) - 1000) == 403
     assert hub.post("/api/v1/nodes/me/keys", {"jwk": jwk, "proof": "x"}, None).status_code == 401
+    remove_key(path, kid)  # as for a thief, who has no hand in what runs at the node's address
+    assert send() == 422
+    path.write_text(json.dumps({"keys": [*_private(path), key.as_dict(private=True)]}))
     assert [send(), send()] == [200, 200]
     trusted = jose.read_unverified(hub.get("/api/v1/trust-list").text).claims["nodes"]
     keys = {node["id"]: [k["kid"] for k in node["keys"]] for node in trusted}

@@ -22,8 +22,8 @@ from federation.governance import service as governance
 from federation.statements import disputes
 from federation.statements import service as statements
 from federation.statements.models import Dispute, Statement, StatementDocument, StatementLine
+from federation.visits import changes as visits
 from federation.visits import ledger
-from federation.visits import service as visits
 from federation.visits.models import HalfDayLine, Member, Visit
 from shared.db import begin_write
 

@@ -24,7 +24,7 @@ from federation.statements.service import closing
 from federation.visits.models import HalfDayLine
 from shared.problems import Problem
 from tests.architecture.applications import hub_app
-from tests.databases import Databases, create_tables
+from tests.databases import Databases
 from tests.federation.ledger import NODES, Ledger
 from tests.network import at_once
 
@@ -34,8 +34,7 @@ HALLOWEEN = date(2026, 10, 31)
 
 @pytest.fixture
 def account(tmp_path: Path, databases: Databases) -> Iterator[Ledger]:
-    app = hub_app(tmp_path, databases.new())
-    create_tables(app)
+    app = hub_app(tmp_path, databases.new("hub"))
     found = Ledger(app)
     found.found()
     yield found

@@ -211,7 +211,7 @@ def as_node(network: Network) -> Any:
 
     def call(node: str, method: str, path: str, body: Any = None) -> Any:
         with network.hub.app.app_context():
-            token = access_token(hub().ring, hub().url, node)
+            token = access_token(hub().ring, hub().url, node, "kid")
         send = network.hub.app.test_client().open
         return send(path, method=method, json=body, headers={"Authorization": f"Bearer {token}"})
 

@@ -2,14 +2,18 @@
  * that the node last gave it, looks up what the node decided for that home and plan, keeps whom it
  * let in, and tells the node when it is back.
  */
+import { unpack } from "/static/px1.js";
 import { get, set, update } from "/static/vendor/idb-keyval/index.js";
 
 const KIT = "desk:kit";
 const QUEUE = "desk:queue";
 const REFUSED = "desk:refused";
-const ALGORITHMS = ["EdDSA", "Ed25519"];
+const ED25519 = { name: "Ed25519", algorithms: ["EdDSA", "Ed25519"] };
+const P256 = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256", algorithms: ["ES256"] };
 const MAX_BYTES = 4096;
 const CARD = /^https?:\/\/\S+\/card\/[\w-]+$/;
+const FRESH_S = 90;
+const MAX_DAYS = 35;
 const SAME_VISIT_S = 12 * 3600;
 
 const bytes = new TextEncoder();
@@ -24,21 +28,28 @@ const readPart = (text) => JSON.parse(new TextDecoder().decode(fromBase64url(tex
 
 class Fault extends Error {}
 
-async function verify(token, key, typ) {
+/* Return the claims of a token, once its signature holds. The key is found as a JWK: Ed25519 for homes;
+ * a phone may have P-256, with which nothing but key bindings is signed.
+ */
+async function verify(token, findKey, typ) {
   const parts = token.split(".");
   if (parts.length !== 3) throw new Fault("pass_malformed");
   const [header, claims] = parts.slice(0, 2).map(readPart);
-  if (!ALGORITHMS.includes(header.alg) || header.typ !== typ || "crit" in header) {
+  const { kty, crv, x, y } = await findKey(header, claims);
+  const kind = kty === "EC" ? P256 : ED25519;
+  if (!kind.algorithms.includes(header.alg) || header.typ !== typ || "crit" in header) {
     throw new Fault("pass_malformed");
   }
-  const x = await key(header, claims);
-  const jwk = { kty: "OKP", crv: "Ed25519", x };
-  const imported = await crypto.subtle.importKey("jwk", jwk, "Ed25519", false, ["verify"]);
+  const jwk = kind === P256 ? { kty, crv, x, y } : { kty: "OKP", crv: "Ed25519", x };
+  const key = await crypto.subtle.importKey("jwk", jwk, kind, false, ["verify"]);
   const signed = bytes.encode(parts.slice(0, 2).join("."));
-  const good = await crypto.subtle.verify("Ed25519", imported, fromBase64url(parts[2]), signed);
+  const good = await crypto.subtle.verify(kind, key, fromBase64url(parts[2]), signed);
   if (!good) throw new Fault("pass_malformed");
   return claims;
 }
+
+const soundDates = ({ iat, exp }) =>
+  iat <= now() + FRESH_S && exp > iat && exp - iat <= MAX_DAYS * 86400;
 
 /* What a code proves: the credential's claims, and when the phone signed. Throws Fault. */
 async function examine(text, kit) {
@@ -46,11 +57,12 @@ async function examine(text, kit) {
   if (parts.length !== 2 || bytes.encode(text).length > MAX_BYTES) throw new Fault("pass_malformed");
   const [credential, binding] = parts;
   const pass = await verify(credential, (header, claims) => {
-    const key = kit.homes[claims.iss]?.keys[header.kid];
-    if (!key) throw new Fault("home_unknown");
-    return key;
+    const x = kit.homes[claims.iss]?.keys[header.kid];
+    if (!x) throw new Fault("home_unknown");
+    return { x };
   }, "dc+sd-jwt");
-  const proof = await verify(binding, () => pass.cnf.jwk.x, "kb+jwt");
+  if (!soundDates(pass)) throw new Fault("pass_malformed");
+  const proof = await verify(binding, () => pass.cnf.jwk, "kb+jwt");
   const hash = toBase64url(await crypto.subtle.digest("SHA-256", bytes.encode(`${credential}~`)));
   if (proof.aud !== "passerelle:check-in" || proof.sd_hash !== hash || !proof.nonce) {
     throw new Fault("pass_malformed");
@@ -74,7 +86,9 @@ function found(kit, { pass, shownAt }, queue) {
   const status = statusOf(kit.homes[pass.iss].statuses, pass.status.status_list.idx);
   if (status === 1) codes.push("pass_revoked");
   if (status === 2) codes.push("pass_suspended");
-  if (pass.nbf && pass.nbf > now() + kit.civil_offset) codes.push("seniority");
+  if (!own && pass.nbf > now() + kit.civil_offset) {
+    codes.push(kit.reasons.seniority ? "seniority" : "pass_malformed");
+  }
   if (kit.hours && !openNow(kit)) codes.push("space_closed");
   if (own) return codes;
   if (status === undefined || now() > kit.trust_until) codes.push("trust_list_stale");
@@ -94,10 +108,11 @@ const holder = (pass) => `${pass.iss} ${pass.sub}`;
 export async function decideAlone(text) {
   const kit = await get(KIT);
   if (!kit) return undefined;
-  const shown = text.trim();
+  let shown = text.trim();
   if (CARD.test(shown)) return { allowed: false, reasons: [kit.reasons.paper] };
   let seen;
   try {
+    shown = await unpack(shown);
     seen = await examine(shown, kit);
   } catch (error) {
     const code = error instanceof Fault ? error.message : "pass_malformed";

@@ -6,7 +6,8 @@
  */
 import qrcode from "/static/vendor/qrcode-generator/qrcode.mjs";
 import { del, entries, get, set } from "/static/vendor/idb-keyval/index.js";
-import { claimsOf, fresh, storeOf } from "./phone.js";
+import { pack } from "/static/px1.js";
+import { claimsOf, fresh, newKeys, storeOf } from "./phone.js";
 
 const RENEW_MS = 25_000;
 const EXTEND_MS = 15 * 24 * 3600 * 1000; // half of a credential's time
@@ -35,7 +36,7 @@ function show(state, fault = "") {
 
 function draw(text) {
   const code = qrcode(0, "L");
-  code.addData(text, "Byte");
+  code.addData(text, text.startsWith("PX1:") ? "Alphanumeric" : "Byte");
   code.make();
   const count = code.getModuleCount();
   const canvas = part("qr");
@@ -57,7 +58,7 @@ function draw(text) {
 let timer;
 async function renew(pass) {
   clearTimeout(timer);
-  const text = await fresh(pass);
+  const text = await pack(await fresh(pass));
   draw(text);
   part("text").value = text;
   const bar = part("renewal");
@@ -104,15 +105,14 @@ async function make() {
   const button = part("make");
   button.disabled = true;
   try {
-    const pair = await crypto.subtle.generateKey("Ed25519", false, ["sign", "verify"]);
-    const { kty, crv, x } = await crypto.subtle.exportKey("jwk", pair.publicKey);
-    const answer = await ask("POST", "", { jwk: { kty, crv, x } });
+    const { privateKey, jwk } = await newKeys();
+    const answer = await ask("POST", "", { jwk });
     if (!answer.ok) {
       show("empty", answer.status === 409 ? labels.labelMany : labels.labelError);
       return;
     }
     const issued = await answer.json();
-    await start(await note({ ...kept(issued), privateKey: pair.privateKey }));
+    await start(await note({ ...kept(issued), privateKey }));
   } catch (error) {
     show("empty", error.name === "NotSupportedError" ? labels.labelOld : labels.labelError);
   } finally {

@@ -7,6 +7,21 @@ export const base64url = (buffer) =>
   btoa(String.fromCharCode(...new Uint8Array(buffer)))
     .replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 const encode = (value) => base64url(bytes.encode(JSON.stringify(value)));
+/* What browsers sign with: Ed25519, and P-256 where they have no Ed25519. */
+const ED25519 = { name: "Ed25519" };
+const P256 = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+const signsWith = (key) => (key.algorithm.name === ED25519.name ? ED25519 : P256);
+
+/* A key pair of which the private part cannot be taken out of this browser, and its public JWK.
+ * Throws where the browser has neither kind.
+ */
+export async function newKeys() {
+  const make = (kind) => crypto.subtle.generateKey(kind, false, ["sign", "verify"]);
+  const pair = await make(ED25519).catch(() => make(P256));
+  const { kty, crv, x, y } = await crypto.subtle.exportKey("jwk", pair.publicKey);
+  return { privateKey: pair.privateKey, jwk: y ? { kty, crv, x, y } : { kty, crv, x } };
+}
+
 export const claimsOf = (token) =>
   JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/")));
 
@@ -21,8 +36,10 @@ export async function fresh(pass, nonce = base64url(crypto.getRandomValues(new U
     nonce,
     sd_hash: base64url(await crypto.subtle.digest("SHA-256", bytes.encode(shown))),
   };
-  const signed = `${encode({ alg: "EdDSA", typ: "kb+jwt" })}.${encode(claims)}`;
-  const signature = await crypto.subtle.sign("Ed25519", pass.privateKey, bytes.encode(signed));
+  const kind = signsWith(pass.privateKey);
+  const alg = kind === ED25519 ? "EdDSA" : "ES256";
+  const signed = `${encode({ alg, typ: "kb+jwt" })}.${encode(claims)}`;
+  const signature = await crypto.subtle.sign(kind, pass.privateKey, bytes.encode(signed));
   return `${shown}${signed}.${base64url(signature)}`;
 }
 

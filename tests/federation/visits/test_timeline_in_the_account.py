@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from charter import Facts
 from federation.db import db
 from federation.directory.models import NodeKey, Space, SpaceHours
-from federation.visits import passes, service, showings
+from federation.visits import changes, passes, service, showings
 from federation.visits.models import HalfDayLine, Pass, Visit
 from shared.clock import Clock
 from shared.db import begin_write
@@ -196,10 +196,10 @@ class Teller:
 
     def check_out(self, fact: Fact) -> None:
         assert fact.left is not None
-        self._change(service.check_out, fact, minute(fact.left))
+        self._change(changes.check_out, fact, minute(fact.left))
 
     def void(self, fact: Fact) -> None:
-        self._change(service.void, fact, "a mistake", minute(fact.begins + 5))
+        self._change(changes.void, fact, "a mistake", minute(fact.begins + 5))
 
     def _change(self, change: Any, fact: Fact, *values: Any) -> None:
         operator = SPACES[fact.space][0]
@@ -222,7 +222,7 @@ class Teller:
         return Counter({key: count for key, count in found.items() if count})
 
     def close(self) -> None:
-        while service.close_due(self.session, LATER + timedelta(days=3)):
+        while changes.close_due(self.session, LATER + timedelta(days=3)):
             pass
 
 
