@@ -36,7 +36,9 @@ def hold_lines_of_host(
     if found is None:
         if node is None or node.state != "suspended":
             session.rollback()
-            raise _refusal(node, "this node is not suspended")
+            if node is None:
+                raise Problem("not-found")
+            raise Problem("conflict", "this node is not suspended")
         found = HostDispute(host_id=host_id, reason=reason, state="open", opened_at=now)
         session.add(found)
         audit(session, now, actor, "host-held", host_id, reason=reason)
@@ -53,7 +55,9 @@ def settle(
     found = session.get(HostDispute, number, with_for_update=True, populate_existing=True)
     if found is None or found.state not in ("open", outcome):
         session.rollback()
-        raise _refusal(found, "this dispute is settled")
+        if found is None:
+            raise Problem("not-found")
+        raise Problem("conflict", "this dispute is settled")
     if found.state == "open":
         found.state, found.decision, found.decided_at = outcome, words, now
         told = {"before": "open", "after": outcome, "reason": words}
@@ -82,10 +86,6 @@ def go_on(session: Session, now: datetime) -> None:
     )
     for found in session.scalars(unsettled).all():
         _settle_visits(session, now, found, JOBS)
-
-
-def _refusal(found: object | None, why: str) -> Problem:
-    return Problem("not-found") if found is None else Problem("conflict", why)
 
 
 def _note_end(session: Session, now: datetime, number: int) -> HostDispute:
