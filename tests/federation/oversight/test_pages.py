@@ -161,7 +161,9 @@ def test_what_a_suspended_host_counts_is_held_and_decided_on_the_page(
     visit = evil.scan(member.show()).json()["visit"]["id"]
     assert network.hub.lines(visit) == [1]
     network.set_state("troquet", "suspended")
-    assert "1 of its visits counts in no final month" in Page(browser.get(HOSTS).text).text
+    assert (
+        "1 of its visits counts in a month that is not final" in Page(browser.get(HOSTS).text).text
+    )
     browser.post(f"{HOSTS}/troquet/hold", reason="half of its codes are too old")
     text = Page(browser.get(HOSTS).text).text
     assert "Its lines are held, until the coordination decides." in text
