@@ -34,6 +34,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Ce n’est pas le code de cette carte.",
         "This is not this card’s PIN.",
     ),
+    "pass_malformed.digits": (
+        "Ces six chiffres n’ouvrent rien ici. Demandez-en de nouveaux, faits pour cet espace.",
+        "These six digits open nothing here. Ask for new ones, made for this space.",
+    ),
     "pass_malformed.poster": (
         "Ce n’est pas le code de l’affiche en place. Scannez l’affiche de l’espace.",
         "This is not the code of the poster that hangs here. Scan the space’s poster.",
@@ -140,6 +144,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "offline_budget.paper": (
         "Une carte papier n’est admise que si son espace d’origine et le réseau répondent.",
         "A paper card is admitted only while its home space and the network answer.",
+    ),
+    "offline_budget.digits": (
+        "Son espace d’origine ne répond pas : demandez le code à scanner.",
+        "The home space does not answer: ask for the code to scan.",
     ),
     "trust_list_stale": (
         "Sans réseau depuis plus de {limit} heures, la porte ne peut plus vérifier les pass.",

@@ -26,6 +26,7 @@ from node.leaving import service as leaving
 from node.mail.service import mailbox
 from node.members import changes, importing
 from node.members.links import links
+from node.passes import cards, digits
 from node.reports import service as reports
 from node.spaces import publication
 from node.spaces import service as spaces
@@ -170,6 +171,8 @@ def tidy() -> None:
     showings.forget(db.session(), now)
     identity.forget_logins(db.session(), now)
     incidents.forget(db.session(), now)
+    cards.forget_showings(db.session(), now)
+    digits.forget(db.session(), node().clock.real())
     links.forget(db.session(), now)
     importing.forget(db.session(), now)
     mailbox.forget(db.session(), node().clock.real())

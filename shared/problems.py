@@ -89,6 +89,11 @@ KINDS: dict[str, Kind] = {
         lazy_gettext("This card opens nothing"),
         lazy_gettext("“reason” says why: another PIN, or a card that its home ended or suspended."),
     ),
+    "code-refused": Kind(
+        403,
+        lazy_gettext("These digits open nothing"),
+        lazy_gettext("They are good once, for ninety seconds, at the space they were made for."),
+    ),
     "visit-closed": Kind(
         409,
         lazy_gettext("This visit can no longer be changed"),

@@ -35,7 +35,7 @@ class Statement(db.Model):
     charter: Mapped[str] = mapped_column(ForeignKey("charter_version.version"))
     nodes: Mapped[list[str]]
     carried: Mapped[dict[str, Any]]
-    floor: Mapped[int] = mapped_column(BigInteger, default=0)
+    floor: Mapped[int] = mapped_column(BigInteger, default=0, server_default=db.text("0"))
     issued_at: Mapped[datetime | None]
     final_at: Mapped[datetime | None]
 

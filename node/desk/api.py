@@ -8,12 +8,13 @@ from typing import Any
 from flask import Response
 from flask_babel import get_locale
 from flask_wtf.csrf import generate_csrf
-from marshmallow import fields, validate
+from marshmallow import ValidationError, fields, validate, validates_schema
 
 from charter import localise
 from node.context import node
 from node.db import db
-from node.desk import card, idempotency, kit, presence, service
+from node.desk import card, digits, from_home, idempotency, kit, presence, service
+from node.desk.from_home import AtHome
 from node.desk.scan import find_space
 from node.sync import service as sync
 from shared.problems import problem_response
@@ -37,13 +38,48 @@ ScanSchema._declared_fields["pass"] = fields.String(  # noqa: SLF001
 )
 
 
-class DoorScanSchema(ScanSchema):
+class PreviewSchema(ScanSchema):
     pin = fields.String(
         load_default=None,
         allow_none=True,
         validate=validate.Length(min=1, max=20),
         metadata={"description": "With a paper card: what its bearer says."},
     )
+
+
+class DoorScanSchema(PreviewSchema):
+    """Either the text of a code, or the home and the six digits that a visitor says."""
+
+    home = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Length(min=1, max=64),
+        metadata={"description": "With digits: the id of the visitor's home."},
+    )
+    code = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Length(min=1, max=20),
+        metadata={"description": "Six digits of the visitor's phone, in place of ``pass``."},
+    )
+
+    @validates_schema
+    def _one_of_both(self, data: dict[str, Any], **_kwargs: Any) -> None:
+        typed = [name for name in ("home", "code") if data.get(name) is not None]
+        if "pass" in data:
+            if typed:
+                raise ValidationError({name: ["Not together with a pass."] for name in typed})
+        elif not typed:
+            raise ValidationError({"pass": ["Missing data for required field."]})
+        elif len(typed) == 1:
+            missing = "code" if typed == ["home"] else "home"
+            raise ValidationError({missing: ["Missing data for required field."]})
+
+
+DoorScanSchema._declared_fields["pass"] = fields.String(  # noqa: SLF001
+    validate=validate.Length(min=1, max=100_000),
+    metadata={"description": "The text of the QR, plain or PX1."},
+)
 
 
 class LateScanSchema(ScanSchema):
@@ -119,16 +155,19 @@ def scan(
     key: str | None,
     late: datetime | None = None,
     pin: str | None = None,
+    typed: tuple[str, str] | None = None,
 ) -> tuple[int, dict[str, Any]]:
     """Check in, and return status and body; a key that was used before gets the same body.
 
-    ``late`` is when the scan was, for one that a desk's browser took alone.
+    ``late`` is when the scan was, for one that a desk's browser took alone; ``typed`` are a home
+    and six digits in place of a pass.
     """
     session, clock, account_id = db.session(), node().clock, current().id
-    paper = card.read(session, node(), shown_pass, pin) if late is None else None
+    at_home = _at_home(shown_pass, pin, typed) if late is None else None
     asked = {"space": space_id, "pass": shown_pass}
     asked |= {"at": late.isoformat()} if late else {}
     asked |= {"pin": pin} if pin else {}
+    asked |= {"home": typed[0], "code": typed[1]} if typed else {}
     body_sha256 = idempotency.fingerprint(asked, node().settings.secret_key)
     if key is not None:
         idempotency.check_unused(session, account_id, key, body_sha256)
@@ -136,8 +175,8 @@ def scan(
         before = idempotency.claim(session, clock.now(), account_id, key, body_sha256)
         if before is not None:
             return before
-    if paper is not None:
-        outcome = card.check_in(session, node(), space_id, paper)
+    if at_home is not None:
+        outcome = from_home.check_in(session, node(), space_id, at_home)
     elif late is None:
         outcome = service.check_in(session, node(), space_id, shown_pass)
     else:
@@ -150,6 +189,13 @@ def scan(
     if key is not None:
         idempotency.keep(session, account_id, key, status, body)
     return status, body
+
+
+def _at_home(text: str, pin: str | None, typed: tuple[str, str] | None) -> AtHome | None:
+    """Return what its home is asked about, if that is what was shown. Raises ValidationError."""
+    if typed is not None:
+        return digits.read(db.session(), node(), *typed)
+    return card.read(db.session(), node(), text, pin)
 
 
 def _localised(body: dict[str, Any]) -> dict[str, Any]:
@@ -168,7 +214,8 @@ def _localised(body: dict[str, Any]) -> dict[str, Any]:
 def check_in(data: dict[str, Any], header: dict[str, Any]) -> Any:
     """Decide on a scanned pass and record the visit."""
     key = idempotency.check_key(header["key"])
-    status, body = scan(data["space"], data["pass"], key, pin=data["pin"])
+    typed = None if "pass" in data else (data["home"], data["code"])
+    status, body = scan(data["space"], data.get("pass", ""), key, pin=data["pin"], typed=typed)
     body = _localised(body)
     if status == 403:
         return problem_response("visit-refused", decision=body["decision"])
@@ -203,7 +250,7 @@ def desk_kit(query: dict[str, Any]) -> dict[str, Any]:
 
 
 @blp.route("/check-ins/preview", methods=["POST"])
-@blp.arguments(DoorScanSchema)
+@blp.arguments(PreviewSchema)
 @blp.response(200, DecidedSchema)
 @allow("desk")
 def preview(data: dict[str, Any]) -> dict[str, Any]:
@@ -211,7 +258,7 @@ def preview(data: dict[str, Any]) -> dict[str, Any]:
     session, space_id, shown_pass = db.session(), data["space"], data["pass"]
     paper = card.read(session, node(), shown_pass, data["pin"])
     if paper is not None:
-        decision = card.preview(session, node(), space_id, paper)
+        decision = from_home.preview(session, node(), space_id, paper)
     else:
         decision = service.preview(session, node(), space_id, shown_pass)
     return {"decision": localise(decision, str(get_locale()))}

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from marshmallow import ValidationError
 from sqlalchemy.orm import Session
 
-from charter import Fault, decide
+from charter import Fault
 from node.context import Node
-from node.desk import service
-from node.desk.scan import Scan, read_fresh
+from node.desk import from_home
 from node.passes import cards
 from node.sync import service as sync
-from shared.http import PeerError
 from shared.passes import PASS_ID
 from shared.problems import Problem
 
-_WAIT_SECONDS = 4.0
 # What a home says of a card that it does not show, and what the door makes of it.
 _FAULTS: Mapping[Any, Fault] = {
     "pin": Fault("pass_malformed", "pin"),
@@ -36,6 +33,26 @@ class Shown:
     home_url: str
     pass_id: str
     pin: str
+
+    def show(self, session: Session, node: Node, space_id: str) -> str | Fault:
+        """Return the pass that the card's home shows for its PIN, or why it does not."""
+        try:
+            answer = self._ask(session, node, space_id)
+        except Problem as problem:
+            if problem.slug != "card-refused":
+                raise
+            answer = problem.extra
+        if isinstance(answer.get("pass"), str):
+            return str(answer["pass"])
+        return _FAULTS.get(answer.get("reason"), Fault("offline_budget", "paper"))
+
+    def _ask(self, session: Session, node: Node, space_id: str) -> Mapping[str, Any]:
+        host = sync.node_id(session)
+        if self.home_url == node.url:
+            return {"pass": cards.show(session, node, self.pass_id, self.pin, host, space_id)}
+        request = cards.ask_to_show(node, host, space_id, self.home_url, self.pass_id, self.pin)
+        url = f"{self.home_url}/api/v1/cards/{self.pass_id}/showings"
+        return from_home.ask(session, node, url, request)
 
 
 def read(session: Session, node: Node, text: str, pin: str | None) -> Shown | None:
@@ -61,54 +78,3 @@ def _home_at(known: sync.Network | None, base: str) -> str | None:
         if base in (entry["url"], *entry.get("former_urls", ())):
             return str(entry["url"])
     return None
-
-
-def check_in(session: Session, node: Node, space_id: str, card: Shown) -> service.Outcome:
-    """Check in whoever shows a card and knows its PIN. Raises Problem or ValidationError."""
-    shown = _show(session, node, card)
-    if isinstance(shown, Fault):
-        scan = _refused(session, node, space_id, shown)
-        return service.refuse(session, node, scan, decide(scan.charter, scan.facts, scan.now))
-    return service.check_in(session, node, space_id, shown)
-
-
-def preview(session: Session, node: Node, space_id: str, card: Shown) -> Mapping[str, Any]:
-    """Return the decision that ``check_in`` would take. Raises Problem or ValidationError."""
-    shown = _show(session, node, card)
-    if isinstance(shown, Fault):
-        scan = _refused(session, node, space_id, shown)
-        return decide(scan.charter, scan.facts, scan.now).to_json("fr")
-    return service.preview(session, node, space_id, shown)
-
-
-def _refused(session: Session, node: Node, space_id: str, fault: Fault) -> Scan:
-    scan = read_fresh(session, node, space_id, "")
-    scan.facts = replace(scan.facts, faults=(fault,))
-    return scan
-
-
-def _show(session: Session, node: Node, card: Shown) -> str | Fault:
-    """Return the pass that the card's home shows for its PIN, or why it does not."""
-    try:
-        if card.home_url == node.url:
-            return cards.show(session, node, card.pass_id, card.pin)
-        answer = _ask_home(session, node, card)
-    except Problem as problem:
-        if problem.slug != "card-refused":
-            raise
-        answer = problem.extra
-    if isinstance(answer.get("pass"), str):
-        return str(answer["pass"])
-    return _FAULTS.get(answer.get("reason"), Fault("offline_budget", "paper"))
-
-
-def _ask_home(session: Session, node: Node, card: Shown) -> Mapping[str, Any]:
-    request = cards.ask_to_show(node, sync.node_id(session), card.home_url, card.pass_id, card.pin)
-    session.rollback()  # nothing is kept waiting while the home is asked
-    url = f"{card.home_url}/api/v1/cards/{card.pass_id}/showings"
-    try:
-        answer = node.peers.request("POST", url, json={"request": request}, timeout=_WAIT_SECONDS)
-        document = answer.json()
-    except PeerError:
-        return {}
-    return document if isinstance(document, dict) else {}

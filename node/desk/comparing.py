@@ -150,7 +150,7 @@ def _facts(session: Session, node: Node, visit: Visit) -> Facts:
     schedule = schedule_of(row, now.date())
     said = host_facts(as_document(row, now.date()), schedule, now)
     host = sync.node_id(session)
-    return Facts(host=host, space=visit.space_id, online=visit.online, **said)
+    return Facts(host=host, online=visit.online, **said)
 
 
 def _change(

@@ -143,13 +143,19 @@ def scan() -> Any:
     """Answer a scan on the page itself, for scanners that type and for pages without script."""
     space_id = _space_id()
     shown = request.form.get("pass", "").strip()
-    if not shown:
+    home, code = (request.form.get(name, "")[:64] for name in ("home", "code"))
+    typed = (home, code) if code else None
+    if not shown and not typed:
         flash(gettext("Scan or paste the code of a pass."), "error")
         return redirect(f"/desk?space={space_id}")
-    shown, pin = shown.replace("\x00", "")[:100_000], request.form.get("pin", "").strip()[:20]
+    shown = shown.replace("\x00", "")[:100_000]
+    pin = request.form.get("pin", "").strip()[:20].replace(" ", "") or None
     try:
-        status, body = api.scan(space_id, shown, None, pin=pin.replace(" ", "") or None)
+        status, body = api.scan(space_id, shown, None, pin=pin, typed=typed)
     except ValidationError as fault:
+        if typed:
+            flash(gettext("Choose the home space, and type the six digits."), "error")
+            return redirect(f"/desk?space={space_id}")
         if "pin" not in fault.normalized_messages():
             raise Problem("malformed") from None
         return _page(space_id, {"card": shown})

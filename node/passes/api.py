@@ -12,7 +12,7 @@ from node.context import node
 from node.db import db
 from node.members import service as members
 from node.members.models import Member
-from node.passes import cards, rights, service
+from node.passes import cards, digits, rights, service
 from node.sync import service as sync
 from shared import jose
 from shared.schemas import DecisionSchema, PhoneJwkSchema, WireSchema, moment, text
@@ -68,7 +68,26 @@ class RightsSchema(WireSchema):
 
 class ShowingAskedSchema(WireSchema):
     request = text(
-        2000, metadata={"description": "iss, aud, card, pin and iat, a JWS by the host."}
+        2000,
+        metadata={"description": "iss, aud, space, card, pin, iat, jti: a JWS by the host."},
+    )
+
+
+class NewCodeSchema(WireSchema):
+    space = text(64, metadata={"description": "The space whose desk will type the digits."})
+    binding = text(
+        2000, metadata={"description": "A key binding for the door over one of one's passes."}
+    )
+
+
+class CodeSchema(WireSchema):
+    code = fields.String(required=True, metadata={"description": "Six digits, good once."})
+    expires_at = fields.AwareDateTime(required=True)
+
+
+class CodeAskedSchema(WireSchema):
+    request = text(
+        2000, metadata={"description": "iss, aud, space, code, iat and jti, a JWS by the host."}
     )
 
 
@@ -112,6 +131,25 @@ def revoke(pass_id: str) -> None:
     whose = None if "admin" in current().roles else me().id
     service.revoke(db.session(), node(), pass_id, whose)
     sync.flush_soon(db.session(), node())
+
+
+@blp.route("/me/codes", methods=["POST"])
+@blp.arguments(NewCodeSchema)
+@blp.response(201, CodeSchema)
+@allow("member")
+def make_code(data: dict[str, Any]) -> dict[str, Any]:
+    """Have six digits stand for a pass at one space's desk that has no camera."""
+    code, until = digits.make(db.session(), node(), me(), data["space"], data["binding"])
+    return {"code": code, "expires_at": until}
+
+
+@blp.route("/codes", methods=["POST"])
+@blp.arguments(CodeAskedSchema)
+@blp.response(200, ShowingSchema)
+@allow("public")
+def hand_over(data: dict[str, Any]) -> dict[str, Any]:
+    """Hand over the pass that six digits stand for, to the host they were made for."""
+    return {"pass": digits.answer_host(db.session(), node(), data["request"])}
 
 
 @blp.route("/cards/<pass_id>/showings", methods=["POST"])

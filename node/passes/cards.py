@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 from joserfc.jwk import OKPKey
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from node.context import Node
 from node.members.models import Member
-from node.passes import service
-from node.passes.models import Card, Pass
+from node.passes import host_requests, service
+from node.passes.models import Card, CardShowing, Pass
 from node.sync import service as sync
-from shared import jose, passes
+from shared import passes
 from shared.db import begin_write
 from shared.identity import check_password, hash_password
 from shared.problems import Problem
@@ -31,7 +30,8 @@ VALID = timedelta(days=365)
 PIN_DIGITS = 6
 TRIES = 5  # wrong PINs in a row, then the card is suspended
 _SHOWN_FOR = timedelta(minutes=10)
-_FRESH_SECONDS = 90
+_KEPT = timedelta(days=35)
+LATEST = 5
 
 
 def make(session: Session, node: Node, member: Member) -> tuple[Pass, str]:
@@ -62,11 +62,11 @@ def address(node: Node, pass_id: str) -> str:
     return f"{node.url}{PATH}{pass_id}"
 
 
-def show(session: Session, node: Node, pass_id: str, pin: str) -> str:
+def show(session: Session, node: Node, pass_id: str, pin: str, host: str, space_id: str) -> str:
     """Return a fresh pass for whoever knows the PIN. Raises Problem("card-refused").
 
-    The card is locked while its PIN is looked at, so that many tries at once are told apart as
-    if they came one by one.
+    The member sees on their pages where it was shown. The card is locked while its PIN is looked
+    at, so that many tries at once are told apart as if they came one by one.
     """
     home, charter = sync.node_id(session), service.charter_of(session, node)
     session.rollback()
@@ -80,6 +80,9 @@ def show(session: Session, node: Node, pass_id: str, pin: str) -> str:
     card.tries = 0 if known else card.tries + 1
     if card.tries >= TRIES:
         service.end(session, node, card.of, "suspended")
+    if known:
+        at = node.clock.now()
+        session.add(CardShowing(pass_id=pass_id, host=host, space_id=space_id, at=at))
     session.commit()
     if not known:
         raise Problem("card-refused", reason="pin")
@@ -106,39 +109,29 @@ def _reason_against(node: Node, card: Card | None) -> str | None:
     return "pass_expired" if card.of.expires_at <= node.clock.real() else None
 
 
-def ask_to_show(node: Node, host: str, home_url: str, pass_id: str, pin: str) -> str:
+def ask_to_show(node: Node, host: str, space_id: str, home_url: str, pass_id: str, pin: str) -> str:
     """Return what a host's door sends to a card's home, signed."""
-    claims = {
-        "iss": host,
-        "aud": home_url,
-        "card": pass_id,
-        "pin": pin,
-        "iat": int(node.clock.real().timestamp()),
-    }
-    return node.ring.sign(claims, TYP)
+    claims = {"space": space_id, "card": pass_id, "pin": pin}
+    return host_requests.sign(node, TYP, host, home_url, **claims)
 
 
 def answer_host(session: Session, node: Node, pass_id: str, request: str) -> str:
     """Show a card to a host of the network, and to nobody else. Raises Problem."""
-    known = sync.network(session, node)
-    if known is None:
-        raise Problem("unavailable", "the network's trust list was never fetched")
+    longest = {"space": 64, "card": 64, "pin": 20}
+    asked = host_requests.read(session, node, TYP, request, longest)
+    if asked["card"] != pass_id:
+        raise Problem("proof-invalid", "card")
+    return show(session, node, pass_id, asked["pin"], asked["iss"], asked["space"])
 
-    def key(header: Any, claims: Any) -> Any:
-        host = str(claims.get("iss"))
-        if known.trust.nodes.get(host, {}).get("state") not in ("connected", "late", "offline"):
-            raise jose.TokenFault("issuer")
-        return known.trust.find_key_of(host)(header, claims)
 
-    try:
-        claims = jose.verify(request, key, TYP).claims
-    except jose.TokenFault as fault:
-        raise Problem("proof-invalid", fault.detail) from None
-    if claims.get("aud") != node.url or claims.get("card") != pass_id:
-        raise Problem("proof-invalid", "iss, aud or exp are not right")
-    issued, pin = claims.get("iat"), claims.get("pin")
-    if not isinstance(issued, int) or not node.clock.fresh(issued, _FRESH_SECONDS):
-        raise Problem("proof-invalid", "iat")
-    if not isinstance(pin, str) or not 1 <= len(pin) <= 20:
-        raise Problem("proof-invalid", "pin")
-    return show(session, node, pass_id, pin)
+def latest_showings(session: Session, pass_id: str) -> list[CardShowing]:
+    """Return where a card was shown, the last first."""
+    query = select(CardShowing).where(CardShowing.pass_id == pass_id)
+    return list(session.scalars(query.order_by(CardShowing.id.desc()).limit(LATEST)))
+
+
+def forget_showings(session: Session, now: datetime) -> None:
+    """Delete where cards were shown more than 35 days ago."""
+    begin_write(session)
+    session.execute(delete(CardShowing).where(CardShowing.at < now - _KEPT))
+    session.commit()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, String
+from sqlalchemy import CheckConstraint, ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from node.db import db
@@ -23,6 +23,10 @@ class Pass(db.Model):
     ended_at: Mapped[datetime | None]
     # How often it was announced anew: what the hub is told each time is another message.
     changes: Mapped[int] = mapped_column(default=0, server_default=db.text("0"))
+    # What a phone holds, until it is ended; a card has none of its own.
+    credential: Mapped[str] = mapped_column(
+        Text, default="", server_default=db.text("''"), deferred=True
+    )
     # Suspended because its member is: it holds again when she does.
     with_member: Mapped[bool] = mapped_column(default=False, server_default=db.false())
 
@@ -56,3 +60,40 @@ class Card(db.Model):
     of: Mapped[Pass] = relationship(lazy="joined", innerjoin=True)
 
     __table_args__ = (CheckConstraint("tries >= 0", name="tries"),)
+
+
+class CardShowing(db.Model):
+    """Where a card was shown, for the member to see: a host has its number and its PIN."""
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    pass_id: Mapped[str] = mapped_column(ForeignKey("pass.id", ondelete="CASCADE"), index=True)
+    host: Mapped[str] = mapped_column(String(64))
+    space_id: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
+class HostRequest(db.Model):
+    """A host's signed request that was used; kept while it could be sent again."""
+
+    host: Mapped[str] = mapped_column(String(64), primary_key=True)
+    jti: Mapped[str] = mapped_column(String(64), primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
+class DoorCode(db.Model):
+    """A pass that waits under six digits for one space; ``until`` is in real time."""
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    pass_id: Mapped[str] = mapped_column(ForeignKey("pass.id", ondelete="CASCADE"), unique=True)
+    space_id: Mapped[str] = mapped_column(String(64))
+    code_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    text: Mapped[str] = mapped_column(Text)
+    until: Mapped[datetime]
+
+
+class WrongDoorCode(db.Model):
+    """A try of a host at digits that stood for nothing."""
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    host: Mapped[str] = mapped_column(String(64), index=True)
+    at: Mapped[datetime]

@@ -65,6 +65,7 @@ def my_pass() -> str:
     session.rollback()
     member = me()
     terms = (right["decision"]["terms"].get("half_days_left", {}) for right in found or ())
+    card = cards.card_of(session, member.id)
     lefts = [left["network"] for left in terms if left.get("network") is not None]
     return render_template(
         "passes/pass.html",
@@ -76,7 +77,8 @@ def my_pass() -> str:
         names=_space_names(session),
         hub_url=node().hub.url,
         passes=[p for p in service.passes_of(session, member.id) if p.status == "valid"],
-        card=cards.card_of(session, member.id),
+        card=card,
+        shown_at=cards.latest_showings(session, card.id) if card else (),
     )
 
 

@@ -18,14 +18,15 @@ from node.members.models import Member
 from node.passes.models import LostPass, Pass
 from node.sync import service as sync
 from node.sync.models import Enrolment
-from shared import passes, status
+from shared import jose, passes, status
 from shared.db import begin_write
 from shared.http import Answer
 from shared.problems import Problem
 
 TOPIC = "pass"
 VALID_DAYS = 30
-MAX_PASSES = 100  # in force at once: far more than devices, and an end to a loop
+MAX_VALID = 5  # of phones, in force at once
+MAX_A_DAY = 20  # each takes a place in the status list for ever
 _LIST_STEP = 4096  # the list grows by whole steps, so that its length says little
 _ZONE = ZoneInfo("Europe/Paris")
 
@@ -35,14 +36,23 @@ def issue(session: Session, node: Node, member: Member, jwk: Mapping[str, Any]) 
     home = sync.node_id(session)
     charter = charter_of(session, node)
     expires = node.clock.real() + timedelta(days=VALID_DAYS)
-    row = add(session, node, member, expires)
-    credential = sign(node, home, charter, row, jwk, row.expires_at)
+    row = add(session, node, member, expires, jwk)
+    row.credential = credential = sign(node, home, charter, row, jwk, row.expires_at)
     session.commit()
     return credential, row
 
 
-def add(session: Session, node: Node, member: Member, expires: datetime) -> Pass:
-    """Add a pass to a transaction that is begun here, and tell the hub. Raises Problem."""
+def add(
+    session: Session,
+    node: Node,
+    member: Member,
+    expires: datetime,
+    jwk: Mapping[str, Any] | None = None,
+) -> Pass:
+    """Add a pass to a transaction that is begun here, and tell the hub. Raises Problem.
+
+    ``jwk`` is the phone's key; a card has none of its own.
+    """
     now, member_id = node.clock.real(), member.id
     known = sync.network(session, node)
     if known is not None and has_left(known.trust, sync.node_id(session)):
@@ -56,14 +66,7 @@ def add(session: Session, node: Node, member: Member, expires: datetime) -> Pass
         session.rollback()
         raise Problem("forbidden", "this subscription is suspended")
     member = found
-    active = session.scalar(
-        select(func.count())
-        .select_from(Pass)
-        .where(Pass.member_id == member_id, Pass.status == "valid", Pass.expires_at > now)
-    )
-    if active is not None and active >= MAX_PASSES:
-        session.rollback()
-        raise Problem("conflict", f"at most {MAX_PASSES} passes at once: revoke one first")
+    _check_number(session, member_id, now, jwk)
     if member.ended_on is not None:
         expires = min(expires, datetime.combine(member.ended_on, time.max, _ZONE))
     row = Pass(
@@ -78,6 +81,38 @@ def add(session: Session, node: Node, member: Member, expires: datetime) -> Pass
     session.flush()
     announce(session, node, row)
     return row
+
+
+def _check_number(
+    session: Session, member_id: int, now: datetime, jwk: Mapping[str, Any] | None
+) -> None:
+    """Raise Problem when a member has, or made within a day, as many as devices can need.
+
+    A phone that renews its pass has two for a moment: the old one is ended when the new one is
+    kept.
+    """
+    phones = select(Pass.credential).where(
+        Pass.member_id == member_id,
+        Pass.status == "valid",
+        Pass.expires_at > now,
+        Pass.credential != "",
+    )
+    keys = [_key_of(credential) for credential in session.scalars(phones)]
+    most = MAX_VALID + 1 if jwk is not None and jwk["x"] in keys else MAX_VALID
+    if jwk is not None and len(keys) >= most:
+        session.rollback()
+        raise Problem("conflict", f"at most {MAX_VALID} passes at once: revoke one first")
+    since = now - timedelta(days=1)
+    made = select(func.count(Pass.id)).where(Pass.member_id == member_id, Pass.issued_at > since)
+    if (session.scalar(made) or 0) >= MAX_A_DAY:
+        session.rollback()
+        wait = {"Retry-After": str(3600)}
+        raise Problem("too-many-requests", "passes were made too often today", headers=wait)
+
+
+def _key_of(credential: str) -> str:
+    """Return what tells one phone's key from another in a credential of ours."""
+    return str(jose.read_unverified(credential).claims["cnf"]["jwk"]["x"])
 
 
 def last_number(session: Session) -> int:
@@ -163,6 +198,8 @@ def end(session: Session, node: Node, row: Pass, status: str) -> None:
     if row.status in (status, "revoked"):
         return
     row.status, row.ended_at = status, node.clock.real()
+    if status == "revoked":
+        row.credential = ""
     row.changes += 1
     session.flush()
     announce(session, node, row)

@@ -246,6 +246,7 @@ POST   /api/v1/check-ins/<visit_id>/check-out         desk
 POST   /api/v1/check-ins/<visit_id>/void              desk
 POST   /api/v1/check-ins/late                         desk
 POST   /api/v1/check-ins/preview                      desk
+POST   /api/v1/codes                                  public
 GET    /api/v1/desk-kit                               desk
 GET    /api/v1/docs                                   public
 POST   /api/v1/enrolment/challenge                    public
@@ -254,6 +255,7 @@ GET    /api/v1/me/bookings                            member
 POST   /api/v1/me/bookings                            member
 DELETE /api/v1/me/bookings/<booking_id>               member
 POST   /api/v1/me/bookings/<booking_id>/confirm       member
+POST   /api/v1/me/codes                               member
 POST   /api/v1/me/passes                              member
 GET    /api/v1/me/passes                              member
 DELETE /api/v1/me/passes/<pass_id>                    admin member

@@ -146,6 +146,7 @@ FORGERIES: dict[str, tuple[str, dict[str, Make]]] = {
     "key binding audience": (
         MALFORMED,
         {
+            "to ask for rights": lambda s: s.shown.show(aud="passerelle:rights"),
             "another": lambda s: s.shown.show(aud="passerelle:check-out"),
             "none": lambda s: s.shown.show(aud=None),
         },
@@ -161,6 +162,7 @@ FORGERIES: dict[str, tuple[str, dict[str, Make]]] = {
         MALFORMED,
         {
             "none": lambda s: s.shown.show(header={"alg": "none"}, sign=unsigned),
+            "that of another kind of key": lambda s: s.shown.show(header={"alg": "ES256"}),
             "HS256 with the public key": lambda s: s.shown.show(
                 header={"alg": "HS256"}, sign=with_hmac(s.shown.phone.public)
             ),
@@ -258,6 +260,8 @@ GARBAGE: dict[str, str] = {
     "emoji": "🎉🚪",
     "bytes": bytes(range(256)).decode("latin-1"),
     "zeros": "\0\0\0",
+    "short form of nothing": "PX1:",
+    "short form of anything": "PX1:" + "BB8" * 200,
     "half a character": "\ud800",
     "address": "https://example.org/menu?table=4#a",
     "tilde": "~",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
+import secrets
 import time
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,16 +14,18 @@ import pypdfium2
 import pytest
 import requests
 from PIL.Image import Image
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from node import jobs
 from node.desk import corrections, incidents, service
 from node.members import service as members
 from node.members.models import Member
 from node.passes import cards
-from node.passes.models import Card, Pass
+from node.passes.models import Card, DoorCode, Pass, WrongDoorCode
 from node.spaces import service as spaces
 from node.spaces.models import Space
+from shared import jose
+from shared.db import begin_write
 from shared.passes import bind
 from tests.network import LocalNode, Network, Person, at_once, codes
 from tests.shared.browser import Browser, forget_attempts
@@ -216,11 +221,14 @@ def test_only_a_host_of_the_network_may_ask_for_a_showing(
 ) -> None:
     url = f"/api/v1/cards/{card.pass_id}/showings"
 
-    def ask(node: LocalNode, host: str, home_url: str, pass_id: str) -> requests.Response:
+    def ask(
+        node: LocalNode, host: str, home_url: str, pass_id: str, space: str = ""
+    ) -> requests.Response:
         with node.context() as (_, context):
-            request = cards.ask_to_show(context, host, home_url, pass_id, card.pin)
+            request = cards.ask_to_show(context, host, space or host, home_url, pass_id, card.pin)
         return cordee.post(url, {"request": request})
 
+    assert ask(troquet, "troquet", cordee.url, card.pass_id, "filature").status_code == 403
     assert ask(troquet, "troquet", cordee.url, card.pass_id).status_code == 200
     assert ask(troquet, "filature", cordee.url, card.pass_id).status_code == 403
     assert ask(troquet, "troquet", troquet.url, card.pass_id).status_code == 403
@@ -240,9 +248,227 @@ def test_a_request_for_a_showing_is_good_for_ninety_seconds(
 ) -> None:
     with troquet.context() as (_, context):
         claims = {"iss": "troquet", "aud": cordee.url, "card": card.pass_id, "pin": card.pin}
+        claims |= {"space": "troquet", "jti": "j"}
         old = context.ring.sign({**claims, "iat": int(time.time()) - 200}, cards.TYP)
     answer = cordee.post(f"/api/v1/cards/{card.pass_id}/showings", {"request": old})
     assert answer.status_code == 403
+
+
+def test_a_request_for_a_showing_is_good_once_and_reaches_the_member(
+    cordee: LocalNode, troquet: LocalNode, card: PaperCard, person: Person
+) -> None:
+    with troquet.context() as (_, context):
+        request = cards.ask_to_show(
+            context, "troquet", "troquet", cordee.url, card.pass_id, card.pin
+        )
+    url, browser = f"/api/v1/cards/{card.pass_id}/showings", _log_in(cordee, person.email)
+    assert "Where your card was shown" not in browser.get("/pass?lang=en").text
+    assert cordee.post(url, {"request": request}).status_code == 200
+    again = cordee.post(url, {"request": request})
+    assert (again.status_code, again.json()["detail"]) == (403, "jti")
+    with troquet.context() as (_, context):
+        claims = dict(jose.read_unverified(request).claims)
+        del claims["jti"]
+        without = context.ring.sign(claims, cards.TYP)
+    assert cordee.post(url, {"request": without}).status_code == 403
+    page = browser.get("/pass?lang=en").text
+    assert page.count("<li><time") == 1
+    assert "Where your card was shown" in page
+
+
+# How many passes
+
+
+def test_a_member_has_five_passes_at_once_and_makes_twenty_a_day(network: Network) -> None:
+    """A phone that renews its own has two for a moment."""
+    cordee = network.nodes["cordee"]
+    person = cordee.add_person()
+    phones = [person.other_phone() for _ in range(5)]
+    public = [{"jwk": phone.key.as_dict(private=False)} for phone in [*phones, person]]
+
+    def make(jwk: Any) -> requests.Response:
+        return cordee.post("/api/v1/me/passes", jwk, person.token)
+
+    made = [make(jwk) for jwk in public[:5]]
+    assert [answer.status_code for answer in made] == [201] * 5
+    sixth = make(public[5])
+    assert (sixth.status_code, sixth.json()["type"].rpartition("/")[2]) == (409, "conflict")
+    assert "5" in sixth.json()["detail"]
+    renewed = make(public[0])
+    assert renewed.status_code == 201
+    assert make(public[0]).status_code == 409
+    PaperCard(person)  # which is no phone's
+    ids = [answer.json()["pass_id"] for answer in [*made, renewed]]
+    count = 7
+    while count < 20:
+        cordee.delete(f"/api/v1/me/passes/{ids.pop()}", person.token)
+        cordee.delete(f"/api/v1/me/passes/{ids.pop()}", person.token)
+        for _ in range(2 if count < 19 else 1):
+            answer = make(public[5])
+            assert answer.status_code == 201, answer.text
+            ids.append(answer.json()["pass_id"])
+            count += 1
+    cordee.delete(f"/api/v1/me/passes/{ids.pop()}", person.token)
+    enough = make(public[5])
+    assert (enough.status_code, enough.headers["Retry-After"]) == (429, "3600")
+
+
+def test_a_key_that_anybody_has_gets_no_pass(person: Person) -> None:
+    jwk = {"kty": "OKP", "crv": "Ed25519", "x": jose.encode_b64(b"\1" + bytes(31))}
+    answer = person.node.post("/api/v1/me/passes", {"jwk": jwk}, person.token)
+    assert answer.status_code == 422
+    assert set(answer.json()["errors"]) == {"jwk"}
+    off = {"kty": "EC", "crv": "P-256", "x": "A" * 43, "y": "A" * 43}
+    assert person.node.post("/api/v1/me/passes", {"jwk": off}, person.token).status_code == 422
+
+
+# Six digits in place of a camera
+
+
+def _digits(person: Person, space: str = "troquet", binding: str | None = None) -> Any:
+    shown = person.show().partition("~")[2] if binding is None else binding
+    body = {"space": space, "binding": shown}
+    return person.node.post("/api/v1/me/codes", body, person.token)
+
+
+def _type(host: LocalNode, home: str, code: str, **headers: str) -> requests.Response:
+    body = {"space": host.id, "home": home, "code": code}
+    return host.post("/api/v1/check-ins", body, host.desk, **headers)
+
+
+def test_six_digits_open_the_door_they_were_made_for_once(
+    troquet: LocalNode, lasting_network: Network, person: Person
+) -> None:
+    made = _digits(person)
+    assert made.status_code == 201, made.text
+    code = made.json()["code"]
+    left = datetime.fromisoformat(made.json()["expires_at"]).timestamp() - time.time()
+    assert re.fullmatch("[0-9]{6}", code)
+    assert 60 < left <= 91
+    filature = lasting_network.nodes["filature"]
+    assert _details(_type(filature, "cordee", code)) == [("pass_malformed", "digits")]
+    key = {"Idempotency-Key": secrets.token_hex(8)}
+    answer = _type(troquet, "cordee", f"{code[:3]} {code[3:]}", **key)
+    assert answer.status_code == 201, answer.text
+    assert _type(troquet, "cordee", f"{code[:3]} {code[3:]}", **key).json() == answer.json()
+    assert answer.json()["visit"]["given_name"].startswith("Ada")
+    assert _details(_type(troquet, "cordee", code)) == [("pass_malformed", "digits")]
+
+
+def test_digits_are_made_for_a_fresh_binding_of_ones_own_alone(
+    troquet: LocalNode, cordee: LocalNode, person: Person
+) -> None:
+    person.get_pass()
+    other = cordee.add_person().get_pass()
+    for binding in (
+        "x",
+        other.show().partition("~")[2],
+        person.show(time.time() - 200).partition("~")[2],
+        person.show(audience="passerelle:rights").partition("~")[2],
+    ):
+        assert set(_digits(person, binding=binding).json()["errors"]) == {"binding"}
+    assert set(_digits(person, "nowhere").json()["errors"]) == {"space"}
+    assert _digits(person, "cordee").status_code == 201  # for one's own house, too
+    revoked = f"/api/v1/me/passes/{person.pass_id}"
+    binding = person.show().partition("~")[2]
+    assert cordee.delete(revoked, person.token).status_code == 204
+    assert set(_digits(person, binding=binding).json()["errors"]) == {"binding"}
+
+
+def test_digits_are_hashed_and_the_pass_is_gone_once_handed_over(
+    troquet: LocalNode, cordee: LocalNode, person: Person
+) -> None:
+    first = _digits(person).json()["code"]
+    code = _digits(person).json()["code"]  # one at a time
+    with cordee.context() as (session, _):
+        rows = session.scalars(select(DoorCode).where(DoorCode.pass_id == person.pass_id)).all()
+        assert [code in row.code_hash for row in rows] == [False]
+    assert _details(_type(troquet, "cordee", first)) == [("pass_malformed", "digits")]
+    assert _type(troquet, "cordee", code).status_code == 201
+    with cordee.context() as (session, _):
+        assert not session.scalars(select(DoorCode).where(DoorCode.pass_id == person.pass_id)).all()
+
+
+def test_digits_are_forgotten_when_their_binding_is_old(
+    network: Network,
+) -> None:
+    cordee, troquet = network.nodes["cordee"], network.nodes["troquet"]
+    person = cordee.add_person()
+    code = _digits(person).json()["code"]
+    with cordee.context() as (session, context):
+        begin_write(session)
+        session.execute(update(DoorCode).values(until=context.clock.real() - timedelta(seconds=1)))
+        session.commit()
+    assert _details(_type(troquet, "cordee", code)) == [("pass_malformed", "digits")]
+    with cordee.app.app_context():
+        jobs.tidy()
+    with cordee.context() as (session, _):
+        assert session.scalars(select(DoorCode)).all() == []
+
+
+def test_five_wrong_digits_of_a_host_close_its_mouth_for_ten_minutes(network: Network) -> None:
+    cordee, troquet = network.nodes["cordee"], network.nodes["troquet"]
+    right = _digits(cordee.add_person()).json()["code"]
+    wrong = [f"{(int(right) + n) % 10**6:06}" for n in range(1, 9)]
+    answers = at_once([lambda code=code: _type(troquet, "cordee", code) for code in wrong])  # type: ignore[misc]
+    assert sorted(answer.status_code for answer in answers) == [403] * 5 + [429] * 3
+    closed = _type(troquet, "cordee", right)
+    assert (closed.status_code, closed.headers["Retry-After"]) == (429, "600")
+    filature = network.add_node("filature")
+    other = _digits(cordee.add_person(), "filature").json()["code"]
+    assert _type(filature, "cordee", other).status_code == 201
+    with cordee.context() as (session, context):
+        begin_write(session)
+        earlier = context.clock.real() - timedelta(minutes=11)
+        session.execute(update(WrongDoorCode).values(at=earlier))
+        session.commit()
+    again = _digits(cordee.add_person()).json()["code"]
+    assert _type(troquet, "cordee", again).status_code == 201
+
+
+def test_digits_need_the_home_to_answer(network: Network) -> None:
+    cordee, troquet = network.nodes["cordee"], network.nodes["troquet"]
+    code = _digits(cordee.add_person()).json()["code"]
+    cordee.server.stop()
+    assert _details(_type(troquet, "cordee", code)) == [("offline_budget", "digits")]
+    cordee.server.start()
+    assert _type(troquet, "cordee", code).status_code == 201
+    own = troquet.add_person()
+    mine = _digits(own, "troquet").json()["code"]
+    assert _type(troquet, "troquet", mine).json()["visit"]["local"] is True
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "pass"),
+        ({"home": "cordee"}, "code"),
+        ({"code": "123456"}, "home"),
+        ({"home": "nobody", "code": "123456"}, "home"),
+        ({"home": "cordee", "code": "12345"}, "code"),
+        ({"home": "cordee", "code": "12345x"}, "code"),
+        ({"pass": "x", "home": "cordee", "code": "123456"}, "home"),
+    ],
+    ids=str,
+)
+def test_a_check_in_has_a_pass_or_a_home_and_digits(
+    troquet: LocalNode, body: dict[str, str], field: str
+) -> None:
+    answer = troquet.post("/api/v1/check-ins", {"space": "troquet", **body}, troquet.desk)
+    assert answer.status_code == 422
+    assert field in answer.json()["errors"]
+
+
+def test_the_desk_types_digits_on_its_page(troquet: LocalNode, person: Person) -> None:
+    code = _digits(person).json()["code"]
+    desk = _log_in(troquet, "desk@troquet.example")
+    page = desk.get("/desk?lang=en").text
+    assert 'id="digits-home"' in page
+    form = {"space": "troquet", "home": "cordee", "code": code}
+    assert 'class="answer is-yes"' in _send(desk, "/desk", "/desk", form).text
+    assert (
+        "type the six digits" in _send(desk, "/desk?lang=en", "/desk", {**form, "code": "1"}).text
+    )
 
 
 def test_the_preview_of_a_card_is_what_the_door_says(troquet: LocalNode, card: PaperCard) -> None:

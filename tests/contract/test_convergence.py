@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from federation.db import db as hub_db
 from federation.governance.models import Signature
@@ -21,6 +21,8 @@ from node.spaces import service as spaces
 from node.statements import service as statements
 from node.sync import marks
 from node.sync.models import Enrolment
+from shared import jose
+from shared.db import begin_write
 from tests.network import LocalNode, Network, Person, codes
 
 MONTH = "2026-11"
@@ -106,7 +108,7 @@ def test_a_restored_node_has_the_visits_of_the_lost_day_again_and_none_twice(
     network.refresh()
     ids = a_day(network, cordee, troquet)
     before, account = states(troquet), figures(network)
-    here = {item["id"]: item["given_name"] for item in troquet.presence()}
+    assert [item["given_name"] for item in troquet.presence()] == ["Ada3"]
     network.restore(troquet, backup)
     assert states(troquet) == {}
     settle(network)
@@ -119,7 +121,7 @@ def test_a_restored_node_has_the_visits_of_the_lost_day_again_and_none_twice(
             ids["open"]: "open",
         }
     )
-    assert {item["id"]: item["given_name"] for item in troquet.presence()} == here
+    assert [item["given_name"] for item in troquet.presence()] == [""], "the hub knows no name"
     assert (figures(network), hub_states(network)) == (account, before)
     assert agree(network, troquet)
     assert troquet.check_out(ids["open"]).status_code == 200
@@ -326,6 +328,60 @@ def test_a_restored_hub_is_told_again_what_it_lost_and_none_of_it_twice(
     assert {(item["online"], item["flags"][0]) for item in items} == {(True, "told_again")}
     settle(network)
     assert len(hub_states(network)) == 3
+
+
+def receipts(node: LocalNode) -> dict[str, str]:
+    with node.context() as (session, _):
+        return {row.id: row.receipt for row in session.scalars(select(Visit))}
+
+
+def test_the_hubs_receipt_is_kept_whichever_way_it_came(
+    network: Network, cordee: LocalNode, troquet: LocalNode
+) -> None:
+    people = [cordee.add_person().get_pass() for _ in range(2)]
+    network.refresh()
+    backup = network.back_up(troquet)
+    network.pass_time(minutes=5)
+    network.refresh()
+    online = visit(troquet, people[0])
+    with troquet.cut_off():
+        alone = visit(troquet, people[1])
+        assert receipts(troquet)[alone] == ""
+    settle(network, 1)
+    for _ in range(2):
+        for visit_id, token in receipts(troquet).items():
+            claims = jose.read_unverified(token).claims
+            assert (claims["visit"], claims["online"]) == (visit_id, visit_id == online)
+        assert receipts(troquet).keys() == {online, alone}
+        network.restore(troquet, backup)
+        settle(network)  # from the hub's list, the second time
+
+
+@pytest.mark.parametrize("kept", ["report and receipt", "receipt"])
+def test_what_the_hub_admitted_and_lost_is_believed_for_its_receipt(
+    network: Network, cordee: LocalNode, troquet: LocalNode, kept: str
+) -> None:
+    """Whatever has become of the pass since; and however long the report is forgotten."""
+    settle(network)
+    backup = network.back_up(network.hub)
+    network.pass_time(minutes=5)
+    network.refresh()
+    member = cordee.add_person().get_pass()
+    first = visit(troquet, member)
+    cordee.delete(f"/api/v1/me/passes/{member.pass_id}", member.token)
+    settle(network)
+    if kept == "receipt":
+        with troquet.context() as (session, _):
+            begin_write(session)
+            session.execute(update(Visit).values(report=""))
+            session.commit()
+    network.restore(network.hub, backup)
+    settle(network)
+    (item,) = network.hub.get("/api/v1/visits", network.hub.token).json()["items"]
+    assert (item["id"], item["state"], item["held"]) == (first, "open", None)
+    assert item["flags"][0] == "told_again"
+    assert network.hub.lines(first) == [1]
+    assert troquet.waiting() == {"pending": 0, "dead": 0}
 
 
 def test_a_restored_hub_learns_again_which_passes_hold_and_whose_visits_were_whose(

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from charter import CODES
+from node.desk.models import Visit
 from tests.network import LocalNode, Network, Person, at_once, codes
 
 TEN_MINUTES = 600
@@ -114,15 +115,81 @@ def test_what_the_browser_could_not_know_is_flagged_and_not_lost(
     assert network.hub.lines(recorded["id"]) == [1]
 
 
-def test_somebody_who_was_scanned_again_since_is_here_once(
+def test_who_has_come_again_since_has_a_visit_for_each_and_the_earlier_is_over(
     network: Network, troquet: LocalNode, member: Person
 ) -> None:
-    at = _ago(60)
+    """The scan of the morning was told after that of the afternoon."""
+    at = _ago(3600)
     shown = member.show(at.timestamp())
-    now = troquet.scan(member.show())
+    now = troquet.scan(member.show()).json()["visit"]
     late = tell(troquet, shown, at)
-    assert (late.status_code, late.json()["visit"]["id"]) == (200, now.json()["visit"]["id"])
+    assert late.status_code == 201, late.text
+    earlier = late.json()["visit"]
+    assert earlier["id"] != now["id"]
+    assert (earlier["state"], earlier["ended_at"]) == ("closed", now["started_at"])
+    assert [item["id"] for item in troquet.presence()] == [now["id"]]
+    recorded = {name: _at_hub(network, visit["id"]) for name, visit in (("a", earlier), ("b", now))}
+    assert (recorded["a"]["state"], recorded["a"]["ended_at"]) == ("closed", now["started_at"])
+    assert recorded["b"]["state"] == "open"
+    lines = [*network.hub.lines(earlier["id"]), *network.hub.lines(now["id"])]
+    assert sum(lines) == 1, "the same half-day"
+    again = tell(troquet, shown, at)
+    assert (again.status_code, again.json()["visit"]["id"]) == (200, earlier["id"])
+
+
+def test_who_was_here_already_then_has_one_visit(
+    network: Network, troquet: LocalNode, member: Person
+) -> None:
+    visit = troquet.scan(member.show()).json()["visit"]["id"]
+    network.pass_time(hours=1)
+    at = _ago(TEN_MINUTES)
+    first, second = (member.show(at.timestamp() + n) for n in range(2))
+    late = tell(troquet, first, at)
+    assert (late.status_code, late.json()["visit"]["id"]) == (200, visit)
+    assert troquet.check_out(visit).status_code == 200
+    for shown in (first, second):
+        late = tell(troquet, shown, at)
+        assert (late.status_code, late.json()["visit"]["id"]) == (200, visit), "she has left since"
+    assert troquet.waiting() == {"pending": 0, "dead": 0}
     assert len(network.hub.get("/api/v1/visits", network.hub.token).json()["items"]) == 1
+
+
+def test_who_comes_back_the_next_day_is_not_on_the_visit_of_the_day_before(
+    network: Network, troquet: LocalNode, member: Person
+) -> None:
+    """Nobody has closed the visit of the day before yet: the jobs process is not at work."""
+    before = troquet.scan(member.show()).json()["visit"]
+    network.pass_time(days=1)
+    at = _ago(TEN_MINUTES)
+    late = tell(troquet, member.show(at.timestamp()), at)
+    assert late.status_code == 201, late.text
+    assert [item["id"] for item in troquet.presence()] == [late.json()["visit"]["id"]]
+    with troquet.context() as (session, _):
+        ended = session.get_one(Visit, before["id"]).ended_at
+    assert ended == datetime.fromisoformat("2026-11-24T19:00:00+01:00")
+
+
+def test_our_own_members_have_a_visit_for_each_scan_too(
+    network: Network, troquet: LocalNode
+) -> None:
+    own, at = troquet.add_person("ticket").get_pass(), _ago(3600)
+    shown = own.show(at.timestamp())
+    now = troquet.scan(own.show()).json()["visit"]
+    late = tell(troquet, shown, at)
+    assert late.status_code == 201, late.text
+    assert late.json()["visit"]["ended_at"] == now["started_at"]
+    assert [item["id"] for item in troquet.presence()] == [now["id"]]
+
+
+def test_a_code_that_the_browser_took_is_good_for_nothing_else(
+    network: Network, troquet: LocalNode, member: Person
+) -> None:
+    other = network.nodes["cordee"]
+    at = _ago(20)
+    own = other.add_person().get_pass()
+    shown = own.show(at.timestamp())
+    assert tell(other, shown, at).json()["visit"]["local"] is True
+    assert codes(troquet.scan(shown)) == ["pass_replayed"]
 
 
 def test_a_visit_of_the_day_before_ends_at_its_closing(

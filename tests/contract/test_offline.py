@@ -9,17 +9,20 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from federation.db import db as hub_db
+from federation.visits.models import HalfDayLine
 from federation.visits.models import Visit as RecordedVisit
 from node import jobs
 from node.sync import service as sync
 from node.sync.models import Cached, Outbox
 from shared import status
 from shared.db import begin_write
+from shared.http import Answer
 from shared.keys import new_key_ring
 from shared.passes import issue
 from tests.network import LocalNode, Network, Person, codes, rules
@@ -385,6 +388,13 @@ def test_of_one_code_at_two_hosts_that_cannot_ask_the_earlier_counts_whoever_tel
     found = [_visit_at_hub(network, visit) for visit in visits]
     assert [visit["held"] for visit in found] == [None, "pass_replayed"]
     assert [sum(network.hub.lines(visit)) for visit in visits] == [1, 0]
+    network.refresh()
+    here = [host.presence()[0] for host in (troquet, filature)]
+    assert [(visit["held"], visit["delivered"]) for visit in here] == [
+        (None, True),
+        ("pass_replayed", True),
+    ]
+    assert filature.waiting() == {"pending": 0, "dead": 0}
 
 
 def test_an_old_visit_told_late_does_not_last_until_the_next(
@@ -498,6 +508,108 @@ def test_a_hub_that_records_after_the_door_gave_up_records_one_visit(
     visit = answer.json()["visit"]["id"]
     assert [(v["id"], v["half_days"]) for v in network.hub.statement()["visits"]] == [(visit, 1)]
     assert troquet.waiting() == {"pending": 0, "dead": 0}
+
+
+def test_who_comes_back_before_the_queue_is_empty_has_two_visits(
+    network: Network, troquet: LocalNode, member: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with troquet.cut_off():
+        morning = troquet.scan(member.show()).json()["visit"]["id"]
+        network.pass_time(hours=1)
+        assert troquet.check_out(morning).status_code == 200
+    network.pass_time(hours=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(sync, "flush_soon", lambda *_args: None)  # it has much to tell before
+        afternoon = troquet.scan(member.show()).json()["visit"]["id"]
+    troquet.deliver()
+    assert morning != afternoon
+    assert (network.hub.lines(morning), network.hub.lines(afternoon)) == ([1], [1])
+    assert [item["id"] for item in troquet.presence()] == [afternoon]
+    assert troquet.waiting() == {"pending": 0, "dead": 0}
+
+
+def _answers(
+    node: LocalNode, patch: pytest.MonkeyPatch, status: int, document: Callable[[Any], Any]
+) -> None:
+    """Have something else answer in the hub's place to what it is told of visits."""
+    call = node.app.extensions["node"].hub.call
+
+    def other(method: str, path: str, **more: Any) -> Any:
+        answer = call(method, path, **more)
+        if (method, path) != ("POST", "/api/v1/visits"):
+            return answer
+        return Answer(status, answer.headers, orjson.dumps(document(answer.json())))
+
+    patch.setattr(node.app.extensions["node"].hub, "call", other)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        lambda _said: {},
+        lambda _said: [],
+        lambda said: {**said, "visit": {**said["visit"], "started_at": "soon"}},
+        lambda said: {**said, "visit": {**said["visit"], "id": "f" * 26, "space": "elsewhere"}},
+        lambda said: {**said, "decision": {"outcome": "perhaps"}},
+    ],
+    ids=["nothing", "a list", "no time", "of another space", "no decision"],
+)
+@pytest.mark.parametrize("status", [200, 201])
+def test_an_answer_that_is_none_to_this_scan_is_as_no_answer(
+    network: Network,
+    troquet: LocalNode,
+    member: Person,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    document: Callable[[Any], Any],
+) -> None:
+    with monkeypatch.context() as patch:
+        _answers(troquet, patch, status, document)
+        answer = troquet.scan(member.show())
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["decision"]["online"] is False
+    assert [item["id"] for item in troquet.presence()] == [answer.json()["visit"]["id"]]
+    troquet.deliver()
+    assert network.hub.lines(answer.json()["visit"]["id"]) == [1]
+    assert troquet.waiting() == {"pending": 0, "dead": 0}
+
+
+def test_a_visit_told_late_that_is_answered_by_nothing_waits(
+    network: Network, troquet: LocalNode, member: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with troquet.cut_off():
+        visit = troquet.scan(member.show()).json()["visit"]["id"]
+    other = member.node.add_person().get_pass()
+    with monkeypatch.context() as patch:
+        _answers(troquet, patch, 200, lambda _said: {})
+        troquet.deliver()
+        assert troquet.waiting() == {"pending": 1, "dead": 0}
+        assert troquet.scan(other.show()).status_code == 201, "nobody else is kept waiting"
+    troquet.deliver()
+    assert troquet.waiting() == {"pending": 0, "dead": 0}
+    assert network.hub.lines(visit) == [1]
+
+
+def test_a_visit_that_is_answered_by_another_is_not_delivered_and_is_told_again(
+    network: Network, troquet: LocalNode, member: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with troquet.cut_off():
+        visit = troquet.scan(member.show()).json()["visit"]["id"]
+    with monkeypatch.context() as patch:
+        _answers(troquet, patch, 200, lambda said: {**said, "visit": {**said["visit"], "id": "f"}})
+        troquet.deliver()
+    assert troquet.waiting() == {"pending": 0, "dead": 1}
+    assert troquet.presence()[0]["delivered"] is False
+    with network.hub.app.app_context():
+        begin_write(hub_db.session())
+        hub_db.session.execute(delete(HalfDayLine))
+        hub_db.session.execute(delete(RecordedVisit))
+        hub_db.session.commit()
+    network.pass_time(hours=25)
+    troquet.refresh()  # both logs are compared each day
+    assert troquet.waiting() == {"pending": 0, "dead": 0}
+    assert troquet.presence()[0]["delivered"] is True
+    assert network.hub.lines(visit) == [1]
 
 
 @pytest.mark.parametrize("change", ["check-out", "void"])

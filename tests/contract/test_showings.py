@@ -10,12 +10,13 @@ import pytest
 from sqlalchemy import select
 
 from node import jobs
-from node.desk.models import Showing
+from node.desk.models import Showing, Visit
 from node.spaces import service as spaces
 from node.spaces.models import Space
 from shared.db import begin_write
-from shared.passes import bind, proof_of
+from shared.passes import bind, showing_of
 from tests.network import WEEK, LocalNode, Network, Person, at_once, codes
+from tests.shared.browser import Browser
 
 THREE = ("cordee", "troquet", "filature")
 
@@ -142,7 +143,7 @@ def test_what_is_told_of_a_code_says_nothing_of_who(
     text = member.show()
     visit = cordee.scan(text).json()["visit"]
     cordee.deliver()
-    expected = {"showing": proof_of(text), "space": "cordee", "at": visit["started_at"]}
+    expected = {"showing": showing_of(text), "space": "cordee", "at": visit["started_at"]}
     assert told == [("/api/v1/showings", {"showings": [expected]})]
 
 
@@ -200,3 +201,31 @@ def test_codes_are_forgotten_after_some_weeks(
         with cordee.app.app_context():
             jobs.tidy()
         assert len(remembered(cordee)) == kept
+
+
+# What the hub holds
+
+
+def test_the_desk_reads_what_the_hub_holds_and_why_until_somebody_has_decided(
+    network: Network, troquet: LocalNode, filature: LocalNode, member: Person
+) -> None:
+    text = member.show()
+    with away(network):
+        visits = [host.scan(text).json()["visit"]["id"] for host in (troquet, filature)]
+    for host in (troquet, filature):
+        host.deliver()
+    desk = Browser(filature)
+    desk.log_in("desk@filature.example")
+    words = "kept for the coordination to look at, it does not count yet: the same code was shown"
+    assert words in desk.get("/desk?space=filature&lang=en").text
+    assert filature.presence()[0]["held"] == "pass_replayed"
+    assert network.hub.lines(visits[1]) == []
+    assert troquet.check_out(visits[0]).status_code == 200
+    decided = {"counts": True, "reason": "a camera showed it"}
+    path = f"/api/v1/visits/{visits[1]}/held"
+    assert network.hub.post(path, decided, network.hub.token).status_code == 200
+    filature.refresh()
+    assert [visit["held"] for visit in filature.presence()] in ([None], [])
+    assert words not in desk.get("/desk?space=filature&lang=en").text
+    with filature.context() as (session, _):
+        assert session.get_one(Visit, visits[1]).held is None

@@ -224,6 +224,27 @@ def test_an_issued_month_is_the_same_bytes_and_signature_until_a_dispute(account
         assert session.get_one(Statement, OCTOBER).revision == 4
 
 
+def test_the_document_of_an_open_month_is_of_one_moment(
+    account: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.visit(0, "troquet", HALLOWEEN, 10, 12)
+    add_up = lines.totals
+
+    def totals(*args: Any) -> Any:
+        found = add_up(*args)
+        account.visit(2, "troquet", HALLOWEEN, 10, 12)  # between the sums and the lines
+        return found
+
+    with account.session() as session:
+        rule = governance.in_force(session).rules.balance
+        with monkeypatch.context() as patch:
+            patch.setattr(lines, "totals", totals)
+            body = documents.as_bytes(session, OCTOBER)
+        assert document.recompute(body, rule) == body
+        assert len(document.read(body)["visits"]) == 1
+        assert len(document.read(documents.as_bytes(session, OCTOBER))["visits"]) == 2
+
+
 # Whatever happens, in whatever order
 
 MEMBERS, DAYS = st.integers(0, 5), st.integers(0, 40)
@@ -295,6 +316,13 @@ class History:
             last = session.scalar(select(Statement.month).order_by(Statement.month.desc()))
         return [last, lines.neighbour(last, 1)] if last else MONTHS
 
+    def _all_are_final(self) -> bool:
+        query = select(Statement.month).where(Statement.state == "final")
+        with self.account.session() as session:
+            final = set(session.scalars(query))
+        places = self.account.lines()
+        return all(state == "counted" and month in final for _, month, state in places)
+
     def check(self) -> None:
         """Balances sum to zero and follow from the lines; what is final is as it was.
 
@@ -326,7 +354,7 @@ class History:
                 for number in self.numbers:
                     with suppress(Problem):  # it is settled
                         self.account.settle(number, "rejected")
-            if n > 2 and {state for _, _, state in self.account.lines()} <= {"counted"}:
+            if n > 2 and self._all_are_final():
                 break
             self.account.now += timedelta(days=32)
             self._month_end()

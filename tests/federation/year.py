@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, time
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, literal, select
 from sqlalchemy.orm import Session
 
 from federation.directory.models import Node, Space
@@ -15,6 +15,7 @@ from shared.db import begin_write
 from shared.spaces import SpaceSchema
 
 WEEK = {day: [["09:00", "18:00"]] for day in ("mo", "tu", "we", "th", "fr")}
+REVERSED = ("id", "quantity", "reverses_id")  # what a reversal does not have as its line has it
 ENROLLED = datetime(2025, 12, 1, tzinfo=UTC)
 
 
@@ -89,30 +90,33 @@ class Year:
                 "online": True,
                 "timezone": "Europe/Paris",
                 "started_at": at,
+                "shown_at": at,
+                "left_at": at,
                 "ended_at": at,
+                "day": day,
+                "closes_at": at,
                 "charter": "1",
                 "facts": {},
                 "decision": {},
                 "flags": [],
-                "report": "-",
+                "evidence": {},
                 "recorded_at": at,
                 "changed_at": at,
             }
         )
-        for quantity in (1, -1) if void else (1,):
-            self._lines += [
-                {
-                    **common,
-                    "visit_id": id_,
-                    "month": f"{day:%Y-%m}",
-                    "day": day,
-                    "half": half,
-                    "quantity": quantity,
-                    "occurrence": 0,
-                    "recorded_at": at,
-                }
-                for half in halves.split()
-            ]
+        self._lines += [
+            {
+                **common,
+                "visit_id": id_,
+                "month": f"{day:%Y-%m}",
+                "day": day,
+                "half": half,
+                "quantity": 1,
+                "occurrence": 0,
+                "recorded_at": at,
+            }
+            for half in halves.split()
+        ]
 
     def write(self) -> None:
         begin_write(self._session)
@@ -120,6 +124,13 @@ class Year:
         assert not before, "a year is written once"
         self._session.execute(insert(Visit), self._visits)
         self._session.execute(insert(HalfDayLine), self._lines)
+        names = [c.key for c in HalfDayLine.__table__.columns if c.key not in REVERSED]
+        undone = select(Visit.id).where(Visit.state == "void")
+        reversals = select(
+            *(getattr(HalfDayLine, name) for name in names), literal(-1), HalfDayLine.id
+        ).where(HalfDayLine.visit_id.in_(undone))
+        columns = [*names, "quantity", "reverses_id"]
+        self._session.execute(insert(HalfDayLine).from_select(columns, reversals))
         self._session.commit()
 
     def refuse(self, host: str, day: date, *codes: str, times: int = 1) -> None:

@@ -44,10 +44,11 @@ EMPTY = {
     ("join_request", "decided_at"): {0},
     ("join_request", "invitation_id"): {0, 2},
     ("report", "email"): {0, 1, 2},
+    ("half_day_line", "reverses_id"): {0, 2},
 }
 
 # Of these there is one row.
-ALONE = {"enrolment", "memory"}
+ALONE = {"enrolment", "memory", "trust_list"}
 
 Make = Callable[..., Flask]
 
@@ -163,7 +164,9 @@ def _rows(table: Table, allowed: dict[str, list[str]], kept: Any) -> list[dict[s
         row = {}
         for column in table.columns:
             parent = next(iter(column.foreign_keys), None)
-            if parent is not None:
+            if parent is not None and parent.column.table is table:
+                row[column.name] = rows[0]["id"] if rows else None  # of those before it
+            elif parent is not None:
                 row[column.name] = kept[parent.column.table.name][number][parent.column.name]
             else:
                 row[column.name] = _value(column, number, allowed.get(column.name))

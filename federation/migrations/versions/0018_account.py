@@ -91,13 +91,12 @@ def _fill():
         ('left_at', INSTANT), ('day', sa.Date), ('hours', sa.JSON(none_as_null=True)),
         ('closes_at', INSTANT), ('evidence', sa.JSON))))
     for row in db.execute(sa.select(visit)).all():
-        zone, opening = ZoneInfo(row.timezone), (row.facts or {}).get('opening')
+        zone, opening = _zone(row.timezone), _opening(row.facts)
         day = row.started_at.astimezone(zone).date()
+        closes_at = datetime.combine(day + timedelta(1), datetime.min.time(), zone)
         if opening:
             closes_at = datetime.fromisoformat(opening[1])
             day = min(day, datetime.fromisoformat(opening[0]).astimezone(zone).date())
-        else:
-            closes_at = datetime.combine(day + timedelta(1), datetime.min.time(), zone)
         db.execute(sa.update(visit).where(visit.c.id == row.id).values(
             shown_at=row.started_at, left_at=row.ended_at if row.state == 'closed' else None,
             day=day, hours=[opening] if opening else None, closes_at=closes_at,
@@ -115,7 +114,8 @@ def _fill():
             standing[place] = row.id, last[half_day]
             change = {'occurrence': last[half_day]}
         else:
-            change = dict(zip(('reverses_id', 'occurrence'), standing.pop(place), strict=True))
+            found = standing.pop(place, None) or standing.popitem()[1]
+            change = dict(zip(('reverses_id', 'occurrence'), found, strict=True))
         db.execute(sa.update(line).where(line.c.id == row.id).values(**change))
     space = sa.table('space', sa.column('id'), sa.column('node_id'), sa.column('document', sa.JSON))
     node = sa.table('node', sa.column('id'), sa.column('enrolled_at', INSTANT))
@@ -124,6 +124,22 @@ def _fill():
     for row in db.execute(found).all():
         kept = {name: row.document[name] for name in HOURS if row.document.get(name) is not None}
         db.execute(sa.insert(hours).values(space_id=row.id, since=row.enrolled_at, document=kept))
+
+
+def _zone(name):
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return ZoneInfo('Europe/Paris')
+
+
+def _opening(facts):
+    """Return the opening that a host told, where it is one."""
+    try:
+        opens, closes = (datetime.fromisoformat(each) for each in facts['opening'])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return [opens.isoformat(), closes.isoformat()] if opens.tzinfo and closes.tzinfo else None
 
 
 def _evidence(report):

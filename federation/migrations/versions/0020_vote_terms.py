@@ -32,6 +32,9 @@ ADDED = {
     'withdrawn_because': sa.String(12),
 }
 
+# The model charter's rule on votes.
+MODEL = {'days': 10, 'quorum': '1/2', 'majority': '2/3'}
+
 
 def upgrade():
     op.drop_index('uq_charter_version_in_force', 'charter_version')
@@ -88,7 +91,11 @@ def _write_terms(connection):
 
 
 def _terms(connection, row, current):
-    rule = tomllib.loads(current.sources['rules.toml'])['vote']
+    """Return the terms of the charter in force; of the proposal itself where there is none."""
+    current = current or row
+    rule = MODEL
+    if 'rules.toml' in current.sources:
+        rule = tomllib.loads(current.sources['rules.toml'])['vote']
     electorate = connection.execute(sa.text(
         "SELECT node.id FROM node JOIN signature ON signature.node_id = node.id AND signature.version = :version "
         "WHERE node.state IN ('connected', 'late', 'offline') ORDER BY node.id"

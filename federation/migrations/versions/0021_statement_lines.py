@@ -37,7 +37,7 @@ def upgrade():
     )
     _fill()
     with op.batch_alter_table('statement') as batch_op:
-        batch_op.add_column(sa.Column('floor', sa.BigInteger(), server_default='0', nullable=False))
+        batch_op.add_column(sa.Column('floor', sa.BigInteger(), server_default=sa.text('0'), nullable=False))
         batch_op.alter_column('state', type_=sa.String(7), existing_type=sa.String(6), existing_nullable=False)
         batch_op.alter_column('issued_at', existing_type=sa.DateTime(timezone=True), nullable=True)
         for name in ('cutoff', 'excluded'):

@@ -14,6 +14,7 @@ const DICTIONARY =
   '","cnf":{"jwk":{"kty":"OKP","crv":"Ed25519","x":"\x03"}},"status":{"status_list":{"idx":' +
   ',"uri":"https:///status-lists/1"}},"nbf":1}\x00{"alg":"EdDSA","typ":"kb+jwt"}\x00{"iat":1' +
   ',"aud":"passerelle:check-in","nonce":"\x02","sd_hash":"\x04"}';
+const DICTIONARY_ID = [0x2b, 0xc6, 0xb4, 0x6c]; // its Adler-32, as it stands in a stream
 const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
 const RAW_BYTES = { "\x01": 9, "\x02": 12, "\x03": 32 };
 const MARKS = { 12: "\x01", 16: "\x02", 43: "\x03" };
@@ -104,6 +105,9 @@ export async function unpack(text) {
   const end = octets.length - 2 * SIGNATURE_BYTES;
   const start = end - octets[0];
   if (!(start > 6)) throw new Error("cut short");
+  if (DICTIONARY_ID.some((octet, n) => octets[3 + n] !== octet)) {
+    throw new Error("another dictionary");
+  }
   const unpacked = unzlibSync(octets.slice(1, start), {
     dictionary: toOctets(DICTIONARY),
     out: new Uint8Array(MAX_UNPACKED + 1),
