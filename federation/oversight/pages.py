@@ -24,7 +24,6 @@ from shared import held_visits
 from shared.problems import Problem
 from shared.schemas import unstorable
 from shared.web import allow, current, formats
-from shared.web.reasons import FLAG_NAMES
 
 pages = Blueprint("oversight", __name__, template_folder="templates")
 
@@ -99,13 +98,9 @@ def held() -> str:
         names=names,
         spaces=directory.names_of(session, {visit.space_id for visit in shown}),
         why=held_visits.why,
-        flag_name=_flag_name,
+        flag_name=wording.flag,
         acts=_acts(),
     )
-
-
-def _flag_name(code: str) -> str:
-    return str(FLAG_NAMES.get(code) or held_visits.why(code))
 
 
 def _cursor(visit: Visit) -> str:

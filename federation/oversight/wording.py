@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
 from flask_babel import gettext, lazy_gettext
 
 from federation.oversight.comparing import Figures, Finding, Measure
+from federation.oversight.queries import TELLING
 from federation.statements.host_disputes import LAPSED
+from shared import held_visits
 from shared.web import formats
+from shared.web.reasons import FLAG_NAMES
 
 # The heads of the table's columns.
 NAMES = {
@@ -31,6 +35,16 @@ _SAID = {
     "half_days": lazy_gettext("its visits are of %(value)s half-days on average"),
     "visits": lazy_gettext("each pass was shown for %(value)s visits on average"),
 }
+
+
+def flag(code: str) -> str:
+    """Return one of a visit's flags in words."""
+    return str(FLAG_NAMES.get(code) or held_visits.why(code))
+
+
+def against(flags: Iterable[str]) -> list[str]:
+    """Return what speaks against a visit, in words; not how it was told."""
+    return [flag(code) for code in flags if code not in TELLING]
 
 
 def sentence(finding: Finding) -> str:

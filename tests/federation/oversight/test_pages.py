@@ -244,3 +244,15 @@ def test_nothing_is_written_where_no_mail_server_is_set(
     with network.hub.app.app_context():
         service.tell(db.session(), network.hub.app.extensions["hub"])
         assert db.session.scalars(select(Mail)).all() == []
+
+
+def test_the_member_and_the_overview_see_that_a_visit_is_held_and_why(
+    network: Network, evil: LocalNode, member: Person
+) -> None:
+    invent(network, evil, member, 1)
+    text = read(network.hub, "/coordination")
+    assert "1 held visit waits for a decision" in text
+    assert "The hub would have refused: the phone’s signature does not hold" in text
+    answer = member.node.get("/pass/visits", member.token, **{"Accept-Language": "en"})
+    why = "It does not count yet; the coordination looks at it: the phone’s signature does not hold"
+    assert why in Page(answer.text).text
