@@ -124,8 +124,9 @@ def decide_held(
         raise Problem("conflict", "this visit is not held")
     held = visit.held
     if counts:
-        visit.held, visit.changed_at = None, now
-        visit.flags = [*visit.flags, held]
+        # Until it is known how it ends, it is over: the person may be somewhere else by now.
+        visit.held, visit.state, visit.ended_at = None, "closed", visit.ended_at or visit.started_at
+        visit.flags, visit.changed_at = [*visit.flags, held], now
         settle(session, visit, now)
     else:
         undo(session, visit, reason, now)

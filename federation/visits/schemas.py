@@ -9,7 +9,7 @@ from shared.schemas import DecisionSchema, VisitSchema, WireSchema, moment, text
 
 
 class ReportedSchema(WireSchema):
-    report = text(20_000, metadata={"description": "The visit, a JWS by the host node."})
+    report = text(40_000, metadata={"description": "The visit, a JWS by the host node."})
 
 
 class RecordedVisitSchema(VisitSchema):

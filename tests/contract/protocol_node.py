@@ -18,10 +18,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import requests
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
 )
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 Json = dict[str, Any]
 
@@ -352,6 +355,11 @@ class Phone:
     def jwk(self) -> Json:
         return self.key.jwk
 
+    algorithm = "EdDSA"
+
+    def sign(self, data: bytes) -> bytes:
+        return self.key.private.sign(data)
+
     def show(self, credential: str, audience: str = "passerelle:check-in") -> str:
         claims = {
             "iat": int(time.time()),
@@ -359,6 +367,26 @@ class Phone:
             "nonce": secrets.token_urlsafe(12),
             "sd_hash": b64(hashlib.sha256(f"{credential}~".encode()).digest()),
         }
-        head = canonical({"alg": "EdDSA", "typ": "kb+jwt"})
+        head = canonical({"alg": self.algorithm, "typ": "kb+jwt"})
         signed = f"{b64(head)}.{b64(canonical(claims))}"
-        return f"{credential}~{signed}.{b64(self.key.private.sign(signed.encode()))}"
+        return f"{credential}~{signed}.{b64(self.sign(signed.encode()))}"
+
+
+@dataclass
+class P256Phone(Phone):
+    """A phone whose browser has no Ed25519: ES256, r and s in 32 octets each."""
+
+    private: ec.EllipticCurvePrivateKey = field(
+        default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
+    )
+    algorithm = "ES256"
+
+    @property
+    def jwk(self) -> Json:
+        numbers = self.private.public_key().public_numbers()
+        point = {name: b64(getattr(numbers, name).to_bytes(32, "big")) for name in ("x", "y")}
+        return {"kty": "EC", "crv": "P-256", **point}
+
+    def sign(self, data: bytes) -> bytes:
+        r, s = decode_dss_signature(self.private.sign(data, ec.ECDSA(hashes.SHA256())))
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
