@@ -37,6 +37,7 @@ from federation.moderation import api as moderation_api
 from federation.moderation import pages as moderation
 from federation.moderation import report_pages
 from federation.open_data import pages as open_data_pages
+from federation.oversight import pages as oversight_pages
 from federation.pictures import api as pictures_api
 from federation.pictures import pages as pictures
 from federation.pictures import reach
@@ -77,6 +78,7 @@ PAGES = (
     audit.pages,
     identity.pages,
     nodes_pages.pages,
+    oversight_pages.pages,
     key_pages.pages,
     joining_pages.pages,
     governance_pages.pages,

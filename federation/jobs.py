@@ -29,8 +29,9 @@ from federation.listings import fetching
 from federation.listings import service as listings
 from federation.mail.service import mailbox
 from federation.moderation import changes, reports
+from federation.oversight import service as oversight
 from federation.pictures import service as pictures
-from federation.statements import month_end
+from federation.statements import host_disputes, month_end
 from federation.statements import service as statements
 from federation.visits import changes as visit_changes
 from federation.visits import showings
@@ -150,6 +151,14 @@ def sign_changed() -> None:
     month_end.sign_changed(db.session())
 
 
+def look_at_hosts() -> None:
+    oversight.tell(db.session(), hub())
+
+
+def go_on_with_hosts() -> None:
+    host_disputes.go_on(db.session(), hub().clock.now())
+
+
 def prepare_pictures() -> None:
     pictures.prepare(db.session(), hub().clock.now())
 
@@ -171,6 +180,8 @@ JOBS = (
     Job("finalise-due", 600, finalise_due),
     Job("issue-due", 300, issue_due),
     Job("sign-changed", 20, sign_changed),
+    Job("look-at-hosts", 6 * 3600, look_at_hosts),
+    Job("host-disputes", 600, go_on_with_hosts),
     Job("feeds", 5, refresh_feeds),
     Job("webhooks", 1, send_webhooks),
     Job("mail", 5, send_mail),

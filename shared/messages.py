@@ -117,6 +117,7 @@ OURS = (
     _("its lines are final"),
     _("this month has no line of this visit"),
     _("this dispute is settled"),
+    _("this node is not suspended"),
     _("the receipt is not one of ours"),
     _("this visit is not held"),
     _("your operator has an open proposal: edit it, or withdraw it"),

@@ -13,6 +13,7 @@ STAFF = ("coordinator", "moderator", "reader")
 ROOMS = (
     ("/coordination", lazy_gettext("Overview"), STAFF),
     ("/coordination/nodes", lazy_gettext("Nodes"), STAFF),
+    ("/coordination/hosts", lazy_gettext("Hosts"), STAFF),
     ("/coordination/join", lazy_gettext("Joining"), STAFF),
     ("/coordination/pictures", lazy_gettext("The network in pictures"), STAFF),
     ("/coordination/moderation", lazy_gettext("Moderation"), STAFF),

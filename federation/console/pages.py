@@ -16,6 +16,8 @@ from federation.directory import condition, joining, marks, search
 from federation.directory import service as directory
 from federation.governance import service as governance
 from federation.governance.adoption import UNDER_WAY
+from federation.oversight import queries as oversight
+from federation.oversight import wording
 from federation.pictures import drawings
 from federation.pictures.shapes import to_svg
 from federation.statements import disputes, documents, lines, logs, month_end
@@ -49,13 +51,14 @@ def overview() -> str:
         amiss=[one for one in found if one.grave],
         words=node_words,
         waiting=joining.waiting(db.session()),
+        held=sum(count for _, count in oversight.waiting(db.session())),
+        against=wording.against,
         node_names={node.id: node.name for node in nodes},
         visits=latest,
         names=directory.names_of(db.session(), {visit.space_id for visit in latest}),
         on_map=len(search.matches(db.session(), search.Wanted(), now)),
         present=visits.present(db.session()),
         month=month,
-        flag_names=FLAG_NAMES,
         concerns=marks.concerns(db.session(), now),
         now=now,
     )

@@ -112,13 +112,14 @@ def has_visit(session: Session, month: str, visit_id: str) -> bool:
     return session.scalar(query.limit(1)) is not None
 
 
-def hold(session: Session, visit_id: str, month: str) -> None:
-    """Hold all lines of a visit that are in no final month; it is disputed in this one."""
-    session.execute(
-        update(StatementLine)
-        .where(StatementLine.month == month, StatementLine.line_id.in_(_lines_of(visit_id)))
-        .values(state="held")
-    )
+def hold(session: Session, visit_id: str, month: str | None) -> None:
+    """Hold all lines of a visit that are in no final month; this one is not, if there is one."""
+    if month is not None:
+        session.execute(
+            update(StatementLine)
+            .where(StatementLine.month == month, StatementLine.line_id.in_(_lines_of(visit_id)))
+            .values(state="held")
+        )
     _hold_free(session, HalfDayLine.visit_id == visit_id, _OF_NETWORK, ~HAS_ROW)
 
 

@@ -1,4 +1,4 @@
-"""What a home or a host says against a visit's lines, and how it is settled.
+"""What a home, a host or the coordination says against a visit's lines, and how it is settled.
 
 Locks are taken in one order: the person, the month, the disputes. What was read before is read
 again under its lock.
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from federation.audit.service import audit
 from federation.statements import claims
-from federation.statements.models import Dispute, Statement
+from federation.statements.models import Dispute, HostDispute, Statement
 from federation.statements.service import deadline
 from federation.visits import changes as visits
 from federation.visits.models import Visit
@@ -71,11 +71,14 @@ def settle(
     the next one. What is undone and its reversal are both of the next month, and nothing there.
     """
     begin_write(session)
-    known = dispute_by(session, dispute_id)
+    known = session.get(Dispute, dispute_id)
+    if known is None:
+        session.rollback()
+        raise Problem("not-found")
     visit = visits.lock_visit(session, known.visit_id)
-    row = claims.lock_month(session, known.month)
+    row = _month(session, known.month)
     (found,) = _locked(session, Dispute.id == dispute_id)
-    if row is None or found.state not in ("open", outcome):
+    if found.state not in ("open", outcome):
         session.rollback()
         raise Problem("conflict", "this dispute is settled")
     if found.state == "open":
@@ -96,25 +99,68 @@ def settle_voided(session: Session, visit: Visit, now: datetime) -> None:
     Within the transaction of whoever undoes it, and holds the person.
     """
     query = select(Dispute.month).where(Dispute.visit_id == visit.id, Dispute.state == "open")
-    for month in sorted(set(session.scalars(query))):
-        row = claims.lock_month(session, month)
-        if row is not None:
-            _uphold(session, now, row, visit, visit.void_reason or "", f"node:{visit.host_id}")
+    for month in sorted(set(session.scalars(query)), key=str):
+        row = _month(session, month)
+        _uphold(session, now, row, visit, visit.void_reason or "", f"node:{visit.host_id}")
+
+
+def contest(
+    session: Session, now: datetime, of_host: int, month: str | None, visit_id: str
+) -> None:
+    """Add a visit to the coordination's dispute over its host; its lines are held. Commits.
+
+    ``month`` is the one that is not final, if there is one. A visit that is held for want of
+    proof counts nothing: it is left out, as is one that was undone meanwhile.
+    """
+    begin_write(session)
+    visit = visits.lock_visit(session, visit_id)
+    row = _month(session, month)
+    over = session.get_one(
+        HostDispute, of_host, with_for_update={"read": True}, populate_existing=True
+    )
+    known = select(Dispute.id).where(Dispute.visit_id == visit_id, Dispute.of_host == of_host)
+    late = over.state != "open" or (row is not None and row.state == "final")  # meanwhile
+    if late or visit.state == "void" or visit.held or session.scalar(known) is not None:
+        session.rollback()
+        return
+    if row is not None and not claims.has_visit(session, row.month, visit_id):
+        row = None
+    found = Dispute(
+        month=row.month if row is not None else None,
+        visit_id=visit_id,
+        of_host=of_host,
+        reason=over.reason,
+        opened_at=now,
+        state="open",
+    )
+    session.add(found)
+    _open(session, now, row, visit)
+    session.commit()
 
 
 # What happens to the lines, as the account says
 
 
-def _open(session: Session, now: datetime, row: Statement, visit: Visit) -> None:
-    claims.hold(session, visit.id, row.month)
+def _month(session: Session, month: str | None) -> Statement | None:
+    return claims.lock_month(session, month) if month is not None else None
+
+
+def _open(session: Session, now: datetime, row: Statement | None, visit: Visit) -> None:
+    claims.hold(session, visit.id, row.month if row is not None else None)
     visits.set_disputed(session, visit, True, now)
-    row.revision += 1
+    if row is not None:
+        row.revision += 1
 
 
 def _uphold(
-    session: Session, now: datetime, row: Statement, visit: Visit, words: str, actor: str
+    session: Session,
+    now: datetime,
+    row: Statement | None,
+    visit: Visit,
+    words: str,
+    actor: str,
 ) -> None:
-    """Settle all that is said against the visit, by either of the two."""
+    """Settle all that is said against the visit, by whomever."""
     for each in _locked(session, Dispute.visit_id == visit.id, Dispute.state == "open"):
         _close(session, now, each, UPHELD, words, actor)
     claims.release(session, visit.id)
@@ -122,8 +168,8 @@ def _uphold(
     _changed(row)
 
 
-def _let_stand(session: Session, now: datetime, row: Statement, visit: Visit) -> None:
-    """Count the visit again, unless the other of the two contests it still."""
+def _let_stand(session: Session, now: datetime, row: Statement | None, visit: Visit) -> None:
+    """Count the visit again, unless somebody else contests it still."""
     session.flush()
     if not _locked(session, Dispute.visit_id == visit.id, Dispute.state == "open"):
         claims.restore(session, visit.id)
@@ -131,8 +177,8 @@ def _let_stand(session: Session, now: datetime, row: Statement, visit: Visit) ->
         _changed(row)
 
 
-def _changed(row: Statement) -> None:
-    if row.state == "issued":
+def _changed(row: Statement | None) -> None:
+    if row is not None and row.state == "issued":
         row.revision += 1
 
 
@@ -154,9 +200,9 @@ def _locked(session: Session, *conditions: ColumnElement[bool]) -> Sequence[Disp
 
 
 def dispute_by(session: Session, dispute_id: int) -> Dispute:
-    """Return a dispute. Raises Problem("not-found")."""
+    """Return a home's or a host's dispute. Raises Problem("not-found")."""
     row = session.get(Dispute, dispute_id)
-    if row is None:
+    if row is None or row.of_host is not None:
         raise Problem("not-found")
     return row
 
@@ -168,8 +214,12 @@ def disputes(
     after: int = 0,
     limit: int | None = None,
 ) -> list[Dispute]:
-    """Return what was said against a month's lines, or one node's alone, the oldest first."""
+    """Return what homes and hosts said against a month's lines, the oldest first.
+
+    Of one node's alone, where it is given. What the coordination holds of a host is elsewhere.
+    """
     query = select(Dispute).join(Visit).where(Dispute.month == month, Dispute.id > after)
+    query = query.where(Dispute.of_host.is_(None))
     if node_id is not None:
         query = query.where((Visit.home_id == node_id) | (Visit.host_id == node_id))
     return list(session.scalars(query.order_by(Dispute.id).limit(limit)))

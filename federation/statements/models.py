@@ -82,16 +82,48 @@ class StatementDocument(db.Model):
     signature: Mapped[str] = mapped_column(String(200))
 
 
+class HostDispute(db.Model):
+    """The coordination holds what a suspended host counts in no final month, until it decides.
+
+    It is one dispute over many visits, each of which has a ``Dispute`` of its own. ``due_at`` is
+    when it lapses, undecided: once the host is suspended no more, so many days later.
+    """
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    host_id: Mapped[str] = mapped_column(ForeignKey("node.id"))
+    reason: Mapped[str] = mapped_column(String(500))
+    state: Mapped[str] = mapped_column(String(9), default="open")
+    opened_at: Mapped[datetime]
+    due_at: Mapped[datetime | None]
+    decision: Mapped[str | None] = mapped_column(String(500))
+    decided_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint("state IN ('open', 'upheld', 'rejected')", name="state"),
+        CheckConstraint("(state = 'open') = (decided_at IS NULL)", name="decided"),
+        Index(
+            "uq_host_dispute_open",
+            "host_id",
+            unique=True,
+            sqlite_where=db.text("state = 'open'"),
+            postgresql_where=db.text("state = 'open'"),
+        ),
+    )
+
+
 class Dispute(db.Model):
     """A home or a host says that a visit should not count, and why; once settled, it stays.
 
     Each of the two may say so once of a visit. Its lines are held while one of them is open.
+    One of the coordination is a part of its dispute over a host, ``of_host``, with which it is
+    settled: it has no node, and a month only if the visit's lines were in one.
     """
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    month: Mapped[str] = mapped_column(ForeignKey("statement.month"))
+    month: Mapped[str | None] = mapped_column(ForeignKey("statement.month"))
     visit_id: Mapped[str] = mapped_column(ForeignKey("visit.id"))
-    node_id: Mapped[str] = mapped_column(ForeignKey("node.id"))
+    node_id: Mapped[str | None] = mapped_column(ForeignKey("node.id"))
+    of_host: Mapped[int | None] = mapped_column(ForeignKey("host_dispute.id"))
     reason: Mapped[str] = mapped_column(String(500))
     state: Mapped[str] = mapped_column(String(9), default="open")
     opened_at: Mapped[datetime]
@@ -103,7 +135,10 @@ class Dispute(db.Model):
     __table_args__ = (
         CheckConstraint("state IN ('open', 'upheld', 'rejected', 'withdrawn')", name="state"),
         CheckConstraint("(state = 'open') = (decided_at IS NULL)", name="decided"),
+        CheckConstraint("(node_id IS NULL) = (of_host IS NOT NULL)", name="by"),
+        CheckConstraint("node_id IS NULL OR month IS NOT NULL", name="month"),
         UniqueConstraint("visit_id", "node_id"),
+        UniqueConstraint("of_host", "visit_id"),
         Index("ix_dispute_month", "month"),
         Index(
             "ix_dispute_open",

@@ -115,6 +115,7 @@ class Visit(db.Model):
         Index("ix_visit_host_changed", "host_id", "changed_at"),
         Index("ix_visit_home_changed", "home_id", "changed_at"),
         Index("ix_visit_member_started", "member_id", "started_at"),
+        Index("ix_visit_day", "day"),
         # Few, whatever the number of visits.
         Index(
             "ix_visit_held",

@@ -63,10 +63,11 @@ class DoorScanSchema(PreviewSchema):
         metadata={"description": "Six digits of the visitor's phone, in place of ``pass``."},
     )
 
-    @validates_schema
-    def _one_of_both(self, data: dict[str, Any], **_kwargs: Any) -> None:
-        typed = [name for name in ("home", "code") if data.get(name) is not None]
-        if "pass" in data:
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _one_of_both(self, _data: Any, original: Any, **_kwargs: Any) -> None:
+        given = original if isinstance(original, dict) else {}
+        typed = [name for name in ("home", "code") if given.get(name) is not None]
+        if "pass" in given:
             if typed:
                 raise ValidationError({name: ["Not together with a pass."] for name in typed})
         elif not typed:

@@ -52,6 +52,7 @@ def _here(visit: Visit) -> dict[str, Any]:
         "article": None,
         "charter": None,
         "half_days": None,
+        "held": None,
         "online": True,
         "correction": None,
     }
@@ -67,6 +68,7 @@ def _abroad(item: dict[str, Any]) -> dict[str, Any]:
         "article": 3 if item["online"] else 9,
         "charter": item["charter"],
         "half_days": item["half_days"],
+        "held": item["held"] if item["state"] != "void" else None,
         "online": item["online"],
         "correction": item["correction"],
     }

@@ -26,6 +26,7 @@ from node.passes.api import me
 from node.passes.calendar import visits_ics
 from node.passes.history import ask_correction, history, visit_of
 from node.sync import service as sync
+from shared import held_visits
 from shared.problems import Problem
 from shared.schemas import unstorable
 from shared.web import allow
@@ -107,7 +108,13 @@ def my_visits() -> str:
         found = None
     names = {space: about["name"] for space, about in _space_names(session).items()}
     hub_url = node().hub.url
-    return render_template("passes/history.html", visits=found, names=names, hub_url=hub_url)
+    return render_template(
+        "passes/history.html",
+        visits=found,
+        names=names,
+        hub_url=hub_url,
+        why_held=held_visits.why,
+    )
 
 
 @pages.get("/pass/at/<space_id>")

@@ -8,7 +8,9 @@ from charter.effect import HALF_DAYS
 
 # What a visit that was admitted without the network can be flagged with, in few words.
 FLAG_NAMES = {
+    "offline": lazy_gettext("let in without the network"),
     "told_again": lazy_gettext("told again by its host"),
+    "told_late": lazy_gettext("told late"),
     "pass_expired": lazy_gettext("pass expired"),
     "pass_stale": lazy_gettext("code too old"),
     "pass_replayed": lazy_gettext("code used twice"),

@@ -44,6 +44,7 @@ OTHER_COMMITTERS = {
     "federation/directory/published_hours.py": "forgets hours that no report is judged by",
     "federation/statements/claims.py": "which lines a month takes, in short transactions",
     "federation/statements/disputes.py": "contesting a visit, and settling it",
+    "federation/statements/host_disputes.py": "contesting all that a host counts",
     "federation/statements/documents.py": "a month's document, kept as it was signed",
     "federation/statements/logs.py": "what a host's own log was found to be",
     "federation/visits/changes.py": "the verbs by which a visit changes",

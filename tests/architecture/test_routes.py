@@ -125,6 +125,11 @@ GET    /coordination/audit                            coordinator reader
 GET    /coordination/audit.csv                        coordinator reader
 GET    /coordination/audit.ndjson                     coordinator reader
 POST   /coordination/disputes/<int:dispute_id>        coordinator
+GET    /coordination/hosts                            coordinator moderator reader
+POST   /coordination/hosts/<node_id>/hold             coordinator
+POST   /coordination/hosts/disputes/<int:number>      coordinator
+GET    /coordination/hosts/held                       coordinator moderator reader
+POST   /coordination/hosts/held/<visit_id>            coordinator
 GET    /coordination/join                             coordinator moderator reader
 GET    /coordination/join/<int:request_id>            coordinator moderator reader
 POST   /coordination/join/<int:request_id>            coordinator

@@ -11,6 +11,7 @@ from charter import model_sources, read_charter
 from federation import jobs as hub_jobs
 from federation.context import hub
 from federation.db import db
+from federation.directory import trust_changes
 from federation.governance.models import CharterVersion
 from node.bookings import host
 from node.bookings.models import Booking
@@ -111,6 +112,7 @@ def test_a_version_that_came_into_force_while_a_node_was_away_is_its_own_on_retu
                 effective_at=now,
             )
         )
+        trust_changes.note(session)
         session.commit()
     network.pass_time(days=7)
     troquet.server.start()

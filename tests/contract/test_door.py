@@ -704,7 +704,7 @@ def test_a_visit_across_one_o_clock_counts_two_half_days(network: Network) -> No
     again = _visit_and_leave(troquet, long)
     assert network.hub.lines(again) == []
     troquet.void(across)
-    assert network.hub.lines(across) == [2, -1, -1]
+    assert network.hub.lines(across) == [2, -2]
     assert network.hub.lines(again) == [1]
     assert network.hub.statement()["balances"] == {"cordee": -2, "troquet": 2}
 

@@ -328,7 +328,8 @@ def test_a_visit_that_was_let_in_without_the_network_counts_although_its_host_ha
             hub_jobs.leave_due()
     troquet.deliver()
     assert troquet.waiting() == {"pending": 0, "dead": 0}
-    assert two.hub.lines(admitted.json()["visit"]["id"]) == [1]
+    # Nobody said when they left: until the closing as published, a day later.
+    assert two.hub.lines(admitted.json()["visit"]["id"]) == [2]
 
 
 def test_coordinators_and_partners_with_bookings_are_told_by_mail_once(

@@ -288,6 +288,7 @@ def test_a_suspended_node_is_refused_everywhere_at_once(network: Network) -> Non
         "proof": "x.y.z",
         "mark": f"1.{'m' * 16}",
         "url": "http://127.0.0.1:1",
+        "showings": [{"showing": "0" * 64, "space": "x", "at": "2026-11-24T10:00:00Z"}],
     }
     for method, rule in routes:
         query = {

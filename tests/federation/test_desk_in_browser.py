@@ -70,7 +70,15 @@ def test_accounts_audit_log_and_second_step_are_accessible(browser: Any, hub: Lo
     page.on("console", lambda message: said.append(message.text))
     _log_in(page, hub)
     found = {}
-    for path in ("", "/accounts", "/accounts/2", "/audit", "/audit?q=nothing+at+all"):
+    for path in (
+        "",
+        "/hosts",
+        "/hosts/held",
+        "/accounts",
+        "/accounts/2",
+        "/audit",
+        "/audit?q=nothing+at+all",
+    ):
         page.goto(f"{hub.url}/coordination{path}")
         found[path] = _wrong(page)
     page.goto(f"{hub.url}/account")

@@ -1,0 +1,180 @@
+"""The coordination's pages about hosts: who stands out, held visits, a suspended host's lines."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request
+from flask_babel import gettext
+
+from federation.console import desk, node_words
+from federation.context import hub
+from federation.db import db
+from federation.directory import service as directory
+from federation.oversight import comparing, queries, service, wording
+from federation.oversight.service import PAGE
+from federation.statements import disputes, host_disputes
+from federation.statements import service as statements
+from federation.statements.lines import neighbour
+from federation.visits import changes
+from federation.visits import queries as visits
+from federation.visits.models import Visit
+from shared import held_visits
+from shared.problems import Problem
+from shared.schemas import unstorable
+from shared.web import allow, current, formats
+
+pages = Blueprint("oversight", __name__, template_folder="templates")
+
+SHOWN_HOSTS, SHOWN_VISITS, SHOWN_DISPUTES = 50, 20, 50
+
+
+@pages.get("/coordination/hosts")
+@allow(*desk.STAFF)
+def hosts() -> str:
+    session, this = db.session(), f"{formats.local_day(hub().clock.now()):%Y-%m}"
+    month = request.args.get("month", this)
+    if not statements.is_month(month):
+        raise Problem("not-found")
+    found, typical = service.hosts(session, month)
+    page = max(1, request.args.get("page", 1, type=int))
+    nodes = directory.nodes(session)
+    return render_template(
+        "oversight/hosts.html",
+        month=month,
+        this=this,
+        previous=neighbour(month, -1),
+        following=neighbour(month, 1),
+        out_of_line=[host for host in found if host.findings],
+        hosts=found[(page - 1) * SHOWN_HOSTS : page * SHOWN_HOSTS],
+        page=page,
+        last=max(1, -(-len(found) // SHOWN_HOSTS)),
+        typical=typical,
+        waiting=dict(queries.waiting(session)),
+        suspended=_suspended(nodes),
+        disputes=host_disputes.of_hosts(session, SHOWN_DISPUTES),
+        names={node.id: node.name for node in nodes},
+        rule=comparing,
+        wording=wording,
+        states=node_words.STATES,
+        acts=_acts(),
+    )
+
+
+def _suspended(nodes: list[Any]) -> list[tuple[Any, int]]:
+    """Return the suspended hosts, and how many visits could be held of each; the dispute apart."""
+    session = db.session()
+    of = [node for node in nodes if node.state == "suspended"]
+    free = [node for node in of if host_disputes.open_one(session, node.id) is None]
+    return [(node, host_disputes.count(session, node.id)) for node in free]
+
+
+def _acts() -> bool:
+    return "coordinator" in current().roles
+
+
+@pages.get("/coordination/hosts/held")
+@allow(*desk.STAFF)
+def held() -> str:
+    session, host = db.session(), request.args.get("host", "")
+    found = visits.visits(
+        session,
+        node_id=host or None,
+        held=True,
+        before=_before(request.args.get("after", "")),
+        limit=SHOWN_VISITS + 1,
+    )
+    shown, more = found[:SHOWN_VISITS], len(found) > SHOWN_VISITS
+    names = {node.id: node.name for node in directory.nodes(session)}
+    waiting = dict(queries.waiting(session))
+    return render_template(
+        "oversight/held.html",
+        visits=shown,
+        after=_cursor(shown[-1]) if more else None,
+        count=waiting.get(host, 0) if host else sum(waiting.values()),
+        waiting=waiting,
+        host=host,
+        names=names,
+        spaces=directory.names_of(session, {visit.space_id for visit in shown}),
+        why=held_visits.why,
+        flag_name=wording.flag,
+        acts=_acts(),
+    )
+
+
+def _cursor(visit: Visit) -> str:
+    return f"{visit.changed_at.isoformat()}/{visit.id}"
+
+
+def _before(cursor: str) -> tuple[datetime, str] | None:
+    """Read ``_cursor``; what is none is the first page."""
+    instant, _, visit_id = cursor.replace(" ", "+").partition("/")
+    try:
+        found = datetime.fromisoformat(instant)
+    except ValueError:
+        return None
+    return (found, visit_id) if found.tzinfo and not unstorable(visit_id) else None
+
+
+@pages.post("/coordination/hosts/held/<visit_id>")
+@allow("coordinator")
+def decide(visit_id: str) -> Any:
+    host, outcome = request.form.get("host", ""), request.form.get("outcome", "")
+    back = f"{PAGE}/held?host={host}" if host in _node_ids() else f"{PAGE}/held"
+    reason = _reason()
+    if reason is None or outcome not in ("counts", "undone"):
+        return redirect(back)
+    counts = outcome == "counts"
+    try:
+        changes.decide_held(
+            db.session(), hub().clock.now(), visit_id, counts=counts, reason=reason, actor=_actor()
+        )
+    except Problem as problem:
+        if problem.slug != "conflict":
+            raise
+        flash(gettext("Somebody has decided about this visit already."), "warning")
+        return redirect(back)
+    words = gettext("The visit counts now.") if counts else gettext("The visit is undone.")
+    flash(words, "success")
+    return redirect(back)
+
+
+def _node_ids() -> set[str]:
+    return {node.id for node in directory.nodes(db.session())}
+
+
+def _actor() -> str:
+    return f"account:{current().id}"
+
+
+def _reason() -> str | None:
+    """Return the reason that was given; say what is wrong with it."""
+    words = request.form.get("reason", "").strip()
+    if 1 <= len(words) <= 300 and not unstorable(words):
+        return words
+    flash(gettext("Give the reason (300 characters at most)."), "error")
+    return None
+
+
+@pages.post("/coordination/hosts/<node_id>/hold")
+@allow("coordinator")
+def hold(node_id: str) -> Any:
+    """Hold what a suspended host counts in no final month."""
+    reason = _reason()
+    if reason is not None:
+        session, now = db.session(), hub().clock.now()
+        host_disputes.hold_lines_of_host(session, now, node_id, reason, _actor())
+        flash(gettext("Its lines are held, until the coordination decides."), "success")
+    return redirect(f"{PAGE}#suspended")
+
+
+@pages.post("/coordination/hosts/disputes/<int:number>")
+@allow("coordinator")
+def settle(number: int) -> Any:
+    outcome, reason = request.form.get("outcome", ""), _reason()
+    if reason is not None and outcome in (disputes.UPHELD, disputes.REJECTED):
+        session, now = db.session(), hub().clock.now()
+        host_disputes.settle(session, now, number, outcome, reason, _actor())
+        flash(gettext("It is decided; the log says why."), "success")
+    return redirect(f"{PAGE}#suspended")
