@@ -190,7 +190,7 @@ def visit_json(each: Replayed) -> dict[str, Any]:
         "host": visit.host,
         "space": visit.space,
         "plan": visit.plan,
-        "started_at": visit.started_at.isoformat(),
+        "day": visit.day.isoformat(),  # other operators are not told the second
         "changed": each.changed,
         "before": {"outcome": each.before.outcome, "half_days": len(each.before.half_days)},
         "after": {"outcome": each.after.outcome, "half_days": len(each.after.half_days)},
@@ -205,7 +205,7 @@ CSV_COLUMNS = (
     "host",
     "space",
     "plan",
-    "started_at",
+    "day",
     "changed",
     "before",
     "after",

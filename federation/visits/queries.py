@@ -12,7 +12,8 @@ from federation.visits.models import Member, Visit
 
 def present(session: Session) -> int:
     """Return how many roaming members are somewhere now."""
-    return session.scalar(select(func.count()).where(Visit.state == "open")) or 0
+    here = select(func.count()).where(Visit.state == "open", Visit.held.is_(None))
+    return session.scalar(here) or 0
 
 
 def visits(
@@ -55,5 +56,5 @@ def visits(
 
 def guests_by_space(session: Session) -> dict[str, int]:
     """Return how many roaming members are at each space, as far as the hub was told."""
-    query = select(Visit.space_id, func.count()).where(Visit.state == "open")
+    query = select(Visit.space_id, func.count()).where(Visit.state == "open", Visit.held.is_(None))
     return {row[0]: row[1] for row in session.execute(query.group_by(Visit.space_id))}

@@ -214,7 +214,8 @@ def _add_visit(
     changed = []
     if held is None and showings.used_elsewhere(case.showing, report.space):
         assert case.showing is not None  # noqa: S101
-        if showings.yields(case.showing, case.at, report.host):
+        ours = told.receipt is not None and report.online and not case.showing.live
+        if ours or showings.yields(case.showing, case.at, report.host):
             former = case.person.visits.get(visit_id(evidence.proof, case.showing.space_id))
             changed = [former] if former is not None else []
             for visit in changed:
