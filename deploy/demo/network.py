@@ -85,7 +85,14 @@ def mail_folder(folder: Path) -> Path:
     return folder / "mail"
 
 
-def make_hub(folder: Path, port: int, clock: str | None, secret: str, rules: Path | None) -> Part:
+def make_hub(
+    folder: Path,
+    port: int,
+    clock: str | None,
+    secret: str,
+    rules: Path | None,
+    database: str = "",
+) -> Part:
     """Make the hub's database: charter in force, one coordinator with a token."""
     url = f"http://127.0.0.1:{port}"
     folder.mkdir(parents=True, mode=0o700)
@@ -93,6 +100,7 @@ def make_hub(folder: Path, port: int, clock: str | None, secret: str, rules: Pat
         url=url,
         secret_key=secret,
         data_dir=folder,
+        database_url=database,
         port=port,
         demo=True,
         allow_private_peers=True,
@@ -109,6 +117,7 @@ def make_hub(folder: Path, port: int, clock: str | None, secret: str, rules: Pat
         "URL": url,
         "SECRET_KEY": secret,
         "DATA_DIR": str(folder),
+        "DATABASE_URL": database,
         "PORT": str(port),
         "WORKERS": "2",
         "THREADS": "4",
@@ -121,7 +130,13 @@ def make_hub(folder: Path, port: int, clock: str | None, secret: str, rules: Pat
 
 
 def make_node(
-    sheet: Mapping[str, Any], folder: Path, port: int, clock: str | None, secret: str, hub_url: str
+    sheet: Mapping[str, Any],
+    folder: Path,
+    port: int,
+    clock: str | None,
+    secret: str,
+    hub_url: str,
+    database: str = "",
 ) -> Part:
     """Make a node's database: spaces, admin, desk and members, each with a token."""
     url = f"http://127.0.0.1:{port}"
@@ -133,6 +148,7 @@ def make_node(
         name=name,
         secret_key=secret,
         data_dir=folder,
+        database_url=database,
         port=port,
         demo=True,
         allow_private_peers=True,
@@ -148,6 +164,7 @@ def make_node(
         "NAME": name,
         "SECRET_KEY": secret,
         "DATA_DIR": str(folder),
+        "DATABASE_URL": database,
         "PORT": str(port),
         "WORKERS": "1",
         "THREADS": "8",
