@@ -180,7 +180,9 @@ class Teller:
             shown="shown",
             at=at,
             online=live,
-            facts=Facts(host=operator, space=fact.space, online=live, guest_cap=100),
+            facts=Facts(
+                host=operator, space=fact.space, online=live, guest_cap=100, hours_known=False
+            ),
             ended_at=ended,
             decision=None if live else decision,
         )
