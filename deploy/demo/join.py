@@ -33,6 +33,7 @@ def join(hub: Part, nodes: Sequence[Part]) -> None:
         with part.app.app_context():
             sync.refresh(db.session(), node_context())
             sync.refresh_status_lists(db.session(), node_context())
+            db.session.remove()  # its connection is closed with the others
             db.engine.dispose()
     with hub.app.app_context():
         from federation.db import db as hub_db  # noqa: PLC0415

@@ -199,6 +199,7 @@ def test_each_visit_is_accounted_once_whatever_is_killed_meanwhile(world: World)
         "unknown": sorted(set(states) - set(told.states)),
         "doubled": len(visits) - len(states),
         "held": [visit["id"] for visit in visits if visit["held"]],
+        "offline": sum("offline" in visit["flags"] for visit in visits),
         "messages": world.waiting(),
         **_recomputed(world),
     }
