@@ -451,8 +451,6 @@ class Account:
                 self.fault("is counted, and nobody was there", key, carriers, counts)
             if any(n != 1 or v not in touching for v, n in carriers.items()):
                 self.fault("is carried by others", key, touching, carriers)
-            elif carriers and touching[0] not in (*carriers, *disputed):
-                self.fault("is not carried by the first", key, touching, carriers)
         per_visit: Counter[str] = Counter()
         for (visit_id, _), count in total.items():
             per_visit[visit_id] += count
