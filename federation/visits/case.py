@@ -254,7 +254,7 @@ def _find_visits(session: Session, case: Case, member_id: int, report: Report) -
     case.showing = showings.find(session, case.evidence.proof)
     case.this = found.visits.get(visit_id(case.evidence.proof, report.space))
     for visit in found.visits.values():
-        of_arrival = visit.started_at <= case.at < visit.closes_at
+        of_arrival = case.at < visit.closes_at
         if visit.space_id == report.space and visit.state == "open" and of_arrival:
             case.here = visit if visit.held is None else case.here
 

@@ -136,8 +136,12 @@ def _is_hers(row: Any, scan: Scan) -> bool:
 
 
 def _is_here(row: Any, scan: Scan) -> bool:
-    """Tell whether a visit was under way, here, when the code was shown."""
-    under_way = row.started_at <= scan.now < row.closes_at
+    """Tell whether a visit was under way, here, when the code was shown.
+
+    Of two that are shown at the same moment, the one that is decided first may be the later.
+    """
+    begun = row.started_at <= scan.now or not scan.late
+    under_way = begun and scan.now < row.closes_at
     over = row.ended_at is not None and row.ended_at <= scan.now
     return row.space_id == scan.space_id and row.state != "void" and under_way and not over
 
