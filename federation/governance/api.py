@@ -271,9 +271,16 @@ def diff(before: str, after: str) -> dict[str, Any]:
     }
 
 
+def _check_signed(node_id: str) -> None:
+    """Raise Problem unless a node has signed the charter: what it asks for is the account."""
+    in_force = service.in_force(db.session()).version
+    if node_id not in service.signed_versions(db.session(), in_force):
+        raise Problem("charter-unsigned")
+
+
 def _simulated(version: str, query: Mapping[str, Any], rules: str | None) -> Any:
     if current().kind == "node":
-        _node()
+        _check_signed(_node())
     today = hub().clock.now().date()
     first, last = query["first"] or today.replace(day=1), query["last"] or today
     for day in (first, last):

@@ -130,8 +130,7 @@ def tell_showings(data: dict[str, Any]) -> None:
     session, now = db.session(), hub().clock.now()
     host = directory.active_node(session, current().id).id
     for each in data["showings"]:
-        at = min(each["at"], now)
-        showings.tell(session, now, host, each["showing"], each["space"], at)
+        showings.tell(session, now, host, each["showing"], each["space"], min(each["at"], now))
 
 
 @blp.route("/visits/<visit_id>/check-out", methods=["POST"])

@@ -310,6 +310,7 @@ def _distrust(case: Case, row: Any, evidence: Evidence, now: datetime) -> str | 
         ("not_published", row.hours is None),
         ("home_left", left),
         ("key_withdrawn", withdrawn_at is not None and row.known_at >= withdrawn_at),
+        ("key_withdrawn", row.host_withdrawn_at is not None and case.at >= row.host_withdrawn_at),
         ("refused_live", showing is not None and showing.kind == "refused"),
     )
     return next((code for code, applies in reasons if applies), None)

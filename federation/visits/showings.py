@@ -2,7 +2,8 @@
 
 A door that lets somebody in without a visit to tell (who is here already, or at home) tells the
 showing alone, by its hash, which says nothing of who. Told for two spaces, the earlier counts,
-whichever came first; but what the hub itself saw, at the moment, stands.
+whichever came first; but what the hub itself saw, at the moment, stands, and a hash, which proves
+nothing, undoes no visit that was told before it: that one is flagged.
 """
 
 from __future__ import annotations
@@ -14,9 +15,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from federation.directory.models import Space
-from federation.governance import service as governance
-from federation.visits import ledger
+from federation.directory.models import Node, Space
 from federation.visits.models import Member, Showing, Visit
 from shared.db import begin_write
 from shared.problems import Problem
@@ -25,6 +24,7 @@ from shared.reports import visit_id
 KEPT = timedelta(days=35)
 _MARGIN = timedelta(days=1)
 REPLAYED = "pass_replayed"
+ELSEWHERE = "shown_elsewhere"
 
 
 def find(session: Session, showing: str) -> Showing | None:
@@ -69,10 +69,10 @@ def _tell(
     if space is None or space.node_id != host_id:
         session.rollback()
         raise Problem("validation", errors={"space": ["This node has no such space."]})
+    enrolled_at = session.get_one(Node, host_id).enrolled_at
     visit = _lock_visit(session, showing)
     known = find(session, showing)
-    wins = known is None or (known.space_id != space_id and yields(known, at, host_id))
-    if wins and now - at <= KEPT:
+    if known is None and enrolled_at <= at and now - at <= KEPT:
         keep(
             session,
             known,
@@ -84,10 +84,8 @@ def _tell(
             live=False,
             told_at=now,
         )
-        if visit is not None:
-            visit.held, visit.changed_at = REPLAYED, now
-            found = ledger.person(session, visit.member_id, visit.started_at)
-            found.settle(governance.split(session), now, visit)
+    elif visit is not None and visit.space_id != space_id and ELSEWHERE not in visit.flags:
+        visit.flags, visit.changed_at = [*visit.flags, ELSEWHERE], now
     session.commit()
 
 

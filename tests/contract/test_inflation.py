@@ -166,6 +166,14 @@ def test_visits_of_2021_count_nothing(network: Network, evil: LocalNode, member:
     assert credited(network, "troquet") == 0
 
 
+def test_a_time_to_come_is_not_when_the_phone_signed(
+    network: Network, evil: LocalNode, member: Person
+) -> None:
+    at = datetime.fromisoformat("2199-01-01T00:00:00+01:00")
+    assert held(late(network, evil, member.show(), at)) == "pass_expired"
+    assert credited(network, "troquet") == 0
+
+
 @pytest.mark.parametrize(("days", "why"), [(36, "too_old"), (41, "too_old")])
 def test_what_is_older_than_anybody_keeps_is_held(
     network: Network, evil: LocalNode, member: Person, days: int, why: str
