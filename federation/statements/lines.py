@@ -23,7 +23,11 @@ from federation.visits.models import HalfDayLine, Visit
 
 _AT_ONCE = 5_000
 _SHOWN = ("visit_id", "day", "half", "home_id", "host_id", "space_id", "quantity")
-_LINE = (HalfDayLine.recorded_at, *(getattr(HalfDayLine, name) for name in _SHOWN))
+_LINE = (
+    HalfDayLine.recorded_at,
+    HalfDayLine.reason,
+    *(getattr(HalfDayLine, name) for name in _SHOWN),
+)
 _OF_NETWORK = HalfDayLine.home_id != HalfDayLine.host_id
 HAS_ROW = exists().where(StatementLine.line_id == HalfDayLine.id)
 OPEN_DISPUTE = exists().where(Dispute.visit_id == HalfDayLine.visit_id, Dispute.state == "open")
@@ -128,19 +132,17 @@ def corrections(
 ) -> Iterator[Mapping[str, Any]]:
     """Yield what was taken back of each visit and day, with its reason and when it was."""
     for _, same in groupby(_rows(session, chosen, -1, node_id, limit), _visit_and_day):
-        rows = sorted(same, key=_recorded_on)
-        reason = rows[0].void_reason or rows[0].held or ""
         yield from in_order(
             {**entry, "reason": reason, "recorded_on": day.isoformat()}
-            for day, at_once in groupby(rows, _recorded_on)
+            for (day, reason), at_once in groupby(sorted(same, key=_taken_back), _taken_back)
             for entry in _entries(list(at_once))
         )
 
 
-def _recorded_on(row: Any) -> date:
-    """Return the day by the space's own clock."""
+def _taken_back(row: Any) -> tuple[date, str]:
+    """Return on which day, by the space's own clock, and why."""
     at: datetime = row.recorded_at
-    return at.astimezone(ZoneInfo(row.timezone)).date()
+    return at.astimezone(ZoneInfo(row.timezone)).date(), row.reason
 
 
 def _visit_and_day(row: Any) -> tuple[date, str]:
@@ -151,9 +153,7 @@ def _rows(
     session: Session, chosen: Subquery, quantity: int, node_id: str | None, limit: int | None
 ) -> Iterator[Any]:
     line = chosen.c
-    about = (
-        (Visit.void_reason, Visit.held, Visit.timezone, line.recorded_at) if quantity < 0 else ()
-    )
+    about = (line.reason, Visit.timezone, line.recorded_at) if quantity < 0 else ()
     query = (
         select(*(line[name] for name in _SHOWN), Visit.charter, Visit.flags, *about)
         .join(Visit, Visit.id == line.visit_id)

@@ -146,7 +146,7 @@ class Person:
             by = {stay.id for stay in touching.get(key, ())}
             standing = _standing(lines.get(key, []))
             carrier = next((line for line in standing if line.visit_id in by), None)
-            added += [_reversal(line, now) for line in standing if line is not carrier]
+            added += [self._reversal(line, now) for line in standing if line is not carrier]
             if by and carrier is None:
                 occurrence = max((line.occurrence for line in lines.get(key, [])), default=-1)
                 visit = self.visits[touching[key][0].id]
@@ -155,6 +155,15 @@ class Person:
             self.session.connection().execute(_ADD_LINE, added)
             self._months.clear()
             self.lines.clear()
+
+    def _reversal(self, line: Any, now: datetime) -> dict[str, Any]:
+        """Return the line that takes another back, with why: what it says never changes."""
+        visit = self.visits.get(line.visit_id)
+        why = (visit.void_reason or visit.held or "") if visit is not None else ""
+        of_line = dict(line._mapping)  # noqa: SLF001 - a row's public name for it
+        of_line.pop("id")
+        reversal = {"quantity": -1, "reverses_id": line.id, "reason": why, "recorded_at": now}
+        return {**of_line, **reversal}
 
 
 def person(session: Session, member_id: int, at: datetime) -> Person:
@@ -196,11 +205,6 @@ def _new_line(
         "quantity": 1,
         "occurrence": occurrence,
         "reverses_id": None,
+        "reason": "",
         "recorded_at": now,
     }
-
-
-def _reversal(line: Any, now: datetime) -> dict[str, Any]:
-    of_line = dict(line._mapping)  # noqa: SLF001 - a row's public name for it
-    of_line.pop("id")
-    return {**of_line, "quantity": -1, "reverses_id": line.id, "recorded_at": now}

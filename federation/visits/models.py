@@ -149,7 +149,7 @@ class HalfDayLine(db.Model):
 
     A half-day of one person at one operator counts once, however many visits touch it, and is
     carried by one of them; ``occurrence`` goes up when it is counted again after a reversal. A
-    reversal names the line that it reverses: no line is reversed twice.
+    reversal names the line that it reverses, and says why: no line is reversed twice.
     """
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -164,6 +164,7 @@ class HalfDayLine(db.Model):
     quantity: Mapped[int]
     occurrence: Mapped[int]
     reverses_id: Mapped[int | None] = mapped_column(ForeignKey("half_day_line.id"), unique=True)
+    reason: Mapped[str] = mapped_column(String(300), default="", server_default=db.text("''"))
     recorded_at: Mapped[datetime]
 
     __table_args__ = (

@@ -255,6 +255,7 @@ def _add_visit(
         evidence=_kept(told),
         recorded_at=now,
         changed_at=now,
+        void_reason=None,
     )
     case.person.settle(case.charter.rules.opening_hours.split, now, *changed, visit)
     return visit

@@ -317,3 +317,21 @@ def _showing(shown: str) -> str:
     from shared.passes import showing_of
 
     return showing_of(shown)
+
+
+def test_what_the_account_has_said_it_does_not_unsay(
+    network: Network, evil: LocalNode, member: Person
+) -> None:
+    """Undone by a showing that counts elsewhere, then let count by a person: two lines more."""
+    shown, filature = member.show(), network.nodes["filature"]
+    at = now(network)
+    visit = late(network, evil, shown, at).json()["visit"]["id"]
+    late(network, filature, shown, at - timedelta(seconds=30))
+    assert network.hub.lines(visit) == [1, -1]
+    before = network.hub.statement()["corrections"]
+    assert [line["reason"] for line in before] == ["pass_replayed"]
+    path, token = f"/api/v1/visits/{visit}/held", network.add_staff("coordinator")
+    assert network.hub.post(path, {"counts": True, "reason": "both"}, token).status_code == 200
+    assert network.hub.lines(visit) == [1, 1, -1]
+    after = network.hub.statement()["corrections"]
+    assert [line["reason"] for line in after] == ["pass_replayed"]

@@ -66,8 +66,13 @@ def upgrade():
         batch_op.alter_column('known_at', existing_type=INSTANT, nullable=False)
     with op.batch_alter_table('half_day_line') as batch_op:
         batch_op.add_column(sa.Column('reverses_id', sa.Integer(), nullable=True))
+        batch_op.add_column(sa.Column('reason', sa.String(300), server_default=sa.text("''"), nullable=False))
         batch_op.drop_constraint('uq_half_day_line_once', type_='unique')
     _fill()
+    op.execute(
+        "UPDATE half_day_line SET reason = COALESCE((SELECT visit.void_reason FROM visit WHERE "
+        "visit.id = half_day_line.visit_id), '') WHERE quantity < 0"
+    )
     with op.batch_alter_table('visit') as batch_op:
         for name, kind in (('shown_at', INSTANT), ('day', sa.Date()), ('closes_at', INSTANT), ('evidence', sa.JSON())):
             batch_op.alter_column(name, existing_type=kind, nullable=False)
@@ -166,6 +171,7 @@ def downgrade():
         batch_op.drop_constraint(op.f('uq_half_day_line_reverses_id'), type_='unique')
         batch_op.drop_constraint(op.f('fk_half_day_line_reverses_id_half_day_line'), type_='foreignkey')
         batch_op.drop_column('reverses_id')
+        batch_op.drop_column('reason')
         batch_op.create_unique_constraint('uq_half_day_line_once', ['member_id', 'month', 'space_id', 'day', 'half', 'occurrence', 'quantity'])
     with op.batch_alter_table('visit') as batch_op:
         batch_op.drop_index('ix_visit_held')
