@@ -49,6 +49,7 @@ from shared.clock import Clock
 from shared.db import begin_write
 from shared.http import Answer, Circuit, PeerSession, Unreachable
 from shared.passes import AUDIENCE, bind
+from shared.web.application import limiter
 from tests.databases import Databases
 
 watching.LOOK_SECONDS = 0  # what was told is found by the very next request
@@ -528,6 +529,7 @@ class Network:
         return node
 
     def _enrol(self, node: LocalNode, signs: bool) -> None:
+        limiter.reset()  # many networks enrol from one address in a minute
         with self.hub.app.app_context():
             token, _ = enrolment.invite(hub_db.session(), hub_context().clock.now(), node.id, None)
         with node.context() as (session, context):

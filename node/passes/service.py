@@ -27,6 +27,7 @@ TOPIC = "pass"
 VALID_DAYS = 30
 MAX_VALID = 5  # of phones, in force at once
 MAX_A_DAY = 20  # each takes a place in the status list for ever
+MAX_A_DAY_OF_DEMO = 2_000  # there one member is many people
 _LIST_STEP = 4096  # the list grows by whole steps, so that its length says little
 _ZONE = ZoneInfo("Europe/Paris")
 
@@ -66,7 +67,7 @@ def add(
         session.rollback()
         raise Problem("forbidden", "this subscription is suspended")
     member = found
-    _check_number(session, member_id, now, jwk)
+    _check_number(session, node, member_id, now, jwk)
     if member.ended_on is not None:
         expires = min(expires, datetime.combine(member.ended_on, time.max, _ZONE))
     row = Pass(
@@ -84,7 +85,7 @@ def add(
 
 
 def _check_number(
-    session: Session, member_id: int, now: datetime, jwk: Mapping[str, Any] | None
+    session: Session, node: Node, member_id: int, now: datetime, jwk: Mapping[str, Any] | None
 ) -> None:
     """Raise Problem when a member has, or made within a day, as many as devices can need.
 
@@ -104,7 +105,8 @@ def _check_number(
         raise Problem("conflict", f"at most {MAX_VALID} passes at once: revoke one first")
     since = now - timedelta(days=1)
     made = select(func.count(Pass.id)).where(Pass.member_id == member_id, Pass.issued_at > since)
-    if (session.scalar(made) or 0) >= MAX_A_DAY:
+    most_made = MAX_A_DAY_OF_DEMO if node.settings.demo else MAX_A_DAY
+    if (session.scalar(made) or 0) >= most_made:
         session.rollback()
         wait = {"Retry-After": str(3600)}
         raise Problem("too-many-requests", "passes were made too often today", headers=wait)

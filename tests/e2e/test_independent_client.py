@@ -668,7 +668,7 @@ def test_the_preview_says_what_the_door_says_and_records_nothing(
     assert {answer.status_code for answer in previews} == {200}
     assert (desk.presence(space), _lines(demo)) == before
     (item,) = member.rights(space).json()["items"]
-    at_hub = Service(demo.hub.url, shown.show()).call(
+    at_hub = Service(demo.hub.url, shown.show(aud="passerelle:rights")).call(
         "GET", "/api/v1/me/rights", params={"space": space}
     )
     assert at_hub.status_code == 200, at_hub.text
@@ -784,7 +784,7 @@ def test_a_void_reverses_the_half_day_and_the_balances_sum_to_zero(
         assert answer.status_code == 200, answer.text
         assert answer.headers["Content-Type"].split(";")[0] == "text/csv"
         rows = list(csv.DictReader(io.StringIO(answer.text)))
-        assert sum(int(r["half_days"]) for r in rows if r["visit"] == visit) == 0
+        assert sum(int(r["half_days"]) for r in rows if r["id"] == visit) == 0
         balances = {r["host"]: int(r["half_days"]) for r in rows if r["kind"] == "balance"}
         assert set(balances) == set(NODES)
         assert sum(balances.values()) == 0

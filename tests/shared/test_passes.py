@@ -106,11 +106,12 @@ def test_a_good_pass_proves_what_it_says() -> None:
 
 
 def test_evidence_keeps_what_the_hub_keeps_and_no_first_name() -> None:
-    shown = bind(credential(), PHONE, NOW)
+    now = int(time.time())
+    shown = bind(credential(), PHONE, now)
     evidence = examine(shown, issuer_key, Clock())
     one, _, bound = shown.partition("~")
     assert evidence.binding == bound
-    assert evidence.shown_at == datetime.fromtimestamp(NOW, UTC)
+    assert evidence.shown_at == datetime.fromtimestamp(now, UTC)
     assert evidence.claims == {
         name: value
         for name, value in jose.read_unverified(one).claims.items()
@@ -120,7 +121,7 @@ def test_evidence_keeps_what_the_hub_keeps_and_no_first_name() -> None:
 
 def test_a_showing_is_what_the_phone_signed_and_not_how_its_signature_is_spelled() -> None:
     one, phone = credential(jwk=P256.as_dict(private=False)), P256
-    shown = bind(one, phone, NOW)
+    shown = bind(one, phone, int(time.time()))
     evidence = examine(shown, issuer_key, Clock())
     assert evidence.proof == showing_of(shown)
     assert (
@@ -133,7 +134,7 @@ def test_a_showing_is_what_the_phone_signed_and_not_how_its_signature_is_spelled
     other = raw[:32] + (order - int.from_bytes(raw[32:], "big")).to_bytes(32, "big")
     malleable = examine(f"{head}.{jose.encode_b64(other)}", issuer_key, Clock())
     assert (malleable.faults, malleable.proof) == ((), evidence.proof)
-    assert showing_of(bind(one, phone, NOW)) != evidence.proof  # another nonce
+    assert showing_of(bind(one, phone, int(time.time()))) != evidence.proof  # another nonce
 
 
 @pytest.mark.parametrize("text", ["", "bonjour", "\ud800~", "a~b~c", "a~b.c.d", "x" * 5000])
@@ -146,12 +147,12 @@ def test_what_has_no_key_binding_is_identified_as_a_whole(text: str) -> None:
 def test_a_phone_without_ed25519_binds_with_p256() -> None:
     one = credential(jwk=P256.as_dict(private=False))
     assert set(jose.read_unverified(one).claims["cnf"]["jwk"]) == {"kty", "crv", "x", "y"}
-    assert faults(bind(one, P256, NOW)) == []
+    assert faults(bind(one, P256, int(time.time()))) == []
     thief = ECKey.generate_key("P-256")
-    assert faults(bind(one, thief, NOW)) == [(MALFORMED, "key_binding_signature")]
-    assert faults(bind(one, PHONE, NOW)) == [(MALFORMED, "key_binding_alg")]
-    assert faults(bind(credential(), P256, NOW)) == [(MALFORMED, "key_binding_alg")]
-    head = bind(one, P256, NOW).rpartition(".")[0]
+    assert faults(bind(one, thief, int(time.time()))) == [(MALFORMED, "key_binding_signature")]
+    assert faults(bind(one, PHONE, int(time.time()))) == [(MALFORMED, "key_binding_alg")]
+    assert faults(bind(credential(), P256, int(time.time()))) == [(MALFORMED, "key_binding_alg")]
+    head = bind(one, P256, int(time.time())).rpartition(".")[0]
     for signature in (b"", bytes(64), bytes(63), b"\xff" * 64, bytes(70)):
         shown = f"{head}.{jose.encode_b64(signature)}"
         assert faults(shown) == [(MALFORMED, "key_binding_signature")]
@@ -192,7 +193,7 @@ def test_what_is_signed_for_one_use_is_refused_for_another() -> None:
         (RIGHTS_AUDIENCE, "passerelle:check-in", [(MALFORMED, "key_binding_audience")]),
         (RIGHTS_AUDIENCE, RIGHTS_AUDIENCE, []),
     ):
-        shown = bind(one, PHONE, NOW, audience=made)
+        shown = bind(one, PHONE, int(time.time()), audience=made)
         found = examine(shown, issuer_key, Clock(), audience=wanted).faults
         assert [(fault.code, fault.detail) for fault in found] == expected
 
@@ -242,7 +243,7 @@ def test_header_members_and_claims_that_nobody_knows_are_ignored() -> None:
 def test_seniority_travels_as_the_first_usable_instant() -> None:
     usable = datetime(2027, 1, 4, tzinfo=UTC)
     one = credential(usable_from=usable)
-    assert examine(bind(one, PHONE, NOW), issuer_key, Clock()).usable_from == usable
+    assert examine(bind(one, PHONE, int(time.time())), issuer_key, Clock()).usable_from == usable
 
 
 MALFORMED = "pass_malformed"
