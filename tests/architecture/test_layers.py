@@ -65,6 +65,8 @@ OTHER_COMMITTERS = {
     "node/desk/corrections.py": "the host's answers",
     "node/desk/incidents.py": "the desk's notes",
     "node/passes/cards.py": "the verbs of paper cards",
+    "node/passes/digits.py": "the verbs of six digits",
+    "node/passes/host_requests.py": "which requests of hosts were used",
     "node/spaces/publication.py": "the verbs by which the hub is told what is published",
     "node/sync/contact.py": "notes who was last heard of",
     "node/sync/checkup.py": "the verbs of “check my node”",

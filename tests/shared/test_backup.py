@@ -33,6 +33,7 @@ EITHER = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 # What a column can only be.
 GIVEN = {
     ("half_day_line", "quantity"): [1, -1, 1],
+    ("statement", "state"): ["issued", "final", "final"],
     ("charter_version", "version"): ["1", "2", "3"],
 }
 
@@ -45,6 +46,10 @@ EMPTY = {
     ("join_request", "invitation_id"): {0, 2},
     ("report", "email"): {0, 1, 2},
     ("half_day_line", "reverses_id"): {0, 2},
+    ("statement", "final_at"): {0},
+    ("dispute", "decided_at"): {0},
+    ("dispute", "of_host"): {0, 1, 2},
+    ("host_dispute", "decided_at"): {0},
 }
 
 # Of these there is one row.
@@ -139,6 +144,7 @@ def _value(column: Any, number: int, words: list[str] | None) -> Any:
         int: number + 1,
         float: number + 0.1,
         bool: number % 2 == 0,
+        bytes: bytes([number, 255, 0]),
         date: date(2026, 11, 20 + number),
     }[kind]
 
