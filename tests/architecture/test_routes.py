@@ -674,12 +674,13 @@ def test_nothing_that_is_read_is_named_like_a_change(service: Service) -> None:
 
 
 def _rows(app: Flask) -> dict[str, list[str]]:
-    """Return what the whole database says."""
+    """Return what the whole database says, but how often pages were seen: counted now and then."""
     database = app.extensions["sqlalchemy"]
     with app.app_context():
         rows = {
             table.name: sorted(str(tuple(row)) for row in database.session.execute(select(table)))
             for table in database.metadata.tables.values()
+            if table.name != "page_view"
         }
         database.session.rollback()
         return rows
