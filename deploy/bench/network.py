@@ -125,6 +125,7 @@ def add_phones(app: Flask, homes: list[Home], count: int) -> list[Phone]:
                     "id": phone.pass_id,
                     "member_id": ids[references[phone.pass_id]],
                     "status": "valid",
+                    "known_at": now,
                     "changed_at": now,
                 }
                 for phone in phones
@@ -172,7 +173,12 @@ def add_history(app: Flask, homes: list[Home], visits: int) -> None:
                     "facts": {},
                     "decision": {},
                     "flags": [],
-                    "report": "-",
+                    "evidence": {},
+                    "shown_at": started,
+                    "left_at": started,
+                    "day": started.date(),
+                    "hours": None,
+                    "closes_at": started,
                     "changed_at": started,
                 }
             )
