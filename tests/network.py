@@ -181,9 +181,9 @@ class Person:
     credential: str = ""
     pass_id: str = ""
 
-    def get_pass(self) -> Person:
-        """Get a pass that was made ten days ago: tests tell of visits that were before today."""
-        with self.node.ten_days_ago():
+    def get_pass(self, days_ago: int = 10) -> Person:
+        """Get a pass that was made some days ago: tests tell of visits that were before today."""
+        with self.node.days_ago(days_ago):
             answer = self.node.post(
                 "/api/v1/me/passes", {"jwk": self.key.as_dict(private=False)}, self.token
             )
@@ -326,9 +326,9 @@ class LocalNode(LocalService):
             yield node_db.session(), node_context()
 
     @contextmanager
-    def ten_days_ago(self) -> Iterator[None]:
+    def days_ago(self, days: int) -> Iterator[None]:
         clock = self.app.extensions["node"].clock
-        object.__setattr__(clock, "still", clock.real() - timedelta(days=10))
+        object.__setattr__(clock, "still", clock.real() - timedelta(days=days))
         try:
             yield
         finally:

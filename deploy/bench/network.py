@@ -146,60 +146,64 @@ def add_history(app: Flask, homes: list[Home], visits: int) -> None:
         begin_write(session)
         members = {row[0]: row[1] for row in session.execute(select(Pass.id, Pass.member_id))}
         charter = governance.in_force(session).version
-        rows, lines = [], []
+        stays = []
         for n in range(visits):
             phone, host = phones[n % people], homes[(n + n // people) % len(homes)]
             started = now - timedelta(days=40 + n // people)
-            common = {
-                "member_id": members[phone.pass_id],
-                "home_id": phone.home.id,
-                "host_id": host.id,
-                "space_id": host.id,
-                "recorded_at": started,
-            }
-            rows.append(
-                {
-                    **common,
-                    "id": f"past-{n}",
-                    "pass_id": phone.pass_id,
-                    "plan": "resident",
-                    "proof": hashlib.sha256(f"past-{n}".encode()).hexdigest()[:32],
-                    "state": "closed",
-                    "online": True,
-                    "timezone": "Europe/Paris",
-                    "started_at": started,
-                    "ended_at": started + timedelta(hours=3),
-                    "charter": charter,
-                    "facts": {},
-                    "decision": {},
-                    "flags": [],
-                    "evidence": {},
-                    "shown_at": started,
-                    "left_at": started,
-                    "day": started.date(),
-                    "hours": None,
-                    "closes_at": started,
-                    "changed_at": started,
-                }
-            )
-            lines.append(
-                {
-                    **common,
-                    "visit_id": f"past-{n}",
-                    "month": f"{started:%Y-%m}",
-                    "day": started.date(),
-                    "half": "am",
-                    "quantity": 1,
-                    "occurrence": 0,
-                }
-            )
-        session.execute(insert(Visit), rows)
-        session.execute(insert(HalfDayLine), lines)
+            stays.append(_past_stay(n, phone, members[phone.pass_id], host, started, charter))
+        rows, lines = zip(*stays, strict=True)
+        session.execute(insert(Visit), list(rows))
+        session.execute(insert(HalfDayLine), list(lines))
         session.commit()
         if db.engine.dialect.name == "postgresql":  # as it does by itself within a minute
             session.execute(text("ANALYZE"))
             session.commit()
         db.engine.dispose()
+
+
+def _past_stay(
+    n: int, phone: Phone, member_id: int, host: Home, started: datetime, charter: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the row of a morning's visit, and of the half-day that it counts."""
+    common = {
+        "member_id": member_id,
+        "home_id": phone.home.id,
+        "host_id": host.id,
+        "space_id": host.id,
+        "recorded_at": started,
+        "day": started.date(),
+    }
+    visit = {
+        **common,
+        "id": f"past-{n}",
+        "pass_id": phone.pass_id,
+        "plan": "resident",
+        "proof": hashlib.sha256(f"past-{n}".encode()).hexdigest()[:32],
+        "state": "closed",
+        "online": True,
+        "timezone": "Europe/Paris",
+        "started_at": started,
+        "ended_at": started + timedelta(hours=3),
+        "charter": charter,
+        "facts": {},
+        "decision": {},
+        "flags": [],
+        "evidence": {},
+        "shown_at": started,
+        "left_at": started,
+        "hours": None,
+        "closes_at": started,
+        "changed_at": started,
+    }
+    line = {
+        **common,
+        "visit_id": f"past-{n}",
+        "month": f"{started:%Y-%m}",
+        "half": "am",
+        "quantity": 1,
+        "occurrence": 0,
+    }
+    return visit, line
 
 
 def _phone(home: Home, number: int, now: datetime) -> Phone:

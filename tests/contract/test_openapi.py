@@ -222,6 +222,7 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "/api/v1/nodes/me/mark": {"mark": f"2.{'m' * 16}", "last": f"1.{'m' * 16}"},
     "/api/v1/nodes/me/url": {"url": "http://127.0.0.1:1", "proof": "e30.e30.AAAA"},
+    "/api/v1/nodes/{node_id}/url": {"url": "http://127.0.0.1:1"},
     "/api/v1/nodes/{node_id}/state": {"state": "connected", "reason": "a test"},
     "/api/v1/nodes/me/reports/{report_id}/answer": {"answer": "corrected", "words": "a test"},
     "/api/v1/nodes/me/hidden/{space_id}/reply": {"words": "a test"},
@@ -247,7 +248,13 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/nodes/me/leaving": {"last_day": "2028-06-01", "reason": "a test"},
     "/api/v1/visits": {"report": "e30.e30.AAAA"},
     "/api/v1/visits/preview": {"report": "e30.e30.AAAA"},
+    "/api/v1/showings": {
+        "showings": [
+            {"showing": "0" * 64, "space": "troquet", "at": "2026-11-24T10:00:00+01:00"},
+        ]
+    },
     "/api/v1/visits/{visit_id}/check-out": {"at": "2026-11-24T10:00:00+01:00"},
+    "/api/v1/visits/{visit_id}/held": {"counts": True, "reason": "a test"},
     "/api/v1/visits/{visit_id}/void": {"at": "2026-11-24T10:00:00+01:00", "reason": "a test"},
     "/api/v1/visits/{visit_id}/correction": {"member": "m" * 16, "reason": "a test"},
     "/api/v1/visits/{visit_id}/correction/answer": {"answer": "a test"},
@@ -288,6 +295,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/check-ins/preview": {"space": "troquet", "pass": "e30.e30.AAAA~e30.e30.AAAA"},
     "/api/v1/check-ins/{visit_id}/void": {"reason": "a test"},
     "/api/v1/me/passes": {"jwk": {"kty": "OKP", "crv": "Ed25519", "x": "A" * 43}},
+    "/api/v1/me/codes": {"space": "troquet", "binding": "e30.e30.AAAA"},
+    "/api/v1/codes": {"request": "e30.e30.AAAA"},
+    "/api/v1/hub/notices": {"notice": "e30.e30.AAAA"},
     "/api/v1/enrolment/challenge": {"challenge": "e30.e30.AAAA"},
 }
 

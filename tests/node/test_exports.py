@@ -33,7 +33,10 @@ from tests.network import LocalNode, Network
 STAYS = {
     "api_token": "a token opens something",
     "card": "a PIN's hash",
+    "card_showing": "of the last weeks",
+    "door_code": "a pass for the next minute",
     "enrolment": "the place of this node in the network, and of no other",
+    "host_request": "of the last minutes",
     "idempotency_key": "of the last hours",
     "space_source": "an address that may open something; its events are in the rest",
     "import_file": "of the last hour",
@@ -46,6 +49,8 @@ STAYS = {
     "outbox": "what the hub was told is in the rest",
     "pass": "bound to phones and to this node's key",
     "published_document": "what the hub was told is in the rest",
+    "showing": "a code is good for a minute and a half",
+    "wrong_door_code": "of the last minutes",
 }
 # In which file each other table is.
 TAKEN = {

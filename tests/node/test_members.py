@@ -127,7 +127,7 @@ def test_a_pass_that_was_suspended_or_ended_otherwise_does_not_come_back_with_it
         wrong = "000000" if pin != "000000" else "111111"
         for _ in range(cards.TRIES):
             with pytest.raises(Problem):
-                cards.show(session, node, row.id, wrong)
+                cards.show(session, node, row.id, wrong, "troquet", "troquet")
     assert statuses(person) == ["valid", "suspended"]
     path = page_of(person)
     admin.post(f"{path}/suspend")

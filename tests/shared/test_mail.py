@@ -23,11 +23,13 @@ from sqlalchemy import select
 from structlog.testing import CapturingLogger
 
 from federation.mail.service import mailbox as hub_mailbox
+from federation.settings import KEYS
 from node.mail.service import mailbox
 from shared import mail, smtp
 from shared.clock import Clock
 from shared.config import Settings, SettingsError, read_settings
 from shared.db import begin_write
+from shared.keys import make_key_ring
 from shared.mail import ATTEMPTS, CLAIMED_FOR, KEPT_FOR
 from shared.smtp import MailFault, MailServer, compose, is_address, mail_address, mail_server, send
 from tests.architecture.applications import APPLICATIONS
@@ -543,6 +545,8 @@ def mail_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Try:
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("HUB_DATA_DIR", str(tmp_path / "hub"))
     monkeypatch.setenv("HUB_MAIL_FROM", "mail@hub.example")
+    (tmp_path / "hub").mkdir()
+    make_key_ring(tmp_path / "hub" / KEYS)
     # Loggers are kept once they are configured, and later tests look at theirs.
     monkeypatch.setattr("shared.web.observe.configure_logging", lambda *_: None)
     assert CliRunner().invoke(main, ["hub", "migrate"]).exit_code == 0

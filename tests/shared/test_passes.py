@@ -35,7 +35,6 @@ from shared.passes import (
 HOME = new_key_ring()
 PHONE = OKPKey.generate_key("Ed25519")
 P256 = ECKey.generate_key("P-256")
-NOW = int(time.time())
 
 
 def issuer_key(issuer: str, kid: str) -> VerifyKey:
