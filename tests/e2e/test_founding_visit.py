@@ -81,7 +81,7 @@ def test_a_member_is_admitted_from_phone_to_account(
     page: Page, browser: Any, demo: dict[str, Any]
 ) -> None:
     home, host = demo["nodes"]["la-cordee"], demo["nodes"]["troquet-numerique"]
-    log_in(page, home["url"], home["members"][0]["email"], "/pass")
+    log_in(page, home["url"], home["members"][4]["email"], "/pass")
     page.get_by_role("button", name="Faire de ce téléphone mon pass").click()
     expect(page.locator("#pass-qr")).to_be_visible()
     shown = page.input_value("#pass-text")
@@ -103,8 +103,8 @@ def test_a_member_is_admitted_from_phone_to_account(
     desk.locator("#scan").fill(page.input_value("#pass-text"))
     desk.keyboard.press("Enter")  # as a reader that types does
     expect(desk.locator(".answer-word")).to_have_text("Oui")
-    expect(desk.locator(".answer")).to_contain_text("Camille")
-    row = desk.locator("tr[data-visit]", has_text="Camille")
+    expect(desk.locator(".answer")).to_contain_text("Inès")
+    row = desk.locator("tr[data-visit]", has_text="Inès")
     visit = row.get_attribute("data-visit")
     expect(row).to_be_visible()
 
@@ -121,7 +121,7 @@ def test_a_member_is_admitted_from_phone_to_account(
     expect(page.locator("main")).to_contain_text(str(visit)[:10])
 
     row.get_by_role("button", name="Départ").click()
-    expect(desk.locator("tr[data-visit]", has_text="Camille")).to_have_count(0)
+    expect(desk.locator("tr[data-visit]", has_text="Inès")).to_have_count(0)
     desk_context.close()
 
 
