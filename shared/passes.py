@@ -224,7 +224,7 @@ def _read_claims(unread: Evidence, token: jose.Token, clock: Clock) -> Evidence:
         raise ValueError("claims")
     _check_dates(claims, clock)
     entry = claims["status"]["status_list"]
-    if not isinstance(entry["idx"], int) or entry["idx"] < 0:
+    if type(entry["idx"]) is not int or entry["idx"] < 0:
         raise ValueError("claims")
     given_name = claims.get("given_name", "")
     pass_id = claims["sub"]

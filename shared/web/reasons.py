@@ -11,6 +11,7 @@ FLAG_NAMES = {
     "offline": lazy_gettext("let in without the network"),
     "told_again": lazy_gettext("told again by its host"),
     "told_late": lazy_gettext("told late"),
+    "pass_untold": lazy_gettext("its home had not told the hub of this pass"),
     "shown_elsewhere": lazy_gettext("another door says that the same code was shown there"),
     "pass_expired": lazy_gettext("pass expired"),
     "pass_stale": lazy_gettext("code too old"),
