@@ -134,7 +134,7 @@ def propose() -> Any:
     current = service.ask(node(), "GET", "/api/v1/charters/current")
     mine = service.own_proposal(node(), sync.node_id(db.session()))
     if mine is not None and not mine["edits_left"]:
-        words = gettext("It was changed as often as it may be: withdraw it, and propose anew.")
+        words = gettext("It was changed as often as it may be: now it is voted on as it stands.")
         flash(words, "error")
         return redirect("/console/charter")
     base = mine or current
