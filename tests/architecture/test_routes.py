@@ -129,7 +129,7 @@ GET    /coordination/hosts                            coordinator moderator read
 POST   /coordination/hosts/<node_id>/hold             coordinator
 POST   /coordination/hosts/disputes/<int:number>      coordinator
 GET    /coordination/hosts/held                       coordinator moderator reader
-POST   /coordination/hosts/held/<visit_id>            coordinator
+POST   /coordination/hosts/held                       coordinator
 GET    /coordination/join                             coordinator moderator reader
 GET    /coordination/join/<int:request_id>            coordinator moderator reader
 POST   /coordination/join/<int:request_id>            coordinator
