@@ -286,7 +286,7 @@ def _check_binding(
     else:
         evidence = replace(evidence, nonce=claims["nonce"])
     issued = claims.get("iat")
-    if isinstance(issued, bool) or not isinstance(issued, (int, float)):
+    if type(issued) is not int:
         return _faulty(evidence, UNREADABLE, "key_binding_iat")
     if 0 <= issued < LAST:
         evidence = replace(evidence, shown_at=datetime.fromtimestamp(issued, UTC))
