@@ -25,6 +25,7 @@ from shared import held_visits
 from shared.problems import Problem
 from shared.schemas import unstorable
 from shared.web import allow, current, formats
+from shared.web.reasons import flags_in_words
 
 pages = Blueprint("oversight", __name__, template_folder="templates")
 
@@ -103,7 +104,7 @@ def _held(host: str, after: str, ticked: Collection[str] = (), reason: str = "")
         names={node.id: node.name for node in directory.nodes(session)},
         spaces=directory.names_of(session, spaces),
         why=held_visits.why,
-        flag_name=wording.flag,
+        flags_in_words=flags_in_words,
         acts=_acts(),
         ticked=ticked,
         reason=reason,

@@ -33,9 +33,11 @@ def charter() -> str:
     found = service.overview(node(), request.args.get("cursor", ""))
     for each in found["coming"]:
         each["warnings"] = preview.warnings(each)
+    known = sync.network(db.session(), node())
     return render_template(
         "governance/charter.html",
         **found,
+        names={key: each["name"] for key, each in known.trust.nodes.items()} if known else {},
         own=sync.node_id(db.session()),
         hub_url=node().hub.url,
         mail=mailbox.counts(db.session()) if node().settings.smtp_url else None,

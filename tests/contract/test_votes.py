@@ -313,6 +313,8 @@ def test_several_open_proposals_are_voted_from_one_page(three: Network) -> None:
     page = admin.get("/console/charter").text
     assert "Six are too few" in page
     assert "Nine are better" in page
+    asked = page.index("cordee asks that this text replace version 1")
+    assert asked < page.index("/console/charter/2/vote") < page.index("Six are too few")
     read = _read(three, "3")["proposal_sha256"]
     ballot = {"choice": "yes", "proposal_sha256": read}
     assert admin.post("/console/charter/3/vote", ballot).status_code == 302
