@@ -132,9 +132,13 @@ def invite(operator: str) -> None:
     from federation.context import hub as context  # noqa: PLC0415
     from federation.db import db  # noqa: PLC0415
     from federation.directory import enrolment  # noqa: PLC0415
+    from shared.problems import Problem  # noqa: PLC0415
 
     with app.app_context():
-        token, row = enrolment.invite(db.session(), context().clock.now(), operator, None)
+        try:
+            token, row = enrolment.invite(db.session(), context().clock.now(), operator, None)
+        except Problem as problem:
+            raise click.ClickException(str(problem)) from None
         click.echo(f"{token}\nfor {row.node_id}, until {row.expires_at:%Y-%m-%d}")
 
 

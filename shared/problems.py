@@ -116,6 +116,11 @@ KINDS: dict[str, Kind] = {
             "Let the node answer at its present address too, or wait: a coordinator was asked."
         ),
     ),
+    "name-taken": Kind(
+        409,
+        lazy_gettext("Another operator goes by this name"),
+        lazy_gettext("The desks show names: use one that nobody takes for another’s."),
+    ),
     "space-taken": Kind(
         409,
         lazy_gettext("This space already belongs to another node"),

@@ -17,6 +17,7 @@ from shared.schemas import EARLIEST, LATEST, WireSchema
 from shared.web import allow
 from shared.web.api import Blueprint
 from shared.web.open_data import open_data
+from shared.web.paging import page_limit, page_of
 
 blp = Blueprint("events", __name__, url_prefix="/api/v1", description="The network’s agenda")
 
@@ -51,14 +52,11 @@ class WantedSchema(WireSchema):
 
 
 class EventsQuerySchema(WantedSchema):
-    limit = fields.Integer(load_default=100, validate=validate.Range(1, 500))
-    cursor = fields.String(load_default="", validate=validate.Length(max=200))
+    limit = page_limit(100)
+    cursor = service.PAGING.field
 
 
-class EventsSchema(WireSchema):
-    items = fields.List(fields.Dict(), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
-    licence = fields.String(required=True)
+EventsSchema = page_of("Events", fields.Dict(), licence=fields.String(required=True))
 
 
 def wanted_of(query: dict[str, Any]) -> service.Wanted:
@@ -79,14 +77,6 @@ def _place(text: str) -> tuple[float, float] | None:
     return latitude, longitude
 
 
-def place_of(cursor: str) -> service.Place | None:
-    """Read a cursor. Raises ValidationError."""
-    try:
-        return service.read_cursor(cursor)
-    except ValueError:
-        raise ValidationError({"cursor": ["Not a cursor of this list."]}) from None
-
-
 @blp.route("/events")
 @blp.arguments(EventsQuerySchema, location="query")
 @blp.response(200, EventsSchema)
@@ -97,7 +87,7 @@ def list_events(query: dict[str, Any]) -> Response:
         db.session(),
         wanted_of(query),
         hub().clock.now(),
-        after=place_of(query["cursor"]),
+        after=query["cursor"],
         limit=query["limit"],
     )
     items = [service.shown(row, hub().url) for row in rows]

@@ -12,7 +12,7 @@ from flask_babel import gettext
 from marshmallow import ValidationError
 
 from federation.agenda import service
-from federation.agenda.api import WantedSchema, place_of, wanted_of
+from federation.agenda.api import EventsQuerySchema, WantedSchema, wanted_of
 from federation.agenda.calendar import agenda_ics
 from federation.context import hub
 from federation.db import db
@@ -31,7 +31,7 @@ pages = Blueprint(
 
 SHOWN = 40
 IN_A_CALENDAR = 1000
-_schema = WantedSchema()
+_page, _calendar = EventsQuerySchema(), WantedSchema()
 
 
 @pages.get("/agenda")
@@ -42,8 +42,8 @@ def agenda() -> Any:
     asked = {name: value for name in _NAMES if (value := request.args.get(name, "").strip())}
     wanted, after, faults = service.Wanted(), None, {}
     try:
-        wanted = wanted_of(_schema.load(asked))
-        after = place_of(request.args.get("cursor", ""))
+        query = _page.load({**asked, "cursor": request.args.get("cursor", "")})
+        wanted, after = wanted_of(query), query["cursor"]
     except ValidationError as error:
         faults = translate(error.normalized_messages())
     rows, following = service.page(db.session(), wanted, now, after=after, limit=SHOWN)
@@ -77,7 +77,7 @@ def _first_day(rows: list[Any], today: date) -> date:
 @allow("public")
 def calendar() -> Response:
     """What is not over, as far ahead as spaces have published; the filters of the page."""
-    wanted = wanted_of(_schema.load(request.args.to_dict()))
+    wanted = wanted_of(_calendar.load(request.args.to_dict()))
     rows, _ = service.page(db.session(), wanted, hub().clock.now(), limit=IN_A_CALENDAR)
     name = gettext("Agenda of the network")
     body = agenda_ics(f"{name} – {hub().settings.network}", rows, hub().url)

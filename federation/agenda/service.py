@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session, contains_eager
 from federation.directory.area import EARTH_KM, distance_km
 from federation.directory.events import as_words
 from federation.directory.models import Node, Space, SpaceEvent
+from shared.web.paging import Paging
 
 AT_ONCE = 500
 _MARK = "%Y%m%dT%H%M%S%fZ"
@@ -39,17 +40,17 @@ class Wanted:
     radius_km: float = 20.0
 
 
-def cursor_of(row: SpaceEvent) -> str:
+def _key(row: SpaceEvent) -> str:
     return f"{row.starts_at:{_MARK}}~{row.space_id}~{row.event_id}"
 
 
-def read_cursor(cursor: str) -> Place | None:
-    """Return where a page ended; None for the beginning. Raises ValueError."""
-    if not cursor:
-        return None
-    starts_at, space_id, event_id = cursor.split("~")
+def _place(key: str) -> Place:
+    starts_at, space_id, event_id = key.split("~")
     at = datetime.strptime(starts_at, _MARK).replace(tzinfo=UTC)
     return at, space_id, event_id
+
+
+PAGING = Paging("events", _key, _place, None)
 
 
 def page(
@@ -57,7 +58,8 @@ def page(
 ) -> tuple[list[SpaceEvent], str | None]:
     """Return events by their beginning, and the cursor of the next page, None at the end."""
     rows = list(islice(_find(session, wanted, now, after), limit + 1))
-    return rows[:limit], cursor_of(rows[limit - 1]) if len(rows) > limit else None
+    page = PAGING.page(rows, limit)
+    return page["items"], page["next_cursor"]
 
 
 def _find(

@@ -179,9 +179,15 @@ def decide(request_id: int) -> Any:
         else:
             joining.decline(db.session(), hub(), request_id, account_id, answer)
     except Problem as problem:
-        if problem.slug != "conflict":
+        if problem.slug not in ("conflict", "name-taken"):
             raise
-        flash(gettext("This was decided already; nothing more was sent."), "info")
+        taken = problem.slug == "name-taken"
+        flash(
+            gettext("Another operator goes by this name.")
+            if taken
+            else gettext("This was decided already; nothing more was sent."),
+            "error" if taken else "info",
+        )
         return redirect(f"/coordination/join/{request_id}")
     if token:
         return _shown(request_id, AnswerForm(formdata=None), token)

@@ -77,7 +77,13 @@ def invite() -> Any:
     if not form.validate_on_submit():
         return _listed(form)
     now, operator = hub().clock.now(), form.operator.data or ""
-    token, row = enrolment.invite(db.session(), now, operator, current().id)
+    try:
+        token, row = enrolment.invite(db.session(), now, operator, current().id)
+    except Problem as problem:
+        if problem.slug != "name-taken":
+            raise
+        form.operator.errors = [gettext("Another operator goes by this name.")]
+        return _listed(form)
     return _listed(InviteForm(formdata=None), {"token": token, "row": row})
 
 

@@ -27,7 +27,7 @@ from federation.visits import queries as visits
 from shared.problems import Problem
 from shared.schemas import unstorable
 from shared.web import allow, current, formats
-from shared.web.reasons import FLAG_NAMES
+from shared.web.reasons import FLAG_NAMES, flags_in_words
 
 pages = Blueprint("console", __name__, template_folder="templates")
 pages.add_app_template_global(desk.menu, "desk_menu")
@@ -90,6 +90,7 @@ def statement(month: str) -> str:
         deadline=statements.deadline(session, row) if row else None,
         over=f"{hub().clock.now():%Y-%m}" > month,
         flag_names=FLAG_NAMES,
+        flags_in_words=flags_in_words,
         now=hub().clock.now(),
         names={node.id: node.name for node in nodes},
         heard={node.id: node.last_seen_at for node in nodes},

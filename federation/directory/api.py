@@ -26,6 +26,7 @@ from shared.web import allow, current
 from shared.web.api import Blueprint
 from shared.web.application import limiter
 from shared.web.open_data import LICENCE_URL
+from shared.web.paging import page_of
 
 blp = Blueprint("directory", __name__, url_prefix="/api/v1", description="Nodes and spaces")
 
@@ -123,9 +124,7 @@ class NodeSchema(WireSchema):
     )
 
 
-class NodesSchema(WireSchema):
-    items = fields.List(fields.Nested(NodeSchema), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+NodesSchema = page_of("Nodes", NodeSchema)
 
 
 class StateSchema(WireSchema):

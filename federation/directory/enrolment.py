@@ -56,7 +56,11 @@ def add_invitation(
     account_id: int | None,
     email: str | None = None,
 ) -> Invitation:
-    """Add an invitation in the caller's transaction, which fails if its id was just taken."""
+    """Add an invitation in the caller's transaction, which fails if its id was just taken.
+
+    Raises Problem("name-taken") at once, rather than when its node enrols.
+    """
+    names.check_free(session, "", operator)
     invitation = Invitation(
         token_hash=hash_token(token),
         operator=operator,

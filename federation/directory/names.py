@@ -24,6 +24,7 @@ def is_anothers(session: Session, node_id: str, name: str) -> bool:
 
 
 def check_free(session: Session, node_id: str, name: str) -> None:
-    """Raise Problem("conflict") where another operator is called so."""
+    """Raise Problem("name-taken") where another operator is called so, the transaction undone."""
     if is_anothers(session, node_id, name):
-        raise Problem("conflict", "another operator goes by this name: ask for another invitation")
+        session.rollback()
+        raise Problem("name-taken")

@@ -27,6 +27,7 @@ from shared.schemas import WireSchema
 from shared.web import allow
 from shared.web.api import Blueprint
 from shared.web.open_data import open_data
+from shared.web.paging import Paging, page_limit, page_of
 
 blp = Blueprint("spaces", __name__, url_prefix="/api/v1", description="Spaces, for everybody")
 
@@ -60,9 +61,12 @@ EXAMPLE = {
 }
 
 
+PAGING = Paging("spaces", lambda entry: str(entry.id))
+
+
 class SpacesQuerySchema(queries.FilterSchema):
-    limit = fields.Integer(load_default=500, validate=validate.Range(1, 1000))
-    cursor = fields.String(load_default="", validate=validate.Length(max=64))
+    limit = page_limit(500, 1000)
+    cursor = PAGING.field
 
 
 class PointsQuerySchema(queries.FilterSchema):
@@ -73,10 +77,7 @@ class PointsQuerySchema(queries.FilterSchema):
     )
 
 
-class SpacesSchema(WireSchema):
-    items = fields.List(fields.Dict(), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
-    licence = fields.String(required=True)
+SpacesSchema = page_of("Spaces", fields.Dict(), licence=fields.String(required=True))
 
 
 class PointsSchema(WireSchema):
@@ -110,7 +111,8 @@ class PointsSchema(WireSchema):
 def _entries(query: dict[str, Any], now: datetime) -> tuple[Sequence[Entry], str | None]:
     found = search.matches(db.session(), queries.wanted(query), now)
     left, limit = search.behind(query["cursor"], found), query["limit"]
-    return left[:limit], (left[limit - 1].id if len(left) > limit else None)
+    page = PAGING.page(left, limit)
+    return page["items"], page["next_cursor"]
 
 
 def _heard(session: Session, entries: Sequence[Entry]) -> dict[str, presenter.Heard]:
@@ -158,7 +160,8 @@ def list_spaces(query: dict[str, Any]) -> Made:
         after=query["cursor"],
         limit=query["limit"],
     )
-    body = {"items": page.shown, "next_cursor": page.next_cursor, "licence": LICENCE}
+    following = PAGING.cursor(page.next_cursor)
+    body = {"items": page.shown, "next_cursor": following, "licence": LICENCE}
     return Made(orjson.dumps(body), "application/json")
 
 

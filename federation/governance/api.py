@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, g, request
-from marshmallow import RAISE
 
 from charter.voting import MOST_EDITS
 from federation.console.desk import STAFF
@@ -130,22 +129,14 @@ def _own(row: CharterVersion, reader: str) -> dict[str, Any]:
 
 
 @blp.route("/charters")
-@blp.arguments(schemas.ChartersQuerySchema, location="query", unknown=RAISE)
+@blp.arguments(schemas.ChartersQuerySchema, location="query")
 @blp.response(200, schemas.ChartersSchema)
 @allow("public")
 def list_charters(query: dict[str, Any]) -> dict[str, Any]:
     """Every version, proposals too: the last proposed first."""
-    before, limit = int(query["cursor"] or 0), query["limit"]
-    rows = service.page(db.session(), query["state"], before, limit + 1)
-    return _page(rows, limit, lambda row: str(row.number), lambda row: row)
-
-
-def _page(
-    rows: Sequence[Any], limit: int, cursor: Callable[[Any], str], item: Callable[[Any], Any]
-) -> dict[str, Any]:
-    """Return a page of one row more than it shows, which tells that there is a next one."""
-    items = [item(row) for row in rows[:limit]]
-    return {"items": items, "next_cursor": cursor(rows[limit - 1]) if len(rows) > limit else None}
+    limit = query["limit"]
+    rows = service.page(db.session(), query["state"], query["cursor"], limit + 1)
+    return schemas.CHARTERS.page(rows, limit)
 
 
 @blp.route("/charters/<version>")
@@ -196,18 +187,18 @@ def list_texts(version: str) -> dict[str, Any]:
 
 
 @blp.route("/charters/<version>/electorate")
-@blp.arguments(schemas.NodesQuerySchema, location="query", unknown=RAISE)
+@blp.arguments(schemas.ElectorateQuerySchema, location="query")
 @blp.response(200, schemas.ElectorateSchema)
 @allow("public")
 def list_electorate(query: dict[str, Any], version: str) -> dict[str, Any]:
     """The operators with a voice when the vote opened, by their ids; none without such a vote."""
     row, limit = service.find(db.session(), version), query["limit"]
     rows = [node for node in row.electorate or () if node > query["cursor"]]
-    return _page(rows, limit, str, lambda node: {"node": node})
+    return schemas.ELECTORATE.page(rows, limit, lambda node: {"node": node})
 
 
 @blp.route("/charters/<version>/votes")
-@blp.arguments(schemas.NodesQuerySchema, location="query", unknown=RAISE)
+@blp.arguments(schemas.VotesQuerySchema, location="query")
 @blp.response(200, schemas.VotesSchema)
 @allow("public", "node")
 def list_votes(query: dict[str, Any], version: str) -> dict[str, Any]:
@@ -216,9 +207,8 @@ def list_votes(query: dict[str, Any], version: str) -> dict[str, Any]:
     row = service.find(session, version)
     out = votes.out_of_network(session, row, hub().clock.now())
     rows = votes.ballots(session, row, after=query["cursor"], limit=limit + 1)
-    return _page(
-        rows, limit, lambda ballot: ballot.node_id, lambda b: _shown_ballot(row, b, out, _reader())
-    )
+    reader = _reader()
+    return schemas.VOTES.page(rows, limit, lambda cast: _shown_ballot(row, cast, out, reader))
 
 
 @blp.route("/charters/<version>/votes", methods=["POST"])
@@ -236,14 +226,14 @@ def vote(data: dict[str, Any], version: str) -> dict[str, Any]:
 
 
 @blp.route("/charters/<version>/signatures")
-@blp.arguments(schemas.NodesQuerySchema, location="query", unknown=RAISE)
+@blp.arguments(schemas.SignaturesQuerySchema, location="query")
 @blp.response(200, schemas.SignaturesSchema)
 @allow("public")
 def list_signatures(query: dict[str, Any], version: str) -> dict[str, Any]:
     """Who signed a version, by the operators' ids."""
     limit, version = query["limit"], service.find(db.session(), version).version
     rows = service.signatures(db.session(), version, after=query["cursor"], limit=limit + 1)
-    return _page(rows, limit, lambda signature: signature.node_id, lambda signature: signature)
+    return schemas.SIGNATURES.page(rows, limit)
 
 
 @blp.route("/charters/<version>/signatures", methods=["POST"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
@@ -25,7 +25,9 @@ def propose(
 ) -> CharterVersion:
     """Put a text and its rules to the vote. Raises Problem.
 
-    An operator has one open proposal at most; others may have theirs at the same time.
+    An operator has one open proposal at most; others may have theirs at the same time. Who
+    withdrew one waits for as many days as its vote was to last: else withdrawing it and proposing
+    anew would be an edit that nothing counts, and would call everybody to vote again at will.
     """
     begin_write(session)
     votes.lock_voter(session, node_id)
@@ -34,6 +36,7 @@ def propose(
     if session.scalar(_open_of(node_id)) is not None:
         session.rollback()
         raise Problem("conflict", "your operator has an open proposal: edit it, or withdraw it")
+    _check_rested(session, now, node_id)
     number = (session.scalar(select(func.max(CharterVersion.number))) or 0) + 1
     charter = _read(session, str(number), sources)
     _check_differs(session, charter)
@@ -69,6 +72,21 @@ def _open_of(node_id: str) -> Select[tuple[CharterVersion]]:
     return select(CharterVersion).where(
         CharterVersion.proposed_by == node_id, CharterVersion.state == "open"
     )
+
+
+def _check_rested(session: Session, now: datetime, node_id: str) -> None:
+    query = select(CharterVersion).where(
+        CharterVersion.proposed_by == node_id, CharterVersion.withdrawn_because == "proposer"
+    )
+    last = session.scalar(query.order_by(CharterVersion.closed_at.desc()).limit(1))
+    if last is None or last.closed_at is None:
+        return
+    until = last.closed_at + timedelta(days=last.days or 0)
+    if now < until:
+        session.rollback()
+        at = until.astimezone(UTC)
+        words = f"your operator withdrew a proposal: it proposes again from {at:%Y-%m-%d %H:%M} UTC"
+        raise Problem("conflict", words)
 
 
 def _read(session: Session, version: str, sources: Mapping[str, str]) -> Charter:
@@ -135,7 +153,7 @@ def _keep_former(session: Session, now: datetime, row: CharterVersion, node_id: 
     number = len(former_texts(session, row.version)) + 1
     if number > MOST_EDITS:
         session.rollback()
-        words = f"a proposal is changed {MOST_EDITS} times at most: withdraw it, and propose anew"
+        words = f"a proposal is changed {MOST_EDITS} times at most"
         raise Problem("conflict", words)
     session.add(
         FormerText(

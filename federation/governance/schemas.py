@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from marshmallow import fields, validate
 
-from marshmallow import ValidationError, fields, validate
-
-from shared.schemas import SPACE_ID, WireSchema, text
+from shared.schemas import WireSchema, text
+from shared.web.paging import Paging, number, page_limit, page_of
 
 STATES = ("open", "rejected", "withdrawn", "adopted", "in_force", "past")
 PAGE = 100  # votes and signatures with a version; the others are read page by page
-
-
-def _cursor_of(check: Callable[[str], str]) -> Callable[[str], None]:
-    """Return what refuses a cursor that no page of the list gave; none at all begins it."""
-
-    def well_formed(cursor: str) -> None:
-        try:
-            if cursor:
-                check(cursor)
-        except ValidationError:
-            raise ValidationError("Not a cursor of this list.") from None
-
-    return well_formed
 
 
 class CharterSummarySchema(WireSchema):
@@ -132,51 +118,45 @@ class CharterSchema(CharterSummarySchema):
     )
 
 
-class PageQuerySchema(WireSchema):
-    """Loaded so that a parameter it does not have is an error."""
-
-    limit = fields.Integer(load_default=PAGE, validate=validate.Range(1, 500))
-    lang = fields.String(metadata={"description": "Of what is wrong with the request."})
+class ElectorSchema(WireSchema):
+    node = fields.String(required=True)
 
 
-class NodesQuerySchema(PageQuerySchema):
-    cursor = fields.String(
-        load_default="",
-        validate=[validate.Length(max=64), _cursor_of(SPACE_ID)],
-    )
+CHARTERS = Paging("charters", lambda row: str(row.number), number, 0)
+ELECTORATE = Paging("electorate", str)
+VOTES = Paging("votes", lambda ballot: str(ballot.node_id))
+SIGNATURES = Paging("signatures", lambda signature: str(signature.node_id))
 
 
-class ChartersQuerySchema(PageQuerySchema):
+class ChartersQuerySchema(WireSchema):
     state = fields.List(
         fields.String(validate=validate.OneOf(STATES)),
         load_default=[],
         metadata={"description": "Those in one of these states; else all."},
     )
-    cursor = fields.String(load_default="", validate=_cursor_of(validate.Regexp(r"^[0-9]{1,9}\Z")))
+    limit = page_limit(PAGE)
+    cursor = CHARTERS.field
 
 
-class ChartersSchema(WireSchema):
-    items = fields.List(fields.Nested(CharterSummarySchema), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+class ElectorateQuerySchema(WireSchema):
+    limit = page_limit(PAGE)
+    cursor = ELECTORATE.field
 
 
-class VotesSchema(WireSchema):
-    items = fields.List(fields.Nested(VoteSchema), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+class VotesQuerySchema(WireSchema):
+    limit = page_limit(PAGE)
+    cursor = VOTES.field
 
 
-class SignaturesSchema(WireSchema):
-    items = fields.List(fields.Nested(SignatureSchema), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+class SignaturesQuerySchema(WireSchema):
+    limit = page_limit(PAGE)
+    cursor = SIGNATURES.field
 
 
-class ElectorSchema(WireSchema):
-    node = fields.String(required=True)
-
-
-class ElectorateSchema(WireSchema):
-    items = fields.List(fields.Nested(ElectorSchema), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+ChartersSchema = page_of("Charters", CharterSummarySchema)
+VotesSchema = page_of("Votes", VoteSchema)
+SignaturesSchema = page_of("Signatures", SignatureSchema)
+ElectorateSchema = page_of("Electorate", ElectorSchema)
 
 
 class FormerTextSchema(WireSchema):
@@ -190,11 +170,8 @@ class FormerTextSchema(WireSchema):
     edited_by = fields.String(required=True)
 
 
-class FormerTextsSchema(WireSchema):
-    """At most as many as a proposal may be edited: one page."""
-
-    items = fields.List(fields.Nested(FormerTextSchema), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+# At most as many as a proposal may be edited: one page.
+FormerTextsSchema = page_of("FormerTexts", FormerTextSchema)
 
 
 class SignSchema(WireSchema):

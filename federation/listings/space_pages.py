@@ -102,12 +102,18 @@ def _back(space_id: str) -> str:
 
 @pages.post(f"{ROOM}/spaces/<space_id>/invitation")
 @allow("coordinator")
-def invite(space_id: str) -> str:
+def invite(space_id: str) -> Any:
     """Make an invitation to enrol a node, and the letter that brings it."""
     session, now = db.session(), hub().clock.now()
     space, listing = spaces.listed(session, space_id)
     name, email = space.name, merged(listing.facts, listing.edits).get("email", "")
-    token, invitation = enrolment.invite(session, now, name, current().id)
+    try:
+        token, invitation = enrolment.invite(session, now, name, current().id)
+    except Problem as problem:
+        if problem.slug != "name-taken":
+            raise
+        flash(gettext("Another operator goes by this name."), "error")
+        return redirect(_back(space_id))
     subject, text = letter(
         "listings/letter.txt",
         name=name,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request
-from flask_babel import gettext
+from flask_babel import gettext, ngettext
 
 from federation.console import desk, node_words
 from federation.context import hub
@@ -24,6 +25,7 @@ from shared import held_visits
 from shared.problems import Problem
 from shared.schemas import unstorable
 from shared.web import allow, current, formats
+from shared.web.reasons import flags_in_words
 
 pages = Blueprint("oversight", __name__, template_folder="templates")
 
@@ -77,29 +79,35 @@ def _acts() -> bool:
 @pages.get("/coordination/hosts/held")
 @allow(*desk.STAFF)
 def held() -> str:
-    session, host = db.session(), request.args.get("host", "")
+    return _held(request.args.get("host", ""), request.args.get("after", ""))
+
+
+def _held(host: str, after: str, ticked: Collection[str] = (), reason: str = "") -> str:
+    session = db.session()
+    before = _before(after)
     found = visits.visits(
-        session,
-        node_id=host or None,
-        held=True,
-        before=_before(request.args.get("after", "")),
-        limit=SHOWN_VISITS + 1,
+        session, node_id=host or None, held=True, before=before, limit=SHOWN_VISITS + 1
     )
     shown, more = found[:SHOWN_VISITS], len(found) > SHOWN_VISITS
-    names = {node.id: node.name for node in directory.nodes(session)}
+    others = queries.other_showings(session, shown)
+    spaces = {visit.space_id for visit in [*shown, *others.values()]}
     waiting = dict(queries.waiting(session))
     return render_template(
         "oversight/held.html",
         visits=shown,
+        others=others,
+        page=after if before else "",
         after=_cursor(shown[-1]) if more else None,
         count=waiting.get(host, 0) if host else sum(waiting.values()),
         waiting=waiting,
         host=host,
-        names=names,
-        spaces=directory.names_of(session, {visit.space_id for visit in shown}),
+        names={node.id: node.name for node in directory.nodes(session)},
+        spaces=directory.names_of(session, spaces),
         why=held_visits.why,
-        flag_name=wording.flag,
+        flags_in_words=flags_in_words,
         acts=_acts(),
+        ticked=ticked,
+        reason=reason,
     )
 
 
@@ -117,27 +125,58 @@ def _before(cursor: str) -> tuple[datetime, str] | None:
     return (found, visit_id) if found.tzinfo and not unstorable(visit_id) else None
 
 
-@pages.post("/coordination/hosts/held/<visit_id>")
+@pages.post("/coordination/hosts/held")
 @allow("coordinator")
-def decide(visit_id: str) -> Any:
+def decide() -> Any:
+    """Decide about those that are ticked, for one reason: each by itself, and each in the log."""
     host, outcome = request.form.get("host", ""), request.form.get("outcome", "")
-    back = f"{PAGE}/held?host={host}" if host in _node_ids() else f"{PAGE}/held"
+    host = host if host in _node_ids() else ""
+    ticked = list(dict.fromkeys(request.form.getlist("visit")))[:SHOWN_VISITS]
     reason = _reason()
-    if reason is None or outcome not in ("counts", "undone"):
-        return redirect(back)
-    counts = outcome == "counts"
-    try:
-        changes.decide_held(
-            db.session(), hub().clock.now(), visit_id, counts=counts, reason=reason, actor=_actor()
+    if not ticked:
+        flash(gettext("Tick the visits that are to be decided."), "error")
+    if reason is None or not ticked or outcome not in ("counts", "undone"):
+        given = request.form.get("reason", "").replace("\0", "")[:300]
+        return _held(host, request.form.get("after", ""), ticked, given), 422
+    _say(outcome, *_decided(ticked, outcome == "counts", reason))
+    return redirect(f"{PAGE}/held?host={host}" if host else f"{PAGE}/held")
+
+
+def _decided(ticked: list[str], counts: bool, reason: str) -> tuple[int, int]:
+    """Decide; return about how many it was, and how many somebody had decided about before."""
+    done = 0
+    for visit_id in ticked:
+        try:
+            changes.decide_held(
+                db.session(),
+                hub().clock.now(),
+                visit_id,
+                counts=counts,
+                reason=reason,
+                actor=_actor(),
+            )
+        except Problem as problem:
+            if problem.slug != "conflict":
+                raise
+        else:
+            done += 1
+    return done, len(ticked) - done
+
+
+def _say(outcome: str, done: int, late: int) -> None:
+    if done and outcome == "counts":
+        words = ngettext("%(num)d visit counts now.", "%(num)d visits count now.", done)
+        flash(words, "success")
+    elif done:
+        words = ngettext("%(num)d visit is undone.", "%(num)d visits are undone.", done)
+        flash(words, "success")
+    if late:
+        words = ngettext(
+            "Somebody has decided about %(num)d visit already.",
+            "Somebody has decided about %(num)d visits already.",
+            late,
         )
-    except Problem as problem:
-        if problem.slug != "conflict":
-            raise
-        flash(gettext("Somebody has decided about this visit already."), "warning")
-        return redirect(back)
-    words = gettext("The visit counts now.") if counts else gettext("The visit is undone.")
-    flash(words, "success")
-    return redirect(back)
+        flash(words, "warning")
 
 
 def _node_ids() -> set[str]:

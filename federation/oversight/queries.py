@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 from typing import Any
 
@@ -10,10 +11,11 @@ from sqlalchemy.orm import Session
 
 from federation.oversight.comparing import MONTHS_BEFORE, Figures
 from federation.statements.lines import last_day, neighbour
-from federation.visits.models import HalfDayLine, Visit
+from federation.visits.models import HalfDayLine, Showing, Visit
 
-# Of a visit's flags, those that say how it was told; the others, what speaks against it.
-TELLING = ("offline", "told_again", "told_late")
+# Of a visit's flags, those that say how it was told; the others, what speaks against it. What a
+# home did not tell speaks against no host.
+TELLING = ("offline", "told_again", "told_late", "pass_untold")
 
 _FLAGS = cast(Visit.flags, Text)
 _COUNTED = (Visit.state != "void") & Visit.held.is_(None)
@@ -43,6 +45,18 @@ def waiting(session: Session) -> list[tuple[str, int]]:
         .order_by(count.desc(), Visit.host_id)
     )
     return [(host, number) for host, number in session.execute(query)]
+
+
+def other_showings(session: Session, visits: Collection[Visit]) -> dict[str, Showing]:
+    """Return by visit where else its code was shown, or that the hub itself refused it."""
+    query = select(Showing).where(Showing.showing.in_({visit.proof for visit in visits}))
+    known = {each.showing: each for each in session.scalars(query)}
+    return {
+        visit.id: other
+        for visit in visits
+        if (other := known.get(visit.proof)) is not None
+        and (other.kind == "refused" or other.space_id != visit.space_id)
+    }
 
 
 def _told(first: date, last: date) -> Select[Any]:

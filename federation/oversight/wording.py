@@ -11,9 +11,8 @@ from flask_babel import gettext, lazy_gettext
 from federation.oversight.comparing import Figures, Finding, Measure
 from federation.oversight.queries import TELLING
 from federation.statements.host_disputes import LAPSED
-from shared import held_visits
 from shared.web import formats
-from shared.web.reasons import FLAG_NAMES
+from shared.web.reasons import flag_name
 
 # The heads of the table's columns.
 NAMES = {
@@ -37,14 +36,9 @@ _SAID = {
 }
 
 
-def flag(code: str) -> str:
-    """Return one of a visit's flags in words."""
-    return str(FLAG_NAMES.get(code) or held_visits.why(code))
-
-
 def against(flags: Iterable[str]) -> list[str]:
     """Return what speaks against a visit, in words; not how it was told."""
-    return [flag(code) for code in flags if code not in TELLING]
+    return [flag_name(code) for code in flags if code not in TELLING]
 
 
 def sentence(finding: Finding) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response, request
 from flask_babel import get_locale
-from marshmallow import RAISE, ValidationError, fields, validate
+from marshmallow import fields, validate
 
 from federation.console.desk import STAFF
 from federation.context import hub
@@ -21,6 +21,7 @@ from shared.problems import Problem
 from shared.schemas import WireSchema, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
+from shared.web.paging import Paging, number, page_limit, page_of
 
 blp = Blueprint("statements", __name__, url_prefix="/api/v1", description="The account")
 
@@ -77,10 +78,19 @@ class StatementSchema(WireSchema):
     transfers = fields.List(fields.Nested(TransferSchema), required=True)
 
 
+MIMETYPES = {
+    "json": "application/json",
+    "csv": "text/csv",
+    "pdf": "application/pdf",
+    "jws": "application/jose",
+}
+
+
 class FormatSchema(WireSchema):
     format = fields.String(
         load_default=None,
-        metadata={"description": "json, csv, pdf or jws; else by the Accept header."},
+        validate=validate.OneOf(list(MIMETYPES)),
+        metadata={"description": "Else by the Accept header."},
     )
 
 
@@ -93,22 +103,26 @@ class MonthSchema(WireSchema):
     final_at = fields.AwareDateTime(required=True, allow_none=True)
 
 
-class PageSchema(WireSchema):
-    limit = fields.Integer(load_default=50, validate=validate.Range(1, 500))
-    cursor = fields.String(load_default="", validate=validate.Length(max=20))
+MONTHS = Paging("statements", lambda row: str(row.month))
+DISPUTES = Paging("disputes", lambda row: str(row.id), number, 0)
 
 
-class MonthsSchema(WireSchema):
-    items = fields.List(fields.Nested(MonthSchema), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+class MonthsQuerySchema(WireSchema):
+    limit = page_limit(50)
+    cursor = MONTHS.field
+
+
+MonthsSchema = page_of("Months", MonthSchema)
 
 
 class MonthStateSchema(WireSchema):
     state = fields.String(required=True, validate=validate.OneOf(["issued", "final"]))
 
 
-class DisputesQuerySchema(PageSchema):
+class DisputesQuerySchema(WireSchema):
     month = text(7)
+    limit = page_limit(50)
+    cursor = DISPUTES.field
 
 
 class NewDisputeSchema(WireSchema):
@@ -129,9 +143,7 @@ class DisputeSchema(WireSchema):
     decided_at = fields.AwareDateTime(required=True, allow_none=True)
 
 
-class DisputesSchema(WireSchema):
-    items = fields.List(fields.Nested(DisputeSchema), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+DisputesSchema = page_of("Disputes", DisputeSchema)
 
 
 class DecisionOnDisputeSchema(WireSchema):
@@ -154,14 +166,6 @@ class LogAnswerSchema(WireSchema):
         required=True,
         metadata={"description": "What the hub has, where the two differ."},
     )
-
-
-MIMETYPES = {
-    "json": "application/json",
-    "csv": "text/csv",
-    "pdf": "application/pdf",
-    "jws": "application/jose",
-}
 
 
 def _suffix(name: str) -> tuple[str, str | None]:
@@ -214,32 +218,19 @@ def _answer(month: str, node_id: str, wanted: str | None) -> Response:
     return response
 
 
-def _page(found: list[Any], limit: int, cursor: str) -> dict[str, Any]:
-    """Return a page of a list, of which one more than fits was read."""
-    page = found[:limit]
-    more = len(found) > limit
-    return {"items": page, "next_cursor": str(getattr(page[-1], cursor)) if more else None}
-
-
-def _not_a_cursor() -> ValidationError:
-    return ValidationError({"cursor": ["Not a cursor of this list."]})
-
-
 @blp.route("/statements")
-@blp.arguments(PageSchema, location="query", unknown=RAISE)
+@blp.arguments(MonthsQuerySchema, location="query")
 @blp.response(200, MonthsSchema)
 @allow(*STAFF, "node")
 def list_statements(query: dict[str, Any]) -> dict[str, Any]:
     """The months that were issued, the latest first."""
     _check_reader()
-    before, limit = query["cursor"], query["limit"]
-    if before and not service.is_month(before):
-        raise _not_a_cursor()
-    return _page(service.issued(db.session(), before, limit + 1), limit, "month")
+    found = service.issued(db.session(), query["cursor"], query["limit"] + 1)
+    return MONTHS.page(found, query["limit"])
 
 
 @blp.route("/statements/<month>")
-@blp.arguments(FormatSchema, location="query", unknown=RAISE)
+@blp.arguments(FormatSchema, location="query")
 @blp.response(200, StatementSchema)
 @allow(*STAFF, "node")
 def network_statement(query: dict[str, Any], month: str) -> Response:
@@ -253,7 +244,7 @@ def network_statement(query: dict[str, Any], month: str) -> Response:
 
 
 @blp.route("/statements/<month>/<node_id>")
-@blp.arguments(FormatSchema, location="query", unknown=RAISE)
+@blp.arguments(FormatSchema, location="query")
 @blp.response(200, StatementSchema)
 @allow(*STAFF, "node")
 def node_statement(query: dict[str, Any], month: str, node_id: str) -> Response:
@@ -277,17 +268,15 @@ def set_state(data: dict[str, Any], month: str) -> Statement:
 
 
 @blp.route("/disputes")
-@blp.arguments(DisputesQuerySchema, location="query", unknown=RAISE)
+@blp.arguments(DisputesQuerySchema, location="query")
 @blp.response(200, DisputesSchema)
 @allow(*STAFF, "node")
 def list_disputes(query: dict[str, Any]) -> dict[str, Any]:
     """What was said against a month's lines: a node's own, or all for a coordinator."""
     node_id = current().id if current().kind == "node" else None
-    month, limit, cursor = _month(query["month"]), query["limit"], query["cursor"]
-    if cursor and _number(cursor) is None:
-        raise _not_a_cursor()
-    after = _number(cursor) or 0
-    return _page(disputes.disputes(db.session(), month, node_id, after, limit + 1), limit, "id")
+    month, after, limit = _month(query["month"]), query["cursor"], query["limit"]
+    found = disputes.disputes(db.session(), month, node_id, after, limit + 1)
+    return DISPUTES.page(found, limit)
 
 
 @blp.route("/disputes", methods=["POST"])
@@ -308,16 +297,16 @@ def open_dispute(data: dict[str, Any]) -> Any:
 @allow("coordinator", "node")
 def settle(data: dict[str, Any], dispute_id: str) -> Dispute:
     """Decide a dispute; whoever opened it may withdraw it."""
-    session, now, number = db.session(), hub().clock.now(), _number(dispute_id)
-    if number is None:
+    session, now, dispute = db.session(), hub().clock.now(), _number(dispute_id)
+    if dispute is None:
         raise Problem("not-found")
     if current().kind == "node":
         directory.settling_node(session, current().id)
-        if disputes.dispute_by(session, number).node_id != current().id:
+        if disputes.dispute_by(session, dispute).node_id != current().id:
             raise Problem("not-found")
         if data["outcome"] != disputes.WITHDRAWN:
             raise Problem("forbidden")
-    return disputes.settle(session, now, number, data["outcome"], data["reason"], _actor())
+    return disputes.settle(session, now, dispute, data["outcome"], data["reason"], _actor())
 
 
 def _number(written: str) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from charter import statement as document
 from shared.paper import SOFT, TEAL, Paper
 from shared.tables import harmless
 from shared.web.formats import day, halves, money, month, signed
-from shared.web.reasons import FLAG_NAMES
+from shared.web.reasons import FLAG_NAMES, flags_in_words
 
 CSV_COLUMNS = (
     "kind",
@@ -211,7 +211,3 @@ def _cells(line: Mapping[str, Any], names: Mapping[str, str]) -> tuple[str, ...]
         line["space"],
         signed(line["half_days"]),
     )
-
-
-def flags_in_words(flags: Iterable[str]) -> str:
-    return ", ".join(str(FLAG_NAMES.get(flag, flag)) for flag in flags)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from flask import Response, request
 from flask_babel import get_locale
 from marshmallow import ValidationError
 
-from charter import NOT_YET, Fault, localise
+from charter import NOT_YET, localise
 from federation.console.desk import STAFF
 from federation.context import hub
 from federation.db import db
@@ -26,6 +25,8 @@ from federation.visits import (
 )
 from federation.visits.models import Member, Pass
 from federation.visits.schemas import (
+    PASSES,
+    VISITS,
     AnswerSchema,
     AskCorrectionSchema,
     DayQuerySchema,
@@ -50,7 +51,7 @@ from federation.visits.schemas import (
 from shared.passes import RIGHTS_AUDIENCE, UNREADABLE, examine
 from shared.problems import Problem, problem_response
 from shared.reports import sign_receipt
-from shared.schemas import PASS_ID, moment
+from shared.schemas import PASS_ID
 from shared.web import allow, current
 from shared.web.api import Blueprint
 
@@ -208,18 +209,17 @@ def list_visits(query: dict[str, Any]) -> dict[str, Any]:
         changed_since=query.get("changed_since"),
         day=query.get("day"),
         held=query["held"],
-        before=_before(query.get("cursor")),
+        before=query["cursor"],
         limit=query["limit"] + 1,
     )
-    page = found[: query["limit"]]
-    more = len(found) > query["limit"]
-    cursor = f"{page[-1].changed_at.isoformat()}/{page[-1].id}" if more else None
-    more_about = corrections.about(db.session(), [visit.id for visit in page])
-    items = [{**shown(visit), **more_about[visit.id]} for visit in page]
+    page = VISITS.page(found, query["limit"])
+    rows = page["items"]
+    more_about = corrections.about(db.session(), [visit.id for visit in rows])
+    items = [{**shown(visit), **more_about[visit.id]} for visit in rows]
     if query["receipts"] and principal.kind == "node":
-        own = {visit.id: _receipt(visit) for visit in page if visit.host_id == principal.id}
+        own = {visit.id: _receipt(visit) for visit in rows if visit.host_id == principal.id}
         items = [{**item, "receipt": own[item["id"]]} for item in items if item["id"] in own]
-    return {"items": items, "next_cursor": cursor}
+    return {**page, "items": items}
 
 
 @blp.route("/visits/days")
@@ -236,19 +236,6 @@ def list_days(query: dict[str, Any]) -> dict[str, Any]:
     found = days.days(db.session(), node_id, query["since"])
     items = [{"day": day, "sha256": found[day]} for day in sorted(found)]
     return {"items": items, "next_cursor": None}
-
-
-_instant = moment()
-
-
-def _before(cursor: str | None) -> tuple[datetime, str] | None:
-    if not cursor:
-        return None
-    instant, _, visit_id = cursor.replace(" ", "+").partition("/")
-    try:
-        return _instant.deserialize(instant), visit_id
-    except ValidationError:
-        raise ValidationError({"cursor": ["Not a cursor of this list."]}) from None
 
 
 @blp.route("/passes/<pass_id>", methods=["PUT"])
@@ -282,9 +269,7 @@ def list_passes(query: dict[str, Any]) -> dict[str, Any]:
     """What the hub was told of the node's own passes that may still be in use, by id."""
     node_id = directory.active_node(db.session(), current().id).id
     found = passes.known(db.session(), hub().clock.real(), node_id, query["cursor"])
-    more = len(found) > passes.PAGE
-    items = found[: passes.PAGE]
-    return {"items": items, "next_cursor": items[-1]["id"] if more else None}
+    return PASSES.page(found, passes.PAGE)
 
 
 @blp.route("/rights", methods=["POST"])
@@ -340,8 +325,8 @@ def my_rights(query: dict[str, Any]) -> Any:
     row = db.session.get(Pass, (evidence.issuer, evidence.pass_id))
     member = db.session.get(Member, row.member_id) if row else None
     faults = list(evidence.faults)
-    if row is not None and row.status != "valid":
-        faults.append(Fault(f"pass_{row.status}"))
+    if row is not None:
+        faults += passes.faults(row.status, row.number, evidence)
     found = rights.rights(
         db.session(),
         query["at"] or hub().clock.now(),

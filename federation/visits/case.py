@@ -27,7 +27,7 @@ from federation.directory import published_hours
 from federation.directory.models import Node, NodeKey, Space, SpaceHours
 from federation.governance import service as governance
 from federation.governance.models import CharterVersion, Signature
-from federation.visits import ledger, showings
+from federation.visits import ledger, passes, showings
 from federation.visits.models import Member, Pass, Showing, Visit
 from shared.clock import Clock
 from shared.passes import Evidence
@@ -88,7 +88,8 @@ _STANDING = (
 # The same for a pass that is known, with its member's row locked.
 _CASE = (
     _STANDING.add_columns(
-        Pass.status, Pass.known_at, Member.id.label("member_id"), Member.member_since
+        *(Pass.status, Pass.number, Pass.known_at),
+        *(Member.id.label("member_id"), Member.member_since, Member.reference),
     )
     .join(Pass, and_(Pass.node_id == _Home.id, Pass.id == bindparam("pass_id")))
     .join(Member, Member.id == Pass.member_id)
@@ -102,7 +103,7 @@ class Case:
 
     ``this`` is the visit that the same showing made at the same space, ``here`` an open one of the
     person at the space that the arrival belongs to. ``distrust`` says why a report that is told
-    late proves nothing, None where it holds.
+    late proves nothing, None where it holds. ``untold`` is a pass that its home has not told of.
     """
 
     charter: Charter
@@ -116,6 +117,7 @@ class Case:
     this: Visit | None = None
     here: Visit | None = None
     distrust: str | None = None
+    untold: bool = False
 
 
 def gather(session: Session, clock: Clock, report: Report, evidence: Evidence) -> Case:
@@ -142,6 +144,7 @@ def gather(session: Session, clock: Clock, report: Report, evidence: Evidence) -
     }
     if proven.issuer is not None:
         known |= _standing(row, proven)
+        case.untold = passes.is_untold(row.reference)
         _find_visits(session, case, row.member_id, report)
         if report.live and _is_replayed(case, report.space):
             known["faults"] += (Fault(showings.REPLAYED),)
@@ -158,9 +161,8 @@ def _unknown(zone: str) -> Schedule:
 def _standing(row: Any, evidence: Evidence) -> dict[str, Any]:
     """Return the facts about the pass, the person and the home."""
     half_days = row.home_plans.get(evidence.plan)
-    status = () if row.status == "valid" else (Fault(f"pass_{row.status}"),)
     return {
-        "faults": (*evidence.faults, *status),
+        "faults": (*evidence.faults, *passes.faults(row.status, row.number, evidence)),
         "plan": evidence.plan,
         "usable_from": evidence.usable_from,
         "paper": evidence.paper,
@@ -227,7 +229,7 @@ def _read_case(
 
 
 def _add_placeholder(session: Session, now: datetime, home_id: str, pass_id: str) -> None:
-    member = Member(node_id=home_id, reference=f"pass:{pass_id}", member_since=None)
+    member = Member(node_id=home_id, reference=passes.placeholder(pass_id), member_since=None)
     session.add(member)
     session.flush()
     of_member = {"member_id": member.id, "status": "valid", "known_at": now, "changed_at": now}

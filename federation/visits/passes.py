@@ -10,11 +10,14 @@ from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from charter import Fault
 from federation.visits.models import Member, Pass
 from federation.visits.stand_in import merge
 from shared.db import begin_write
+from shared.passes import Evidence
 
 PAGE = 500
+_UNTOLD = "pass:"
 # A pass whose end was not told is in use for a year at most.
 IN_USE = timedelta(days=400)
 
@@ -82,11 +85,11 @@ def _lock_people(
     A door may have been shown the pass before its home could announce it. Both are locked, in the
     order of their ids.
     """
-    placeholder = f"pass:{pass_id}"
-    names = Member.reference.in_((reference, placeholder))
+    untold = placeholder(pass_id)
+    names = Member.reference.in_((reference, untold))
     query = select(Member).where(Member.node_id == node_id, names).order_by(Member.id)
     found = {each.reference: each for each in session.scalars(query.with_for_update())}
-    return found.get(reference), found.get(placeholder)
+    return found.get(reference), found.get(untold)
 
 
 def _take(row: Pass, word: Word, now: datetime) -> None:
@@ -98,6 +101,29 @@ def _take(row: Pass, word: Word, now: datetime) -> None:
         row.changes = word.changes
     if row.status != "revoked":
         row.status, row.changed_at = word.status, now
+
+
+def placeholder(pass_id: str) -> str:
+    """Return by what reference the owner of a pass is known until its home says whose it is."""
+    return f"{_UNTOLD}{pass_id}"
+
+
+def is_untold(reference: str) -> bool:
+    """Say whether a person is one of whose pass the home has said nothing."""
+    return reference.startswith(_UNTOLD)
+
+
+def faults(status: str, number: int | None, evidence: Evidence) -> tuple[Fault, ...]:
+    """Return what the home's word says against a pass.
+
+    At another place of the home's list than the home told, its status is another pass's, or there
+    is none, beyond the list's end: a door alone would not let it in either.
+    """
+    if status != "valid":
+        return (Fault(f"pass_{status}"),)
+    if number not in (None, evidence.status_index):
+        return (Fault("pass_revoked", "index"),)
+    return ()
 
 
 def known(session: Session, now: datetime, node_id: str, after: str) -> list[dict[str, Any]]:

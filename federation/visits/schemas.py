@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from marshmallow import fields, validate
 
 from charter import PLAN_CLASSES
 from shared.schemas import DecisionSchema, VisitSchema, WireSchema, moment, text
+from shared.web.paging import Paging, page_limit, page_of
 
 
 class ReportedSchema(WireSchema):
@@ -56,9 +59,7 @@ class DaySchema(WireSchema):
     sha256 = fields.String(required=True)
 
 
-class DaysSchema(WireSchema):
-    items = fields.List(fields.Nested(DaySchema), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+DaysSchema = page_of("Days", DaySchema)
 
 
 class AskCorrectionSchema(WireSchema):
@@ -114,6 +115,15 @@ class DecideHeldSchema(WireSchema):
     reason = text(300)
 
 
+def _change(key: str) -> tuple[datetime, str]:
+    instant, _, visit_id = key.partition("/")
+    return datetime.fromisoformat(instant).astimezone(UTC), visit_id
+
+
+VISITS = Paging("visits", lambda row: f"{row.changed_at.isoformat()}/{row.id}", _change, None)
+PASSES = Paging("passes", lambda row: str(row["id"]))
+
+
 class VisitsQuerySchema(WireSchema):
     changed_since = moment()
     side = fields.String(load_default="host", validate=validate.OneOf(["host", "home"]))
@@ -128,13 +138,11 @@ class VisitsQuerySchema(WireSchema):
     receipts = fields.Boolean(
         load_default=False, metadata={"description": "With side=host: a receipt of each."}
     )
-    limit = fields.Integer(load_default=50, validate=validate.Range(1, 500))
-    cursor = fields.String(validate=validate.Length(max=100))
+    limit = page_limit(50)
+    cursor = VISITS.field
 
 
-class VisitsSchema(WireSchema):
-    items = fields.List(fields.Nested(ListedVisitSchema), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+VisitsSchema = page_of("Visits", ListedVisitSchema)
 
 
 class PassSchema(WireSchema):
@@ -165,12 +173,10 @@ class KnownPassSchema(PassSchema):
 
 
 class PassesQuerySchema(WireSchema):
-    cursor = fields.String(load_default="", validate=validate.Length(max=64))
+    cursor = PASSES.field
 
 
-class PassesSchema(WireSchema):
-    items = fields.List(fields.Nested(KnownPassSchema), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+PassesSchema = page_of("Passes", KnownPassSchema)
 
 
 class RightsAskedSchema(WireSchema):
@@ -191,9 +197,11 @@ class RightSchema(WireSchema):
     decision = fields.Nested(DecisionSchema, required=True)
 
 
-class RightsSchema(WireSchema):
-    items = fields.List(fields.Nested(RightSchema), required=True)
-    decision = fields.Nested(
-        DecisionSchema, metadata={"description": "The one decision, when one space was asked for."}
-    )
-    next_cursor = fields.String(required=True, allow_none=True)
+RightsSchema = page_of(
+    "Rights",
+    RightSchema,
+    decision=fields.Nested(
+        DecisionSchema,
+        metadata={"description": "The one decision, when one space was asked for."},
+    ),
+)

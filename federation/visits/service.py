@@ -143,6 +143,8 @@ def _record(session: Session, clock: Clock, told: Told) -> Outcome:
         if told.receipt is None and clock.now() - case.at > tolerated:
             flags.append("told_late")
         stored = dict(told.receipt.decision if told.receipt else report.decision or stored)
+    if case.untold:
+        flags.append("pass_untold")
     visit = _add_visit(session, clock, case, told, stored, flags)
     session.commit()
     return Outcome("recorded", stored, visit)

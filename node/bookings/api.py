@@ -17,6 +17,7 @@ from shared.schemas import WireSchema, moment, text
 from shared.web import allow
 from shared.web.api import Blueprint
 from shared.web.application import limiter
+from shared.web.paging import page_of
 
 blp = Blueprint("bookings", __name__, url_prefix="/api/v1", description="Bookings")
 
@@ -52,9 +53,7 @@ class BookingSchema(WireSchema):
     reason = fields.String(required=True)
 
 
-class BookingsSchema(WireSchema):
-    items = fields.List(fields.Nested(BookingSchema), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+BookingsSchema = page_of("Bookings", BookingSchema)
 
 
 class ExpectedSchema(WireSchema):
@@ -68,9 +67,7 @@ class ExpectedSchema(WireSchema):
     state = fields.String(required=True)
 
 
-class ExpectedListSchema(WireSchema):
-    items = fields.List(fields.Nested(ExpectedSchema), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+ExpectedListSchema = page_of("ExpectedList", ExpectedSchema)
 
 
 class ExpectedQuerySchema(WireSchema):

@@ -21,6 +21,7 @@ from shared.problems import problem_response
 from shared.schemas import DecisionSchema, VisitSchema, WireSchema, moment, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
+from shared.web.paging import page_of
 
 blp = Blueprint("desk", __name__, url_prefix="/api/v1", description="The door")
 
@@ -127,9 +128,7 @@ class PresenceQuerySchema(WireSchema):
     space = text(64)
 
 
-class PresenceSchema(WireSchema):
-    items = fields.List(fields.Nested(DeskVisitSchema), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+PresenceSchema = page_of("Presence", DeskVisitSchema)
 
 
 def shown(visit: Any) -> dict[str, Any]:

@@ -30,15 +30,14 @@ _VERSION = re.compile("[0-9]{1,9}")
 @pages.get("/console/charter")
 @allow("admin")
 def charter() -> str:
-    cursor = request.args.get("cursor", "")
-    if cursor and not _VERSION.fullmatch(cursor):
-        raise Problem("not-found")
-    found = service.overview(node(), cursor)
+    found = service.overview(node(), request.args.get("cursor", ""))
     for each in found["coming"]:
         each["warnings"] = preview.warnings(each)
+    known = sync.network(db.session(), node())
     return render_template(
         "governance/charter.html",
         **found,
+        names={key: each["name"] for key, each in known.trust.nodes.items()} if known else {},
         own=sync.node_id(db.session()),
         hub_url=node().hub.url,
         mail=mailbox.counts(db.session()) if node().settings.smtp_url else None,
@@ -137,7 +136,7 @@ def propose() -> Any:
     current = service.ask(node(), "GET", "/api/v1/charters/current")
     mine = service.own_proposal(node(), sync.node_id(db.session()))
     if mine is not None and not mine["edits_left"]:
-        words = gettext("It was changed as often as it may be: withdraw it, and propose anew.")
+        words = gettext("It was changed as often as it may be: now it is voted on as it stands.")
         flash(words, "error")
         return redirect("/console/charter")
     base = mine or current

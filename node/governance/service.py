@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 from node.context import Node
 from shared.http import PeerError
@@ -19,7 +20,8 @@ def overview(node: Node, cursor: str = "") -> dict[str, Any]:
     ``coming`` has of each its document and what it changes in the version in force; ``following``
     is the next page's cursor, None at the end.
     """
-    page = ask(node, "GET", f"{UNDER_WAY}&limit={AT_ONCE}&cursor={cursor}")
+    query = urlencode({"limit": AT_ONCE, "cursor": cursor})
+    page = ask(node, "GET", f"{UNDER_WAY}&{query}")
     current = ask(node, "GET", "/api/v1/charters/current")
     return {
         "current": current,

@@ -18,6 +18,7 @@ from shared import jose
 from shared.schemas import DecisionSchema, PhoneJwkSchema, WireSchema, moment, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
+from shared.web.paging import page_of
 
 blp = Blueprint("passes", __name__, url_prefix="/api/v1", description="Passes and rights")
 
@@ -43,9 +44,7 @@ class PassSchema(WireSchema):
     expires_at = fields.AwareDateTime(required=True)
 
 
-class PassesSchema(WireSchema):
-    items = fields.List(fields.Nested(PassSchema), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+PassesSchema = page_of("Passes", PassSchema)
 
 
 class RightsQuerySchema(WireSchema):
@@ -58,12 +57,14 @@ class RightSchema(WireSchema):
     decision = fields.Nested(DecisionSchema, required=True)
 
 
-class RightsSchema(WireSchema):
-    items = fields.List(fields.Nested(RightSchema), required=True)
-    decision = fields.Nested(
-        DecisionSchema, metadata={"description": "The one decision, when one space was asked for."}
-    )
-    next_cursor = fields.String(required=True, allow_none=True)
+RightsSchema = page_of(
+    "Rights",
+    RightSchema,
+    decision=fields.Nested(
+        DecisionSchema,
+        metadata={"description": "The one decision, when one space was asked for."},
+    ),
+)
 
 
 class ShowingAskedSchema(WireSchema):

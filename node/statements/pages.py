@@ -15,7 +15,7 @@ from node.sync import service as sync
 from shared.problems import Problem
 from shared.schemas import unstorable
 from shared.web import allow
-from shared.web.reasons import FLAG_NAMES
+from shared.web.reasons import FLAG_NAMES, flags_in_words
 
 pages = Blueprint("statements_pages", __name__, template_folder="templates")
 _MONTH = re.compile("20[0-9]{2}-(0[1-9]|1[0-2])")
@@ -57,6 +57,7 @@ def month_page(month: str) -> str:
         spaces={s["id"]: s["name"] for entry in nodes.values() for s in entry["spaces"]},
         hub_url=node().hub.url,
         flag_names=FLAG_NAMES,
+        flags_in_words=flags_in_words,
         months=service.months(node().clock.now()),
     )
 

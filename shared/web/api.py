@@ -6,9 +6,16 @@ from threading import Lock
 from typing import Any
 
 import flask_smorest
+from flask import Flask, current_app, request
+from marshmallow import ValidationError
 from webargs.flaskparser import FlaskParser, abort
 
+from shared.problems import wants_json
 from shared.schemas import ProblemSchema
+from shared.web.guards import SAFE_METHODS, View
+
+_PARAMETERS = "passerelle_parameters"
+_EVERYWHERE = frozenset({"lang"})  # in which language a problem is said
 
 
 class _Parser(FlaskParser):
@@ -30,7 +37,42 @@ class Blueprint(flask_smorest.Blueprint):
     def arguments(self, schema: Any, **kwargs: Any) -> Any:
         """Take the schema's one instance: given its class, it would be made at every request."""
         made = schema() if isinstance(schema, type) else schema
-        return super().arguments(made, **kwargs)
+        take = super().arguments(made, **kwargs)
+        if kwargs.get("location") != "query":
+            return take
+        names = frozenset(field.data_key or name for name, field in made.load_fields.items())
+
+        def mark(view: Any) -> Any:
+            taking = take(view)
+            setattr(taking, _PARAMETERS, names)
+            return taking
+
+        return mark
+
+
+def any_parameters(view: View) -> View:
+    """Say that an address of the interface is a page for people: what it is not asked, it ignores.
+
+    Whoever passes a link on may have added something to it.
+    """
+    setattr(view, _PARAMETERS, None)
+    return view
+
+
+def _refuse_unknown_parameters(app: Flask) -> None:
+    """Refuse what an address of the interface does not know: ignored, it would mislead."""
+
+    @app.before_request
+    def _check() -> None:
+        if request.endpoint is None or not wants_json():
+            return
+        view = current_app.view_functions[request.endpoint]
+        none: frozenset[str] | None = frozenset() if request.method in SAFE_METHODS else None
+        known = getattr(view, _PARAMETERS, none)
+        if known is None:
+            return
+        if unknown := [name for name in request.args if name not in known | _EVERYWHERE]:
+            raise ValidationError({name: ["Unknown field."] for name in unknown})
 
 
 class PasserelleApi(flask_smorest.Api):
@@ -45,6 +87,7 @@ class PasserelleApi(flask_smorest.Api):
         self._undescribed: list[Blueprint] = []
         self._describing = Lock()
         super().__init__(app)
+        _refuse_unknown_parameters(app)
 
     def register_blueprint(self, blp: Blueprint) -> None:
         self._app.extensions["flask-smorest"]["blp_name_to_api"][blp.name] = self

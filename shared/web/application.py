@@ -22,7 +22,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from shared import problems
 from shared.config import Settings
 from shared.web import compression, formats, guards, observe
-from shared.web.api import PasserelleApi
+from shared.web.api import PasserelleApi, any_parameters
 from shared.web.guards import Principal, allow
 
 HERE = Path(__file__).parent
@@ -220,6 +220,7 @@ def _install_pages(app: Flask, api: PasserelleApi) -> None:
 
     @app.get("/api/v1/docs")
     @app.get("/api/docs")
+    @any_parameters
     @allow("public")
     def api_page() -> Response:
         page = render_template("apidoc.html", spec=api.document(), spec_url="/api/v1/openapi.json")

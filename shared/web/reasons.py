@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from flask_babel import lazy_gettext
 
 from charter.effect import HALF_DAYS
+from shared import held_visits
 
 # What a visit that was admitted without the network can be flagged with, in few words.
 FLAG_NAMES = {
     "offline": lazy_gettext("let in without the network"),
     "told_again": lazy_gettext("told again by its host"),
     "told_late": lazy_gettext("told late"),
+    "pass_untold": lazy_gettext("its home had not told the hub of this pass"),
     "shown_elsewhere": lazy_gettext("another door says that the same code was shown there"),
     "pass_expired": lazy_gettext("pass expired"),
     "pass_stale": lazy_gettext("code too old"),
@@ -32,5 +36,16 @@ FLAG_NAMES = {
     "offline_budget": lazy_gettext("too many visits without the network"),
     "trust_list_stale": lazy_gettext("lists too old"),
 }
+
+
+def flag_name(code: str) -> str:
+    """Return a flag in words: also one that says why a visit was held before it counted."""
+    return str(FLAG_NAMES.get(code) or held_visits.why(code))
+
+
+def flags_in_words(flags: Iterable[str]) -> str:
+    """Return a line's flags in words, as the statement's page and its PDF say them."""
+    return ", ".join(flag_name(flag) for flag in flags)
+
 
 CAUSES = FLAG_NAMES | {HALF_DAYS: lazy_gettext("other half-days are counted")}

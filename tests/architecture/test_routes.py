@@ -129,7 +129,7 @@ GET    /coordination/hosts                            coordinator moderator read
 POST   /coordination/hosts/<node_id>/hold             coordinator
 POST   /coordination/hosts/disputes/<int:number>      coordinator
 GET    /coordination/hosts/held                       coordinator moderator reader
-POST   /coordination/hosts/held/<visit_id>            coordinator
+POST   /coordination/hosts/held                       coordinator
 GET    /coordination/join                             coordinator moderator reader
 GET    /coordination/join/<int:request_id>            coordinator moderator reader
 POST   /coordination/join/<int:request_id>            coordinator
@@ -455,7 +455,9 @@ class Caller:
     client: FlaskClient
     headers: dict[str, str] = field(default_factory=dict)
 
-    def call(self, route: Route, values: Mapping[str, str] | None = None) -> TestResponse:
+    def call(
+        self, route: Route, values: Mapping[str, str] | None = None, query: str = ""
+    ) -> TestResponse:
         body: dict[str, Any] = {}
         if route.method not in SAFE_METHODS:
             body = {"json": {}} if route.is_api else {"data": {}}
@@ -463,6 +465,7 @@ class Caller:
         return self.client.open(
             address,
             method=route.method,
+            query_string=query,
             headers=self.headers,
             environ_base=CALLER,
             buffered=True,
@@ -701,3 +704,31 @@ def test_reading_changes_nothing(service: Service, walk: Walk) -> None:
                 wrong.append(f"{caller.role} {route.path}: {answer.status}")
             before = after
     assert wrong == []
+
+
+DAMAGED = ("x", "none-such", "-1", "%C3%A9", "%00", "2026-11", "a/b~c", "AAAAAAAA")
+
+
+def test_no_program_is_answered_what_it_did_not_ask(service: Service, walk: Walk) -> None:
+    """A parameter that a route does not know, or a cursor that no page gave, is named: 422."""
+    document = service.app.test_client().get("/api/v1/openapi.json").json["paths"]
+    wrong, cursors = [], set()
+    for caller in service.by_token:
+        for route in routes(service.app):
+            roles = route.roles or frozenset()
+            page = route.endpoint == "api_page"
+            if route.method != "GET" or not route.is_api or not {PUBLIC, caller.role} & roles:
+                continue
+            queries = [("unknown", "x"), ("cursor_", ""), ("utm_source", "x")]
+            described = document.get(re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route.path), {})
+            asked = {each["name"] for each in described.get("get", {}).get("parameters", [])}
+            if "cursor" in asked:
+                cursors.add(route.path)
+                queries += [("cursor", damaged) for damaged in DAMAGED]
+            for name, value in queries:
+                answer = caller.call(route, walk.values, f"{name}={value}")
+                named = answer.status_code == 422 and name in answer.json["errors"]
+                if page == named:
+                    wrong.append(f"{caller.role} {route.path}?{name}={value}: {answer.status}")
+    assert wrong == []
+    assert bool(cursors) == (service.kind == "hub")

@@ -217,6 +217,34 @@ def _credential(home: LocalNode, key: OKPKey, **changes: Any) -> str:
         )
 
 
+@pytest.mark.parametrize("index", [0, 3, 1_000_000])
+def test_a_pass_at_another_place_of_the_list_than_its_home_told_is_refused(
+    troquet: LocalNode, member: Person, index: int
+) -> None:
+    """Whoever asks the home's list at that place asks about another pass, or beyond its end."""
+    pass_id = str(member.pass_id)
+    member.credential = _credential(
+        member.node, member.key, pass_id=pass_id, status_index=index, issued_at=datetime.now(UTC)
+    )
+    refused = troquet.scan(member.show())
+    assert codes(refused) == ["pass_revoked"]
+    assert refused.json()["decision"]["reasons"][0]["params"] == {"detail": "index"}
+    looked = troquet.preview(member.show())
+    assert looked.json()["decision"]["reasons"] == refused.json()["decision"]["reasons"]
+
+
+def test_a_visit_with_a_pass_that_its_home_has_not_told_of_says_so(
+    troquet: LocalNode, member: Person, lasting_network: Network
+) -> None:
+    member.credential = _credential(member.node, member.key, status_index=1_000_000)
+    admitted = troquet.scan(member.show())
+    assert admitted.status_code == 201
+    hub = lasting_network.hub
+    visits = hub.get("/api/v1/visits?limit=500", hub.token).json()["items"]
+    flags = {visit["id"]: visit["flags"] for visit in visits}
+    assert flags[admitted.json()["visit"]["id"]] == ["pass_untold"]
+
+
 def test_an_expired_pass_is_refused(troquet: LocalNode, member: Person) -> None:
     yesterday = datetime.now(UTC) - timedelta(days=1)
     member.credential = _credential(member.node, member.key, expires_at=yesterday)

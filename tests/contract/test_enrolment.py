@@ -24,6 +24,7 @@ from shared.web.application import limiter
 from tests.contract.hostile import answer, hostile
 from tests.contract.speaking import FromNow, at_last, keys_of, kind, named
 from tests.network import LocalNode, Network
+from tests.shared.browser import Browser
 
 
 @pytest.fixture
@@ -47,6 +48,21 @@ def _invite(network: Network) -> str:
     )
     token: str = answer_.json()["token"]
     return token
+
+
+@pytest.mark.parametrize("name", ["troquet", "Tröquet", "TROQUET."])
+def test_nobody_is_invited_under_another_operators_name(
+    lasting_network: Network, name: str
+) -> None:
+    hub = lasting_network.hub
+    asked = hub.post("/api/v1/invitations", {"operator": name}, hub.token)
+    assert kind(asked) == (409, "name-taken"), asked.text
+    coordinator = Browser(hub)
+    coordinator.log_in("coord@hub.example")
+    coordinator.get("/coordination/nodes")
+    page = coordinator.post("/coordination/nodes", {"operator": name}).text
+    assert "Another operator goes by this name." in page or "porte ce nom" in page
+    assert "inv_" not in page
 
 
 @contextlib.contextmanager

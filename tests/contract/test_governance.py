@@ -237,6 +237,8 @@ def test_an_operator_has_one_open_proposal_and_several_may_have_theirs(three: Ne
         "withdrawn",
         "proposer",
     )
+    assert _propose(three).status_code == 409  # it waits as long as a vote lasts
+    _later(three, days=10)
     again = [_propose(three)]
     assert (again[0].status_code, again[0].json()["version"]) == (201, "5")
 

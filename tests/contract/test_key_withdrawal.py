@@ -241,6 +241,9 @@ def test_the_coordination_withdraws_a_key_on_a_page_that_says_what_it_changes(
         assert "A key of cordee was withdrawn" in written["two@hub.example"]
         actions = [row.action for row in session.query(AuditEntry)]
         assert actions.count("withdraw-key") == 1
+    gone = client.get(path).text
+    assert gone.count("Withdrawn key of cordee") == 2
+    assert "Withdraw a key of cordee?" not in gone
     again = client.post("/coordination/nodes/cordee/invitation")
     assert "passerelle node rotate-key --invitation inv_" in again.text
 
@@ -265,6 +268,9 @@ def test_a_nodes_admin_withdraws_a_key_on_a_page(network: Network, cordee: Local
     assert client.post(path, reason="stolen", since="").status_code == 302
     assert listed(network, "cordee")[old]["withdrawn"]
     assert "withdrawn" in client.get("/console/keys").text
+    gone = client.get(path).text
+    assert gone.count("Withdrawn key") == 2
+    assert "Withdraw this key?" not in gone
 
 
 def test_commands_of_hub_and_node_withdraw_keys(

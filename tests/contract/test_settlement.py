@@ -265,6 +265,14 @@ def test_a_late_offline_visit_is_of_the_next_month_and_changes_no_issued_byte(
     (line,) = [v for v in small.hub.statement("2026-12")["visits"] if v["id"] == visit]
     assert line["day"] == "2026-11-24"
     assert "offline" in line["flags"]
+    forget_attempts()
+    for service, who, path in (
+        (small.hub, "coord@hub.example", "/coordination/statements/2026-12"),
+        (troquet, "admin@troquet.example", "/console/statements/2026-12"),
+    ):
+        reader = Browser(service, "en")
+        assert reader.log_in(who).status_code == 302
+        assert "let in without the network" in Page(reader.get(path).text).text
 
 
 def test_what_is_undone_after_the_month_was_issued_reverses_in_the_next(

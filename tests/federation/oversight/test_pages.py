@@ -8,13 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from federation.audit.models import AuditEntry
 from federation.db import db
 from federation.mail.models import Mail
 from federation.oversight import service
-from federation.visits.models import Visit
+from federation.visits.models import Showing, Visit
 from shared.db import begin_write
 from shared.smtp import mail_server
 from tests.contract.test_inflation import THREE, late, now
@@ -119,15 +119,20 @@ def test_a_coordinator_lets_one_count_and_undoes_another_with_a_reason(
 ) -> None:
     counts, undone = invent(network, evil, member, 2)
     browser.get(HELD)
-    browser.post(f"{HELD}/{counts}", outcome="counts", reason="", host="")
-    assert "Give the reason" in browser.get(HELD).text
-    answer = browser.post(f"{HELD}/{counts}", outcome="counts", reason="seen on camera", host="")
+    again = browser.post(HELD, outcome="counts", reason="", host="", visit=counts)
+    assert (again.status_code, "Give the reason" in again.text) == (422, True)
+    assert f'value="{counts}" checked' in again.text
+    again = browser.post(HELD, outcome="counts", reason="seen on camera")
+    assert (again.status_code, "seen on camera" in again.text) == (422, True)
+    assert "Tick the visits" in again.text
+    browser.get(HELD)
+    answer = browser.post(HELD, outcome="counts", reason="seen on camera", visit=counts)
     assert answer.headers["Location"] == HELD
-    assert "The visit counts now." in browser.get(HELD).text
-    answer = browser.post(f"{HELD}/{undone}", outcome="undone", reason="no", host="troquet")
+    assert "1 visit counts now." in browser.get(HELD).text
+    answer = browser.post(HELD, outcome="undone", reason="no", host="troquet", visit=undone)
     assert answer.headers["Location"] == f"{HELD}?host=troquet"
-    browser.post(f"{HELD}/{undone}", outcome="counts", reason="again", host="//evil.example")
-    assert "Somebody has decided about this visit already." in browser.get(HELD).text
+    browser.post(HELD, outcome="counts", reason="again", host="//evil.example", visit=undone)
+    assert "Somebody has decided about 1 visit already." in browser.get(HELD).text
     assert (network.hub.lines(counts), network.hub.lines(undone)) == ([1], [])
     with network.hub.app.app_context():
         states = [db.session.get_one(Visit, each).state for each in (counts, undone)]
@@ -138,6 +143,38 @@ def test_a_coordinator_lets_one_count_and_undoes_another_with_a_reason(
         ]
     assert states == ["open", "void"]
     assert "decided about a held visit" in read(network.hub, "/coordination/audit")
+
+
+def test_many_are_decided_at_once_for_one_reason_and_each_is_in_the_log(
+    network: Network, evil: LocalNode, member: Person, browser: Browser
+) -> None:
+    ids = invent(network, evil, member, 4)
+    browser.get(HELD)
+    browser.post(HELD, outcome="undone", reason="nobody signed", visit=[*ids[:3], ids[0]])
+    assert "3 visits are undone." in browser.get(HELD).text
+    with network.hub.app.app_context():
+        said = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "held-visit"))
+        logged = {line.subject: line.detail["reason"] for line in said}
+    assert logged == dict.fromkeys(ids[:3], "nobody signed")
+    assert read(network.hub, HELD).count("Why it is held:") == 1
+
+
+def test_a_held_visit_names_the_door_and_the_time_that_speak_against_it(
+    network: Network, evil: LocalNode, member: Person
+) -> None:
+    shown, at = member.show(), now(network)
+    assert network.nodes["filature"].scan(shown).status_code == 201
+    answer = late(network, evil, shown, at)
+    assert answer.json()["visit"]["held"] == "pass_replayed"
+    text = " ".join(read(network.hub, HELD).split())
+    assert "With the same code, filature let somebody in on 24" in text
+    french = " ".join(read(network.hub, HELD, language="fr").split())
+    assert "Avec le même code, filature a laissé entrer quelqu’un le 24" in french
+    with network.hub.app.app_context():
+        begin_write(db.session())
+        db.session.execute(delete(Showing))
+        db.session.commit()
+    assert "Where else it was shown is forgotten" in read(network.hub, HELD)
 
 
 def test_who_only_reads_sees_no_form_and_decides_nothing(
@@ -151,7 +188,7 @@ def test_who_only_reads_sees_no_form_and_decides_nothing(
     assert f'id="v-{visit}"' in page.text
     assert "<textarea" not in page.text
     reader.get("/account")
-    refused = reader.post(f"{HELD}/{visit}", outcome="counts", reason="x")
+    refused = reader.post(HELD, outcome="counts", reason="x", visit=visit)
     assert refused.status_code == 403
 
 
