@@ -14,7 +14,9 @@ from joserfc.jwk import OKPKey
 from sqlalchemy import insert, select, text
 
 from charter import Facts, model_sources
+from charter.hours import WEEKDAYS
 from federation.db import db
+from federation.directory import published_hours
 from federation.directory.models import Node, NodeKey, Space
 from federation.governance import service as governance
 from federation.governance.models import Signature
@@ -26,6 +28,7 @@ from shared.passes import bind, issue, new_pass_id
 from shared.reports import sign_report
 
 MEMBER_FOR = timedelta(days=200)
+HOURS = {"timezone": "Europe/Paris", "week": {day: [["00:00", "23:59"]] for day in WEEKDAYS}}
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,8 @@ def found(app: Flask, homes: int, url: str = "http://127.0.0.1:1") -> list[Home]
                     published_at=now,
                 )
             )
+            session.flush()
+            published_hours.note(session, home.id, HOURS, now)
         session.commit()
         db.engine.dispose()
     return made
@@ -160,26 +165,11 @@ def add_history(app: Flask, homes: list[Home], visits: int) -> None:
             rows.append(
                 {
                     **common,
+                    **_ended(started),
                     "id": f"past-{n}",
                     "pass_id": phone.pass_id,
-                    "plan": "resident",
                     "proof": hashlib.sha256(f"past-{n}".encode()).hexdigest()[:32],
-                    "state": "closed",
-                    "online": True,
-                    "timezone": "Europe/Paris",
-                    "started_at": started,
-                    "ended_at": started + timedelta(hours=3),
                     "charter": charter,
-                    "facts": {},
-                    "decision": {},
-                    "flags": [],
-                    "evidence": {},
-                    "shown_at": started,
-                    "left_at": started,
-                    "day": started.date(),
-                    "hours": None,
-                    "closes_at": started,
-                    "changed_at": started,
                 }
             )
             lines.append(
@@ -200,6 +190,29 @@ def add_history(app: Flask, homes: list[Home], visits: int) -> None:
             session.execute(text("ANALYZE"))
             session.commit()
         db.engine.dispose()
+
+
+def _ended(started: datetime) -> dict[str, Any]:
+    """Return what is alike in visits of three hours."""
+    ended = started + timedelta(hours=3)
+    return {
+        "plan": "resident",
+        "state": "closed",
+        "online": True,
+        "timezone": "Europe/Paris",
+        "started_at": started,
+        "shown_at": started,
+        "left_at": ended,
+        "ended_at": ended,
+        "day": started.date(),
+        "hours": None,
+        "closes_at": ended,
+        "facts": {},
+        "decision": {},
+        "flags": [],
+        "evidence": {},
+        "changed_at": started,
+    }
 
 
 def _phone(home: Home, number: int, now: datetime) -> Phone:
