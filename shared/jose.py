@@ -153,16 +153,22 @@ def sign(
     kid: str | None = None,
 ) -> str:
     """Return the compact JWS of the claims' JSON."""
-    header = {"alg": algorithm, "typ": typ}
-    if kid:
-        header["kid"] = kid
     payload = json.dumps(claims, separators=(",", ":"), ensure_ascii=False).encode()
+    if isinstance(key, OKPKey):
+        return sign_bytes(payload, key, typ, kid, algorithm).decode()
+    header = _header(algorithm, typ, kid)
     return jws.serialize_compact(header, payload, key, algorithms=[algorithm])
 
 
-def sign_bytes(payload: bytes, key: OKPKey, typ: str, kid: str) -> bytes:
-    """Return the compact JWS of a payload that is too long to be copied more than needed."""
-    header = json.dumps({"alg": SIGN_WITH, "typ": typ, "kid": kid}, separators=(",", ":"))
+def _header(algorithm: str, typ: str, kid: str | None) -> dict[str, str]:
+    return {"alg": algorithm, "typ": typ} | ({"kid": kid} if kid else {})
+
+
+def sign_bytes(
+    payload: bytes, key: OKPKey, typ: str, kid: str | None, algorithm: str = SIGN_WITH
+) -> bytes:
+    """Return the compact JWS of a payload, which may be too long to be copied more than needed."""
+    header = json.dumps(_header(algorithm, typ, kid), separators=(",", ":"))
     coded = base64.urlsafe_b64encode(payload).rstrip(b"=")
     signed = base64.urlsafe_b64encode(header.encode()).rstrip(b"=") + b"." + coded
     del coded

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import orjson
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load, validate
 
 from charter import PLAN_CLASSES
@@ -23,6 +24,14 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 def unstorable(value: Any) -> bool:
     """NUL cannot be stored everywhere, and half a surrogate pair cannot be encoded."""
     return isinstance(value, str) and _UNSTORABLE.search(value) is not None
+
+
+def _surely_storable(value: Any) -> bool:
+    """Tell at once what nearly everything is; where not sure, each part is looked at."""
+    try:
+        return b"\\u0000" not in orjson.dumps(value)
+    except TypeError:  # half a surrogate pair, or what is no JSON
+        return False
 
 
 def _find_unstorable(value: Any) -> Any:
@@ -70,9 +79,10 @@ class WireSchema(Schema):
 
     @pre_load
     def _refuse_unstorable(self, data: Any, **_kwargs: Any) -> Any:
-        faults = _find_unstorable(dict(data)) if hasattr(data, "keys") else None
-        if faults:
-            raise ValidationError(faults)
+        if hasattr(data, "keys") and not _surely_storable(given := dict(data)):
+            faults = _find_unstorable(given)
+            if faults:
+                raise ValidationError(faults)
         return data
 
 

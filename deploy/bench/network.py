@@ -14,7 +14,9 @@ from joserfc.jwk import OKPKey
 from sqlalchemy import insert, select, text
 
 from charter import Facts, model_sources
+from charter.hours import WEEKDAYS
 from federation.db import db
+from federation.directory import published_hours
 from federation.directory.models import Node, NodeKey, Space
 from federation.governance import service as governance
 from federation.governance.models import Signature
@@ -26,6 +28,7 @@ from shared.passes import bind, issue, new_pass_id
 from shared.reports import sign_report
 
 MEMBER_FOR = timedelta(days=200)
+HOURS = {"timezone": "Europe/Paris", "week": {day: [["00:00", "23:59"]] for day in WEEKDAYS}}
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,8 @@ def found(app: Flask, homes: int, url: str = "http://127.0.0.1:1") -> list[Home]
                     published_at=now,
                 )
             )
+            session.flush()
+            published_hours.note(session, home.id, HOURS, now)
         session.commit()
         db.engine.dispose()
     return made
@@ -146,14 +151,40 @@ def add_history(app: Flask, homes: list[Home], visits: int) -> None:
         begin_write(session)
         members = {row[0]: row[1] for row in session.execute(select(Pass.id, Pass.member_id))}
         charter = governance.in_force(session).version
-        stays = []
+        rows, lines = [], []
         for n in range(visits):
             phone, host = phones[n % people], homes[(n + n // people) % len(homes)]
             started = now - timedelta(days=40 + n // people)
-            stays.append(_past_stay(n, phone, members[phone.pass_id], host, started, charter))
-        rows, lines = zip(*stays, strict=True)
-        session.execute(insert(Visit), list(rows))
-        session.execute(insert(HalfDayLine), list(lines))
+            common = {
+                "member_id": members[phone.pass_id],
+                "home_id": phone.home.id,
+                "host_id": host.id,
+                "space_id": host.id,
+                "recorded_at": started,
+            }
+            rows.append(
+                {
+                    **common,
+                    **_ended(started),
+                    "id": f"past-{n}",
+                    "pass_id": phone.pass_id,
+                    "proof": hashlib.sha256(f"past-{n}".encode()).hexdigest()[:32],
+                    "charter": charter,
+                }
+            )
+            lines.append(
+                {
+                    **common,
+                    "visit_id": f"past-{n}",
+                    "month": f"{started:%Y-%m}",
+                    "day": started.date(),
+                    "half": "am",
+                    "quantity": 1,
+                    "occurrence": 0,
+                }
+            )
+        session.execute(insert(Visit), rows)
+        session.execute(insert(HalfDayLine), lines)
         session.commit()
         if db.engine.dialect.name == "postgresql":  # as it does by itself within a minute
             session.execute(text("ANALYZE"))
@@ -161,49 +192,27 @@ def add_history(app: Flask, homes: list[Home], visits: int) -> None:
         db.engine.dispose()
 
 
-def _past_stay(
-    n: int, phone: Phone, member_id: int, host: Home, started: datetime, charter: str
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the row of a morning's visit, and of the half-day that it counts."""
-    common = {
-        "member_id": member_id,
-        "home_id": phone.home.id,
-        "host_id": host.id,
-        "space_id": host.id,
-        "recorded_at": started,
-        "day": started.date(),
-    }
-    visit = {
-        **common,
-        "id": f"past-{n}",
-        "pass_id": phone.pass_id,
+def _ended(started: datetime) -> dict[str, Any]:
+    """Return what is alike in visits of three hours."""
+    ended = started + timedelta(hours=3)
+    return {
         "plan": "resident",
-        "proof": hashlib.sha256(f"past-{n}".encode()).hexdigest()[:32],
         "state": "closed",
         "online": True,
         "timezone": "Europe/Paris",
         "started_at": started,
-        "ended_at": started + timedelta(hours=3),
-        "charter": charter,
+        "shown_at": started,
+        "left_at": ended,
+        "ended_at": ended,
+        "day": started.date(),
+        "hours": None,
+        "closes_at": ended,
         "facts": {},
         "decision": {},
         "flags": [],
         "evidence": {},
-        "shown_at": started,
-        "left_at": started,
-        "hours": None,
-        "closes_at": started,
         "changed_at": started,
     }
-    line = {
-        **common,
-        "visit_id": f"past-{n}",
-        "month": f"{started:%Y-%m}",
-        "half": "am",
-        "quantity": 1,
-        "occurrence": 0,
-    }
-    return visit, line
 
 
 def _phone(home: Home, number: int, now: datetime) -> Phone:

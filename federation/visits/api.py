@@ -93,9 +93,9 @@ def record(data: dict[str, Any]) -> Any:
     One that was admitted offline is never refused: it counts, with flags, for what the phone
     signed then; what proves nothing is held, and counts nothing.
     """
-    session, clock = db.session(), hub().clock
-    told = service.read(session, clock, current().id, hub().ring, hub().url, data["report"])
-    outcome = service.record(session, clock, told)
+    session, here = db.session(), hub()
+    told = service.read(session, here.clock, current().id, here.ring, here.url, data["report"])
+    outcome = service.record(session, here.clock, told)
     decision = _localised(outcome.decision)
     if outcome.visit is None:
         return problem_response("visit-refused", decision=decision)
@@ -105,7 +105,8 @@ def record(data: dict[str, Any]) -> Any:
 
 
 def _receipt(visit: Any) -> str:
-    return sign_receipt(hub().ring, service.receipt_of(visit, hub().url, hub().clock.now()))
+    here = hub()
+    return sign_receipt(here.ring, service.receipt_of(visit, here.url, here.clock.now()))
 
 
 @blp.route("/visits/preview", methods=["POST"])

@@ -28,8 +28,9 @@ from federation.directory.models import Node, NodeKey, Space, SpaceHours
 from federation.governance import service as governance
 from federation.governance.models import CharterVersion, Signature
 from federation.visits import ledger, passes, showings
-from federation.visits.models import Member, Pass, Showing, Visit
+from federation.visits.models import Member, Pass
 from shared.clock import Clock
+from shared.db import begin_write
 from shared.passes import Evidence
 from shared.problems import Problem
 from shared.reports import Report, visit_id
@@ -101,11 +102,13 @@ _CASE = (
 class Case:
     """Everything known about one report, under the member's lock.
 
-    ``this`` is the visit that the same showing made at the same space, ``here`` an open one of the
-    person at the space that the arrival belongs to. ``distrust`` says why a report that is told
-    late proves nothing, None where it holds. ``untold`` is a pass that its home has not told of.
+    ``showing`` is the row of what was shown, if it was before; ``this`` the visit that it made at
+    the same space, ``here`` an open one of the person at the space that the arrival belongs to, as
+    ``ledger.Person`` has them. ``distrust`` says why a report that is told late proves nothing,
+    None where it holds. ``untold`` is a pass that its home has not told of.
     """
 
+    connection: Connection
     charter: Charter
     facts: Facts
     at: datetime
@@ -113,16 +116,16 @@ class Case:
     zone: ZoneInfo
     opening_day: OpeningDay
     person: ledger.Person | None = None
-    showing: Showing | None = None
-    this: Visit | None = None
-    here: Visit | None = None
+    showing: Any = None
+    this: Any = None
+    here: Any = None
     distrust: str | None = None
     untold: bool = False
 
 
 def gather(session: Session, clock: Clock, report: Report, evidence: Evidence) -> Case:
-    """Read everything, in the caller's transaction. Raises Problem for a space of another node."""
-    connection, now = session.connection(), clock.now()
+    """Begin to write, and read everything. Raises Problem for a space of another node."""
+    connection, now = begin_write(session), clock.now()
     at = now if report.live and abs(report.at - now) > CLOCK_TOLERANCE else report.at
     if not report.live:
         at = min(at, now)
@@ -134,7 +137,8 @@ def gather(session: Session, clock: Clock, report: Report, evidence: Evidence) -
         raise Problem("validation", errors={"space": ["This node has no such space."]})
     schedule = published_hours.schedule(row.hours) if row.hours else None
     schedule = schedule or _unknown(report.facts.timezone)
-    case = Case(charter, report.facts, at, proven, schedule.zone, schedule.day_of(at))
+    facts, opening_day = report.facts, schedule.day_of(at)
+    case = Case(connection, charter, facts, at, proven, schedule.zone, opening_day)
     known: dict[str, Any] = {
         "faults": proven.faults,
         "used_host": None,
@@ -253,7 +257,7 @@ def _charter(session: Session, head: Any) -> Charter:
 def _find_visits(session: Session, case: Case, member_id: int, report: Report) -> None:
     """Find the person's visits around, this one if it is known, and where else it was shown."""
     case.person = found = ledger.person(session, member_id, case.at)
-    case.showing = showings.find(session, case.evidence.proof)
+    case.showing = showings.find(case.connection, case.evidence.proof)
     case.this = found.visits.get(visit_id(case.evidence.proof, report.space))
     for visit in found.visits.values():
         of_arrival = case.at < visit.closes_at

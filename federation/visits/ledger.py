@@ -13,8 +13,8 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import bindparam, insert, select
-from sqlalchemy.orm import Session, defer
+from sqlalchemy import Connection, Row, bindparam, insert, select
+from sqlalchemy.orm import Session
 
 from charter.halfdays import HalfDay
 from charter.timeline import Stay, counted, place
@@ -24,14 +24,11 @@ from federation.visits.models import HalfDayLine, Visit, published_hours
 # began so long before; to know their ends, the next ones are looked at too.
 _REACH, _SEEN = timedelta(days=3), timedelta(days=6)
 
-_AROUND = (
-    select(Visit)
-    .where(
-        Visit.member_id == bindparam("member"),
-        Visit.started_at >= bindparam("since"),
-        Visit.started_at <= bindparam("until"),
-    )
-    .options(defer(Visit.facts), defer(Visit.decision), defer(Visit.evidence))
+_visit = Visit.__table__.c
+_AROUND = select(*(each for each in _visit if each.name not in {"facts", "evidence"})).where(
+    _visit.member_id == bindparam("member"),
+    _visit.started_at >= bindparam("since", type_=_visit.started_at.type),
+    _visit.started_at <= bindparam("until", type_=_visit.started_at.type),
 )
 _line = HalfDayLine.__table__.c
 _LINES = select(HalfDayLine.__table__).where(
@@ -72,6 +69,7 @@ class Person:
     """
 
     session: Session
+    connection: Connection
     member_id: int
     at: datetime
     visits: dict[str, Any]
@@ -103,24 +101,29 @@ class Person:
         One that is not written yet is inserted. Repeating it changes nothing.
         """
         self.visits |= {visit.id: visit for visit in changed}
-        touched = {visit.id: visit for visit in changed}
-        ends = []
-        for stay in self._placed(now):
+        days = {visit.day for visit in changed}
+        placed = self._placed(now)
+        # Whoever is still somewhere was elsewhere before: what ends is written first.
+        for stay in sorted(placed, key=lambda each: each.end is None):
             visit = self.visits[stay.id]
             near = abs(stay.start - self.at) <= _REACH
-            if (near or visit.id in touched) and _ends_otherwise(visit, stay):
-                touched[visit.id] = visit
-                ends.append((visit, stay.end))
-        # Whoever is still somewhere was elsewhere before: what ends is written first.
-        for visit, end in sorted(ends, key=lambda each: each[1] is None):
-            if end is None:
-                self.session.flush()
-            _end(visit, end, now)
+            if (near or visit in changed) and _ends_otherwise(visit, stay):
+                days.add(visit.day)
+                if stay.end is None:
+                    self.session.flush()
+                _end(self.to_change(visit), stay.end, now)
         self.session.flush()
         for visit in changed:
             if not isinstance(visit, Visit):
-                self.session.connection().execute(_ADD_VISIT, vars(visit))
-        self._reconcile(split, now, {visit.day for visit in touched.values()})
+                self.connection.execute(_ADD_VISIT, vars(visit))
+        self._reconcile(placed, split, now, days)
+
+    def to_change(self, visit: Any) -> Any:
+        """Return one of ``visits`` so that what changes of it is written."""
+        if isinstance(visit, Row):
+            visit = self.session.get_one(Visit, visit.id, populate_existing=True)
+            self.visits[visit.id] = visit
+        return visit
 
     def _placed(self, now: datetime, *more: Stay) -> tuple[Stay, ...]:
         return place([*(stay_of(visit) for visit in self.visits.values()), *more], now)
@@ -129,18 +132,20 @@ class Person:
         for month in set(months) - self._months:
             self._months.add(month)
             wanted = {"member": self.member_id, "month": month}
-            for line in self.session.connection().execute(_LINES, wanted):
+            for line in self.connection.execute(_LINES, wanted):
                 key = line.host_id, HalfDay(line.day, line.half)
                 self.lines.setdefault(key, []).append(line)
         return self.lines
 
-    def _reconcile(self, split: time, now: datetime, days: set[date]) -> None:
+    def _reconcile(
+        self, placed: tuple[Stay, ...], split: time, now: datetime, days: set[date]
+    ) -> None:
         """Write the lines that make the ledger what the visits touch on some days.
 
         A half-day stays with the visit that carries it for as long as that stands and touches it.
         """
         lines = self._lines(f"{day:%Y-%m}" for day in days)
-        touching = counted(self._placed(now), split)
+        touching = counted(placed, split)
         added = []
         for key in sorted({key for key in [*lines, *touching] if key[1].day in days}):
             by = {stay.id for stay in touching.get(key, ())}
@@ -152,7 +157,7 @@ class Person:
                 visit = self.visits[touching[key][0].id]
                 added.append(_new_line(visit, self.member_id, key[1], occurrence + 1, now))
         if added:
-            self.session.connection().execute(_ADD_LINE, added)
+            self.connection.execute(_ADD_LINE, added)
             self._months.clear()
             self.lines.clear()
 
@@ -168,9 +173,11 @@ class Person:
 
 def person(session: Session, member_id: int, at: datetime) -> Person:
     """Read the visits of a person, locked by the caller, around an instant."""
+    session.flush()
+    connection = session.connection()
     wanted = {"member": member_id, "since": at - _SEEN, "until": at + _SEEN}
-    found = session.scalars(_AROUND, wanted)
-    return Person(session, member_id, at, {visit.id: visit for visit in found})
+    visits = {visit.id: visit for visit in connection.execute(_AROUND, wanted)}
+    return Person(session, connection, member_id, at, visits)
 
 
 def _ends_otherwise(visit: Any, stay: Stay) -> bool:

@@ -23,7 +23,7 @@ from charter import decide, facts_to_json
 from federation.directory import service as directory
 from federation.visits import showings
 from federation.visits.case import Case, gather
-from federation.visits.models import Refusal, Visit
+from federation.visits.models import Refusal
 from shared import jose
 from shared.clock import Clock
 from shared.db import begin_write
@@ -111,7 +111,6 @@ def record(session: Session, clock: Clock, told: Told) -> Outcome:
 
 def preview(session: Session, clock: Clock, told: Told) -> Mapping[str, Any]:
     """Return the decision that ``record`` would take; nothing is recorded."""
-    begin_write(session)
     try:
         case = gather(session, clock, told.report, told.evidence)
         decision = decide(case.charter, case.facts, case.at)
@@ -122,14 +121,13 @@ def preview(session: Session, clock: Clock, told: Told) -> Mapping[str, Any]:
 
 
 def _record(session: Session, clock: Clock, told: Told) -> Outcome:
-    begin_write(session)
     report = told.report
     case = gather(session, clock, report, told.evidence)
     decision = decide(case.charter, case.facts, case.at)
     known = _known(case, told, decision.allowed)
     if known is not None:
         if known is not case.this:
-            _keep_showing(session, clock, case, report, "seen")
+            _keep_showing(case, clock, report, "seen")
         outcome = Outcome("already", known.decision, known)
         session.commit()
         return outcome
@@ -145,12 +143,12 @@ def _record(session: Session, clock: Clock, told: Told) -> Outcome:
         stored = dict(told.receipt.decision if told.receipt else report.decision or stored)
     if case.untold:
         flags.append("pass_untold")
-    visit = _add_visit(session, clock, case, told, stored, flags)
+    visit = _add_visit(clock, case, told, stored, flags)
     session.commit()
     return Outcome("recorded", stored, visit)
 
 
-def _known(case: Case, told: Told, allowed: bool) -> Visit | None:
+def _known(case: Case, told: Told, allowed: bool) -> Any:
     """Return the visit that a report is about already, or that the person is on.
 
     At a door, whoever is here is let in again for as long as their pass holds. A visit that is
@@ -170,9 +168,9 @@ def _known(case: Case, told: Told, allowed: bool) -> Visit | None:
     return case.here if sound else None
 
 
-def _keep_showing(session: Session, clock: Clock, case: Case, report: Report, kind: str) -> None:
+def _keep_showing(case: Case, clock: Clock, report: Report, kind: str) -> None:
     showings.keep(
-        session,
+        case.connection,
         case.showing,
         case.evidence.proof,
         kind=kind,
@@ -190,19 +188,18 @@ def _refuse(
     """Undo what was tried; keep the reasons, without the person, and that the code was refused."""
     facts, now = case.facts, clock.now()
     session.rollback()
-    begin_write(session)
+    case.connection = begin_write(session)
     codes = [reason["code"] for reason in decision["reasons"]]
     refused = {"host_id": facts.host, "space_id": facts.space, "home_id": facts.home}
     session.add(Refusal(at=now, codes=codes, **refused))
-    case.showing = showings.find(session, case.evidence.proof)
+    case.showing = showings.find(case.connection, case.evidence.proof)
     if report.live and case.evidence.shown_at is not None and case.showing is None:
-        _keep_showing(session, clock, case, report, "refused")
+        _keep_showing(case, clock, report, "refused")
     session.commit()
     return Outcome("refused", decision)
 
 
 def _add_visit(
-    session: Session,
     clock: Clock,
     case: Case,
     told: Told,
@@ -219,13 +216,13 @@ def _add_visit(
         ours = told.receipt is not None and report.online and not case.showing.live
         if ours or showings.yields(case.showing, case.at, report.host):
             former = case.person.visits.get(visit_id(evidence.proof, case.showing.space_id))
-            changed = [former] if former is not None else []
+            changed = [case.person.to_change(former)] if former is not None else []
             for visit in changed:
                 visit.held, visit.changed_at = showings.REPLAYED, now
         else:
             held = showings.REPLAYED
     if held is None:
-        _keep_showing(session, clock, case, report, "visit")
+        _keep_showing(case, clock, report, "visit")
     ended = max(case.at, min(report.ended_at, now)) if report.ended_at else None
     hours = case.opening_day.openings
     visit = SimpleNamespace(

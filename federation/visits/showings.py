@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -26,28 +26,31 @@ _MARGIN = timedelta(days=1)
 REPLAYED = "pass_replayed"
 ELSEWHERE = "shown_elsewhere"
 
+_THIS = Showing.__table__.c.showing == bindparam("this")
+_FIND = select(Showing.__table__).where(_THIS).with_for_update()
+_ADD, _CHANGE = insert(Showing.__table__), update(Showing.__table__).where(_THIS)
 
-def find(session: Session, showing: str) -> Showing | None:
-    """Return a showing, locked."""
-    return session.get(Showing, showing, with_for_update=True)
+
+def find(connection: Connection, showing: str) -> Any:
+    """Return what is known of a showing, locked, or None."""
+    return connection.execute(_FIND, {"this": showing}).first()
 
 
-def used_elsewhere(known: Showing | None, space_id: str) -> bool:
+def used_elsewhere(known: Any, space_id: str) -> bool:
     return known is not None and known.kind != "refused" and known.space_id != space_id
 
 
-def yields(known: Showing, at: datetime, host_id: str) -> bool:
+def yields(known: Any, at: datetime, host_id: str) -> bool:
     """Tell whether a showing that is told for another space counts there instead."""
     return not known.live and (at, host_id) < (known.at, known.host_id)
 
 
-def keep(session: Session, known: Showing | None, showing: str, **values: Any) -> None:
+def keep(connection: Connection, known: Any, showing: str, **values: Any) -> None:
     """Write a showing, in place of what was known of it."""
     if known is None:
-        session.add(Showing(showing=showing, **values))
-        return
-    for name, value in values.items():
-        setattr(known, name, value)
+        connection.execute(_ADD, {"showing": showing, **values})
+    else:
+        connection.execute(_CHANGE, {"this": showing, **values})
 
 
 def tell(
@@ -64,17 +67,17 @@ def tell(
 def _tell(
     session: Session, now: datetime, host_id: str, showing: str, space_id: str, at: datetime
 ) -> None:
-    begin_write(session)
+    connection = begin_write(session)
     space = session.get(Space, space_id)
     if space is None or space.node_id != host_id:
         session.rollback()
         raise Problem("validation", errors={"space": ["This node has no such space."]})
     enrolled_at = session.get_one(Node, host_id).enrolled_at
     visit = _lock_visit(session, showing)
-    known = find(session, showing)
+    known = find(connection, showing)
     if known is None and enrolled_at <= at and now - at <= KEPT:
         keep(
-            session,
+            connection,
             known,
             showing,
             kind="seen",

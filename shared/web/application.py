@@ -59,6 +59,12 @@ class _Json(DefaultJSONProvider):
         return Response(body, mimetype=self.mimetype)
 
 
+class _Flask(Flask):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function: none here is a coroutine, and Flask would ask each at each call."""
+        return func
+
+
 def language() -> str:
     """Return ``fr`` or ``en``: what was chosen, else what the reader's software prefers."""
     for chosen in (request.args.get("lang"), session.get("lang")):
@@ -69,7 +75,7 @@ def language() -> str:
 
 def new_app(import_name: str, settings: Settings, service: Service) -> tuple[Flask, PasserelleApi]:
     """Return an application with everything that both services share, and no room yet."""
-    app = Flask(import_name, template_folder=str(HERE / "templates"), static_folder=None)
+    app = _Flask(import_name, template_folder=str(HERE / "templates"), static_folder=None)
     app.json = _Json(app)
     app.static_folder = str(HERE / "static")
     app.add_url_rule("/static/<path:filename>", endpoint="static", view_func=app.send_static_file)
