@@ -31,6 +31,7 @@ from federation.listings import draft_pages as listing_drafts
 from federation.listings import pages as listing_pages
 from federation.listings import space_pages as listed_pages
 from federation.mail import models as _mail  # noqa: F401 - the table that jobs send from
+from federation.mail import pages as letters
 from federation.map import finder, space_pages
 from federation.map import pages as network_map
 from federation.moderation import api as moderation_api
@@ -85,6 +86,7 @@ PAGES = (
     listing_pages.pages,
     listing_drafts.pages,
     listed_pages.pages,
+    letters.pages,
     moderation.pages,
     report_pages.pages,
     pictures.pages,

@@ -236,6 +236,15 @@ def mail_test(address: str) -> None:
         command.mail_test(mailbox, db.session(), context().settings, address)
 
 
+@hub.command("mail-again")
+def mail_again() -> None:
+    """Send again every message that was given up, once what was wrong is put right."""
+    app = _app()
+    from federation.mail.service import mailbox  # noqa: PLC0415
+
+    command.send_again(app, mailbox)
+
+
 @hub.command()
 def settings() -> None:
     """List every setting, with its default."""

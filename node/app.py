@@ -25,6 +25,7 @@ from node.exports import pages as exports_pages
 from node.governance import pages as governance_pages
 from node.identity.service import accounts, two_factor
 from node.leaving import pages as leaving_pages
+from node.mail import pages as letters
 from node.members import import_pages, plans_pages
 from node.members import pages as members_pages
 from node.members.links import links
@@ -112,6 +113,7 @@ def create_app(settings: NodeSettings) -> Flask:
         exports_pages.pages,
         leaving_pages.pages,
         reports_pages.pages,
+        letters.pages,
         *account_room(app, _people()),
     ):
         app.register_blueprint(pages)

@@ -388,6 +388,15 @@ def _meaning(found: Outlook) -> str:
     )
 
 
+@node.command("mail-again")
+def mail_again() -> None:
+    """Send again every message that was given up, once what was wrong is put right."""
+    app = _app()
+    from node.mail.service import mailbox  # noqa: PLC0415
+
+    command.send_again(app, mailbox)
+
+
 @node.command()
 def settings() -> None:
     """List every setting, with its default."""

@@ -100,6 +100,16 @@ def mail_test(mailbox: Any, session: Any, settings: Settings, address: str) -> N
         raise click.ClickException(f"{fault.reason}: {fault.words}") from None
 
 
+def send_again(app: Flask, mailbox: Any) -> None:
+    """Queue again what was given up; the jobs process sends it."""
+    with app.app_context():
+        session = app.extensions["sqlalchemy"].session()
+        count = mailbox.send_again(session, app.extensions["settings"].clock.real())
+        for row in mailbox.dead(session):
+            click.echo(f"Left as it is: to {row.to!r} of {row.created_at:%Y-%m-%d}, no address")
+        click.echo(f"{count} message(s) sent again by the jobs process, within a minute.")
+
+
 def reset_account(app: Flask, address: str) -> None:
     """Take the second step off an account, end its log-ins, and give it a link to a new password.
 

@@ -14,8 +14,7 @@ from shared.clock import Clock
 from shared.config import Settings
 from shared.db import begin_write
 from shared.identity import hash_password, hash_token, new_token, normal_email
-from shared.mail import Mailbox
-from shared.outbox import PENDING
+from shared.mail import SENT, Mailbox
 from shared.problems import Problem
 from shared.two_factor import TwoFactor
 from shared.web.letters import letter
@@ -210,13 +209,16 @@ class Links:
         return email
 
     def forget(self, session: Session, now: datetime) -> None:
-        """Drop old links, and empty the letters that carried one, once they are sent."""
+        """Drop old links, and empty the letters that carried one, once they are sent.
+
+        One that was given up stays readable for as long as others: it can be sent again.
+        """
         link, mail = self.link, self.mailbox.mail
         begin_write(session)
         session.execute(delete(link).where(link.expires_at < now - SPENT_KEPT))
         session.execute(
             update(mail)
-            .where(mail.key.startswith(_KEY), mail.state != PENDING, mail.text != "")
+            .where(mail.key.startswith(_KEY), mail.state == SENT, mail.text != "")
             .values(text=""),
             execution_options={"synchronize_session": False},
         )

@@ -18,6 +18,7 @@ from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import IntegerConverter
 
 from shared import problems
 from shared.config import Settings
@@ -41,6 +42,13 @@ class Service:
     nav: Callable[[Principal | None], Sequence[tuple[str, str]]]
     find_principal: guards.FindPrincipal
     ready: Callable[[], list[str]]
+
+
+class _Id(IntegerConverter):
+    """A number in an address: no greater than one that the databases can be asked for."""
+
+    def __init__(self, url_map: Any, **options: Any) -> None:
+        super().__init__(url_map, **{"max": 2**31 - 1, **options})
 
 
 limiter = Limiter(get_remote_address, default_limits=[], storage_uri="memory://")
@@ -71,6 +79,7 @@ def new_app(import_name: str, settings: Settings, service: Service) -> tuple[Fla
     """Return an application with everything that both services share, and no room yet."""
     app = Flask(import_name, template_folder=str(HERE / "templates"), static_folder=None)
     app.json = _Json(app)
+    app.url_map.converters["int"] = _Id
     app.static_folder = str(HERE / "static")
     app.add_url_rule("/static/<path:filename>", endpoint="static", view_func=app.send_static_file)
     site = hashlib.sha256(settings.url.encode()).hexdigest()[:8]
