@@ -26,7 +26,7 @@ from federation.governance import api as governance_api
 from federation.governance import pages as governance_pages
 from federation.identity import oauth
 from federation.identity import pages as identity
-from federation.identity.service import accounts, links, node_principal, two_factor
+from federation.identity.service import accounts, links, node_principal, passwords, two_factor
 from federation.listings import draft_pages as listing_drafts
 from federation.listings import pages as listing_pages
 from federation.listings import space_pages as listed_pages
@@ -148,6 +148,7 @@ def _footer() -> dict[str, object]:
 def _people() -> People:
     return People(
         accounts,
+        passwords,
         two_factor,
         links,
         db.session,

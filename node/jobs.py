@@ -25,7 +25,7 @@ from node.identity import service as identity
 from node.leaving import service as leaving
 from node.mail.service import mailbox
 from node.members import changes, importing
-from node.members.links import links
+from node.members.links import links, passwords
 from node.passes import cards, digits
 from node.reports import service as reports
 from node.spaces import publication
@@ -173,6 +173,7 @@ def tidy() -> None:
     incidents.forget(db.session(), now)
     cards.forget_showings(db.session(), now)
     digits.forget(db.session(), node().clock.real())
+    passwords.forget(db.session(), node().clock.real())
     links.forget(db.session(), now)
     importing.forget(db.session(), now)
     mailbox.forget(db.session(), node().clock.real())

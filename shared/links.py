@@ -81,7 +81,7 @@ class Links:
     ) -> str | None:
         """Let somebody in again who lost phone and password, as who runs the service decides.
 
-        Her second step is taken off, her log-ins end, and she gets a link. Raises Problem.
+        The second step is taken off, log-ins and tokens end, and a link is made. Raises Problem.
         """
         now = place.clock.now()
         begin_write(session)
@@ -91,7 +91,7 @@ class Links:
             session.rollback()
             raise Problem("not-found")
         two_factor.take_off(session, now, account, "cli")
-        self.accounts.end_logins(session, account.id)
+        self.accounts.start_anew(session, now, account.id)
         url = self.invite(session, place, account)
         self.accounts.note(session, now, "cli", "link-sent", subject=account.id)
         session.commit()
@@ -182,7 +182,8 @@ class Links:
     ) -> str | None:
         """Use a link up; return the address of its account, None where it opens nothing any more.
 
-        Of two uses at once, one gets it. Whoever was logged in with the old password no longer is.
+        Of two uses at once, one gets it. Log-ins and tokens from
+        before end.
         """
         password_hash, link = hash_password(password), self.link
         begin_write(session)
@@ -202,7 +203,7 @@ class Links:
             session.rollback()
             return None
         account.password_hash = password_hash
-        self.accounts.end_logins(session, account.id)
+        self.accounts.start_anew(session, now, account.id)
         self.accounts.note(session, now, account.id, "password", way="link")
         email: str = account.email
         session.commit()

@@ -110,3 +110,4 @@ class TokenForm(FlaskForm):
         widget=ListWidget(prefix_label=False),
         option_widget=CheckboxInput(),
     )
+    password = _own_password(lazy_gettext("Your password"))

@@ -15,7 +15,6 @@ from flask import Flask, Response, abort, g, render_template, request, session
 from flask.json.provider import DefaultJSONProvider
 from flask_babel import Babel, get_locale
 from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
@@ -25,6 +24,7 @@ from shared.config import Settings
 from shared.web import compression, formats, guards, observe
 from shared.web.api import PasserelleApi
 from shared.web.guards import Principal, allow
+from shared.web.limits import address_of
 
 HERE = Path(__file__).parent
 LANGUAGES = ("fr", "en")
@@ -51,7 +51,9 @@ class _Id(IntegerConverter):
         super().__init__(url_map, **{"max": 2**31 - 1, **options})
 
 
-limiter = Limiter(get_remote_address, default_limits=[], storage_uri="memory://")
+limiter = Limiter(
+    lambda: address_of(request.remote_addr), default_limits=[], storage_uri="memory://"
+)
 csrf = CSRFProtect()
 
 
