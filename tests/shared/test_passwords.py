@@ -46,6 +46,7 @@ class Door:
 
     def log_in(self, password: str, address: str = "127.0.0.1", email: str = "") -> Any:
         client: FlaskClient = self.app.test_client()
+        client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "en"
         caller = {"REMOTE_ADDR": address}
         found = TOKEN.search(client.get("/login", environ_base=caller).text)
         assert found
