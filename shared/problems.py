@@ -18,7 +18,7 @@ from flask import Flask, Response, current_app, g, has_request_context, render_t
 from flask_babel import lazy_gettext
 from flask_wtf.csrf import CSRFError
 from marshmallow import ValidationError
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from shared.messages import translate
@@ -311,6 +311,8 @@ def _on_depth(_error: RecursionError) -> Response:
 def _on_database(error: SQLAlchemyError) -> Response:
     _log(error)
     slug = "unavailable" if isinstance(error, OperationalError) else "internal"
+    if isinstance(error, DataError):  # it was given what it cannot hold: NUL, or too great a number
+        slug = "malformed"
     return problem_response(slug, headers={"Retry-After": "2"} if slug == "unavailable" else None)
 
 

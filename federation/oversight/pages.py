@@ -77,7 +77,7 @@ def _acts() -> bool:
 @pages.get("/coordination/hosts/held")
 @allow(*desk.STAFF)
 def held() -> str:
-    session, host = db.session(), request.args.get("host", "")
+    session, host = db.session(), request.args.get("host", "").replace("\x00", "")
     found = visits.visits(
         session,
         node_id=host or None,

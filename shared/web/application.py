@@ -21,6 +21,7 @@ from werkzeug.routing import IntegerConverter
 
 from shared import problems
 from shared.config import Settings
+from shared.schemas import unstorable
 from shared.web import compression, formats, guards, observe
 from shared.web.api import PasserelleApi
 from shared.web.guards import Principal, allow
@@ -115,6 +116,7 @@ def new_app(import_name: str, settings: Settings, service: Service) -> tuple[Fla
     compression.install(app)  # first, so that it comes last to an answer
     observe.install(app, service.kind, service.ready)
     _remember_language(app)
+    _refuse_unstorable(app)
     limiter.init_app(app)
     # The three views that have a limit check it themselves; the others need not be asked.
     app.before_request_funcs[None].remove(limiter._check_request_limit)  # noqa: SLF001
@@ -142,6 +144,15 @@ def _remember_language(app: Flask) -> None:
     def _remember() -> None:
         if request.args.get("lang") in LANGUAGES and not problems.wants_json():
             session["lang"] = request.args["lang"]
+
+
+def _refuse_unstorable(app: Flask) -> None:
+    """Nothing has a name that cannot be stored; what forms hold is for ``forms.Form`` to say."""
+
+    @app.before_request
+    def _refuse() -> None:
+        if any(unstorable(part) for part in (request.view_args or {}).values()):
+            abort(404)
 
 
 def _install_context(app: Flask, service: Service) -> None:
