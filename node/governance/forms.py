@@ -18,8 +18,8 @@ from wtforms.validators import DataRequired, Length, Regexp
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from charter import PLAN_CLASSES
-from charter.writing import with_figures
 from node.spaces.forms import whole_field
+from shared.figures import with_figures
 from shared.web.forms import Form
 
 
