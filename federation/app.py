@@ -26,11 +26,12 @@ from federation.governance import api as governance_api
 from federation.governance import pages as governance_pages
 from federation.identity import oauth
 from federation.identity import pages as identity
-from federation.identity.service import accounts, links, node_principal, two_factor
+from federation.identity.service import accounts, links, node_principal, passwords, two_factor
 from federation.listings import draft_pages as listing_drafts
 from federation.listings import pages as listing_pages
 from federation.listings import space_pages as listed_pages
 from federation.mail import models as _mail  # noqa: F401 - the table that jobs send from
+from federation.mail import pages as letters
 from federation.map import finder, space_pages
 from federation.map import pages as network_map
 from federation.moderation import api as moderation_api
@@ -85,6 +86,7 @@ PAGES = (
     listing_pages.pages,
     listing_drafts.pages,
     listed_pages.pages,
+    letters.pages,
     moderation.pages,
     report_pages.pages,
     pictures.pages,
@@ -146,6 +148,7 @@ def _footer() -> dict[str, object]:
 def _people() -> People:
     return People(
         accounts,
+        passwords,
         two_factor,
         links,
         db.session,

@@ -49,17 +49,13 @@ def init(
     private: bool,
 ) -> None:
     """Make a hub: settings file, keys, tables, first charter, first coordinator."""
-    import os  # noqa: PLC0415
-
-    env_file = data_dir / "hub.env"
     values = {"HUB_URL": url, "HUB_SECRET_KEY": command.new_secret(), "HUB_DATA_DIR": str(data_dir)}
     if private:
         values |= {"HUB_DEMO": "yes", "HUB_ALLOW_PRIVATE_PEERS": "yes"}
-    command.write_env_file(env_file, values)
-    os.environ["HUB_ENV_FILE"] = str(env_file)
-    app = _app(new=True)
-    command.migrate(app)
-    found(app, email, name, password, rules)
+    with command.new_service(HubSettings, "HUB", data_dir, values) as env_file:
+        app = _app(new=True)
+        command.migrate(app)
+        found(app, email, name, password, rules)
     click.echo(f"The hub is ready. Start it with:\n  HUB_ENV_FILE={env_file} passerelle hub serve")
     click.echo(f"  HUB_ENV_FILE={env_file} passerelle hub jobs")
 
@@ -238,6 +234,15 @@ def mail_test(address: str) -> None:
 
     with app.app_context():
         command.mail_test(mailbox, db.session(), context().settings, address)
+
+
+@hub.command("mail-again")
+def mail_again() -> None:
+    """Send again every message that was given up, once what was wrong is put right."""
+    app = _app()
+    from federation.mail.service import mailbox  # noqa: PLC0415
+
+    command.send_again(app, mailbox)
 
 
 @hub.command()

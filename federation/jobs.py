@@ -124,6 +124,7 @@ def refresh_listings() -> None:
 def tidy() -> None:
     listings.forget(db.session(), hub().clock.now())
     identity.forget_assertions(db.session(), hub().clock.now())
+    identity.passwords.forget(db.session(), hub().clock.real())
     identity.links.forget(db.session(), hub().clock.now())
     joining.forget(db.session(), hub().clock.now())
     published_hours.forget(db.session(), hub().clock.now())

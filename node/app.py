@@ -25,9 +25,10 @@ from node.exports import pages as exports_pages
 from node.governance import pages as governance_pages
 from node.identity.service import accounts, two_factor
 from node.leaving import pages as leaving_pages
+from node.mail import pages as letters
 from node.members import import_pages, plans_pages
 from node.members import pages as members_pages
-from node.members.links import links
+from node.members.links import links, passwords
 from node.passes import api as passes_api
 from node.passes import pages as passes_pages
 from node.photos import pages as photos_pages
@@ -112,6 +113,7 @@ def create_app(settings: NodeSettings) -> Flask:
         exports_pages.pages,
         leaving_pages.pages,
         reports_pages.pages,
+        letters.pages,
         *account_room(app, _people()),
     ):
         app.register_blueprint(pages)
@@ -119,7 +121,9 @@ def create_app(settings: NodeSettings) -> Flask:
 
 
 def _people() -> People:
-    return People(accounts, two_factor, links, db.session, node, _home_for, lambda _account: False)
+    return People(
+        accounts, passwords, two_factor, links, db.session, node, _home_for, lambda _account: False
+    )
 
 
 def _home_for(principal: Principal) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -58,7 +57,6 @@ def init(
     private: bool,
 ) -> None:
     """Make a node: settings file, keys, tables, first space, first admin."""
-    env_file = data_dir / "node.env"
     values = {
         "NODE_URL": url,
         "NODE_HUB_URL": hub_url,
@@ -69,11 +67,10 @@ def init(
     }
     if private:
         values |= {"NODE_DEMO": "yes", "NODE_ALLOW_PRIVATE_PEERS": "yes"}
-    command.write_env_file(env_file, values)
-    os.environ["NODE_ENV_FILE"] = str(env_file)
-    app = _app(new=True)
-    command.migrate(app)
-    _found(app, name, email, password, space_name, town)
+    with command.new_service(NodeSettings, "NODE", data_dir, values) as env_file:
+        app = _app(new=True)
+        command.migrate(app)
+        _found(app, name, email, password, space_name, town)
     run = f"NODE_ENV_FILE={env_file} passerelle node"
     click.echo(f"The node is ready. Start it with:\n  {run} serve\n  {run} jobs")
     click.echo(f"Then join the network:\n  {run} enrol --invitation TOKEN --sign-charter")
@@ -386,6 +383,15 @@ def _meaning(found: Outlook) -> str:
         f"Balances: {'; '.join(months) or 'not known'}\n"
         "Until then everything goes on, and the notice can be taken back; then it is for good."
     )
+
+
+@node.command("mail-again")
+def mail_again() -> None:
+    """Send again every message that was given up, once what was wrong is put right."""
+    app = _app()
+    from node.mail.service import mailbox  # noqa: PLC0415
+
+    command.send_again(app, mailbox)
 
 
 @node.command()

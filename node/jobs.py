@@ -18,6 +18,7 @@ from node.desk import (
     incidents,
     outgoing,
     presence,
+    recording,
     showings,
 )
 from node.governance import reminders
@@ -25,8 +26,9 @@ from node.identity import service as identity
 from node.leaving import service as leaving
 from node.mail.service import mailbox
 from node.members import changes, importing
-from node.members.links import links
+from node.members.links import links, passwords
 from node.passes import cards, digits
+from node.photos import service as photos
 from node.reports import service as reports
 from node.spaces import publication
 from node.spaces import service as spaces
@@ -171,8 +173,11 @@ def tidy() -> None:
     showings.forget(db.session(), now)
     identity.forget_logins(db.session(), now)
     incidents.forget(db.session(), now)
+    recording.forget_refusals(db.session(), now)
+    photos.sweep(db.session(), node())
     cards.forget_showings(db.session(), now)
     digits.forget(db.session(), node().clock.real())
+    passwords.forget(db.session(), node().clock.real())
     links.forget(db.session(), now)
     importing.forget(db.session(), now)
     mailbox.forget(db.session(), node().clock.real())

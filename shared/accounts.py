@@ -164,6 +164,17 @@ class Accounts:
         ended = delete(self.login).where(self.login.account_id == account_id)
         return int(session.execute(ended).rowcount)  # type: ignore[attr-defined]
 
+    def start_anew(self, session: Session, now: datetime, account_id: int) -> None:
+        """End every log-in and token of an account, in the caller's transaction."""
+        self.end_logins(session, account_id)
+        self.end_tokens(session, now, account_id)
+
+    def end_tokens(self, session: Session, now: datetime, account_id: int) -> None:
+        """End an account's tokens, in the caller's transaction: they were made by a password."""
+        token = self.token
+        live = update(token).where(token.account_id == account_id, token.revoked_at.is_(None))
+        session.execute(live.values(revoked_at=now))
+
     def end_other_logins(self, session: Session, account_id: int) -> int:
         """End those of other browsers, in the caller's transaction; return how many."""
         ended = delete(self.login).where(
@@ -182,7 +193,7 @@ class Accounts:
     def change_password(
         self, session: Session, now: datetime, account_id: int, old: str, new: str
     ) -> bool:
-        """Take a new password from who knows the old one; her log-ins elsewhere end."""
+        """Take a new password from who knows the old one; log-ins elsewhere and tokens end."""
         account = session.get_one(self.account, account_id)
         if not check_password(account, old):
             return False
@@ -194,6 +205,7 @@ class Accounts:
             return False
         account.password_hash = new_hash
         self.end_other_logins(session, account_id)
+        self.end_tokens(session, now, account_id)
         self.note(session, now, account_id, "password", way="old-password")
         session.commit()
         return True

@@ -70,14 +70,14 @@ def reason_of(error: SQLAlchemyError) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is saved: ``files`` are those that are there, by their names in the backup.
+    """What is saved: ``files`` gives those that are there, by their names in the backup.
 
     ``settings`` are those that were given, by name.
     """
 
     kind: str
     engine: Engine
-    files: Mapping[str, Path]
+    files: Callable[[], Mapping[str, Path]]
     settings: Mapping[str, str]
 
 
@@ -118,12 +118,23 @@ def write_backup(source: Source, path: Path, now: datetime, tell: Tell) -> dict[
                 manifest = _write(source, archive, now, tell)
             file.flush()
             os.fsync(file.fileno())
-        os.link(temporary, path)  # fails where another made the file meanwhile
+        _put_in_place(Path(temporary), path)
     except FileExistsError:
         raise BackupFault(f"{path} is there already; nothing was changed") from None
     finally:
-        Path(temporary).unlink()
+        Path(temporary).unlink(missing_ok=True)
     return manifest
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    """Give a finished file its name. Raises FileExistsError where another made one meanwhile."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError:  # FAT and most network shares know no second name: claim this one, then move
+        path.touch(mode=0o600, exist_ok=False)
+        temporary.replace(path)
 
 
 def _write(source: Source, archive: zipfile.ZipFile, now: datetime, tell: Tell) -> dict[str, Any]:
@@ -135,7 +146,11 @@ def _write(source: Source, archive: zipfile.ZipFile, now: datetime, tell: Tell) 
             str(table.name): _add_lines(archive, table, connection, tell)
             for table in metadata.sorted_tables
         }
-    files = {name: _add_file(archive, name, path) for name, path in source.files.items()}
+    files = {
+        name: told
+        for name, path in source.files().items()  # asked for after the tables that name them
+        if (told := _add_file(archive, name, path)) is not None
+    }
     manifest = {
         "format": FORMAT,
         "kind": source.kind,
@@ -193,9 +208,14 @@ def _add_lines(
     return {"rows": rows, "sha256": digest.hexdigest()}
 
 
-def _add_file(archive: zipfile.ZipFile, name: str, path: Path) -> dict[str, Any]:
+def _add_file(archive: zipfile.ZipFile, name: str, path: Path) -> dict[str, Any] | None:
+    """Add a file; None where it was deleted meanwhile, as the services go on."""
     digest, size = hashlib.sha256(), 0
-    with path.open("rb") as file, archive.open(f"files/{name}", "w", force_zip64=True) as entry:
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return None
+    with file, archive.open(f"files/{name}", "w", force_zip64=True) as entry:
         for part in parts_of(file):
             digest.update(part)
             entry.write(part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from flask import Flask
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.command import keys_or_exit, settings_or_exit, write_env_file
+from shared.command import in_new_folder, keys_or_exit, settings_or_exit
 from shared.config import Settings, given_settings
 from shared.keys import make_key_ring
 
@@ -93,9 +94,13 @@ def _backup(service: Service, path: Path, keep: int | None) -> None:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         path, too_many = backup.rotated(path, service.kind, now, keep or 0)
     keys_or_exit(settings, service.keys)
-    files = backup.files_of(settings.data_dir, service.keys, PHOTOS)
     engine = _engine(service.make_app()(settings))
-    source = backup.Source(service.kind, engine, files, service.given())
+    source = backup.Source(
+        service.kind,
+        engine,
+        lambda: backup.files_of(settings.data_dir, service.keys, PHOTOS),
+        service.given(),
+    )
     try:
         manifest = backup.write_backup(source, path, now, _tell)
     except (backup.BackupFault, OSError) as fault:
@@ -105,7 +110,8 @@ def _backup(service: Service, path: Path, keep: int | None) -> None:
     for old in too_many:
         old.unlink()
     rows = sum(table["rows"] for table in manifest["tables"].values())
-    click.echo(f"{path}: {rows} rows of {len(manifest['tables'])} tables, {len(files)} file(s).")
+    tables, files = (len(manifest[part]) for part in ("tables", "files"))
+    click.echo(f"{path}: {rows} rows of {tables} tables, {files} file(s).")
     click.echo("It holds private keys and personal data: keep it encrypted, away from here.")
 
 
@@ -120,12 +126,16 @@ def _restore(
     from shared import restore  # noqa: PLC0415
     from shared.backup import BackupFault, reason_of  # noqa: PLC0415
 
-    made: Path | None = None
+    made = data_dir.resolve() / f"{service.kind}.env" if data_dir else None
     keys: Path | None = None
     try:
-        with restore.opened(path, service.kind, (service.keys, PHOTOS), _tell) as found:
-            if data_dir is not None:
-                made = _make_settings(service, found.settings, data_dir, database_url)
+        with ExitStack() as stack:
+            found = stack.enter_context(
+                restore.opened(path, service.kind, (service.keys, PHOTOS), _tell)
+            )
+            if made is not None:
+                values = _new_settings(service, found.settings, made.parent, database_url)
+                stack.enter_context(in_new_folder(made, service.prefix, values))
             settings = service.read()
             path_of_keys = settings.data_dir / service.keys
             if not path_of_keys.exists():  # the backup's take their place
@@ -137,33 +147,28 @@ def _restore(
                 restore.restore(found, engine, settings.data_dir, _tell, replace=replace)
             _say_differences(service, found.settings)
             click.echo(f"Restored what was saved at {found.manifest['made_at']}.")
-    except (BackupFault, OSError) as fault:
-        for new in (made, keys):
-            if new is not None:
-                new.unlink(missing_ok=True)
-        raise click.ClickException(f"{fault}") from None
-    except SQLAlchemyError as error:
-        raise click.ClickException(f"the database: {reason_of(error)}") from None
+    except (BackupFault, OSError, SQLAlchemyError) as fault:
+        if keys is not None:
+            keys.unlink(missing_ok=True)
+        words = f"the database: {reason_of(fault)}" if isinstance(fault, SQLAlchemyError) else fault
+        raise click.ClickException(str(words)) from None
     prefix = f"{service.prefix}_ENV_FILE={made} " if made else ""
     for verb in ("serve", "jobs"):
         click.echo(f"  {prefix}passerelle {service.kind} {verb}")
 
 
-def _make_settings(
+def _new_settings(
     service: Service, saved: dict[str, str], data_dir: Path, database_url: str | None
-) -> Path:
-    data_dir = data_dir.resolve()
+) -> dict[str, str]:
+    """Return what is written into the new folder; it wins over what the environment says."""
     names = (f"{service.prefix}_DATA_DIR", f"{service.prefix}_DATABASE_URL")
     values = {name: value for name, value in saved.items() if name not in names}
     values[names[0]] = str(data_dir)
     if database_url:
         values[names[1]] = database_url
-    path = data_dir / f"{service.kind}.env"
-    write_env_file(path, values)
     for name in values:
         os.environ.pop(name, None)
-    os.environ[f"{service.prefix}_ENV_FILE"] = str(path)
-    return path
+    return values
 
 
 def _say_differences(service: Service, saved: dict[str, str]) -> None:

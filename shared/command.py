@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +16,7 @@ import click
 from flask import Flask
 
 from shared.config import Settings, SettingsError, describe, read_settings
+from shared.env_file import write_env
 
 S = TypeVar("S", bound=Settings)
 
@@ -72,10 +75,42 @@ def write_env_file(path: Path, values: Mapping[str, str]) -> None:
     if path.exists():
         raise click.ClickException(f"{path} is there already; nothing was changed")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lines = [f'{name}="{value}"\n' for name, value in values.items()]
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.writelines(lines)
+    write_env(path, values)
+
+
+@contextmanager
+def new_service(
+    kind: type[Settings], prefix: str, data_dir: Path, values: Mapping[str, str]
+) -> Iterator[Path]:
+    """Write the settings of a service that is being made, and give their file.
+
+    What the environment says is written, too. Where making it fails, nothing of it is left.
+    """
+    env_file = data_dir / f"{prefix.lower()}.env"
+    names = [f"{prefix}_{spec.name.upper()}" for spec in fields(kind)]
+    told = {name: os.environ[name] for name in names if os.environ.get(name)}
+    with in_new_folder(env_file, prefix, {**values, **told}):
+        yield env_file
+
+
+@contextmanager
+def in_new_folder(env_file: Path, prefix: str, values: Mapping[str, str]) -> Iterator[None]:
+    """Write the settings, and use them. Where what follows fails, nothing new is left beside them.
+
+    So the next try begins anew. The settings come first: who has written them owns the folder.
+    """
+    folder = env_file.parent
+    there, before = folder.exists(), set(folder.rglob("*"))
+    write_env_file(env_file, values)
+    os.environ[f"{prefix}_ENV_FILE"] = str(env_file)
+    try:
+        yield
+    except BaseException:
+        for path in sorted({*folder.rglob("*")} - before, reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        if not there:
+            folder.rmdir()
+        raise
 
 
 def new_secret() -> str:
@@ -98,6 +133,16 @@ def mail_test(mailbox: Any, session: Any, settings: Settings, address: str) -> N
         click.echo(mailbox.test(session, settings, address))
     except MailFault as fault:
         raise click.ClickException(f"{fault.reason}: {fault.words}") from None
+
+
+def send_again(app: Flask, mailbox: Any) -> None:
+    """Queue again what was given up; the jobs process sends it."""
+    with app.app_context():
+        session = app.extensions["sqlalchemy"].session()
+        count = mailbox.send_again(session, app.extensions["settings"].clock.real())
+        for row in mailbox.dead(session):
+            click.echo(f"Left as it is: to {row.to!r} of {row.created_at:%Y-%m-%d}, no address")
+        click.echo(f"{count} message(s) sent again by the jobs process, within a minute.")
 
 
 def reset_account(app: Flask, address: str) -> None:

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
-
 from shared.clock import Clock, parse_clock
+from shared.env_file import EnvFileError, read_env
 from shared.http import PeerError, check_url
 from shared.smtp import MailServer, mail_address, mail_server
 
@@ -205,7 +204,10 @@ def _read_file(path: str | None) -> dict[str, str]:
         return {}
     if not Path(path).is_file():
         raise SettingsError([f"the settings file {path} is not there"])
-    return {name: value or "" for name, value in dotenv_values(path, interpolate=False).items()}
+    try:
+        return read_env(Path(path))
+    except EnvFileError as error:
+        raise SettingsError(error.faults) from None
 
 
 def _as_set(value: Any) -> str:

@@ -70,6 +70,15 @@ class ApiTokenColumns:
         return mapped_column(ForeignKey("account.id", ondelete="CASCADE"), index=True)
 
 
+class WrongPasswordColumns:
+    """Wrong passwords in a row for one address, and until when none is looked at."""
+
+    email_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    wrong: Mapped[int]
+    at: Mapped[datetime] = mapped_column(index=True)
+    after: Mapped[datetime | None]
+
+
 class LinkColumns:
     """A one-time address by which somebody chooses her password; only its hash is kept."""
 

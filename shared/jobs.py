@@ -23,6 +23,8 @@ from flask import Flask
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from shared.problems import frames_of
+
 log = structlog.get_logger()
 
 JOBS_LOCK = "jobs.lock"  # in the data folder
@@ -127,10 +129,9 @@ def _guarded(app: Flask, job: Job) -> Callable[[], None]:
         with app.app_context():
             try:
                 job.run()
-            except SQLAlchemyError as error:  # its message holds values, which may be personal
-                log.error("job.failed", error=type(error).__name__)
             except Exception as error:  # noqa: BLE001 - one failing run must not end the others
-                log.error("job.failed", error=type(error).__name__, detail=str(error)[:200])
+                # Its message may hold values, which may be personal.
+                log.error("job.failed", error=type(error).__name__, where=frames_of(error))
         log.debug("job.done", ms=round((time.perf_counter() - started) * 1000))
 
     return run

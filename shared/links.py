@@ -14,8 +14,7 @@ from shared.clock import Clock
 from shared.config import Settings
 from shared.db import begin_write
 from shared.identity import hash_password, hash_token, new_token, normal_email
-from shared.mail import Mailbox
-from shared.outbox import PENDING
+from shared.mail import SENT, Mailbox
 from shared.problems import Problem
 from shared.two_factor import TwoFactor
 from shared.web.letters import letter
@@ -82,7 +81,7 @@ class Links:
     ) -> str | None:
         """Let somebody in again who lost phone and password, as who runs the service decides.
 
-        Her second step is taken off, her log-ins end, and she gets a link. Raises Problem.
+        The second step is taken off, log-ins and tokens end, and a link is made. Raises Problem.
         """
         now = place.clock.now()
         begin_write(session)
@@ -92,7 +91,7 @@ class Links:
             session.rollback()
             raise Problem("not-found")
         two_factor.take_off(session, now, account, "cli")
-        self.accounts.end_logins(session, account.id)
+        self.accounts.start_anew(session, now, account.id)
         url = self.invite(session, place, account)
         self.accounts.note(session, now, "cli", "link-sent", subject=account.id)
         session.commit()
@@ -183,7 +182,8 @@ class Links:
     ) -> str | None:
         """Use a link up; return the address of its account, None where it opens nothing any more.
 
-        Of two uses at once, one gets it. Whoever was logged in with the old password no longer is.
+        Of two uses at once, one gets it. Log-ins and tokens from
+        before end.
         """
         password_hash, link = hash_password(password), self.link
         begin_write(session)
@@ -203,20 +203,23 @@ class Links:
             session.rollback()
             return None
         account.password_hash = password_hash
-        self.accounts.end_logins(session, account.id)
+        self.accounts.start_anew(session, now, account.id)
         self.accounts.note(session, now, account.id, "password", way="link")
         email: str = account.email
         session.commit()
         return email
 
     def forget(self, session: Session, now: datetime) -> None:
-        """Drop old links, and empty the letters that carried one, once they are sent."""
+        """Drop old links, and empty the letters that carried one, once they are sent.
+
+        One that was given up stays readable for as long as others: it can be sent again.
+        """
         link, mail = self.link, self.mailbox.mail
         begin_write(session)
         session.execute(delete(link).where(link.expires_at < now - SPENT_KEPT))
         session.execute(
             update(mail)
-            .where(mail.key.startswith(_KEY), mail.state != PENDING, mail.text != "")
+            .where(mail.key.startswith(_KEY), mail.state == SENT, mail.text != "")
             .values(text=""),
             execution_options={"synchronize_session": False},
         )

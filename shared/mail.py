@@ -1,7 +1,8 @@
 """E-mail that is owed: written with what caused it, sent until the mail server takes it.
 
-A message goes ``pending`` → ``sent``, or ``dead`` when the server refuses it for good or has been
-away for too long. It is claimed before it is sent and marked after, so two processes never send
+A message goes ``pending`` → ``sent``, or ``dead`` when the server refuses it for good, or puts it
+off for too long; a server that is away, or refuses who sends, ends none. A dead one is shown, and
+can be sent again. It is claimed before it is sent and marked after, so two processes never send
 the same one; a process that dies between the two leaves it to be sent once more, with the same
 Message-ID. Neither addresses nor texts are logged, and a month later only the key is kept.
 """
@@ -13,13 +14,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import CheckConstraint, Index, String, Text, func, select, update
+from sqlalchemy import CheckConstraint, Index, String, Text, case, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, declared_attr, mapped_column
 
 from shared.config import Settings
 from shared.db import begin_write
-from shared.outbox import DEAD, PENDING, next_attempt
+from shared.outbox import DEAD, PENDING, RETRY_SECONDS, next_attempt
 from shared.smtp import MailFault, compose, is_address, send
 
 log = structlog.get_logger()
@@ -30,6 +31,8 @@ ATTEMPTS = 4 * 24 * 60
 # Longer than any server can take over one message: each of its answers is awaited 15 seconds.
 CLAIMED_FOR = timedelta(minutes=10)
 KEPT_FOR = timedelta(days=30)
+NO_ADDRESS = "address"
+SHOWN = 100
 
 
 class MailColumns:
@@ -81,7 +84,7 @@ class Mailbox:
             attempts=0,
             next_attempt_at=now,
             created_at=now,
-            error=None if usable else "address",
+            error=None if usable else NO_ADDRESS,
         )
         try:
             with session.begin_nested():
@@ -173,7 +176,9 @@ class Mailbox:
         """Put a message off or give it up; all that is due, where it is the server's fault."""
         mail = self.mail
         later = {"next_attempt_at": next_attempt(now, row.attempts), "error": fault.reason[:40]}
-        ended = fault.lasting or row.attempts >= ATTEMPTS
+        ended = fault.lasting or (row.attempts >= ATTEMPTS and not fault.of_server)
+        if fault.of_server:  # nothing of this is held against the message
+            later["attempts"] = min(row.attempts, len(RETRY_SECONDS))
         if ended:
             log.error("mail.dead", id=row.id, reason=fault.reason, attempts=row.attempts)
         else:
@@ -184,7 +189,7 @@ class Mailbox:
             due = select(mail.id).where(mail.state == PENDING, mail.next_attempt_at <= now)
             others = list(session.scalars(due))
             session.rollback()
-            self._mark(session, others, {**later, "attempts": mail.attempts + 1})
+            self._mark(session, others, {k: v for k, v in later.items() if k != "attempts"})
 
     def _mark(self, session: Session, ids: Collection[int], values: dict[str, Any]) -> None:
         begin_write(session)
@@ -202,17 +207,51 @@ class Mailbox:
         found = {row[0]: row[1] for row in session.execute(query)}
         return {state: found.get(state, 0) for state in (SENT, PENDING, DEAD)}
 
+    def in_trouble(self, session: Session) -> int:
+        """Return how many messages somebody should look at: given up, or not taken so far."""
+        mail = self.mail
+        given_up = (mail.state == DEAD) & (mail.to != "")
+        refused = (mail.state == PENDING) & mail.error.is_not(None)
+        return session.scalar(select(func.count()).where(given_up | refused)) or 0
+
+    def held_up(self, session: Session) -> Any | None:
+        """Return the oldest message that the server did not take yet, and that waits."""
+        mail = self.mail
+        query = select(mail).where(mail.state == PENDING, mail.error.is_not(None))
+        return session.scalar(query.order_by(mail.id).limit(1))
+
+    def dead(self, session: Session) -> list[Any]:
+        """Return what was given up and can still be read, the latest first."""
+        mail = self.mail
+        query = select(mail).where(mail.state == DEAD, mail.to != "").order_by(mail.id.desc())
+        return list(session.scalars(query.limit(SHOWN)))
+
+    def send_again(self, session: Session, now: datetime, row_id: int | None = None) -> int:
+        """Queue one dead message anew, or all that have an address; return how many."""
+        mail = self.mail
+        begin_write(session)
+        again = update(mail).where(mail.state == DEAD, mail.to != "", mail.error != NO_ADDRESS)
+        if row_id is not None:
+            again = again.where(mail.id == row_id)
+        values = {"state": PENDING, "attempts": 0, "next_attempt_at": now, "error": None}
+        options = {"synchronize_session": False}
+        count = int(session.execute(again.values(values), execution_options=options).rowcount)  # type: ignore[attr-defined]
+        session.commit()
+        return count
+
     def forget(self, session: Session, now: datetime) -> None:
-        """Empty what was sent or given up a month ago: the key stays, so nothing is repeated."""
+        """Empty what is a month old, and give it up: the key stays, so nothing is repeated."""
+        mail = self.mail
         begin_write(session)
         session.execute(
-            update(self.mail)
-            .where(
-                self.mail.state != PENDING,
-                self.mail.created_at < now - KEPT_FOR,
-                self.mail.to != "",
-            )
-            .values(to="", subject="", text=""),
+            update(mail)
+            .where(mail.created_at < now - KEPT_FOR, mail.to != "")
+            .values(
+                to="",
+                subject="",
+                text="",
+                state=case((mail.state == PENDING, DEAD), else_=mail.state),
+            ),
             execution_options={"synchronize_session": False},
         )
         session.commit()

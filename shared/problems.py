@@ -6,8 +6,10 @@ the address of the page that says so.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -16,12 +18,15 @@ from flask import Flask, Response, current_app, g, has_request_context, render_t
 from flask_babel import lazy_gettext
 from flask_wtf.csrf import CSRFError
 from marshmallow import ValidationError
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from shared.messages import translate
 
 log = structlog.get_logger()
+
+_ROOT = Path(__file__).parent.parent
+_OURS = ("charter", "shared", "federation", "node", "deploy")
 
 API_PREFIXES = ("/api/", "/oauth/", "/.well-known/", "/status-lists/", "/feeds/")
 
@@ -311,6 +316,8 @@ def _on_depth(_error: RecursionError) -> Response:
 def _on_database(error: SQLAlchemyError) -> Response:
     _log(error)
     slug = "unavailable" if isinstance(error, OperationalError) else "internal"
+    if isinstance(error, DataError):  # it was given what it cannot hold: NUL, or too great a number
+        slug = "malformed"
     return problem_response(slug, headers={"Retry-After": "2"} if slug == "unavailable" else None)
 
 
@@ -320,13 +327,22 @@ def _on_unexpected(error: Exception) -> Response:
 
 
 def _log(error: Exception) -> None:
-    """Log where it broke, without the values: they may be personal."""
-    trace = error.__traceback__
-    while trace and trace.tb_next:
-        trace = trace.tb_next
-    where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
-    log.error("unexpected", error=type(error).__name__, where=where)
+    log.error("unexpected", error=type(error).__name__, where=frames_of(error))
     log.debug("unexpected.trace", exc_info=error)
+
+
+def frames_of(error: BaseException) -> list[str]:
+    """Return where in our own code it broke, the innermost last, and whose line raised it.
+
+    Files, lines and functions hold no values, which may be personal.
+    """
+    found = []
+    for frame in traceback.extract_tb(error.__traceback__):
+        path = Path(frame.filename)
+        ours = path.is_relative_to(_ROOT) and path.relative_to(_ROOT).parts[0] in _OURS
+        shown = path.relative_to(_ROOT).as_posix() if ours else f"…/{path.parent.name}/{path.name}"
+        found.append((ours, f"{shown}:{frame.lineno}:{frame.name}"))
+    return [place for number, (ours, place) in enumerate(found, 1) if ours or number == len(found)]
 
 
 def register(app: Flask) -> None:

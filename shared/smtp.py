@@ -21,6 +21,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import parseaddr
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 TIMEOUT_SECONDS = 15.0
@@ -30,6 +31,9 @@ _ADDRESS = re.compile(rf"{_ATOM}(\.{_ATOM})*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _SENDER = re.compile(
     r"(?P<bare>[^\s<>]+)|[^\x00-\x1f\x7f-\x9f\u2028\u2029\"\\<>@,;:]+ <(?P<address>[^\s<>]+)>"
 )
+# Log-in is wanted (RFC 4954, 6); the sender's address, or who may send (RFC 3463, 3.2 and 3.8).
+_NOT_LOGGED_IN = (530, 534, 535, 538)
+_OF_SENDER = re.compile(r"5\.(1\.[78]|7\.\d+)\b")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # spaces that French needs stay
 
 
@@ -151,29 +155,36 @@ def send(server: MailServer, message: EmailMessage) -> str:
         smtp = _connect(server)
         try:
             _begin(smtp, server)
-            return _hand_over(smtp, message)
+            smtp.send_message(message)
         finally:
             with suppress(OSError):  # what it says to our good-bye changes nothing
                 smtp.quit()
-    except smtplib.SMTPAuthenticationError as error:
-        raise MailFault("not-authenticated", _told(error.smtp_error), of_server=True) from None
-    except smtplib.SMTPNotSupportedError as error:
-        raise MailFault("not-supported", str(error), of_server=True) from None
-    except smtplib.SMTPResponseException as error:
-        words = f"{error.smtp_code} {_told(error.smtp_error)}"
-        raise MailFault(f"smtp-{error.smtp_code}", words, of_server=True) from None
-    except ssl.SSLError as error:
-        raise MailFault("tls", str(error), of_server=True) from None
-    except OSError as error:  # which SMTPException is, too
-        raise MailFault("unreachable", str(error), of_server=True) from None
+    except (OSError, ValueError) as error:  # which SMTPException, ssl.SSLError are, too
+        raise _fault(error) from None
+    return smtp.answer
 
 
-def _connect(server: MailServer) -> smtplib.SMTP:
+class _Smtp(smtplib.SMTP):
+    """Keeps what the server answered to the message itself, which ``send_message`` does not."""
+
+    answer = ""
+
+    def data(self, msg: Any) -> tuple[int, bytes]:
+        code, words = super().data(msg)
+        self.answer = f"{code} {_told(words)}"
+        return code, words
+
+
+class _SmtpOverTls(_Smtp, smtplib.SMTP_SSL):
+    pass
+
+
+def _connect(server: MailServer) -> _Smtp:
     where = server.host, server.port, socket.gethostname()  # getfqdn() would ask the network
     if server.scheme == "smtps":
         tls = ssl.create_default_context()
-        return smtplib.SMTP_SSL(*where, timeout=TIMEOUT_SECONDS, context=tls)
-    return smtplib.SMTP(*where, timeout=TIMEOUT_SECONDS)
+        return _SmtpOverTls(*where, timeout=TIMEOUT_SECONDS, context=tls)
+    return _Smtp(*where, timeout=TIMEOUT_SECONDS)
 
 
 def _begin(smtp: smtplib.SMTP, server: MailServer) -> None:
@@ -186,33 +197,37 @@ def _begin(smtp: smtplib.SMTP, server: MailServer) -> None:
         smtp.login(server.user, server.password)
 
 
-def _hand_over(smtp: smtplib.SMTP, message: EmailMessage) -> str:
-    _expect(smtp.mail(_address_in(message, "From")))
-    _expect(smtp.rcpt(_address_in(message, "To")))
-    answer: tuple[int, bytes | str]
-    try:
-        answer = smtp.data(message.as_bytes())
-    except smtplib.SMTPDataError as error:
-        answer = error.smtp_code, error.smtp_error
-    return _expect(answer)
+def _fault(error: Exception) -> MailFault:
+    """Return whose fault it is that a message was not taken: the message's own, or the server's.
+
+    A 5xx to the recipient or to the text is a last word about this message, unless its enhanced
+    code says that it is about who sends: many servers refuse a sender only at the recipient.
+    """
+    reason, words = "unreachable", str(error)
+    match error:
+        case smtplib.SMTPRecipientsRefused(recipients=refused):
+            return _refused(*next(iter(refused.values())))
+        case smtplib.SMTPDataError(smtp_code=code, smtp_error=said):
+            return _refused(code, said)
+        case smtplib.SMTPAuthenticationError(smtp_error=said):
+            reason, words = "not-authenticated", _told(said)
+        case smtplib.SMTPNotSupportedError():
+            reason = "not-supported"
+        case smtplib.SMTPResponseException(smtp_code=code, smtp_error=said):  # the sender's, too
+            reason, words = f"smtp-{code}", f"{code} {_told(said)}"
+        case ssl.SSLError():
+            reason = "tls"
+    return MailFault(reason, words, of_server=True)
 
 
-def _address_in(message: EmailMessage, header: str) -> str:
-    address: str = message[header].addresses[0].addr_spec
-    return address
+def _refused(code: int, words: bytes | str) -> MailFault:
+    told = _told(words)
+    lasting = code >= 500 and code not in _NOT_LOGGED_IN and not _OF_SENDER.match(told)
+    return MailFault(f"smtp-{code}", f"{code} {told}", lasting=lasting)
 
 
 def _told(words: bytes | str) -> str:
     return words.decode(errors="replace") if isinstance(words, bytes) else words
-
-
-def _expect(answer: tuple[int, bytes | str]) -> str:
-    """Return what was answered. Raises MailFault unless it is a yes; 5xx is a last word."""
-    code, words = answer
-    told = f"{code} {_told(words)}"
-    if not 200 <= code < 300:
-        raise MailFault(f"smtp-{code}", told, lasting=500 <= code < 600)
-    return told
 
 
 def _write(folder: Path, message: EmailMessage) -> str:

@@ -135,11 +135,11 @@ class TwoFactor:
     def turn_off(
         self, session: Session, now: datetime, account_id: int, by: int | None = None
     ) -> None:
-        """Turn it off, for the account itself; by another, its log-ins end too. Raises Problem."""
+        """Turn it off, for the account itself; by another, all log-ins and tokens end."""
         account = self._locked(session, account_id)
         self.take_off(session, now, account, account_id if by is None else by)
         if by not in (None, account_id):
-            self.accounts.end_logins(session, account_id)
+            self.accounts.start_anew(session, now, account_id)
         session.commit()
 
     def take_off(self, session: Session, now: datetime, account: Any, by: int | str) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 from flask import Blueprint, Response, render_template, request, stream_with_context
 from flask_babel import gettext, lazy_gettext
-from flask_wtf import FlaskForm
 from sqlalchemy import Row
 from wtforms import DateField, HiddenField, SearchField, SelectChoice, SelectField, ValidationError
 from wtforms.validators import Length, Optional
@@ -24,7 +23,7 @@ from federation.db import db
 from shared.problems import Problem
 from shared.tables import harmless
 from shared.web import allow, current
-from shared.web.forms import storable
+from shared.web.forms import Form
 
 pages = Blueprint("audit", __name__, template_folder="templates")
 
@@ -45,13 +44,13 @@ def _in_time(_form: Any, field: Any) -> None:
         raise ValidationError(gettext("Not a valid date."))
 
 
-class SearchForm(FlaskForm):
+class SearchForm(Form):
     """Read by GET: it changes nothing."""
 
     class Meta:
         csrf = False
 
-    words = SearchField(lazy_gettext("Words or a name"), [Length(max=200), storable], name="q")
+    words = SearchField(lazy_gettext("Words or a name"), [Length(max=200)], name="q")
     actor = SelectField(lazy_gettext("Who"), validate_choice=False)
     action = SelectField(
         lazy_gettext("What"),
@@ -61,7 +60,7 @@ class SearchForm(FlaskForm):
         ],
         validate_choice=False,
     )
-    subject = HiddenField(validators=[Length(max=160), storable])
+    subject = HiddenField(validators=[Length(max=160)])
     first = DateField(lazy_gettext("From"), [_MayBeEmpty(), _in_time], name="from")
     last = DateField(lazy_gettext("To"), [_MayBeEmpty(), _in_time], name="to")
 

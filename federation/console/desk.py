@@ -19,6 +19,7 @@ ROOMS = (
     ("/coordination/moderation", lazy_gettext("Moderation"), STAFF),
     ("/coordination/listings", lazy_gettext("Listed spaces"), STAFF),
     ("/coordination/webhooks", lazy_gettext("Webhooks"), STAFF),
+    ("/coordination/letters", lazy_gettext("E-mail"), ("coordinator",)),
     ("/coordination/accounts", lazy_gettext("Accounts"), ("coordinator",)),
     ("/coordination/audit", lazy_gettext("Audit log"), ("coordinator", "reader")),
 )

@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext, lazy_gettext
-from flask_wtf import FlaskForm
 from sqlalchemy import select
 from wtforms import EmailField, StringField, TextAreaField, ValidationError
 from wtforms.validators import DataRequired, Length, Optional
@@ -21,7 +20,7 @@ from shared.problems import Problem
 from shared.smtp import is_address
 from shared.web import allow, current
 from shared.web.application import limiter
-from shared.web.forms import storable
+from shared.web.forms import Form
 
 pages = Blueprint("console_joining", __name__, template_folder="templates")
 
@@ -39,18 +38,17 @@ STATES = {
 }
 
 
-class JoinForm(FlaskForm):
+class JoinForm(Form):
     operator = StringField(
         lazy_gettext("Name of the space or its operator"),
         validators=[
             DataRequired(lazy_gettext("Enter the name of the space or its operator.")),
             Length(max=120),
-            storable,
         ],
     )
     person = StringField(
         lazy_gettext("Your name"),
-        validators=[DataRequired(lazy_gettext("Enter your name.")), Length(max=120), storable],
+        validators=[DataRequired(lazy_gettext("Enter your name.")), Length(max=120)],
     )
     email = EmailField(
         lazy_gettext("E-mail address"),
@@ -58,13 +56,12 @@ class JoinForm(FlaskForm):
         validators=[
             DataRequired(lazy_gettext("Enter your e-mail address.")),
             Length(max=254),
-            storable,
         ],
     )
     url = StringField(
         lazy_gettext("Address of your node"),
         description=lazy_gettext("If it is there already: https://…"),
-        validators=[Optional(), Length(max=300), storable],
+        validators=[Optional(), Length(max=300)],
     )
     words = TextAreaField(
         lazy_gettext("A few words about your place"),
@@ -72,7 +69,6 @@ class JoinForm(FlaskForm):
         validators=[
             DataRequired(lazy_gettext("Say a few words about your place.")),
             Length(max=2000),
-            storable,
         ],
     )
     # not shown to people: programs that fill in whatever they see give themselves away
@@ -91,11 +87,11 @@ class JoinForm(FlaskForm):
             ) from None
 
 
-class AnswerForm(FlaskForm):
+class AnswerForm(Form):
     answer = TextAreaField(
         lazy_gettext("Your words"),
         description=lazy_gettext("They are in the letter. Needed to decline, welcome to invite."),
-        validators=[Length(max=1000), storable],
+        validators=[Length(max=1000)],
     )
 
 

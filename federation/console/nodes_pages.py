@@ -7,7 +7,6 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext, lazy_gettext
-from flask_wtf import FlaskForm
 from marshmallow import ValidationError
 from sqlalchemy import select
 from wtforms import DateField, StringField, TextAreaField
@@ -22,7 +21,7 @@ from federation.governance import service as governance
 from shared.messages import translate
 from shared.problems import Problem
 from shared.web import allow, current
-from shared.web.forms import storable
+from shared.web.forms import Form
 
 pages = Blueprint("console_nodes", __name__, template_folder="templates")
 
@@ -30,22 +29,21 @@ PAGE = 50
 STATES = ("attention", "connected", "late", "offline", "suspended", "left")
 
 
-class InviteForm(FlaskForm):
+class InviteForm(Form):
     operator = StringField(
         lazy_gettext("Name of the operator"),
         validators=[
             DataRequired(lazy_gettext("Enter the name of the operator.")),
             Length(max=120),
-            storable,
         ],
     )
 
 
-class ReasonForm(FlaskForm):
+class ReasonForm(Form):
     reason = TextAreaField(
         lazy_gettext("Reason"),
         description=lazy_gettext("The operator and the other coordinators read it."),
-        validators=[DataRequired(lazy_gettext("Give the reason.")), Length(max=300), storable],
+        validators=[DataRequired(lazy_gettext("Give the reason.")), Length(max=300)],
     )
 
 

@@ -16,6 +16,7 @@ from federation.directory import condition, joining, marks, search
 from federation.directory import service as directory
 from federation.governance import service as governance
 from federation.governance.adoption import UNDER_WAY
+from federation.mail.service import mailbox
 from federation.oversight import queries as oversight
 from federation.oversight import wording
 from federation.pictures import drawings
@@ -51,6 +52,7 @@ def overview() -> str:
         amiss=[one for one in found if one.grave],
         words=node_words,
         waiting=joining.waiting(db.session()),
+        letters="coordinator" in current().roles and mailbox.in_trouble(db.session()),
         held=sum(count for _, count in oversight.waiting(db.session())),
         against=wording.against,
         node_names={node.id: node.name for node in nodes},

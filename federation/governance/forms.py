@@ -7,7 +7,6 @@ from datetime import date, time
 from typing import Any
 
 from flask_babel import gettext, lazy_gettext
-from flask_wtf import FlaskForm
 from wtforms import (
     DateField,
     Field,
@@ -23,6 +22,7 @@ from wtforms.widgets import CheckboxInput, ListWidget
 
 from charter import PLAN_CLASSES
 from shared.messages import translate
+from shared.web.forms import Form
 
 YEARS = 2000, 2200
 PLANS = {
@@ -49,7 +49,7 @@ def _in_time(_form: Any, field: Any) -> None:
         raise ValidationError(gettext("Not a valid date."))
 
 
-class SandboxForm(FlaskForm):
+class SandboxForm(Form):
     """Read by GET: it changes nothing. A figure that is left empty is that of the version."""
 
     class Meta:

@@ -18,7 +18,6 @@ from wtforms import SelectChoice
 
 from charter import RulesError
 from charter.effect import Simulation, result
-from charter.writing import with_figures
 from federation.console.desk import STAFF
 from federation.context import hub
 from federation.db import db
@@ -26,6 +25,7 @@ from federation.directory import service as directory
 from federation.governance import service, simulation
 from federation.governance.forms import PLANS, SandboxForm
 from federation.governance.models import CharterVersion
+from shared.figures import with_figures
 from shared.problems import Problem
 from shared.web import allow, formats
 from shared.web.reasons import CAUSES

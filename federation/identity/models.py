@@ -12,6 +12,7 @@ from shared.identity import (
     LinkColumns,
     LoginColumns,
     RecoveryCodeColumns,
+    WrongPasswordColumns,
 )
 
 
@@ -32,6 +33,10 @@ class Link(LinkColumns, db.Model):
 
 
 class RecoveryCode(RecoveryCodeColumns, db.Model):
+    pass
+
+
+class WrongPassword(WrongPasswordColumns, db.Model):
     pass
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext, lazy_gettext
-from flask_wtf import FlaskForm
 from wtforms import EmailField, SelectChoice, SelectMultipleField, StringField, ValidationError
 from wtforms.validators import DataRequired, Length
 from wtforms.widgets import CheckboxInput, ListWidget
@@ -23,7 +22,7 @@ from shared.problems import Problem
 from shared.smtp import is_address
 from shared.web import allow, current
 from shared.web.account_forms import ROLE_NAMES
-from shared.web.forms import storable
+from shared.web.forms import Form
 
 pages = Blueprint("identity", __name__, template_folder="templates")
 
@@ -45,14 +44,13 @@ def _roles() -> Any:
     )
 
 
-class InviteForm(FlaskForm):
+class InviteForm(Form):
     name = StringField(
         lazy_gettext("Name"),
         filters=[lambda text: " ".join((text or "").split())],
         validators=[
             DataRequired(lazy_gettext("This is needed.")),
             Length(max=120, message=lazy_gettext("At most %(max)d characters.")),
-            storable,
         ],
     )
     email = EmailField(
@@ -60,7 +58,6 @@ class InviteForm(FlaskForm):
         validators=[
             DataRequired(lazy_gettext("This is needed.")),
             Length(max=254, message=lazy_gettext("At most %(max)d characters.")),
-            storable,
         ],
     )
     roles = _roles()
@@ -70,7 +67,7 @@ class InviteForm(FlaskForm):
             raise ValidationError(gettext("An address like contact@space.org is expected."))
 
 
-class RolesForm(FlaskForm):
+class RolesForm(Form):
     roles = _roles()
 
 

@@ -15,13 +15,22 @@ from sqlalchemy.orm import Session
 
 from federation.audit.service import audit
 from federation.directory.models import NodeKey
-from federation.identity.models import Account, ApiToken, Link, Login, RecoveryCode, UsedAssertion
+from federation.identity.models import (
+    Account,
+    ApiToken,
+    Link,
+    Login,
+    RecoveryCode,
+    UsedAssertion,
+    WrongPassword,
+)
 from federation.mail.service import mailbox
 from shared import jose
 from shared.accounts import Accounts
 from shared.db import begin_write
 from shared.keys import KeyRing
 from shared.links import Links
+from shared.passwords import Passwords
 from shared.two_factor import TwoFactor
 from shared.web.guards import Principal
 
@@ -46,6 +55,7 @@ def _note(
 
 accounts = Accounts(Account, Login, ApiToken, _note)
 two_factor = TwoFactor(accounts, RecoveryCode)
+passwords = Passwords(accounts, WrongPassword, mailbox)
 links = Links(
     accounts, Link, mailbox, "identity/mail/welcome.txt", lambda settings: settings.network
 )

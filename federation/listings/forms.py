@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask_babel import gettext, lazy_gettext
-from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
     DecimalField,
@@ -22,7 +21,7 @@ from federation.listings import mapping as mappings
 from federation.listings.mapping import LONGEST, LONGEST_DESCRIPTION, LONGEST_URL
 from shared.events import is_web_address
 from shared.smtp import is_address
-from shared.web.forms import storable
+from shared.web.forms import Form
 
 MOST_CHARACTERS = lazy_gettext("At most %(max)d characters.")
 LICENCES = (
@@ -39,7 +38,7 @@ def line(label: Any, longest: int, *checks: Any, required: bool = False, hint: A
     return StringField(
         label,
         filters=[lambda text: " ".join((text or "").split())],
-        validators=[first, Length(max=longest, message=MOST_CHARACTERS), storable, *checks],
+        validators=[first, Length(max=longest, message=MOST_CHARACTERS), *checks],
         description=hint,
     )
 
@@ -54,7 +53,7 @@ def _mail(_form: Any, field: Any) -> None:
         raise ValidationError(gettext("An address like contact@space.org is expected."))
 
 
-class SourceForm(FlaskForm):
+class SourceForm(Form):
     name = line(
         lazy_gettext("Name of the source"),
         120,
@@ -87,7 +86,7 @@ class NewSourceForm(SourceForm):
     url = line(lazy_gettext("Or its address on the web"), 500, _web)
 
 
-class SpaceForm(FlaskForm):
+class SpaceForm(Form):
     name = line(lazy_gettext("Name"), LONGEST["name"], required=True)
     street = line(lazy_gettext("Number and street"), LONGEST["street"])
     postcode = line(lazy_gettext("Postcode"), LONGEST["postcode"])
@@ -110,7 +109,7 @@ class SpaceForm(FlaskForm):
     )
     description = TextAreaField(
         lazy_gettext("Description"),
-        validators=[Length(max=LONGEST_DESCRIPTION, message=MOST_CHARACTERS), storable],
+        validators=[Length(max=LONGEST_DESCRIPTION, message=MOST_CHARACTERS)],
     )
     website = line(lazy_gettext("Web site"), LONGEST_URL, _web)
     email = line(lazy_gettext("E-mail"), 254, _mail)

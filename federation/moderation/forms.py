@@ -11,7 +11,6 @@ from typing import Any
 
 from flask import current_app
 from flask_babel import gettext, lazy_gettext
-from flask_wtf import FlaskForm
 from itsdangerous import BadData, URLSafeTimedSerializer
 from wtforms import HiddenField, RadioField, StringField, TextAreaField, ValidationError
 from wtforms.fields.choices import SelectChoice
@@ -20,7 +19,7 @@ from wtforms.validators import DataRequired, InputRequired, Length
 from federation.moderation.reports import MOST_WORDS
 from shared.errata import KINDS
 from shared.smtp import is_address
-from shared.web.forms import storable
+from shared.web.forms import Form
 
 LEAST_SECONDS, MOST_SECONDS = 3, 24 * 3600
 
@@ -34,7 +33,7 @@ def is_email(_form: Any, field: Any) -> None:
         raise ValidationError(gettext("Write an address like name@example.org, or leave it empty."))
 
 
-class ReportForm(FlaskForm):
+class ReportForm(Form):
     kind = RadioField(
         lazy_gettext("What is wrong?"),
         choices=[SelectChoice(code, name) for code, name in KINDS.items()],
@@ -47,7 +46,6 @@ class ReportForm(FlaskForm):
         validators=[
             DataRequired(lazy_gettext("Write a few words: what should it say?")),
             Length(max=MOST_WORDS),
-            storable,
         ],
     )
     email = StringField(
@@ -57,7 +55,7 @@ class ReportForm(FlaskForm):
             " days at the latest."
         ),
         filters=[_stripped],
-        validators=[Length(max=254), storable, is_email],
+        validators=[Length(max=254), is_email],
     )
     # People neither see it nor reach it by keyboard.
     company = StringField(lazy_gettext("Leave this field empty"))

@@ -79,7 +79,8 @@ def _acts() -> bool:
 @pages.get("/coordination/hosts/held")
 @allow(*desk.STAFF)
 def held() -> str:
-    return _held(request.args.get("host", ""), request.args.get("after", ""))
+    host = request.args.get("host", "").replace("\x00", "")
+    return _held(host, request.args.get("after", ""))
 
 
 def _held(host: str, after: str, ticked: Collection[str] = (), reason: str = "") -> str:

@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext, lazy_gettext
-from flask_wtf import FlaskForm
 from wtforms import SelectChoice, SelectMultipleField, StringField
 from wtforms.validators import DataRequired, Length, Optional, ValidationError
 from wtforms.widgets import CheckboxInput, ListWidget
@@ -20,19 +19,18 @@ from shared.http import PeerError
 from shared.problems import Problem
 from shared.smtp import is_address
 from shared.web import allow, current
-from shared.web.forms import storable
+from shared.web.forms import Form
 
 pages = Blueprint("webhooks", __name__, template_folder="templates")
 
 
-class WebhookForm(FlaskForm):
+class WebhookForm(Form):
     name = StringField(
         lazy_gettext("Who is told"),
         description=lazy_gettext("The organisation or the program, as people here call it."),
         validators=[
             DataRequired(lazy_gettext("Say who is told.")),
             Length(max=120),
-            storable,
         ],
     )
     url = StringField(
@@ -41,13 +39,12 @@ class WebhookForm(FlaskForm):
         validators=[
             DataRequired(lazy_gettext("Enter the address that takes the messages.")),
             Length(max=500),
-            storable,
         ],
     )
     email = StringField(
         lazy_gettext("E-mail of who looks after it"),
         description=lazy_gettext("Is written to when nobody has answered for three days."),
-        validators=[Optional(), Length(max=254), storable],
+        validators=[Optional(), Length(max=254)],
     )
     kinds = SelectMultipleField(
         lazy_gettext("What it is told"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from flask_babel import lazy_gettext
-from flask_wtf import FlaskForm
 from wtforms import SelectChoice, SelectField, ValidationError
 
 from node.adapters.fetching import clean_url
@@ -14,11 +13,12 @@ from node.adapters.registry import adapters
 from node.context import node
 from node.spaces.forms import text_field
 from shared.messages import translate
+from shared.web.forms import Form
 
 _WHOM = {"everyone": lazy_gettext("everyone"), "subscribers": lazy_gettext("subscribers")}
 
 
-class SourceForm(FlaskForm):
+class SourceForm(Form):
     adapter = SelectField(lazy_gettext("What is read"), validate_choice=True)
     url = text_field(lazy_gettext("Its address"), 500, required=True)
     name = text_field(lazy_gettext("What you call it"), 120, required=True)

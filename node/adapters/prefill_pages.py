@@ -8,7 +8,6 @@ from typing import Any
 import orjson
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext, lazy_gettext, ngettext
-from flask_wtf import FlaskForm
 from wtforms import HiddenField, ValidationError
 
 from node.adapters import spaceapi_in
@@ -21,6 +20,7 @@ from node.spaces.forms import text_field
 from node.sync import service as sync
 from shared.messages import translate
 from shared.web import allow
+from shared.web.forms import Form
 
 pages = Blueprint("prefill_pages", __name__, template_folder="templates")
 
@@ -38,7 +38,7 @@ LABELS = {
 }
 
 
-class AddressForm(FlaskForm):
+class AddressForm(Form):
     url = text_field(lazy_gettext("The address of the SpaceAPI document"), 500, required=True)
     seen = HiddenField()
 

@@ -6,11 +6,11 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from flask_babel import gettext, lazy_gettext
-from flask_wtf import FlaskForm
 from wtforms import BooleanField, DateField, SelectChoice, SelectField, TimeField, ValidationError
 from wtforms.validators import DataRequired
 
 from charter.hours import Schedule
+from shared.web.forms import Form
 
 # Where a space has not given its hours.
 _USUAL = ((time(9), time(18)),)
@@ -26,7 +26,7 @@ class MaybeTimeField(TimeField):
             super().process_formdata(valuelist)
 
 
-class BookingForm(FlaskForm):
+class BookingForm(Form):
     day = DateField(lazy_gettext("Day"), [DataRequired(lazy_gettext("Choose a day."))])
     length = SelectField(
         lazy_gettext("How long"),

@@ -207,7 +207,7 @@ def note_incident() -> Any:
     if not 1 <= len(text) <= 1000 or unstorable(text):
         flash(gettext("Write the note in 1 to 1,000 characters."), "error")
         return redirect(f"/desk?space={space_id}")
-    visit_id = request.form.get("visit", "") or None
+    visit_id = request.form.get("visit", "").replace("\x00", "") or None
     now, by = node().clock.now(), current().name
     incidents.note(db.session(), now, space_id, text, by, visit_id)
     flash(gettext("Noted for the admin."), "success")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, case, literal_column, or_, select, update
+from sqlalchemy import bindparam, case, delete, func, literal_column, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -16,6 +16,10 @@ from node.desk.places import Hers, add_visit, drop_hold, lock
 from node.desk.scan import Scan
 from node.desk.showings import remember
 from shared.db import begin_write
+
+# The poster's address takes what anybody sends: no house turns away so many in earnest.
+REFUSALS_A_DAY = 200
+REFUSALS_KEPT = timedelta(days=365)
 
 _BY_ID = select(Visit.__table__).where(Visit.id == bindparam("visit"))
 _CHANGE = update(Visit.__table__).where(Visit.id == bindparam("visit")).returning(Visit.__table__)
@@ -110,7 +114,19 @@ def _leave_elsewhere(session: Session, scan: Scan, at: datetime, except_id: str)
 
 def note_refusal(session: Session, node: Node, scan: Scan, decision: Mapping[str, Any]) -> None:
     """Note that somebody was refused, and why; nothing about whom."""
+    now, space_id = node.clock.now(), scan.facts.space
     begin_write(session)
-    codes = [reason["code"] for reason in decision["reasons"]]
-    session.add(Refusal(at=node.clock.now(), space_id=scan.facts.space, codes=codes))
+    of_today = select(func.count()).where(
+        Refusal.space_id == space_id, Refusal.at > now - timedelta(days=1)
+    )
+    if (session.scalar(of_today) or 0) < REFUSALS_A_DAY:
+        codes = [reason["code"] for reason in decision["reasons"]]
+        session.add(Refusal(at=now, space_id=space_id, codes=codes))
+    session.commit()
+
+
+def forget_refusals(session: Session, now: datetime) -> None:
+    """Drop what is older than a year."""
+    begin_write(session)
+    session.execute(delete(Refusal).where(Refusal.at < now - REFUSALS_KEPT))
     session.commit()

@@ -7,13 +7,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask_babel import gettext, lazy_gettext
-from flask_wtf import FlaskForm
 from wtforms import DateField, SelectChoice, SelectField, TimeField, ValidationError
 from wtforms.validators import InputRequired, Optional
 
 from node.events.models import Event
 from node.spaces.forms import text_field
 from shared.events import is_web_address
+from shared.web.forms import Form
 
 LATEST = timedelta(days=730)
 _WHOM = {"everyone": lazy_gettext("everyone"), "subscribers": lazy_gettext("subscribers")}
@@ -23,7 +23,7 @@ def _needed() -> InputRequired:
     return InputRequired(lazy_gettext("This is needed."))
 
 
-class EventForm(FlaskForm):
+class EventForm(Form):
     """``right`` is ``validate``, and what the times are by the space's zone and the clock."""
 
     title = text_field(lazy_gettext("What is it called?"), 120, required=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 import orjson
 from flask_babel import gettext, lazy_gettext
-from flask_wtf import FlaskForm
 from wtforms import DateField, ValidationError
 from wtforms.validators import Optional
 
@@ -16,6 +15,7 @@ from node.context import Node
 from shared.http import PeerError
 from shared.problems import Problem
 from shared.web.formats import local_day
+from shared.web.forms import Form
 
 TIMEOUT_SECONDS = 30
 YEARS = 2000, 2200
@@ -26,7 +26,7 @@ def _in_time(_form: Any, field: Any) -> None:
         raise ValidationError(gettext("Not a valid date."))
 
 
-class PeriodForm(FlaskForm):
+class PeriodForm(Form):
     """Read by GET: it changes nothing. Without days, the month that is usual."""
 
     class Meta:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask_babel import lazy_gettext
-from flask_wtf import FlaskForm
 from wtforms import (
     Field,
     SelectChoice,
@@ -19,9 +18,9 @@ from wtforms.validators import DataRequired, Length, Regexp
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from charter import PLAN_CLASSES
-from charter.writing import with_figures
 from node.spaces.forms import whole_field
-from shared.web.forms import storable
+from shared.figures import with_figures
+from shared.web.forms import Form
 
 
 def _share() -> dict[str, Any]:
@@ -32,7 +31,7 @@ def _share() -> dict[str, Any]:
     }
 
 
-class ProposalForm(FlaskForm):
+class ProposalForm(Form):
     """Every figure of the rules, each within what a rule can be, and the text as it stands."""
 
     seniority__days = whole_field(lazy_gettext("Seniority, days"), 0, 3650, optional=False)
@@ -102,18 +101,17 @@ class ProposalForm(FlaskForm):
     vote__majority = StringField(lazy_gettext("Majority, of the votes"), **_share())
     text_fr = TextAreaField(
         lazy_gettext("The text in French"),
-        validators=[DataRequired(), Length(max=200_000), storable],
+        validators=[DataRequired(), Length(max=200_000)],
     )
     text_en = TextAreaField(
         lazy_gettext("The text in English"),
-        validators=[DataRequired(), Length(max=200_000), storable],
+        validators=[DataRequired(), Length(max=200_000)],
     )
     argument = TextAreaField(
         lazy_gettext("Why this change? The other operators read it before they vote."),
         validators=[
             DataRequired(lazy_gettext("Say why, in a few words.")),
             Length(max=4000),
-            storable,
         ],
     )
 

@@ -14,7 +14,6 @@ from node.context import node
 from node.db import db
 from node.governance import effect, preview, service
 from node.governance.forms import ProposalForm, form_for
-from node.mail.service import mailbox
 from node.sync import service as sync
 from shared.http import PeerError
 from shared.problems import Problem
@@ -40,7 +39,7 @@ def charter() -> str:
         names={key: each["name"] for key, each in known.trust.nodes.items()} if known else {},
         own=sync.node_id(db.session()),
         hub_url=node().hub.url,
-        mail=mailbox.counts(db.session()) if node().settings.smtp_url else None,
+        mail=node().settings.smtp_url is not None,
     )
 
 

@@ -1,7 +1,13 @@
 """Who may use the node: its admins, its desk, its members."""
 
 from node.db import db
-from shared.identity import AccountColumns, ApiTokenColumns, LoginColumns, RecoveryCodeColumns
+from shared.identity import (
+    AccountColumns,
+    ApiTokenColumns,
+    LoginColumns,
+    RecoveryCodeColumns,
+    WrongPasswordColumns,
+)
 
 
 class Account(AccountColumns, db.Model):
@@ -17,4 +23,8 @@ class ApiToken(ApiTokenColumns, db.Model):
 
 
 class RecoveryCode(RecoveryCodeColumns, db.Model):
+    pass
+
+
+class WrongPassword(WrongPasswordColumns, db.Model):
     pass

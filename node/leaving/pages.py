@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext, lazy_gettext
-from flask_wtf import FlaskForm
 from wtforms import BooleanField, DateField, TextAreaField
 from wtforms.validators import DataRequired, InputRequired, Length
 
@@ -19,12 +18,12 @@ from shared.messages import translate
 from shared.problems import Problem
 from shared.web import allow
 from shared.web.formats import day
-from shared.web.forms import storable
+from shared.web.forms import Form
 
 pages = Blueprint("leaving_pages", __name__, template_folder="templates")
 
 
-class LeaveForm(FlaskForm):
+class LeaveForm(Form):
     last_day = DateField(
         lazy_gettext("Last day in the network"),
         [InputRequired(lazy_gettext("Write a date like 2026-12-24.")), day_in_range],
@@ -32,7 +31,7 @@ class LeaveForm(FlaskForm):
     reason = TextAreaField(
         lazy_gettext("A word to the coordination"),
         filters=[lambda text: (text or "").strip()],
-        validators=[Length(max=500), storable],
+        validators=[Length(max=500)],
     )
     sure = BooleanField(
         lazy_gettext("I give notice for my operator, and have read what it means"),

@@ -7,7 +7,6 @@ from datetime import date
 from typing import Any
 
 from flask_babel import gettext, lazy_gettext
-from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
     DateField,
@@ -29,7 +28,7 @@ from node.members.words import CLASS_NAMES
 from node.spaces.forms import text_field, whole_field
 from shared.smtp import is_address
 from shared.web.account_forms import ROLE_NAMES
-from shared.web.forms import storable
+from shared.web.forms import Form
 
 MOST_HALF_DAYS = 62
 FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2200, 12, 31)
@@ -42,7 +41,6 @@ def name_field(label: Any) -> Any:
         validators=[
             DataRequired(lazy_gettext("This is needed.")),
             Length(max=60, message=lazy_gettext("At most %(max)d characters.")),
-            storable,
         ],
     )
 
@@ -58,12 +56,12 @@ def address(_form: Any, field: Any) -> None:
         raise ValidationError(gettext("An address like contact@space.org is expected."))
 
 
-class MemberForm(FlaskForm):
+class MemberForm(Form):
     given_name = name_field(lazy_gettext("Given name"))
     family_name = name_field(lazy_gettext("Family name"))
     email = EmailField(
         lazy_gettext("E-mail address"),
-        validators=[DataRequired(lazy_gettext("This is needed.")), address, storable],
+        validators=[DataRequired(lazy_gettext("This is needed.")), address],
     )
     plan = SelectField(lazy_gettext("Plan"), coerce=int)
     joined_on = DateField(
@@ -113,14 +111,14 @@ class NewMemberForm(MemberForm):
     )
 
 
-class EndForm(FlaskForm):
+class EndForm(Form):
     last_day = DateField(
         lazy_gettext("Last day"),
         [InputRequired(lazy_gettext("Write a date like 2026-12-24.")), day_in_range],
     )
 
 
-class RolesForm(FlaskForm):
+class RolesForm(Form):
     roles = SelectMultipleField(
         lazy_gettext("Roles of the account"),
         choices=[SelectChoice(role, ROLE_NAMES[role]) for role in ROLES],
@@ -129,7 +127,7 @@ class RolesForm(FlaskForm):
     )
 
 
-class PlanForm(FlaskForm):
+class PlanForm(Form):
     name = text_field(lazy_gettext("Name"), 120, required=True)
     plan_class = SelectField(
         lazy_gettext("The charter’s class"),

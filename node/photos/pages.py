@@ -15,7 +15,6 @@ from flask import (
     send_from_directory,
 )
 from flask_babel import gettext, lazy_gettext
-from flask_wtf import FlaskForm
 
 from node.context import node
 from node.db import db
@@ -28,6 +27,7 @@ from shared.messages import translate
 from shared.problems import Problem
 from shared.spaces import MOST_PHOTOS
 from shared.web import allow
+from shared.web.forms import Form
 from shared.web.guards import takes
 
 pages = Blueprint("photos_pages", __name__, template_folder="templates")
@@ -38,7 +38,7 @@ _AT_ONCE_BYTES = 50 << 20
 _KEPT_SECONDS = 30 * 86_400
 
 
-class PhotoForm(FlaskForm):
+class PhotoForm(Form):
     alt_fr = text_field(lazy_gettext("What it shows, in French"), 300, required=True)
     alt_en = text_field(lazy_gettext("What it shows, in English"), 300)
     credit = text_field(lazy_gettext("Whose picture it is"), 120)

@@ -8,7 +8,6 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext, lazy_gettext
-from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
     FormField,
@@ -40,6 +39,7 @@ from node.spaces.models import Space
 from node.spaces.rows import RowForm
 from node.sync import service as sync
 from shared.web import allow
+from shared.web.forms import Form
 
 pages = Blueprint("conditions_pages", __name__, template_folder="templates")
 
@@ -58,7 +58,7 @@ class _HalfDays(RowForm):
         return am if am == pm else [am, pm]
 
 
-class ConditionsForm(FlaskForm):
+class ConditionsForm(Form):
     guest_cap = whole_field(
         lazy_gettext("Places for roaming members at once"), 0, MOST_PLACES, optional=False
     )

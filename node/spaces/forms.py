@@ -20,7 +20,6 @@ from wtforms import (
 from wtforms.validators import DataRequired, Length, NumberRange, Optional
 
 from shared.sheet import MOST_SHARES
-from shared.web.forms import storable
 
 MAX_ROWS = 60
 
@@ -79,7 +78,6 @@ def text_field(label: Any, longest: int, *, required: bool = False, area: bool =
         validators=[
             first,
             Length(max=longest, message=lazy_gettext("At most %(max)d characters.")),
-            storable,
         ],
     )
 
@@ -129,7 +127,6 @@ class LinesField(TextAreaField):
         return [line.strip() for line in (self.data or "").splitlines() if line.strip()]
 
     def pre_validate(self, form: Any) -> None:
-        storable(form, self)
         if len(self.entries) > MAX_ROWS or any(len(entry) > 120 for entry in self.entries):
             raise ValidationError(gettext("At most 60 lines of 120 characters."))
 

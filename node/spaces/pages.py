@@ -17,6 +17,7 @@ from node.desk import incidents
 from node.desk.today import at_a_glance
 from node.governance.notice import awaited
 from node.leaving.notice import last_day
+from node.mail.service import mailbox
 from node.reports import service as reports
 from node.spaces import hours, service
 from node.spaces.sections import completeness
@@ -91,6 +92,7 @@ def console() -> Any:
             for key, each in done.items()
         },
         leaving_on=_leaving_on(session),
+        letters=mailbox.in_trouble(session),
         reported=reports.told(session).waiting,
         ending=[space for space in found if space.until and (space.until - now.date()).days <= 30],
         **sync_state(),

@@ -7,7 +7,6 @@ from datetime import date, timedelta
 from typing import Any
 
 from flask_babel import gettext, lazy_gettext
-from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
     SelectChoice,
@@ -29,6 +28,7 @@ from node.spaces.forms import (
 )
 from shared.sheet import AUDIENCES, HALF_DAYS
 from shared.spaces import PRICE_UNITS, ROOM_KINDS
+from shared.web.forms import Form
 
 EMPTY_ROWS = 1
 
@@ -52,7 +52,7 @@ _ROOM_NAMES = {
 }
 
 
-class RowForm(FlaskForm):
+class RowForm(Form):
     class Meta:
         csrf = False  # the sheet's own token covers its rows
 

@@ -6,13 +6,13 @@ import hashlib
 from typing import Any, ClassVar
 
 import orjson
-from flask_wtf import FlaskForm
 from wtforms import FieldList, HiddenField
 
 from node.spaces.models import Space
+from shared.web.forms import Form
 
 
-class Section(FlaskForm):
+class Section(Form):
     """One section: how it is filled from a space, and what a valid one changes.
 
     ``columns`` are the fields that are columns as they are, ``about`` those of the further facts.

@@ -24,7 +24,6 @@ from node.spaces.models import Space
 from node.spaces.section import Section, answered
 from node.spaces.tables import HoursForm, PricesForm, RoomsForm
 from shared.sheet import ACCESS, KINDS
-from shared.web.forms import storable
 
 
 def _web_address(_form: Any, field: Any) -> None:
@@ -33,7 +32,7 @@ def _web_address(_form: Any, field: Any) -> None:
 
 
 def _link_field(label: Any) -> StringField:
-    return StringField(label, [Optional(), Length(max=300), storable, _web_address])
+    return StringField(label, [Optional(), Length(max=300), _web_address])
 
 
 class IdentityForm(Section):
@@ -107,7 +106,7 @@ class PeopleForm(Section):
     columns = ("email", "website", "legal_form")
     about = ("virtual_visit", "owner", "manager", "team", "governance", "partners")
 
-    email = EmailField(lazy_gettext("Contact e-mail"), [Length(max=254), storable])
+    email = EmailField(lazy_gettext("Contact e-mail"), [Length(max=254)])
     website = _link_field(lazy_gettext("Web site"))
     virtual_visit = _link_field(lazy_gettext("Virtual visit (web address)"))
     legal_form = text_field(lazy_gettext("Legal form"), 200)

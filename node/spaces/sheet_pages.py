@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import get_locale, gettext, lazy_gettext
-from flask_wtf import FlaskForm
 
 from node.context import node
 from node.db import db
@@ -21,6 +20,7 @@ from shared.messages import translate
 from shared.problems import Problem
 from shared.web import allow
 from shared.web.formats import clock_time, day
+from shared.web.forms import Form
 
 pages = Blueprint(
     "sheet_pages",
@@ -31,7 +31,7 @@ pages = Blueprint(
 )
 
 
-class NewSpaceForm(FlaskForm):
+class NewSpaceForm(Form):
     name = text_field(lazy_gettext("Name of the space"), 120, required=True)
     town = text_field(lazy_gettext("Town"), 120, required=True)
 

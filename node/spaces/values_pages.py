@@ -7,7 +7,6 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import get_locale, gettext, lazy_gettext
-from flask_wtf import FlaskForm
 from wtforms import FieldList, FormField, HiddenField, RadioField, SelectChoice, ValidationError
 
 from charter.values import LEVELS, SharedValue, shared_values
@@ -20,6 +19,7 @@ from node.spaces.rows import EMPTY_ROWS, RowForm
 from node.sync import service as sync
 from shared.web import allow
 from shared.web.formats import level_name
+from shared.web.forms import Form
 
 pages = Blueprint("values_pages", __name__, template_folder="templates")
 
@@ -53,7 +53,7 @@ class AnswerForm(RowForm):
             raise ValidationError(gettext("Tell a fact that shows it, in a sentence."))
 
 
-class ValuesForm(FlaskForm):
+class ValuesForm(Form):
     own = FieldList(FormField(ValueForm), max_entries=MAX_ROWS)
     shared = FieldList(FormField(AnswerForm), max_entries=MAX_ROWS)
 

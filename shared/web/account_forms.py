@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from flask_babel import lazy_gettext
-from flask_wtf import FlaskForm
 from wtforms import EmailField, PasswordField, SelectMultipleField, StringField
 from wtforms.validators import DataRequired, Length
 from wtforms.widgets import CheckboxInput, ListWidget
 
-from shared.web.forms import storable
+from shared.web.forms import Form
 
 PASSWORD_LENGTH = 10
 
@@ -44,7 +43,7 @@ def _new_password() -> Any:
 def _code(label: Any) -> Any:
     return StringField(
         label,
-        validators=[DataRequired(lazy_gettext("Enter the code.")), Length(max=60), storable],
+        validators=[DataRequired(lazy_gettext("Enter the code.")), Length(max=60)],
         render_kw={
             "autocomplete": "one-time-code",
             "autocapitalize": "none",
@@ -53,55 +52,53 @@ def _code(label: Any) -> Any:
     )
 
 
-class LoginForm(FlaskForm):
+class LoginForm(Form):
     email = EmailField(
         lazy_gettext("E-mail address"),
         validators=[
             DataRequired(lazy_gettext("Enter your e-mail address.")),
             Length(max=254),
-            storable,
         ],
         render_kw={"autocomplete": "username"},
     )
     password = _own_password(lazy_gettext("Password"))
 
 
-class CodeForm(FlaskForm):
+class CodeForm(Form):
     code = _code(lazy_gettext("Code"))
 
 
-class ForgotForm(FlaskForm):
+class ForgotForm(Form):
     email = EmailField(
         lazy_gettext("E-mail address"),
         validators=[DataRequired(lazy_gettext("Enter your e-mail address.")), Length(max=254)],
     )
 
 
-class PasswordForm(FlaskForm):
+class PasswordForm(Form):
     password = _new_password()
 
 
-class ChangePasswordForm(FlaskForm):
+class ChangePasswordForm(Form):
     old = _own_password(lazy_gettext("Password until now"))
     password = _new_password()
 
 
-class BeginForm(FlaskForm):
+class BeginForm(Form):
     password = _own_password(lazy_gettext("Your password"))
 
 
-class OffForm(FlaskForm):
+class OffForm(Form):
     password = _own_password(lazy_gettext("Your password"))
     code = _code(lazy_gettext("Code"))
 
 
-class TokenForm(FlaskForm):
+class TokenForm(Form):
     name = StringField(
         lazy_gettext("What it is for"),
         validators=[
             DataRequired(lazy_gettext("Give it a name, so that you know it again.")),
             Length(max=80),
-            storable,
         ],
     )
     scopes = SelectMultipleField(
@@ -110,3 +107,4 @@ class TokenForm(FlaskForm):
         widget=ListWidget(prefix_label=False),
         option_widget=CheckboxInput(),
     )
+    password = _own_password(lazy_gettext("Your password"))

@@ -18,6 +18,7 @@ from shared.web.account_forms import (
 )
 from shared.web.application import limiter
 from shared.web.guards import allow, current
+from shared.web.login_pages import password_holds
 from shared.web.people import ANYBODY, people
 
 pages = Blueprint("account", __name__)
@@ -25,9 +26,10 @@ pages = Blueprint("account", __name__)
 
 @pages.route("/account", methods=["GET", "POST"])
 @allow(*ANYBODY)
+@limiter.limit("10 per minute", methods=["POST"])
 def account() -> Any:
     form = token_form()
-    if form.validate_on_submit():
+    if form.validate_on_submit() and password_holds(form.password):
         name, scopes = form.name.data or "", form.scopes.data or []
         now = people().place().clock.now()
         secret = people().accounts.add_token(people().session(), now, current().id, name, scopes)
@@ -49,10 +51,13 @@ def revoke(token_id: int) -> Any:
 @limiter.limit("10 per minute")
 def change_password() -> Any:
     form, now = ChangePasswordForm(prefix="password"), people().place().clock.now()
-    if form.validate_on_submit():
+    if form.validate_on_submit() and password_holds(form.old):
         old, new = form.old.data or "", form.password.data or ""
         if people().accounts.change_password(people().session(), now, current().id, old, new):
-            flash(gettext("Your password is changed; you are logged out elsewhere."), "success")
+            flash(
+                gettext("Your password is changed. Log-ins elsewhere and tokens have ended."),
+                "success",
+            )
             return redirect("/account")
         form.old.errors = [gettext("This is not your password.")]
     return account_page(password=form)

@@ -15,15 +15,17 @@ from flask import Flask, Response, abort, g, render_template, request, session
 from flask.json.provider import DefaultJSONProvider
 from flask_babel import Babel, get_locale
 from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import IntegerConverter
 
 from shared import problems
 from shared.config import Settings
+from shared.schemas import unstorable
 from shared.web import compression, formats, guards, observe
 from shared.web.api import PasserelleApi, any_parameters
 from shared.web.guards import Principal, allow
+from shared.web.limits import address_of
 
 HERE = Path(__file__).parent
 LANGUAGES = ("fr", "en")
@@ -43,7 +45,16 @@ class Service:
     ready: Callable[[], list[str]]
 
 
-limiter = Limiter(get_remote_address, default_limits=[], storage_uri="memory://")
+class _Id(IntegerConverter):
+    """A number in an address: no greater than one that the databases can be asked for."""
+
+    def __init__(self, url_map: Any, **options: Any) -> None:
+        super().__init__(url_map, **{"max": 2**31 - 1, **options})
+
+
+limiter = Limiter(
+    lambda: address_of(request.remote_addr), default_limits=[], storage_uri="memory://"
+)
 csrf = CSRFProtect()
 
 
@@ -77,6 +88,7 @@ def new_app(import_name: str, settings: Settings, service: Service) -> tuple[Fla
     """Return an application with everything that both services share, and no room yet."""
     app = _Flask(import_name, template_folder=str(HERE / "templates"), static_folder=None)
     app.json = _Json(app)
+    app.url_map.converters["int"] = _Id
     app.static_folder = str(HERE / "static")
     app.add_url_rule("/static/<path:filename>", endpoint="static", view_func=app.send_static_file)
     site = hashlib.sha256(settings.url.encode()).hexdigest()[:8]
@@ -110,6 +122,7 @@ def new_app(import_name: str, settings: Settings, service: Service) -> tuple[Fla
     compression.install(app)  # first, so that it comes last to an answer
     observe.install(app, service.kind, service.ready)
     _remember_language(app)
+    _refuse_unstorable(app)
     limiter.init_app(app)
     # The three views that have a limit check it themselves; the others need not be asked.
     app.before_request_funcs[None].remove(limiter._check_request_limit)  # noqa: SLF001
@@ -137,6 +150,15 @@ def _remember_language(app: Flask) -> None:
     def _remember() -> None:
         if request.args.get("lang") in LANGUAGES and not problems.wants_json():
             session["lang"] = request.args["lang"]
+
+
+def _refuse_unstorable(app: Flask) -> None:
+    """Nothing has a name that cannot be stored; what forms hold is for ``forms.Form`` to say."""
+
+    @app.before_request
+    def _refuse() -> None:
+        if any(unstorable(part) for part in (request.view_args or {}).values()):
+            abort(404)
 
 
 def _install_context(app: Flask, service: Service) -> None:

@@ -6,19 +6,18 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from flask_babel import gettext, lazy_gettext
-from flask_wtf import FlaskForm
 from wtforms import DateTimeLocalField, TextAreaField
 from wtforms.validators import DataRequired, Length, Optional
 
 from shared.web.formats import DEFAULT_ZONE
-from shared.web.forms import storable
+from shared.web.forms import Form
 
 
-class WithdrawKeyForm(FlaskForm):
+class WithdrawKeyForm(Form):
     reason = TextAreaField(
         lazy_gettext("Reason"),
         description=lazy_gettext("The operator and the coordinators read it."),
-        validators=[DataRequired(lazy_gettext("Give the reason.")), Length(max=300), storable],
+        validators=[DataRequired(lazy_gettext("Give the reason.")), Length(max=300)],
     )
     since = DateTimeLocalField(
         lazy_gettext("From when on nothing it signs is believed"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from math import ceil
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,7 +16,7 @@ from prometheus_client import Counter
 from shared import totp, two_factor
 from shared.web.account_forms import CodeForm, LoginForm
 from shared.web.application import limiter
-from shared.web.guards import allow
+from shared.web.guards import allow, current
 from shared.web.people import people
 
 FEW_CODES = 3
@@ -39,13 +41,40 @@ def log_in() -> Any:
     form = LoginForm()
     if form.validate_on_submit():
         email, password = form.email.data or "", form.password.data or ""
-        account = people().accounts.check(people().session(), email, password)
+        account, wait = people().passwords.check(
+            people().session(), people().place(), email, password
+        )
         if account is not None:
             return go_on(account)
-        LOG_INS.labels("wrong password").inc()
-        form.password.errors = [gettext("This address and password do not go together.")]
+        LOG_INS.labels("wait password" if wait else "wrong password").inc()
+        form.password.errors = [
+            too_many(wait) if wait else gettext("This address and password do not go together.")
+        ]
+        if wait:
+            page = render_template("login.html", form=form)
+            return page, 429, {"Retry-After": str(ceil(wait.total_seconds()))}
     status = 422 if request.method == "POST" else 200
     return render_template("login.html", form=form), status
+
+
+def too_many(wait: timedelta) -> str:
+    words: str = ngettext(
+        "Too many wrong passwords were typed for this address. Wait %(num)d minute, or have a link"
+        " to a new password sent.",
+        "Too many wrong passwords were typed for this address. Wait %(num)d minutes, or have a link"
+        " to a new password sent.",
+        ceil(wait.total_seconds() / 60),
+    )
+    return words
+
+
+def password_holds(field: Any) -> bool:
+    """Tell whether it is the password of who is logged in; else say so beside the field."""
+    session, place, me = people().session(), people().place(), current()
+    account, wait = people().passwords.check(session, place, me.email, field.data or "")
+    if account is None:
+        field.errors = [too_many(wait) if wait else gettext("This is not your password.")]
+    return account is not None
 
 
 @pages.route("/login/code", methods=["GET", "POST"])

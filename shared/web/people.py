@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from shared.accounts import Accounts
 from shared.links import Links, Place
+from shared.passwords import Passwords
 from shared.two_factor import TwoFactor
 from shared.web.guards import Principal
 
@@ -24,6 +25,7 @@ class People:
     """``home_for`` is where each role starts; ``required`` says who must log in in two steps."""
 
     accounts: Accounts
+    passwords: Passwords
     two_factor: TwoFactor
     links: Links
     session: Callable[[], Session]
@@ -50,6 +52,8 @@ def people() -> People:
 def safe_next(target: str | None) -> str | None:
     """Return a path on this very site, or nothing: a log-in must not lead elsewhere."""
     if not target or not target.startswith("/") or target.startswith(("//", "/\\")):
+        return None
+    if not target.isprintable():  # a header holds no line's end
         return None
     parts = urlsplit(target)
     return None if parts.scheme or parts.netloc or "\\" in target else target

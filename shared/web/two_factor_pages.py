@@ -7,12 +7,11 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template
 from flask_babel import gettext
 
-from shared.identity import check_password
 from shared.web.account_forms import BeginForm, CodeForm, OffForm
 from shared.web.account_pages import account_page
 from shared.web.application import limiter
 from shared.web.guards import allow, current
-from shared.web.login_pages import code_holds, set_up_page, wrong_code
+from shared.web.login_pages import code_holds, password_holds, set_up_page, wrong_code
 from shared.web.people import ANYBODY, people
 
 pages = Blueprint("two_factor", __name__)
@@ -22,13 +21,6 @@ def _own() -> Any:
     return people().session().get(people().accounts.account, current().id)
 
 
-def _password_holds(field: Any) -> bool:
-    if check_password(_own(), field.data or ""):
-        return True
-    field.errors = [gettext("This is not your password.")]
-    return False
-
-
 @pages.post("/account/two-factor")
 @allow(*ANYBODY)
 @limiter.limit("10 per minute")
@@ -36,7 +28,7 @@ def begin() -> Any:
     form = BeginForm(prefix="begin")
     if _own().totp_on_at is not None:  # its key is shown to nobody any more
         return redirect("/account")
-    if not form.validate_on_submit() or not _password_holds(form.password):
+    if not form.validate_on_submit() or not password_holds(form.password):
         return account_page(begin=form)
     people().two_factor.begin(people().session(), people().place().settings, current().id)
     return set_up_page(_own(), CodeForm(formdata=None), required=False)
@@ -77,7 +69,7 @@ def turn_off() -> Any:
     if people().required(_own()):
         flash(gettext("Everybody here logs in in two steps: it stays on."), "error")
         return redirect("/account")
-    sound = form.validate_on_submit() and _password_holds(form.password)
+    sound = form.validate_on_submit() and password_holds(form.password)
     if not sound or not code_holds(current().id, form.code):
         return account_page(off=form)
     people().two_factor.turn_off(people().session(), people().place().clock.now(), current().id)

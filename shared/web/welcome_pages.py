@@ -29,6 +29,8 @@ def welcome(token: str) -> Any:
     if form.validate_on_submit():
         password = form.password.data or ""
         email = people().links.choose_password(session, now, token, password)
+        if email:
+            people().passwords.clear(session, people().place(), email)
         account = email and people().accounts.check(session, email, password)
         if not account:  # somebody was faster with the same link
             return render_template("gone.html"), 404

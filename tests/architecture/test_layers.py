@@ -16,6 +16,7 @@ OTHER_COMMITTERS = {
     "shared/links.py": "the verbs of one-time links, over either service's tables",
     "shared/two_factor.py": "the verbs of the second step, over either service's tables",
     "federation/identity/people.py": "the verbs of the desk's accounts",
+    "shared/passwords.py": "the count of wrong passwords, over either service's table",
     "shared/mail.py": "the verbs of e-mail, over either service's table",
     "shared/jobs.py": "ends the transaction that holds the leader's lock",
     "federation/directory/enrolment.py": "the verbs by which a node comes in",

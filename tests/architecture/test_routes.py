@@ -134,6 +134,9 @@ GET    /coordination/join                             coordinator moderator read
 GET    /coordination/join/<int:request_id>            coordinator moderator reader
 POST   /coordination/join/<int:request_id>            coordinator
 POST   /coordination/join/<int:request_id>/check      coordinator
+GET    /coordination/letters                          coordinator
+POST   /coordination/letters/<int:letter_id>/again    coordinator
+POST   /coordination/letters/again                    coordinator
 GET    /coordination/listings                         coordinator moderator reader
 GET    /coordination/listings/drafts/<draft_id>       coordinator moderator
 POST   /coordination/listings/drafts/<draft_id>       coordinator moderator
@@ -289,6 +292,9 @@ POST   /console/keys/<kid>                            admin
 GET    /console/leave                                 admin
 POST   /console/leave                                 admin
 POST   /console/leave/withdraw                        admin
+GET    /console/letters                               admin
+POST   /console/letters/<int:letter_id>/again         admin
+POST   /console/letters/again                         admin
 GET    /console/members                               admin
 GET    /console/members.csv                           admin
 GET    /console/members/<int:member_id>               admin

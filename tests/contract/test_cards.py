@@ -14,10 +14,11 @@ import pypdfium2
 import pytest
 import requests
 from PIL.Image import Image
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from node import jobs
-from node.desk import corrections, incidents, service
+from node.desk import corrections, incidents, recording, service
+from node.desk.models import Refusal
 from node.members import service as members
 from node.members.models import Member
 from node.passes import cards
@@ -575,6 +576,27 @@ def test_a_code_of_another_poster_and_a_phones_own_open_nothing(
     with troquet.context() as (session, _):
         spaces.renew_poster(session, "troquet")
     assert _details(_arrive(troquet, person, old)) == [("pass_malformed", "poster")]
+
+
+def test_what_anybody_sends_to_the_poster_is_noted_so_often_and_for_a_year(
+    troquet: LocalNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "REFUSALS_A_DAY", 3)
+
+    def noted() -> int:
+        with troquet.context() as (session, _):
+            return session.scalar(select(func.count()).select_from(Refusal)) or 0
+
+    with troquet.context() as (session, node):
+        recording.forget_refusals(session, node.clock.now() + timedelta(days=366))
+    for _ in range(5):
+        troquet.post("/api/v1/arrivals", {"space": troquet.id, "pass": "rubbish"})
+    assert noted() == 3
+    with troquet.context() as (session, node):
+        recording.forget_refusals(session, node.clock.now() + timedelta(days=364))
+        assert noted() == 3
+        recording.forget_refusals(session, node.clock.now() + timedelta(days=366))
+        assert noted() == 0
 
 
 def test_the_door_does_not_take_what_was_signed_for_a_poster_twice(

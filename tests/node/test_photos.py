@@ -16,6 +16,7 @@ import requests
 from PIL import Image, ImageCms
 from sqlalchemy import delete, select
 
+from node import jobs
 from node.photos import files, service
 from node.photos.models import Photo
 from node.photos.pictures import PictureFault, prepare
@@ -400,8 +401,8 @@ def test_what_a_crash_left_is_swept_away_and_nothing_else(
         file.write_bytes(b"x")
     for file in (old, foreign, where / f"{photo}-480.webp"):
         os.utime(file, (0, 0))
-    with troquet.context() as (session, node):
-        service.sweep(session, node)
+    with troquet.context():
+        jobs.tidy()
     left = stored(troquet)
     fresh.unlink()
     foreign.unlink()

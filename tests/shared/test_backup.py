@@ -203,7 +203,7 @@ def contents(app: Flask) -> dict[str, list[Any]]:
 def save(app: Flask, path: Path) -> dict[str, Any]:
     folder = folder_of(app)
     keys = f"{kind_of(app)}-keys.json"
-    source = Source(kind_of(app), engine_of(app), files_of(folder, keys), {"X": "kept"})
+    source = Source(kind_of(app), engine_of(app), lambda: files_of(folder, keys), {"X": "kept"})
     return write_backup(source, path, NOW, quiet)
 
 
@@ -435,7 +435,7 @@ def test_a_backup_is_of_one_moment_while_others_write(
                 connection.commit()
         seen.add(words)
 
-    source = Source("node", engine, {}, {})
+    source = Source("node", engine, dict, {})
     manifest = write_backup(source, tmp_path / "saved.zip", NOW, meanwhile)
     assert contents(app)["refusal"] == []
     assert manifest["tables"]["refusal"]["rows"] == ROWS
@@ -458,3 +458,47 @@ def test_numbers_go_on_after_those_that_were_restored(make: Make, tmp_path: Path
     with engine_of(after).connect() as connection:
         query = "INSERT INTO plan (name, plan_class) VALUES ('new', 'nomad') RETURNING id"
         assert connection.scalar(text(query)) == ROWS + 1
+
+
+@pytest.mark.parametrize("refusal", [PermissionError(1, "not permitted"), OSError(95, "no links")])
+def test_a_disk_without_second_names_takes_a_backup_too(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: OSError
+) -> None:
+    """FAT and most network shares: the stick or the storage that a backup goes to."""
+    app = make("node", "sqlite")
+
+    def refuse(*_: object) -> None:
+        raise refusal
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    (tmp_path / "usb").mkdir()
+    path = tmp_path / "usb" / "saved.zip"
+    save(app, path)
+    assert [each.name for each in path.parent.iterdir()] == ["saved.zip"]
+    assert path.stat().st_mode & 0o077 == 0
+    before = path.read_bytes()
+    with pytest.raises(BackupFault, match="is there already"):
+        save(app, path)
+    assert path.read_bytes() == before
+
+
+def test_a_photo_that_is_deleted_meanwhile_is_left_out(make: Make, tmp_path: Path) -> None:
+    app = make("node", "sqlite")
+    photos = folder_of(app) / "photos"
+    photos.mkdir(exist_ok=True)
+    for name in ("stays", "goes"):
+        (photos / name).write_bytes(b"x")
+    keys = folder_of(app) / "node-keys.json"
+    keys.write_text(keys.read_text() if keys.exists() else "{}")
+
+    def files() -> dict[str, Path]:
+        found = files_of(folder_of(app), "node-keys.json")
+        (photos / "goes").unlink()
+        return found
+
+    source = Source("node", engine_of(app), files, {})
+    manifest = write_backup(source, tmp_path / "saved.zip", NOW, quiet)
+    assert "photos/stays" in manifest["files"]
+    assert "photos/goes" not in manifest["files"]
+    with reading(tmp_path / "saved.zip", "node") as found:
+        assert found.manifest == manifest

@@ -226,6 +226,13 @@ def test_a_log_in_leads_nowhere_else(place: Place, target: str) -> None:
     assert safe_next(target) in (None, "/\0")
 
 
+@pytest.mark.parametrize("end", ["%0d%0aX-A:b", "%0a", "%0d", "%00", "%c2%85", "%e2%80%a8"])
+def test_what_no_header_can_hold_is_no_page_to_lead_to(place: Place, end: str) -> None:
+    answer = Browser(place.service).log_in(place.email, after=f"?next=/ok{end}")
+    assert (answer.status_code, answer.headers["Location"]) == (302, place.home)
+    assert "X-A" not in answer.headers
+
+
 def test_a_log_in_leads_back_to_the_page_that_asked_for_it(place: Place) -> None:
     browser = Browser(place.service)
     asked = browser.get(f"{place.home}?a=1&b=é")
@@ -329,7 +336,7 @@ def _scope(page: requests.Response) -> str:
 
 def _make_token(place: Place, browser: Browser, name: str = "a program") -> str:
     page = browser.get("/account")
-    made = browser.post("/account", name=name, scopes=_scope(page))
+    made = browser.post("/account", name=name, scopes=_scope(page), password=PASSWORD)
     found = re.search(r"<code>(psl_[\w-]+)</code>", made.text)
     assert found, made.text
     return found[1]
@@ -385,7 +392,7 @@ def test_a_tokens_last_use_is_seen(place: Place) -> None:
 def test_a_token_can_do_no_more_than_its_owner(place: Place, scopes: list[str]) -> None:
     browser = place.browser()
     browser.get("/account")
-    answer = browser.post("/account", {"name": "greedy", "scopes": scopes})
+    answer = browser.post("/account", {"name": "greedy", "scopes": scopes, "password": PASSWORD})
     assert answer.status_code == 422
     assert "psl_" not in answer.text
 
@@ -410,7 +417,7 @@ def test_nobody_revokes_the_token_of_another(lasting_network: Network) -> None:
     admin.log_in("admin@troquet.example")
     desk.log_in("desk@troquet.example")
     desk.get("/account")
-    assert desk.post("/account", name="mine", scopes="desk").status_code == 200
+    assert desk.post("/account", name="mine", scopes="desk", password=PASSWORD).status_code == 200
     path = re.findall(r'action="(/account/tokens/\d+/revoke)"', desk.get("/account").text)[-1]
     admin.get("/account")
     assert admin.post(path).status_code == 404

@@ -47,8 +47,17 @@ class Sink:
     def __init__(self) -> None:
         self.taken: list[EmailMessage] = []
         self.refusal = ""
+        self.sender_refusal = ""
         self.secure: list[bool] = []
         self.users: list[str] = []
+
+    async def handle_MAIL(  # noqa: N802
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, options: Any
+    ) -> str:
+        if self.sender_refusal:
+            return self.sender_refusal
+        envelope.mail_from, envelope.mail_options = address, options
+        return "250 OK"
 
     async def handle_RCPT(  # noqa: N802
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: Any
@@ -417,7 +426,7 @@ def test_a_server_that_is_away_and_back_gets_each_message_once(app: Flask, sink:
     for key in ("a", "b"):
         queue(app, settings, key)
     assert deliver(app, settings) == 0
-    assert [row_of(app, key).attempts for key in ("a", "b")] == [1, 1]
+    assert [row_of(app, key).attempts for key in ("a", "b")] == [1, 0]
     assert row_of(app, "a").error == "unreachable"
     with serving(sink, port):
         assert deliver(app, settings) == 0  # it is not asked again at once
@@ -477,6 +486,84 @@ def test_a_refused_message_steps_aside(app: Flask, sink: Sink, refusal: str, sta
     assert (row_of(app, "a").state, row_of(app, "a").error) == (state, f"smtp-{refusal[:3]}")
 
 
+SENDER_REFUSED = ("530 5.7.0 Authentication required", "550 sender rejected", "553 5.1.8 no such")
+
+
+@pytest.mark.parametrize("refusal", SENDER_REFUSED)
+def test_a_refused_sender_kills_no_letter_however_long_it_takes(
+    app: Flask, sink: Sink, monkeypatch: pytest.MonkeyPatch, refusal: str
+) -> None:
+    """Put off, all of them, and sent after the mend without anybody's hand."""
+    monkeypatch.setattr(mail, "ATTEMPTS", 12)
+    port = free_port()
+    settings = settings_of(app, f"smtp://127.0.0.1:{port}")
+    for key in ("a", "b"):
+        queue(app, settings, key)
+    with serving(sink, port):
+        sink.sender_refusal = refusal
+        for minutes in range(20):
+            assert deliver(app, settings, minutes=2 * minutes) == 0
+        assert {row_of(app, key).state for key in ("a", "b")} == {"pending"}
+        assert row_of(app, "a").error == f"smtp-{refusal[:3]}"
+        sink.sender_refusal, sink.refusal = "", "451 4.7.1 greylisted"
+        assert deliver(app, settings, minutes=42) == 0
+        sink.refusal = ""
+        assert deliver(app, settings, minutes=44) == 2
+    assert len(sink.taken) == 2
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "530 5.7.0 Authentication required",
+        "554 5.7.1 <ada@la-cordee.example>: Relay access denied",
+        "550 5.1.8 sender's domain is not found",
+    ],
+)
+def test_who_refuses_the_sender_only_at_the_recipient_kills_no_letter_either(
+    app: Flask, sink: Sink, refusal: str
+) -> None:
+    port = free_port()
+    settings = settings_of(app, f"smtp://127.0.0.1:{port}")
+    queue(app, settings)
+    with serving(sink, port):
+        sink.refusal = refusal
+        assert deliver(app, settings) == 0
+        assert row_of(app).state == "pending"
+        sink.refusal = ""
+        assert deliver(app, settings, minutes=2) == 1
+
+
+def test_a_dead_letter_is_sent_again_when_it_is_told_to_be(app: Flask, sink: Sink) -> None:
+    port = free_port()
+    settings = settings_of(app, f"smtp://127.0.0.1:{port}")
+    queue(app, settings, "a")
+    queue(app, settings, "b")
+    queue(app, settings, "no address", to="admin")
+    with serving(sink, port):
+        sink.refusal = "550 no such user"
+        deliver(app, settings)
+        sink.refusal = ""
+        dead = mailbox.dead(session_of(app))
+        assert {(row.to, row.error) for row in dead} == {(TO, "smtp-550"), ("admin", "address")}
+        (first,) = [row.id for row in dead if row.key == "a"]
+        assert mailbox.send_again(session_of(app), AT, first) == 1
+        assert mailbox.send_again(session_of(app), AT, first) == 0
+        assert deliver(app, settings) == 1
+        assert mailbox.send_again(session_of(app), AT) == 1
+        assert deliver(app, settings) == 1
+    assert [row.key for row in mailbox.dead(session_of(app))] == ["no address"]
+
+
+def test_what_was_not_sent_for_a_month_is_sent_no_more(app: Flask) -> None:
+    settings = settings_of(app, f"smtp://127.0.0.1:{free_port()}")
+    queue(app, settings)
+    mailbox.forget(session_of(app), settings.clock.real() + KEPT_FOR + timedelta(minutes=1))
+    assert (row_of(app).state, row_of(app).to) == ("dead", "")
+    assert mailbox.send_again(session_of(app), AT) == 0
+    assert mailbox.dead(session_of(app)) == []
+
+
 def test_neither_the_log_nor_what_is_kept_of_a_refusal_names_anybody(
     app: Flask, sink: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -492,13 +579,18 @@ def test_neither_the_log_nor_what_is_kept_of_a_refusal_names_anybody(
         assert secret not in str(logged.calls) + str(row_of(app).error)
 
 
-def test_a_message_is_given_up_after_four_days(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_is_given_up_after_four_days(
+    app: Flask, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(mail, "ATTEMPTS", 3)
     assert timedelta(minutes=ATTEMPTS) == timedelta(days=4)
-    settings = settings_of(app, f"smtp://127.0.0.1:{free_port()}")
+    port = free_port()
+    settings = settings_of(app, f"smtp://127.0.0.1:{port}")
     queue(app, settings)
-    for minutes in range(5):
-        deliver(app, settings, minutes=2 * minutes)
+    sink.refusal = "451 later"
+    with serving(sink, port):
+        for minutes in range(5):
+            deliver(app, settings, minutes=2 * minutes)
     assert (row_of(app).state, row_of(app).attempts) == ("dead", 3)
 
 

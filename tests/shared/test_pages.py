@@ -22,7 +22,7 @@ from node.members import importing, links
 from node.members import service as members
 from shared import problems
 from shared.web.guards import PUBLIC, guard_of
-from tests.network import LocalNode, LocalService, Network
+from tests.network import PASSWORD, LocalNode, LocalService, Network
 from tests.shared.browser import Browser, Page, forget_attempts
 
 NASTY = {
@@ -633,7 +633,7 @@ def test_whatever_a_token_is_called_the_account_shows_it_as_text(
     coordinator: Browser, name: str
 ) -> None:
     coordinator.get("/account")
-    answer = coordinator.post("/account", name=NASTY[name], scopes="coordinator")
+    answer = coordinator.post("/account", name=NASTY[name], scopes="coordinator", password=PASSWORD)
     assert answer.status_code == (422 if name in ("NUL", "long") else 200)
     assert "<script>alert" not in answer.text
     if answer.status_code == 422:
