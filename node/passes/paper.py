@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 from flask_babel import gettext, ngettext
 
 from shared.paper import SOFT, TEAL, Paper
-from shared.web.formats import DEFAULT_ZONE, clock_time, day, moment
+from shared.schemas import DEFAULT_ZONE
+from shared.web.formats import clock_time, day, moment
 
 # A card of the size of a bank card (ISO/IEC 7810 ID-1), on a sheet to cut it out of.
 CARD_MM = (85.6, 54.0)

@@ -46,8 +46,8 @@ def public_holidays(region: str, years: tuple[int, ...], language: str = "fr") -
 def exceptions(row: Any, today: date, *, imported: bool = True) -> dict[str, list[Any]]:
     """Return this year's and next year's dates that differ, as published: a date's pairs of HH:MM.
 
-    What an admin wrote goes before what a source has brought, and both before the public
-    holidays.
+    New Year's Eve is among them on 1 January: its night may go on. What an admin wrote goes before
+    what a source has brought, and both before the public holidays.
     """
     found: dict[str, list[Any]] = {}
     if row.closed_on_holidays and any(row.week.values()):
@@ -99,7 +99,7 @@ def days_ahead(row: Any, today: date, language: str = "fr") -> list[dict[str, An
         days.append(
             {
                 "day": day,
-                "hours": [[f"{a:%H:%M}", f"{b:%H:%M}"] for a, b in spans],
+                "hours": [[f"{a:%H:%M}", f"{b:%H:%M}"] for a, b in plan.openings(day)],
                 "capacity": most,
                 "guests": _at_most(places, most) if spans else None,
                 "no_visitors": conditions.closed_on(day) is not None,
@@ -121,11 +121,14 @@ def _declared(row: Any) -> dict[str, Any]:
 def special_dates(
     entries: list[Mapping[str, Any]], today: date
 ) -> Iterator[tuple[date, Mapping[str, Any]]]:
-    """Yield each date of this year and the next that an entry holds; later entries go before."""
+    """Yield each date of this year and the next, and of the night before, that an entry holds.
+
+    Later entries go before.
+    """
     for entry in entries:
         first, last = (date.fromisoformat(entry[name]) for name in ("from", "to"))
         for start, end in _periods(first, last, today.year) if entry["yearly"] else [(first, last)]:
-            day = max(start, date(today.year, 1, 1))
+            day = max(start, date(today.year - 1, 12, 31))
             while day <= min(end, date(today.year + 1, 12, 31)):
                 yield day, entry
                 day += timedelta(1)

@@ -41,7 +41,7 @@ def home() -> Any:
 def space_page(space_id: str) -> str:
     now = node().clock.now()
     row = service.space(db.session(), space_id)
-    schedule = hours.schedule(row, now.date())
+    schedule = hours.schedule(row, service.today(row, now))
     today = now.astimezone(schedule.zone).date()
     days, named = [today + timedelta(n) for n in range(7)], hours.labels(row, today)
     week = [
@@ -92,7 +92,11 @@ def console() -> Any:
         },
         leaving_on=_leaving_on(session),
         reported=reports.told(session).waiting,
-        ending=[space for space in found if space.until and (space.until - now.date()).days <= 30],
+        ending=[
+            space
+            for space in found
+            if space.until and (space.until - service.today(space, now)).days <= 30
+        ],
         **sync_state(),
     )
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request
-from flask_babel import get_locale, gettext, lazy_gettext
+from flask_babel import get_locale, gettext, lazy_gettext, ngettext
 from flask_wtf import FlaskForm
 
+from node.bookings import host
 from node.context import node
 from node.db import db
 from node.spaces import hours, osm, service
@@ -144,11 +145,24 @@ def _saved(row: Space, section: str) -> Any:
         flash(gettext("Saved here, but the hub did not take it: see below."), "error")
     else:
         flash(gettext("Saved. It goes on the map as soon as the hub answers."), "success")
+    say_what_is_booked(space_id)
     following = _following(section)
     if "go_on" in request.form:
         tail = f"/sheet/{following}" if following else ""
         return redirect(f"/console/spaces/{space_id}{tail}")
     return redirect(f"/console/spaces/{space_id}/sheet/{section}")
+
+
+def say_what_is_booked(space_id: str) -> None:
+    """Tell the admin how many have booked for days that are closed by what was just saved."""
+    number = host.closed_by_saving(db.session(), node(), space_id)
+    if number:
+        words = ngettext(
+            "%(num)d person has booked for a day on which the space is now closed.",
+            "%(num)d people have booked for days on which the space is now closed.",
+            number,
+        )
+        flash(words, "error")
 
 
 def _read_osm(form: HoursForm, row: Space) -> tuple[HoursForm, int]:
@@ -209,5 +223,6 @@ def sync_state() -> dict[str, Any]:
         "hub_away": node().hub.away,
         "hub_url": node().hub.url,
         "waiting": waiting["pending"],
+        "booked_closed": len(host.closed_of(session, node().clock.now())),
         "dead": waiting["dead"],
     }

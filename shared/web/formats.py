@@ -12,9 +12,9 @@ from babel.numbers import format_currency, format_decimal
 from flask import Flask
 from flask_babel import get_locale, gettext, lazy_gettext
 
+from shared.schemas import DEFAULT_ZONE
 from shared.sheet import ACCESS, AUDIENCES, KINDS
 
-DEFAULT_ZONE = "Europe/Paris"
 _UNITS: tuple[tuple[Literal["hour", "minute", "second"], int], ...] = (
     ("hour", 3600),
     ("minute", 60),

@@ -10,7 +10,7 @@ from flask_wtf import FlaskForm
 from wtforms import DateTimeLocalField, TextAreaField
 from wtforms.validators import DataRequired, Length, Optional
 
-from shared.web.formats import DEFAULT_ZONE
+from shared.schemas import DEFAULT_ZONE
 from shared.web.forms import storable
 
 

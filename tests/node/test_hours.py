@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -58,7 +59,19 @@ def test_a_yearly_closing_over_new_year_holds_in_each_of_the_years() -> None:
     assert date(2026, 12, 31) in days
     assert date(2027, 1, 2) in days
     assert date(2027, 1, 3) not in days
-    assert len(days) == len(set(days)) == 2 + 8 + 2 + 8
+    assert date(2025, 12, 31) in days  # its night may go on
+    assert len(days) == len(set(days)) == 1 + 2 + 8 + 2 + 8
+
+
+def test_new_years_night_goes_on_after_midnight() -> None:
+    party = row(special("2026-12-31", hours=[["20:00", "04:00"]]))
+    zone = ZoneInfo("Europe/Paris")
+    night = datetime(2027, 1, 1, 3, tzinfo=zone)
+    for today in (date(2026, 12, 31), date(2027, 1, 1)):
+        assert hours.schedule(party, today).opening_at(night) == (
+            datetime(2026, 12, 31, 20, tzinfo=zone),
+            datetime(2027, 1, 1, 4, tzinfo=zone),
+        )
 
 
 def test_29_february_is_the_28th_in_other_years() -> None:
