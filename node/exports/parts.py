@@ -144,12 +144,7 @@ def _hours(row: Space, now: datetime) -> Iterator[tuple[datetime, datetime]]:
     schedule = hours.schedule(row, day)
     last = day + HOURS_AHEAD
     while day < last:
-        for start, end in schedule.on(day):
-            ends = day if end > start else day + timedelta(1)  # past midnight
-            yield (
-                datetime.combine(day, start, schedule.zone),
-                datetime.combine(ends, end, schedule.zone),
-            )
+        yield from schedule.openings(day)
         day += timedelta(1)
 
 

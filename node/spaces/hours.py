@@ -7,9 +7,10 @@ null: as usual), a number of people or null.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import cache
+from itertools import groupby
 from typing import Any
 
 import holidays
@@ -152,6 +153,14 @@ def special_day(day: str, hours: list[Any], label: str = "") -> dict[str, Any]:
     """Return the special day of one ISO date."""
     usual = {"yearly": False, "capacity": None}
     return {"from": day, "to": day, "hours": hours, "label": label, **usual}
+
+
+def periods(days: Sequence[tuple[date, list[Any]]]) -> Iterator[dict[str, Any]]:
+    """Yield dates, given in order with their hours, as special days: alike in a row are one."""
+    for _, group in groupby(enumerate(days), key=lambda e: (e[1][0].toordinal() - e[0], e[1][1])):
+        dates = [day for _, (day, _) in group]
+        hours = dict(days)[dates[0]]
+        yield {**special_day(dates[0].isoformat(), hours), "to": dates[-1].isoformat()}
 
 
 def schedule(row: Any, today: date, *, imported: bool = True) -> Schedule:

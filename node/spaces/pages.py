@@ -48,7 +48,7 @@ def space_page(space_id: str) -> str:
         {
             "date": day.isoformat(),
             "weekday": WEEKDAYS[day.weekday()],
-            "hours": [[f"{a:%H:%M}", f"{b:%H:%M}"] for a, b in schedule.on(day)],
+            "hours": [[f"{a:%H:%M}", f"{b:%H:%M}"] for a, b in schedule.openings(day)],
             "today": day == today,
             "why": named.get(day.isoformat(), ""),
         }
