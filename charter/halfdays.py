@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from charter.hours import Opening
+from charter.hours import Opening, Schedule
 
 MORNING, AFTERNOON = "am", "pm"
 
@@ -59,3 +59,33 @@ def half_days(
         for opens, closes in parts
     )
     return (first, HalfDay(day, AFTERNOON)) if stays_on else (first,)
+
+
+def touched(
+    schedule: Schedule, start: datetime, end: datetime, split: time
+) -> dict[HalfDay, datetime]:
+    """Return the half-days of [start, end) on which a house is open, with the first moment of each.
+
+    What goes on past midnight is of the day on which the house opened. A day without hours, where
+    none are known, is whole.
+    """
+    start, end, zone = start.astimezone(UTC), end.astimezone(UTC), schedule.zone
+    found: dict[HalfDay, datetime] = {}
+    first_day, last = (each.astimezone(zone).date() for each in (start, end))
+    for n in range(-1, (last - first_day).days + 1):  # the night before may go on
+        day = first_day + timedelta(n)
+        noon = datetime.combine(day, split, zone).astimezone(UTC)
+        for opening in _open_on(schedule, day):
+            a, b = (each.astimezone(UTC) for each in opening)
+            for half, first, until in ((MORNING, a, min(b, noon)), (AFTERNOON, max(a, noon), b)):
+                if max(first, start) < min(until, end):
+                    found.setdefault(HalfDay(day, half), max(first, start))
+    return found
+
+
+def _open_on(schedule: Schedule, day: date) -> tuple[Opening, ...]:
+    openings = schedule.openings(day)
+    if schedule.known or (schedule.until is not None and day > schedule.until):
+        return openings
+    midnight = datetime.combine(day, time(), schedule.zone)
+    return ((midnight, datetime.combine(day + timedelta(1), time(), schedule.zone)),)

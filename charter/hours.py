@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -56,17 +56,10 @@ class Schedule:
 
     def openings(self, day: date) -> tuple[Opening, ...]:
         """Return the openings (aware) that begin on a day; what touches or overlaps is one."""
-        found: list[Opening] = []
-        for start, end in sorted(self.on(day)):
-            opens, closes = (datetime.combine(day, each) for each in (start, end))
-            closes += timedelta(closes <= opens)
-            if found and opens <= found[-1][1]:
-                found[-1] = found[-1][0], max(found[-1][1], closes)
-            else:
-                found.append((opens, closes))
+        midnight = datetime.combine(day, time())
         return tuple(
-            (opens.replace(tzinfo=self.zone), closes.replace(tzinfo=self.zone))
-            for opens, closes in found
+            ((midnight + a).replace(tzinfo=self.zone), (midnight + b).replace(tzinfo=self.zone))
+            for a, b in joined(self.on(day))
         )
 
     def _opening(self, instant: datetime) -> tuple[date, Opening] | None:
@@ -116,6 +109,25 @@ class Schedule:
                 if opening > instant:
                     return opening
         return None
+
+
+def joined(intervals: Iterable[Interval]) -> list[tuple[timedelta, timedelta]]:
+    """Return a day's intervals as times since its midnight; what touches or overlaps is one.
+
+    What ends on the next day ends after 24 hours or more.
+    """
+    found: list[tuple[timedelta, timedelta]] = []
+    for start, end in sorted(intervals):
+        opens, closes = (
+            timedelta(hours=each.hour, minutes=each.minute, seconds=each.second)
+            for each in (start, end)
+        )
+        closes += timedelta(closes <= opens)
+        if found and opens <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], closes)
+        else:
+            found.append((opens, closes))
+    return found
 
 
 def _round_the_clock(opening: Opening) -> bool:

@@ -36,6 +36,7 @@ from node.reports import pages as reports_pages
 from node.settings import KEYS, NodeSettings
 from node.spaces import conditions_pages, open_pages, sheet_pages, values_pages
 from node.spaces import pages as spaces_pages
+from node.spaces.service import own_zone
 from node.statements import pages as statements_pages
 from node.sync import api as sync_api
 from node.sync import key_pages, memory_pages
@@ -82,6 +83,7 @@ def create_app(settings: NodeSettings) -> Flask:
     app.extensions["node"] = Node(
         settings, ring, peers, HubClient(settings.hub_url, ring, peers, node_id)
     )
+    app.extensions["zone_here"] = lambda: str(own_zone(db.session()))
     with app.app_context():
         prepare_engine(db.engine, settings.sqlite_synchronous)
     for blueprint in (desk_api.blp, arrivals.blp, passes_api.blp, bookings_api.blp, sync_api.blp):

@@ -7,8 +7,8 @@ from flask import Flask
 
 from node import convergence
 from node.adapters import service as sources
+from node.bookings import ending, telling, trips
 from node.bookings import host as hosted
-from node.bookings import trips
 from node.context import node
 from node.db import db
 from node.desk import (
@@ -138,6 +138,7 @@ def tend_bookings() -> None:
     """Keep bookings as they should be, here and with the hosts of our members."""
     if sync.enrolment(db.session()) is not None:
         hosted.tend(db.session(), node())
+        ending.end_due(db.session(), node())
         trips.settle_due(db.session(), node())
         trips.tell_new_passes(db.session(), node())
 
@@ -150,7 +151,7 @@ def tell_asked() -> None:
 
 def tell_homes() -> None:
     if sync.enrolment(db.session()) is not None:
-        trips.tell_homes(db.session(), node())
+        telling.tell_homes(db.session(), node())
 
 
 def tend_leaving() -> None:

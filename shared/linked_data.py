@@ -7,17 +7,18 @@ the script element"). Templates write it with ``tojson``, which leaves no ``<`` 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from charter.hours import WEEKDAYS, Schedule
+from charter.hours import WEEKDAYS, Schedule, joined
 from shared.events import coming
 
 _SCHEMA = "https://schema.org/"
 # schema.org has no type for it.
 COWORKING = "https://en.wikipedia.org/wiki/Coworking"
 _DAYS_AHEAD = 14
+_CLOSED = (timedelta(), timedelta())
 _DAYS = dict(
     zip(
         WEEKDAYS,
@@ -133,24 +134,32 @@ def _image(photo: Mapping[str, Any]) -> Thing:
 
 
 def _week(schedule: Schedule) -> Iterator[Thing]:
+    until = {"validThrough": schedule.until.isoformat()} if schedule.until else {}
     for weekday, spans in zip(WEEKDAYS, schedule.week, strict=True):
-        for span in spans:
-            yield {**_hours(span), "dayOfWeek": f"{_SCHEMA}{_DAYS[weekday]}"}
+        for hours in joined(spans):
+            yield {**_hours(*hours), "dayOfWeek": f"{_SCHEMA}{_DAYS[weekday]}", **until}
 
 
 def _exceptions(schedule: Schedule, today: date) -> Iterator[Thing]:
     """Yield the dates of the next two weeks that differ; from 0:00 to 0:00 is closed all day."""
     for day in (today + timedelta(n) for n in range(_DAYS_AHEAD)):
-        if day in schedule.exceptions:
-            for span in schedule.exceptions[day] or ((time(), time()),):
+        if day in schedule.exceptions and not (schedule.until and day > schedule.until):
+            for hours in joined(schedule.exceptions[day]) or [_CLOSED]:
                 valid = {"validFrom": day.isoformat(), "validThrough": day.isoformat()}
-                yield {**_hours(span), **valid}
+                yield {**_hours(*hours), **valid}
 
 
-def _hours(span: Sequence[time]) -> Thing:
-    opens, closes = span
-    hours = {"opens": f"{opens:%H:%M}", "closes": f"{closes:%H:%M}"}
-    return {"@type": "OpeningHoursSpecification", **hours}
+def _hours(opens: timedelta, closes: timedelta) -> Thing:
+    """Twenty-four hours end a minute before they begin: 00:00 to 23:59."""
+    if closes - opens >= timedelta(days=1):
+        closes = opens + timedelta(days=1, minutes=-1)
+    written = {"opens": _clock(opens), "closes": _clock(closes)}
+    return {"@type": "OpeningHoursSpecification", **written}
+
+
+def _clock(since_midnight: timedelta) -> str:
+    minutes = since_midnight % timedelta(days=1) // timedelta(minutes=1)
+    return f"{minutes // 60:02}:{minutes % 60:02}"
 
 
 def _event(event: Mapping[str, Any], document: Mapping[str, Any], page: str) -> Thing:

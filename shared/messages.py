@@ -140,6 +140,7 @@ OURS = (
     _("passes were made too often today"),
     _("five wrong codes: wait ten minutes"),
     _("this account has no subscription in force"),
+    _("this subscription has not begun"),
     _("this subscription is suspended"),
     _("She is the only admin: give somebody else the role first."),
     _("This is the only coordinator: give somebody else the role first."),

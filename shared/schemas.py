@@ -50,6 +50,7 @@ def _find_unstorable(value: Any) -> Any:
     return None
 
 
+DEFAULT_ZONE = "Europe/Paris"  # where nothing says another
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 

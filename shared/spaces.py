@@ -18,7 +18,7 @@ from charter.hours import HoursError, Schedule, read_schedule
 from charter.values import LEVELS
 from shared.documents import index_field
 from shared.events import MOST_EVENTS, EventSchema, is_web_address
-from shared.schemas import SPACE_ID, WireSchema, iso_date, text
+from shared.schemas import DEFAULT_ZONE, SPACE_ID, WireSchema, iso_date, text
 from shared.sheet import HALF_DAYS, AboutSchema, AccessSchema
 
 PRICE_UNITS = ("hour", "half_day", "day", "month", "quarter", "year", "pack")
@@ -154,7 +154,7 @@ class SpaceSchema(WireSchema):
     address = fields.Nested(AddressSchema, required=True)
     latitude = fields.Float(allow_none=True, validate=validate.Range(-90, 90))
     longitude = fields.Float(allow_none=True, validate=validate.Range(-180, 180))
-    timezone = fields.String(load_default="Europe/Paris", validate=validate.Length(max=40))
+    timezone = fields.String(load_default=DEFAULT_ZONE, validate=validate.Length(max=40))
     week = fields.Dict(load_default=dict, metadata={"description": "mo…su: pairs of times."})
     exceptions = fields.Dict(
         load_default=dict, metadata={"description": "Dates that differ; an empty list is closed."}
@@ -232,7 +232,7 @@ class SpaceSchema(WireSchema):
         # A document of one subject has only some of these fields.
         try:
             if data.keys() & {"timezone", "week", "exceptions"}:
-                read_schedule({"timezone": "Europe/Paris", **data})
+                read_schedule({"timezone": DEFAULT_ZONE, **data})
         except HoursError as error:
             name, _, message = str(error).partition(": ")
             faults[name.split(".")[0]] = [message]

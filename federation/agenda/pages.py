@@ -17,8 +17,8 @@ from federation.agenda.calendar import agenda_ics
 from federation.context import hub
 from federation.db import db
 from shared.messages import translate
+from shared.schemas import DEFAULT_ZONE
 from shared.web import allow
-from shared.web.formats import DEFAULT_ZONE
 from shared.web.open_data import open_data
 
 pages = Blueprint(

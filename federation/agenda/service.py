@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session, contains_eager
 from federation.directory.area import EARTH_KM, distance_km
 from federation.directory.events import as_words
 from federation.directory.models import Node, Space, SpaceEvent
+from shared.schemas import DEFAULT_ZONE
 from shared.web.paging import Paging
 
 AT_ONCE = 500
@@ -147,7 +148,7 @@ def shown(row: SpaceEvent, hub_url: str) -> dict[str, Any]:
             "name": space.name,
             "town": space.town,
             "url": f"{hub_url}/spaces/{space.id}",
-            "timezone": space.document.get("timezone") or "Europe/Paris",
+            "timezone": space.document.get("timezone") or DEFAULT_ZONE,
             "latitude": space.latitude,
             "longitude": space.longitude,
         },

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from federation.directory.models import Space, SpaceEvent
 from federation.directory.words import plain
 from shared.events import span
+from shared.schemas import DEFAULT_ZONE
 
 # An event that ends at midnight is not of the day that begins then.
 _MOMENT = timedelta(microseconds=1)
@@ -25,7 +26,7 @@ def keep(session: Session, space: Space) -> None:
     """Make the agenda's rows of a space what its document says, in the caller's transaction."""
     session.flush()  # the space itself comes first
     session.execute(delete(SpaceEvent).where(SpaceEvent.space_id == space.id))
-    zone = ZoneInfo(space.document.get("timezone") or "Europe/Paris")
+    zone = ZoneInfo(space.document.get("timezone") or DEFAULT_ZONE)
     rows = {}
     for event in space.document.get("events", ()):
         starts_at, ends_at = span(event)

@@ -152,7 +152,7 @@ def week(space: Space, now: datetime) -> list[dict[str, Any]]:
         {
             "date": day.isoformat(),
             "weekday": WEEKDAYS[day.weekday()],
-            "hours": [[f"{a:%H:%M}", f"{b:%H:%M}"] for a, b in schedule.on(day)],
+            "hours": [[f"{a:%H:%M}", f"{b:%H:%M}"] for a, b in schedule.openings(day)],
             "today": day == today,
             "why": named.get(day.isoformat(), ""),
         }

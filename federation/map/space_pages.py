@@ -29,6 +29,7 @@ from federation.map.visitors import offer
 from shared.events import coming
 from shared.linked_data import linked_space
 from shared.problems import Problem
+from shared.schemas import DEFAULT_ZONE
 from shared.spaces import is_over, photos_at
 from shared.web import allow
 from shared.web.application import origin_of, policy
@@ -82,7 +83,7 @@ def space_page(space_id: str) -> BaseResponse:
 
 def _over(document: Mapping[str, Any], schedule: Schedule, now: datetime) -> date | None:
     """Return the last day of a temporary site, once it is behind us."""
-    today = now.astimezone(ZoneInfo(document.get("timezone") or "Europe/Paris")).date()
+    today = now.astimezone(ZoneInfo(document.get("timezone") or DEFAULT_ZONE)).date()
     return schedule.until if is_over(schedule, today) else None
 
 

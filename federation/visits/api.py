@@ -70,6 +70,7 @@ def shown(visit: Any) -> dict[str, Any]:
         "ended_at": visit.ended_at.isoformat() if visit.ended_at else None,
         "state": visit.state,
         "held": visit.held,
+        "timezone": visit.timezone,
         "day": visit.day,
         "online": visit.online,
         "flags": visit.flags,

@@ -25,6 +25,7 @@ class RecordedVisitSchema(VisitSchema):
             "description": "Why it counts nothing until the coordination lets it; else null."
         },
     )
+    timezone = fields.String(metadata={"description": "The clock of the space."})
     flags = fields.List(fields.String(), required=True)
     charter = fields.String(required=True)
     changed_at = fields.String(required=True)

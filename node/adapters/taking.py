@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, select
@@ -14,7 +14,7 @@ from node.adapters.checking import Taken
 from node.adapters.models import SpaceSource
 from node.events.models import Event
 from node.spaces import service as spaces
-from node.spaces.hours import special_day
+from node.spaces.hours import periods
 from node.spaces.models import Price
 
 # Calendars that follow ours still learn how the last weeks' events ended.
@@ -105,8 +105,9 @@ def adopt(session: Session, row: SpaceSource) -> None:
     space = spaces.space(session, row.space_id)
     for event in session.scalars(select(Event).where(Event.source_id == row.id)):
         event.source_id = None
-    # Before what was typed, which goes before it.
-    kept = [special_day(day, hours) for day, hours in row.days.items()]
+    # Before what was typed, which goes before it; days in a row that are alike are one entry.
+    days = [(date.fromisoformat(day), hours) for day, hours in sorted(row.days.items())]
+    kept = list(periods(days))
     space.special_days = [*kept, *space.special_days]
     space.prices += [
         Price(place=len(space.prices) + n, **price) for n, price in enumerate(row.prices)

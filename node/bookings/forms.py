@@ -9,7 +9,7 @@ from flask_babel import gettext, lazy_gettext
 from wtforms import BooleanField, DateField, SelectChoice, SelectField, TimeField, ValidationError
 from wtforms.validators import DataRequired
 
-from charter.hours import Schedule
+from charter.hours import Opening, Schedule
 from shared.web.forms import Form
 
 # Where a space has not given its hours.
@@ -67,27 +67,27 @@ def spans(
     last = day
     for _ in range(_DAYS.get(length, 1) - 1):
         last = _next_open(schedule, last)
-    hours, until = _hours(schedule, day), _hours(schedule, last)
-    if not hours or not until:
-        return None
-    opening = datetime.combine(day, hours[0][0], schedule.zone)
-    closing = datetime.combine(last, until[-1][1], schedule.zone)
-    if until[-1][1] <= until[-1][0]:  # past midnight
-        closing += timedelta(days=1)
     noon = datetime.combine(day, split, schedule.zone)
-    if length == "morning":
-        closing = min(noon, closing)
+    first, final = _openings(schedule, day), _openings(schedule, last)
+    if length == "morning":  # what lies in a lunch break is nobody's to book
+        first = final = [(a, min(b, noon)) for a, b in first if a < noon]
     elif length == "afternoon":
-        opening = max(noon, opening)
-    return (opening, closing) if opening < closing else None
+        first = final = [(max(a, noon), b) for a, b in first if b > noon]
+    return (first[0][0], final[-1][1]) if first and final else None
 
 
-def _hours(schedule: Schedule, day: date) -> Any:
-    return schedule.on(day) if schedule.known else _USUAL
+def _openings(schedule: Schedule, day: date) -> list[Opening]:
+    if schedule.known:
+        return list(schedule.openings(day))
+    return [
+        (datetime.combine(day, a, schedule.zone), datetime.combine(day, b, schedule.zone))
+        for a, b in _USUAL
+        if schedule.until is None or day <= schedule.until
+    ]
 
 
 def _next_open(schedule: Schedule, day: date) -> date:
     for n in range(1, 15):
-        if _hours(schedule, day + timedelta(n)):
+        if _openings(schedule, day + timedelta(n)):
             return day + timedelta(n)
     return day + timedelta(1)

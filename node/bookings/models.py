@@ -38,6 +38,10 @@ class Booking(db.Model):
     changed_at: Mapped[datetime]
     revision: Mapped[int] = mapped_column(default=1)
     told: Mapped[int] = mapped_column(default=0)
+    # The half-days on which the space was open, like "2026-10-08-am", and the dates among them on
+    # which it is not any more. No half-days: before they were noted.
+    half_days: Mapped[list[str]] = mapped_column(default=list, server_default=db.text("'[]'"))
+    closed: Mapped[list[str]] = mapped_column(default=list, server_default=db.text("'[]'"))
     next_attempt_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)
 
@@ -83,6 +87,9 @@ class Trip(db.Model):
     passes_told_at: Mapped[datetime | None]
     # The host gave no word, and the booking was given up.
     unanswered: Mapped[bool] = mapped_column(default=False, server_default=db.text("false"))
+    # As in a booking: the half-days that it would use, and the host's word on days closed since.
+    half_days: Mapped[list[str]] = mapped_column(default=list, server_default=db.text("'[]'"))
+    closed: Mapped[list[str]] = mapped_column(default=list, server_default=db.text("'[]'"))
 
     member: Mapped[Member] = relationship(lazy="joined", innerjoin=True)
 

@@ -48,3 +48,9 @@ def by_half_day(span: Span, zone: ZoneInfo) -> Iterator[tuple[date, bool, Span]]
         for afternoon, a, b in ((False, start, min(end, noon)), (True, max(start, noon), end)):
             if a < b:
                 yield day, afternoon, (a, b)
+
+
+def around(span: Span) -> Span:
+    """Return a span that holds all the months that another touches, in whatever zone."""
+    first, last = (each.replace(day=1, hour=0, minute=0) for each in span)
+    return first - timedelta(days=2), last + timedelta(days=34)

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from flask import Blueprint, Response, flash, redirect, render_template, request
-from flask_babel import get_locale, gettext
+from flask_babel import get_locale, gettext, ngettext
 from icalendar import Calendar, Event
 from sqlalchemy.orm import Session
 
@@ -26,7 +26,7 @@ from node.sync import service as sync
 from shared.problems import Problem
 from shared.schemas import unstorable
 from shared.spaces import is_bookable
-from shared.web import allow
+from shared.web import allow, current
 
 pages = Blueprint("bookings_pages", __name__, template_folder="templates")
 
@@ -64,9 +64,11 @@ def new_booking(space_id: str) -> Any:
         if is_bookable(room["kind"], room.get("half_days"))
     ]
     form.offer(rooms, seat=not own)
+    schedule = read_schedule(document)
+    today = node().clock.now().astimezone(schedule.zone).date()
     refused: list[str] = []
     if form.validate_on_submit():
-        span = form.span(read_schedule(document), known.charter.rules.opening_hours.split)
+        span = form.span(schedule, known.charter.rules.opening_hours.split)
         room, wait = form.room.data or None, bool(form.wait.data)
         reasons: Any = [{"code": "booking_hours"}]
         if span is not None:
@@ -87,10 +89,11 @@ def new_booking(space_id: str) -> Any:
         own=own,
         refused=refused,
         days=_days(document),
+        hours_known=schedule.known,
         decision=None if own else _decision(session, space_id),
         language=str(get_locale()),
-        earliest=node().clock.now().date().isoformat(),
-        latest=(node().clock.now() + terms.AHEAD).date().isoformat(),
+        earliest=today.isoformat(),
+        latest=(today + terms.AHEAD).isoformat(),
     ), (422 if form.errors or refused else 200)
 
 
@@ -109,7 +112,7 @@ def _days(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "date": (day := today + timedelta(n)).isoformat(),
-            "hours": [(f"{a:%H:%M}", f"{b:%H:%M}") for a, b in schedule.on(day)],
+            "hours": [(f"{a:%H:%M}", f"{b:%H:%M}") for a, b in schedule.openings(day)],
             "closed": conditions.closed_on(day) is not None,
         }
         for n in range(14)
@@ -130,6 +133,7 @@ def one_booking(booking_id: str) -> str:
     return render_template(
         "bookings/one.html",
         trip=trip,
+        reasons=[words_of(reason, str(get_locale())) for reason in trip.codes],
         over=trip.ends_at <= node().clock.now(),
         hub_url=node().hub.url,
     )
@@ -138,7 +142,14 @@ def one_booking(booking_id: str) -> str:
 @pages.post("/bookings/<booking_id>/confirm")
 @allow("member")
 def confirm(booking_id: str) -> Any:
-    trip = trips.confirm(db.session(), node(), booking_id, me().id)
+    try:
+        trip = trips.confirm(db.session(), node(), booking_id, me().id)
+    except Problem as problem:
+        if problem.slug != "booking-refused":
+            raise
+        for reason in problem.extra["reasons"]:
+            flash(words_of(reason, str(get_locale())), "error")
+        return redirect(f"/bookings/{booking_id}")
     if trip.state == "confirmed":
         flash(gettext("Your place is kept."), "success")
     elif trip.state == "confirming":
@@ -183,35 +194,76 @@ def calendar_file(booking_id: str) -> Response:
 @allow("admin", "desk")
 def expected() -> str:
     session, now = db.session(), node().clock.now()
+    today = now.astimezone(spaces.own_zone(session)).date()
     try:
         first = date.fromisoformat(request.args.get("from", ""))
     except ValueError:
-        first = now.date()
+        first = today
     if not date(2000, 1, 1) <= first < date(2200, 1, 1):
-        first = now.date()
+        first = today
     days = [first + timedelta(n) for n in range(14)]
-    listed = [
-        {"space": row, "days": [(day, host.of_day(session, row, day)) for day in days]}
-        for row in spaces.spaces(session)
-    ]
+    rows = spaces.spaces(session)
     known = sync.network(session, node())
     return render_template(
         "bookings/expected.html",
-        listed=listed,
+        listed=[
+            {"space": row, "days": [(day, host.of_day(session, row, day)) for day in days]}
+            for row in rows
+        ],
         first=first,
         names={home: entry["name"] for home, entry in known.trust.nodes.items()} if known else {},
+        zones={row.id: row.timezone for row in rows},
+        closed=host.closed_of(session, now),
+        homes=host.homes_ahead(session, now),
+        is_admin="admin" in current().roles,
         now=now,
     )
+
+
+def _called_off(number: int) -> Any:
+    words = ngettext(
+        "%(num)d booking is called off; who booked is told.",
+        "%(num)d bookings are called off; those who booked are told.",
+        number,
+    )
+    flash(words, "success")
+    return redirect("/console/bookings")
+
+
+def _reason() -> str | None:
+    """Return the reason that was typed; None, and a word about it, where there is none."""
+    reason = request.form.get("reason", "").strip()
+    if 1 <= len(reason) <= 300 and not unstorable(reason):
+        return reason
+    flash(gettext("Say why, in 300 characters at most: the member reads it."), "error")
+    return None
 
 
 @pages.post("/console/bookings/<booking_id>/cancel")
 @allow("admin", "desk")
 def call_off(booking_id: str) -> Any:
-    reason = request.form.get("reason", "").strip()
-    if not 1 <= len(reason) <= 300 or unstorable(reason):
-        flash(gettext("Say why, in 300 characters at most: the member reads it."), "error")
-    else:
+    reason = _reason()
+    if reason is not None:
         host.cancel_as_host(db.session(), node(), booking_id, reason)
-        trips.tell_homes(db.session(), node())
         flash(gettext("Called off; the member is told."), "success")
     return redirect("/console/bookings")
+
+
+@pages.post("/console/bookings/homes/<home_id>/cancel")
+@allow("admin")
+def call_off_home(home_id: str) -> Any:
+    """Call off all that one home's members have booked here."""
+    reason = _reason()
+    if reason is None:
+        return redirect("/console/bookings")
+    return _called_off(host.cancel_home(db.session(), node(), home_id, reason))
+
+
+@pages.post("/console/bookings/closed/cancel")
+@allow("admin", "desk")
+def call_off_closed() -> Any:
+    """Call off what was booked for days on which a space has closed since."""
+    reason = _reason()
+    if reason is None:
+        return redirect("/console/bookings")
+    return _called_off(host.cancel_closed(db.session(), node(), reason))

@@ -23,6 +23,7 @@ from node.context import Node
 from node.members.models import Member
 from node.passes import service as passes
 from node.spaces.models import Space
+from node.spaces.service import own_zone
 from node.sync import service as sync
 from node.sync.marks import locked, memory
 from shared.db import begin_write
@@ -129,6 +130,7 @@ def _trip(session: Session, node: Node, row: Trip) -> dict[str, Any]:
         "reason": row.reason,
         "late": False,
         "reasons": [],
+        "closed": row.closed,
         "timezone": row.timezone,
     }
 
@@ -253,7 +255,7 @@ def _take_trip(
             space_id=told["space"],
             space_name=_name_of(session, node, host, told["space"]),
             room=told["room"],
-            timezone=told["timezone"] or "Europe/Paris",
+            timezone=told["timezone"] or str(own_zone(session)),
             starts_at=told["starts_at"],
             ends_at=told["ends_at"],
             state=told["state"],
@@ -262,6 +264,7 @@ def _take_trip(
             codes=[],
             revision=told["revision"],
             asked_at=told["asked_at"],
+            closed=told["closed"],
         )
     )
     return _commit(session)

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, literal_column, select
+from sqlalchemy import bindparam, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from node.bookings.models import Booking
 from node.desk.models import Visit
 
-# Who comes so long before her time comes for her booking.
-EARLY = timedelta(hours=12)
+# No visit is longer: an earlier one is no booking's.
+LONGEST_VISIT = timedelta(days=1)
 
 # Made once: each scan asks it.
 _NOW = select(Booking.id, Booking.passes, Booking.starts_at, Booking.ends_at).where(
@@ -36,22 +36,28 @@ def reserved(
 
 
 def came(session: Session, space_id: str, rows: Sequence[Any]) -> set[str]:
-    """Return the ids of those bookings that somebody with one of their passes checked in for."""
+    """Return the ids of those bookings that somebody with one of their passes checked in for.
+
+    A visit is a booking's if it goes on in its time; one of the evening before is over by then.
+    """
     passes = {pass_id for row in rows for pass_id in row.passes}
     if not passes:
         return set()
-    query = select(Visit.pass_id, Visit.started_at).where(
+    ends = func.coalesce(Visit.ended_at, Visit.closes_at)
+    query = select(Visit.pass_id, Visit.started_at, ends.label("ends_at")).where(
         Visit.space_id == space_id,
         Visit.pass_id.in_(passes),
         Visit.state.in_(("open", "closed")),
-        Visit.started_at >= min(row.starts_at for row in rows) - EARLY,
+        Visit.started_at >= min(row.starts_at for row in rows) - LONGEST_VISIT,
     )
     visits = session.connection().execute(query).all()
     return {
         row.id
         for row in rows
         if any(
-            visit.pass_id in row.passes and row.starts_at - EARLY <= visit.started_at < row.ends_at
+            visit.pass_id in row.passes
+            and visit.started_at < row.ends_at
+            and visit.ends_at > row.starts_at
             for visit in visits
         )
     }

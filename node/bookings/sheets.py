@@ -31,7 +31,7 @@ def sheet(session: Session, node: Node, space_id: str) -> dict[str, Any] | None:
     """Return a space's document; None where the hub is silent. Raises Problem("not-found")."""
     for row in spaces.spaces(session):
         if row.id == space_id:
-            return document(row, node.clock.now().date(), node.url)
+            return document(row, spaces.today(row, node.clock.now()), node.url)
     if space_id not in {space["id"] for space in places(session, node)}:
         raise Problem("not-found")
     session.rollback()

@@ -18,7 +18,7 @@ from node.desk.scan import as_document
 from node.leaving.notice import is_after, last_day
 from node.spaces.models import Room
 from node.sync import service as sync
-from shared.spaces import host_facts, is_bookable, is_over
+from shared.spaces import host_facts, is_bookable
 
 AHEAD = timedelta(days=60)
 SHORTEST, LONGEST = timedelta(minutes=15), timedelta(days=5)
@@ -52,9 +52,11 @@ def against(
 
 def _wrong_times(house: House, request: wire.Request, now: datetime) -> Iterator[str]:
     schedule, (start, end) = house.schedule, request.span
-    if end <= now or start > now + AHEAD or not SHORTEST <= end - start <= LONGEST:
+    by_the_clock = [each.astimezone(schedule.zone).replace(tzinfo=None) for each in (start, end)]
+    too_long = by_the_clock[1] - by_the_clock[0] > LONGEST  # also where the clocks are put back
+    if end <= now or start > now + AHEAD or end - start < SHORTEST or too_long:
         yield "booking_span"
-    elif _is_never_open(house, end) or (
+    elif house.is_never_open(end) or (
         schedule.known and not _is_open_at_both_ends(schedule, start, end)
     ):
         yield "booking_hours"
@@ -70,12 +72,6 @@ def _leavers(
         last = last_day(known.trust, node_id)
         if is_after(request.span[1], house.schedule.zone, last):
             yield code
-
-
-def _is_never_open(house: House, end: datetime) -> bool:
-    """A place in project is not booked; whoever is at its desk may let somebody in all the same."""
-    last = (end - timedelta(seconds=1)).astimezone(house.schedule.zone).date()
-    return house.row.project or is_over(house.schedule, last)
 
 
 def _is_open_at_both_ends(schedule: Schedule, start: datetime, end: datetime) -> bool:

@@ -13,14 +13,14 @@ from marshmallow import ValidationError
 from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
-from node.bookings import host, news, wire
-from node.bookings.models import Booking, Trip
-from node.bookings.terms import OF_THE_DAY
+from node.bookings import entitlement, host, news, wire
+from node.bookings.models import Trip
+from node.bookings.occupancy import Span
 from node.context import Node
 from node.members.models import Member
 from node.passes import service as passes
 from node.passes.models import Pass
-from node.passes.rights import rights
+from node.spaces.service import own_zone
 from node.sync import service as sync
 from shared.db import begin_write
 from shared.http import PeerError
@@ -31,7 +31,9 @@ log = structlog.get_logger()
 
 TIMEOUT_SECONDS = 5.0
 ASKED = ("asking", "confirming", "cancelling")
-LIVE = (*ASKED, "held", "confirmed", "waiting")
+PLACED = (*ASKED, "held", "confirmed")
+LIVE = (*PLACED, "waiting")
+MOST = timedelta(days=7)  # the host counts the five days on its own clock
 # Nobody waits for an answer that long after asking: what is then held at the host is let go.
 GIVEN_UP = timedelta(minutes=2)
 _ACTIONS = {"asking": wire.ASK, "confirming": wire.CONFIRM, "cancelling": wire.CANCEL}
@@ -59,20 +61,19 @@ def ask(
     if known is not None:
         return _own(known, member.id)
     host_id, entry = _find_host(session, node, space_id)
-    if ends_at <= starts_at:
+    span, member_id = (starts_at, ends_at), member.id
+    if not starts_at < ends_at <= starts_at + MOST:
         raise Problem("booking-refused", reasons=[{"code": "booking_span"}])
-    if host_id != sync.node_id(session):
-        _check_rights(session, node, member, space_id, starts_at)
-    begin_write(session)
-    session.execute(select(Member.id).where(Member.id == member.id).with_for_update())
+    halves = entitlement.check(session, node, member, host_id, space_id, span)
+    _lock(session, member_id)
     known = session.get(Trip, trip_id)
     if known is not None:  # asked twice at once
         session.rollback()
-        return _own(session.get_one(Trip, trip_id), member.id)
-    if _overlapping(session, member.id, starts_at, ends_at):
-        session.rollback()
-        raise Problem("booking-refused", reasons=[{"code": "booked_elsewhere"}])
-    trip = _new_trip(node, member, trip_id, host_id, entry, (starts_at, ends_at), room, wait=wait)
+        return _own(session.get_one(Trip, trip_id), member_id)
+    _refuse_overlap(session, member_id, span)
+    member = session.get_one(Member, member_id)
+    trip = _new_trip(session, node, member, trip_id, host_id, entry, span, room, wait=wait)
+    trip.half_days = halves
     session.add(trip)
     session.commit()
     send(session, node, trip_id)
@@ -84,7 +85,14 @@ def ask(
     return trip
 
 
+def _lock(session: Session, member_id: int) -> None:
+    """Start writing under the member's row: two bookings of one person wait for each other."""
+    begin_write(session)
+    session.execute(select(Member.id).where(Member.id == member_id).with_for_update())
+
+
 def _new_trip(
+    session: Session,
     node: Node,
     member: Member,
     trip_id: str,
@@ -102,7 +110,7 @@ def _new_trip(
         space_id=entry["id"],
         space_name=entry["name"],
         room=room,
-        timezone="Europe/Paris",  # until the host says
+        timezone=str(own_zone(session)),  # until the host says
         starts_at=span[0],
         ends_at=span[1],
         state="asking",
@@ -123,39 +131,35 @@ def _find_host(session: Session, node: Node, space_id: str) -> tuple[str, dict[s
     raise Problem("not-found")
 
 
-def _check_rights(
-    session: Session, node: Node, member: Member, space_id: str, at: datetime
+def _refuse_overlap(
+    session: Session, member_id: int, span: Span, trip_id: str = "", states: Sequence[str] = PLACED
 ) -> None:
-    """Raise Problem("booking-refused") where the hub says that her door would be closed then."""
-    try:
-        found = rights(session, node, member, "fr", space_id, at)
-    except Problem as problem:
-        if problem.slug != "hub-unreachable":
-            raise
-        return  # the host decides with what it knows, and the door decides all of it that day
-    reasons = [
-        reason
-        for item in found
-        for reason in item["decision"]["reasons"]
-        if reason["code"] not in OF_THE_DAY
-    ]
-    if reasons:
-        raise Problem("booking-refused", reasons=reasons)
-
-
-def _overlapping(session: Session, member_id: int, start: datetime, end: datetime) -> bool:
+    """End the transaction and raise Problem where the member is somewhere else at that time."""
     query = select(Trip.id).where(
         Trip.member_id == member_id,
-        Trip.state.in_(LIVE),
-        Trip.state != "waiting",
-        Trip.starts_at < end,
-        Trip.ends_at > start,
+        Trip.state.in_(states),
+        Trip.starts_at < span[1],
+        Trip.ends_at > span[0],
+        Trip.id != trip_id,
     )
-    return session.scalar(query.limit(1)) is not None
+    if session.scalar(query.limit(1)) is not None:
+        session.rollback()
+        raise Problem("booking-refused", reasons=[{"code": "booked_elsewhere"}])
 
 
 def confirm(session: Session, node: Node, trip_id: str, member_id: int) -> Trip:
-    """Confirm what is held. Raises Problem."""
+    """Confirm what is held. Raises Problem.
+
+    What was offered from a waiting list is looked at anew: other bookings were made since.
+    """
+    trip = _own(session.get(Trip, trip_id), member_id)
+    span = trip.starts_at, trip.ends_at
+    if trip.wait and trip.state == "held":
+        entitlement.check(
+            session, node, trip.member, trip.host_id, trip.space_id, span, trip_id=trip_id
+        )
+    _lock(session, member_id)
+    _refuse_overlap(session, member_id, span, trip_id, ("confirming", "confirmed", "arrived"))
     return _go_on(session, node, trip_id, member_id, ("held",), "confirming")
 
 
@@ -173,11 +177,8 @@ def _go_on(
     states: Sequence[str],
     state: str,
 ) -> Trip:
-    begin_write(session)
-    trip = session.get(Trip, trip_id, with_for_update=True)
-    if trip is None or trip.member_id != member_id:
-        session.rollback()
-        raise Problem("not-found")
+    _lock(session, member_id)
+    trip = _own(session.get(Trip, trip_id, with_for_update=True), member_id)
     if trip.state in states:
         trip.state, trip.attempts, trip.next_attempt_at = state, 0, node.clock.real()
     session.commit()
@@ -186,8 +187,8 @@ def _go_on(
     return session.get_one(Trip, trip_id)
 
 
-def _own(trip: Trip, member_id: int) -> Trip:
-    if trip.member_id != member_id:
+def _own(trip: Trip | None, member_id: int) -> Trip:
+    if trip is None or trip.member_id != member_id:
         raise Problem("not-found")
     return trip
 
@@ -202,7 +203,7 @@ def send(session: Session, node: Node, trip_id: str) -> None:
     if word is None:
         _postpone(session, node, trip_id, asked)
     else:
-        take(session, node, trip_id, word, answers=True)
+        take(session, node, trip_id, word, answers=asked)
 
 
 def _word_of_host(session: Session, node: Node, trip: Trip, action: str) -> dict[str, Any] | None:
@@ -253,6 +254,7 @@ def _request(session: Session, node: Node, trip: Trip, action: str) -> dict[str,
         "plan": member.plan.plan_class,
         "passes": valid,
         "wait": trip.wait,
+        "known": trip.revision,
     }
 
 
@@ -299,33 +301,44 @@ def _postpone(session: Session, node: Node, trip_id: str, asked: str) -> None:
 
 
 def take(
-    session: Session, node: Node, trip_id: str, word: dict[str, Any], *, answers: bool = False
+    session: Session, node: Node, trip_id: str, word: dict[str, Any], *, answers: str = ""
 ) -> None:
     """Take the host's word, unless a later one was taken; tell the member what she should know.
 
-    Where it ``answers`` what was asked, it is taken although nothing has changed there.
+    Where it ``answers`` what was asked, it is taken although nothing has changed there; but not
+    where a later word has overtaken it. A refusal says nothing of how often anything changed.
     """
     begin_write(session)
     trip = session.get(Trip, trip_id, with_for_update=True)
-    news_of_it = answers or (trip is not None and word["revision"] > trip.revision)
-    if trip is None or not news_of_it:
+    if trip is None or not _is_news(trip, word, answers):
         session.commit()
+        if answers:
+            _postpone(session, node, trip_id, answers)
         return
     if trip.state == "cancelling" and word["state"] in ("held", "confirmed", "waiting"):
         # It crossed our own wish: that is asked again.
         trip.revision = max(trip.revision, word["revision"])
         session.commit()
         return
-    before = trip.state
-    trip.state, trip.held_until = word["state"], word["held_until"]
+    before, was_closed = trip.state, trip.closed
+    trip.state, trip.held_until, trip.closed = word["state"], word["held_until"], word["closed"]
     if before == "cancelling" and word["state"] == "refused":
         trip.state = "cancelled"
-    trip.reason, trip.codes = word["reason"], list(word["reasons"])
+    if before != "cancelling":  # why we called it off ourselves stays
+        trip.reason, trip.codes = word["reason"], list(word["reasons"])
     trip.timezone = word["timezone"] or trip.timezone
     trip.revision = max(trip.revision, word["revision"])
     trip.next_attempt_at, trip.attempts = None, 0
-    news.tell_member(session, node, trip, before)
+    news.tell_member(session, node, trip, before, was_closed)
     session.commit()
+
+
+def _is_news(trip: Trip, word: Mapping[str, Any], answers: str) -> bool:
+    if not answers:
+        return bool(word["revision"] > trip.revision)
+    if word["state"] == "refused":
+        return trip.state == answers
+    return bool(word["revision"] >= trip.revision)
 
 
 def settle_due(session: Session, node: Node) -> None:
@@ -341,48 +354,6 @@ def settle_due(session: Session, node: Node) -> None:
             trip.state, trip.unanswered = "cancelling", True
         session.commit()
         send(session, node, trip_id)
-
-
-def tell_homes(session: Session, node: Node) -> None:
-    """Tell each home what changed here since it was last told."""
-    own, now = sync.node_id(session), node.clock.real()
-    query = select(Booking.id).where(
-        Booking.told < Booking.revision,
-        (Booking.next_attempt_at.is_(None)) | (Booking.next_attempt_at <= now),
-    )
-    due = list(session.scalars(query.order_by(Booking.changed_at).limit(100)))
-    session.rollback()
-    for booking_id in due:
-        _tell(session, node, own, booking_id, now)
-
-
-def _tell(session: Session, node: Node, own: str, booking_id: str, now: datetime) -> None:
-    row = session.get_one(Booking, booking_id)
-    word, home = wire.word_of(row), row.home_id
-    known = sync.network(session, node)
-    entry = known.trust.nodes.get(home) if known else None
-    session.rollback()
-    # Nobody is there to be told, or she is told once she is back.
-    taken = entry is None or entry["state"] == "left"
-    if home == own:
-        take(session, node, booking_id, wire.load_word(word))
-        taken = True
-    elif entry is not None and entry["state"] not in ("suspended", "left"):
-        token = wire.sign(node, wire.WORD_TYP, own, entry["url"], word)
-        url = f"{entry['url']}/api/v1/trips/{booking_id}"
-        try:
-            answer = node.peers.request("PUT", url, json={"word": token}, timeout=TIMEOUT_SECONDS)
-            taken = answer.status in (200, 404, 422)
-        except PeerError:
-            taken = False
-    begin_write(session)
-    row = session.get_one(Booking, booking_id, with_for_update=True)
-    if taken:
-        row.told = max(row.told, word["revision"])
-    else:
-        row.attempts += 1
-        row.next_attempt_at = next_attempt(now, row.attempts)
-    session.commit()
 
 
 def hear(session: Session, node: Node, trip_id: str, token: str) -> None:

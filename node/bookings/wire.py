@@ -14,7 +14,7 @@ from node.bookings.occupancy import Span
 from node.context import Node
 from shared import jose
 from shared.problems import Problem
-from shared.schemas import PASS_ID, WireSchema, known_zone, moment, text
+from shared.schemas import PASS_ID, WireSchema, iso_date, known_zone, moment, text
 from shared.trust import TrustList
 
 REQUEST_TYP = "passerelle-booking+jwt"
@@ -44,6 +44,11 @@ class RequestSchema(WireSchema):
         validate=validate.Length(max=20),
     )
     wait = fields.Boolean(load_default=False)
+    known = fields.Integer(
+        load_default=0,
+        validate=validate.Range(0, 2**31 - 2),
+        metadata={"description": "The last revision that the home has: the answer is no earlier."},
+    )
 
     @validates_schema
     def _check(self, data: dict[str, Any], **_kwargs: Any) -> None:
@@ -76,6 +81,12 @@ class WordSchema(WireSchema):
     late = fields.Boolean(required=True)
     reasons = fields.List(fields.Dict(), required=True, validate=validate.Length(max=30))
     timezone = fields.String(load_default=None, allow_none=True, validate=known_zone)
+    closed = fields.List(
+        fields.String(validate=iso_date),
+        load_default=list,
+        validate=validate.Length(max=10),
+        metadata={"description": "Booked dates on which the space is not open any more."},
+    )
 
 
 _request, _word = RequestSchema(), WordSchema()
@@ -97,6 +108,7 @@ class Request:
     plan: str
     passes: list[str]
     wait: bool
+    known: int = 0
 
     @property
     def span(self) -> Span:
@@ -162,6 +174,7 @@ def word_of(row: Booking) -> dict[str, Any]:
         "reason": row.reason,
         "late": row.late,
         "reasons": [],
+        "closed": row.closed,
     }
 
 
@@ -175,4 +188,5 @@ def refusal(booking_id: str, reasons: list[dict[str, Any]]) -> dict[str, Any]:
         "reason": "",
         "late": False,
         "reasons": reasons,
+        "closed": [],
     }

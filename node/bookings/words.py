@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask_babel import lazy_gettext
+from flask_babel import gettext, lazy_gettext
 
 from charter.messages import message
+from shared.web.formats import day
 
 _WORDS = {
     "booking_full": lazy_gettext("No place is left at that time."),
@@ -22,6 +23,10 @@ _WORDS = {
     "host_leaves": lazy_gettext("The space leaves the network before the end of this booking."),
     "home_leaves": lazy_gettext("Your home leaves the network before the end of this booking."),
     "booked_elsewhere": lazy_gettext("You have another booking at that time."),
+    "home_share": lazy_gettext(
+        "Members of your space have booked as many places at that time as one space may."
+    ),
+    "subscription_suspended": lazy_gettext("Your subscription is suspended."),
 }
 
 
@@ -30,5 +35,28 @@ def words_of(reason: Mapping[str, Any], language: str) -> str:
     code = str(reason.get("code"))
     if code in _WORDS:
         return str(_WORDS[code])
-    params = reason.get("params")
-    return message(code, params if isinstance(params, dict) else {}, language)
+    given = reason.get("params")
+    params = given if isinstance(given, dict) else {}
+    if code == "subscription_ends":
+        return gettext(
+            "Your subscription ends on %(day)s, before the end of this booking.",
+            day=day(params["last_day"]),
+        )
+    if "asked" in params:
+        return _beyond(code, params)
+    return message(code, params, language)
+
+
+def _beyond(code: str, params: Mapping[str, Any]) -> str:
+    """Say how many half-days a booking has, and how many are left."""
+    where = (
+        gettext("at this space that month")
+        if code == "quota_host"
+        else gettext("in the network that month")
+    )
+    return gettext(
+        "Half-days of this booking: %(asked)s. Left %(where)s, beside your bookings: %(left)s.",
+        asked=params["asked"],
+        where=where,
+        left=params["left"],
+    )

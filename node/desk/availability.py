@@ -14,7 +14,7 @@ from charter import Charter
 from charter.conditions import guest_places
 from node.context import Node
 from node.desk.places import places_left
-from node.desk.scan import as_document, find_space, schedule_of
+from node.desk.scan import as_document, find_space, local_day, schedule_of
 from node.spaces.models import Space
 from node.sync import contact
 from node.sync import service as sync
@@ -54,8 +54,8 @@ def availability(session: Session, node: Node) -> dict[str, Any]:
 
 def _space(session: Session, space_id: str, charter: Charter, now: datetime) -> dict[str, Any]:
     row = find_space(session, space_id)
-    schedule = schedule_of(row, now.date())
-    facts = host_facts(as_document(row, now.date()), schedule, now)
+    schedule = schedule_of(row, now)
+    facts = host_facts(as_document(row, local_day(row, now)), schedule, now)
     cap = guest_places(charter.rules, facts["guest_cap"])
     places = facts["guest_cap"] if cap is None else cap
     left = places_left(session, charter, row, schedule, now)

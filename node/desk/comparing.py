@@ -22,7 +22,7 @@ from node.desk.outgoing import (
     hub_has,
     take_over,
 )
-from node.desk.scan import as_document, find_space, schedule_of
+from node.desk.scan import as_document, find_space, local_day, schedule_of
 from node.sync import again
 from node.sync import service as sync
 from node.sync.models import Outbox
@@ -147,8 +147,8 @@ def _report(session: Session, node: Node, visit: Visit) -> str:
 def _facts(session: Session, node: Node, visit: Visit) -> Facts:
     """Return what a space says of itself now: what it said then was in a report that is gone."""
     row, now = find_space(session, visit.space_id), node.clock.now()
-    schedule = schedule_of(row, now.date())
-    said = host_facts(as_document(row, now.date()), schedule, now)
+    schedule = schedule_of(row, now)
+    said = host_facts(as_document(row, local_day(row, now)), schedule, now)
     host = sync.node_id(session)
     return Facts(host=host, online=visit.online, **said)
 

@@ -18,7 +18,7 @@ from charter.conditions import read_conditions
 from charter.hours import Schedule
 from node.context import Node
 from node.desk.places import places_left
-from node.desk.scan import as_document, find_space, schedule_of
+from node.desk.scan import as_document, find_space, local_day, schedule_of
 from node.passes import service as passes
 from node.sync import service as sync
 from shared import jose, status
@@ -52,7 +52,7 @@ def desk_kit(session: Session, node: Node, space_id: str, language: str) -> dict
     space = find_space(session, space_id)
     now, real, charter = node.clock.now(), node.clock.real(), known.charter
     offset = (now - real).total_seconds()
-    schedule = schedule_of(space, now.date())
+    schedule = schedule_of(space, now)
     base = _base(sync.node_id(session), space, schedule, known, now)
 
     def said(**facts: Any) -> dict[str, Any]:
@@ -104,7 +104,7 @@ Said = Callable[..., dict[str, Any]]
 def _base(host: str, space: Any, schedule: Schedule, known: sync.Network, now: datetime) -> Facts:
     """Return the facts of a place that is open and has room: hours and places are told apart."""
     entry = known.trust.nodes.get(host, {})
-    facts = host_facts(as_document(space, now.date()), schedule, now)
+    facts = host_facts(as_document(space, local_day(space, now)), schedule, now)
     facts |= {"opening": (now, now + HORIZON), "capacity": None, "guest_cap": 1_000}
     return Facts(
         host=host,

@@ -128,8 +128,8 @@ def worker() -> Response:
 def desk() -> Response:
     """The desk; ``q`` looks somebody of the house up by name, address or pass number."""
     wanted = request.args.get("q", "").replace("\x00", "").strip()[:100]
-    today = node().clock.now().date()
     session = db.session()
+    today = members.today(session, node())
     people = None
     if wanted:
         _, of_pass = passes.own(session, wanted)
@@ -173,7 +173,7 @@ def scan() -> Any:
 def check_in_member(member_id: int) -> Any:
     """Check in somebody of the house who has no phone at hand."""
     space_id, session = _space_id(), db.session()
-    member = members.member(session, member_id, node().clock.now().date())
+    member = members.member(session, member_id, members.today(session, node()))
     outcome = service.check_in_member(session, node(), space_id, member)
     if outcome.visit is None:
         decision = localise(outcome.decision, str(get_locale()))

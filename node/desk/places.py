@@ -27,7 +27,7 @@ from charter.conditions import guest_places
 from charter.hours import Schedule
 from node.bookings.reserved import reserved
 from node.desk.models import Showing, Visit
-from node.desk.scan import Scan, as_document
+from node.desk.scan import Scan, as_document, local_day
 from node.spaces.models import Space
 from shared.db import begin_write
 from shared.spaces import host_facts
@@ -160,7 +160,7 @@ def places_left(
     """Return how many more roaming members there is room for; None without a limit."""
     guests, held, own = present(session, space.id, now)
     kept, _ = reserved(session, space.id, now)
-    facts, left = host_facts(as_document(space, now.date()), schedule, now), list[int]()
+    facts, left = host_facts(as_document(space, local_day(space, now)), schedule, now), list[int]()
     most = guest_places(charter.rules, facts["guest_cap"])
     if most is not None:
         left.append(most - guests - held - kept)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 from marshmallow import ValidationError
@@ -136,7 +137,7 @@ def _read(session: Session, node: Node, space_id: str, shown: str, clock: Clock)
         return own
 
     now = clock.now()
-    schedule = schedule_of(space, now.date())
+    schedule = schedule_of(space, now)
     evidence = examine(shown, key, clock)
     if evidence.issuer == host:  # in their own house members are in from the first day
         faults = tuple(fault for fault in evidence.faults if fault != NOT_YET)
@@ -153,7 +154,7 @@ def _read(session: Session, node: Node, space_id: str, shown: str, clock: Clock)
         host_signed=entry.get("charter"),
         online=not node.hub.away,
         trust_list_age=max(0, int((clock.real() - known.fetched_at).total_seconds())),
-        **host_facts(as_document(space, now.date()), schedule, now),
+        **host_facts(as_document(space, local_day(space, now)), schedule, now),
     )
     local = now.astimezone(schedule.zone)
     places = read_conditions(space._mapping).guests_on(local.date())  # noqa: SLF001
@@ -165,8 +166,14 @@ _schedules: dict[bytes, Schedule] = {}
 _SCHEDULES_KEPT = 256
 
 
-def schedule_of(space: Any, today: date) -> Schedule:
+def local_day(space: Any, now: datetime) -> date:
+    """Return what day it is at a space."""
+    return now.astimezone(ZoneInfo(space.timezone)).date()
+
+
+def schedule_of(space: Any, now: datetime) -> Schedule:
     """Return a space's hours. Holidays take long to work out: once for the same hours and day."""
+    today = local_day(space, now)
     key = orjson.dumps([*(getattr(space, name) for name in hours.COLUMNS), today])
     if key not in _schedules:
         if len(_schedules) >= _SCHEDULES_KEPT:

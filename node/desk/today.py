@@ -37,7 +37,7 @@ class Today:
 def at_a_glance(session: Session, node: Node, space: Space) -> Today:
     now, known = node.clock.now(), sync.network(session, node)
     row = find_space(session, space.id)
-    schedule = schedule_of(row, now.date())
+    schedule = schedule_of(row, now)
     guests, _, own = present(session, space.id, now)
     bookings = host.of_day(session, space, spaces.today(space, now))
     opening = schedule.opening_at(now)

@@ -240,7 +240,7 @@ def _members(session: Session, node: Node, export: Export, report: Report) -> No
             return
         raise ImportFault(f"members/members.csv: {fault}") from None
     choices = Choices(guess(table.header))
-    trial = examine(session, table, choices, members.today(node))
+    trial = examine(session, table, choices, members.today(session, node))
     faults = [
         f"members/members.csv, line {line.number}: {' '.join(line.faults)}"
         for line in trial.of("fault")

@@ -140,15 +140,11 @@ def _geojson(found: Sequence[Space], node: Node) -> dict[str, Any]:
 
 
 def _hours(row: Space, now: datetime) -> Iterator[tuple[datetime, datetime]]:
-    schedule, day = hours.schedule(row, now.date()), spaces.today(row, now)
+    day = spaces.today(row, now)
+    schedule = hours.schedule(row, day)
     last = day + HOURS_AHEAD
     while day < last:
-        for start, end in schedule.on(day):
-            ends = day if end > start else day + timedelta(1)  # past midnight
-            yield (
-                datetime.combine(day, start, schedule.zone),
-                datetime.combine(ends, end, schedule.zone),
-            )
+        yield from schedule.openings(day)
         day += timedelta(1)
 
 
@@ -193,7 +189,8 @@ def _members(session: Session, node: Node) -> Iterator[Part]:
     yield Part("members/plans.json", document({"plans": told}))
     head = ("name", "plan_class", "half_days_per_month")
     yield Part("members/plans.csv", table([head, *([p[n] for n in head] for p in told)]))
-    yield Part("members/members.csv", members_csv(session, node.clock.now(), members.today(node)))
+    today = members.today(session, node)
+    yield Part("members/members.csv", members_csv(session, node.clock.now(), today))
     apart = ("id", "account_id", "plan_id", "folded", "reference")
     everybody = [
         {

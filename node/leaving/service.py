@@ -138,7 +138,7 @@ def announce(session: Session, node: Node, last: date, reason: str) -> date:
 
     Bookings that were accepted are honoured: none may be confirmed past the last day.
     """
-    if last < today(node) and not left(session, node):
+    if last < today(session, node) and not left(session, node):
         raise Problem("conflict", "This day is over already.")
     if _past(session, node, last):
         raise Problem("conflict", BOOKED)
@@ -194,7 +194,7 @@ def tend(session: Session, node: Node) -> None:
     if last is not None:
         for booking_id in _past(session, node, last, (*ACTIVE, "waiting")):
             host.cancel_as_host(session, node, booking_id, WHY)
-        if today(node) >= last:
+        if today(session, node) >= last:
             _cancel_trips(session, node, last)
     for node_id in known.trust.nodes:
         if node_id != own and last_day(known.trust, node_id) is not None:

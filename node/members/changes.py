@@ -70,7 +70,7 @@ def apply(session: Session, node: Node, row: Member, sheet: Sheet) -> int:
     row.plan, row.joined_on, row.ended_on = plan, sheet.joined_on, sheet.ended_on
     session.flush()
     phones = standing.renew_all(session, node, row.id) if other else 0
-    if row.ended_on is not None and row.ended_on < today(node):
+    if row.ended_on is not None and row.ended_on < today(session, node):
         standing.end_all(session, node, row.id)
     return phones
 
@@ -123,14 +123,14 @@ def end(session: Session, node: Node, member_id: int, last_day: date) -> None:
         raise
     row.ended_on = last_day
     session.flush()
-    if last_day < today(node):
+    if last_day < today(session, node):
         standing.end_all(session, node, row.id)
     session.commit()
 
 
 def end_due(session: Session, node: Node) -> int:
     """End the passes of those whose last day is over; return how many people that were."""
-    day = today(node)
+    day = today(session, node)
     over = select(Pass.member_id).join(Member).where(Member.ended_on < day)
     due = list(session.scalars(over.where(Pass.status != "revoked").distinct()))
     session.rollback()

@@ -57,7 +57,7 @@ def try_out(file_id: str) -> Any:
         return redirect("/console/members/import")
     table = read(text)
     choices = _choices(table, request.args)
-    trial = examine(session, table, choices, service.today(node()))
+    trial = examine(session, table, choices, service.today(db.session(), node()))
     return render_template(
         "members/trial.html",
         file_id=file_id,

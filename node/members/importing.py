@@ -80,7 +80,7 @@ def run(
             gettext("This list was imported already, or is too old: bring it again."), "failed"
         )
         return
-    trial = examine(session, read(text), choices, today(node))
+    trial = examine(session, read(text), choices, today(session, node))
     emails = [line.email for line in trial.lines if line.sheet is not None]
     try:
         yield from write(session, node, trial, choices)

@@ -44,7 +44,7 @@ def members() -> str:
     wanted = request.args.get("q", "").replace("\x00", "").strip()[:100]
     plan_id = request.args.get("plan", type=_number)
     rows, after = service.listed(session, wanted, plan_id, request.args.get("after", type=_number))
-    day = service.today(node())
+    day = service.today(db.session(), node())
     counted, asked = service.counts(session, day), links.invited(session, node().clock.now())
     known = plans(session)
     return render_template(
@@ -72,7 +72,7 @@ def _number(text: str) -> int:
 @allow("admin")
 def export() -> Response:
     """Every member, in a file that a spreadsheet opens and that nothing in it can make compute."""
-    found = members_csv(db.session(), node().clock.now(), service.today(node()))
+    found = members_csv(db.session(), node().clock.now(), service.today(db.session(), node()))
     disposition = 'attachment; filename="members.csv"'
     return Response(
         found,
@@ -88,7 +88,7 @@ def new_member() -> Any:
     form = NewMemberForm()
     form.offer(plans(session))
     if request.method == "GET":
-        form.joined_on.data = service.today(node())
+        form.joined_on.data = service.today(db.session(), node())
     if form.validate_on_submit():
         try:
             row, url = service.subscribe(session, node(), form.sheet(), invite=form.invite.data)
@@ -150,7 +150,7 @@ def _one(session: Session, member_id: int) -> Member:
 
 
 def _page(session: Session, row: Member, form: Any) -> str:
-    day = service.today(node())
+    day = service.today(db.session(), node())
     found = passes.passes_of(session, row.id)
     cards = {card.pass_id for card in session.query(Card).filter(Card.of.has(member_id=row.id))}
     return render_template(

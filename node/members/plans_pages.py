@@ -32,7 +32,7 @@ def listed() -> Any:
     if form.validate_on_submit() and _saved(form, None):
         return redirect("/console/plans")
     rules, found = rules_in_force(session), plans.plans(session)
-    counted = service.counts(session, service.today(node()))
+    counted = service.counts(session, service.today(db.session(), node()))
     return render_template(
         "members/plans.html",
         form=form,
@@ -68,7 +68,7 @@ def edit(plan_id: int) -> Any:
         "members/plan.html",
         row=row,
         form=form,
-        count=service.counts(session, service.today(node())).get(plan_id, 0),
+        count=service.counts(session, service.today(db.session(), node())).get(plan_id, 0),
         class_names=CLASS_NAMES,
         classes=[(name, effect(rules, name, None)) for name in PLAN_CLASSES],
         hub_url=node().hub.url,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import date, datetime
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import and_, func, or_, select, tuple_
 from sqlalchemy.orm import Session
@@ -16,12 +15,12 @@ from node.identity.service import accounts
 from node.members.links import links
 from node.members.models import Member, Plan
 from node.members.names import fold, folded, full_name
+from node.spaces.service import own_zone
 from shared.db import begin_write
 from shared.identity import NO_PASSWORD, normal_email
 from shared.problems import Problem
 
 PAGE = 50
-_ZONE = ZoneInfo("Europe/Paris")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +35,9 @@ class Sheet:
     ended_on: date | None = None
 
 
-def today(node: Node) -> date:
-    """Return what day it is where subscriptions begin and end."""
-    return node.clock.now().astimezone(_ZONE).date()
+def today(session: Session, node: Node) -> date:
+    """Return what day it is where subscriptions begin and end: by the operator's own clock."""
+    return node.clock.now().astimezone(own_zone(session)).date()
 
 
 def add_plan(session: Session, name: str, plan_class: str, half_days_per_month: int | None) -> Plan:
@@ -142,6 +141,7 @@ def member(session: Session, member_id: int, today: date) -> Member:
     if (
         found is None
         or found.suspended_at is not None
+        or found.joined_on > today
         or (found.ended_on is not None and found.ended_on < today)
     ):
         raise Problem("not-found")
@@ -157,6 +157,7 @@ def find(session: Session, text: str, today: date, also: int | None = None) -> l
         select(Member)
         .join(Account)
         .where(
+            Member.joined_on <= today,
             or_(Member.ended_on.is_(None), Member.ended_on >= today),
             Member.suspended_at.is_(None),
             or_(

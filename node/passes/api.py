@@ -97,7 +97,8 @@ ShowingSchema = WireSchema.from_dict({"pass": fields.String(required=True)}, nam
 
 def me() -> Member:
     """Return the member who is asking."""
-    return members.member_of(db.session(), current().id, node().clock.now().date())
+    session = db.session()
+    return members.member_of(session, current().id, members.today(session, node()))
 
 
 @blp.route("/me/passes", methods=["POST"])

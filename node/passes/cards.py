@@ -90,7 +90,7 @@ def show(session: Session, node: Node, pass_id: str, pin: str, host: str, space_
     key = OKPKey.generate_key("Ed25519")
     public = key.as_dict(private=False)
     until = min(row.expires_at, now + _SHOWN_FOR)
-    credential = service.sign(node, home, charter, row, public, until, passes.CARD_VCT)
+    credential = service.sign(session, node, home, charter, row, public, until, passes.CARD_VCT)
     return passes.bind(credential, key, now.timestamp())
 
 

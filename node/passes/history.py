@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from node.context import Node
 from node.desk.models import Visit
 from node.members.models import Member
+from node.spaces import service as spaces
 from shared.http import PeerError
 from shared.problems import Problem
 
@@ -27,8 +28,9 @@ def history(session: Session, node: Node, member: Member) -> list[dict[str, Any]
     """
     query = {"side": "home", "member": member.reference, "limit": LATEST}
     own = select(Visit).where(Visit.member_id == member.id, Visit.state != "held")
+    zones = {row.id: row.timezone for row in spaces.spaces(session)}
     here = [
-        _here(visit)
+        {**_here(visit), "timezone": zones.get(visit.space_id)}
         for visit in session.scalars(own.order_by(Visit.started_at.desc()).limit(LATEST))
     ]
     session.rollback()
@@ -64,6 +66,7 @@ def _abroad(item: dict[str, Any]) -> dict[str, Any]:
         "space": item["space"],
         "started_at": datetime.fromisoformat(item["started_at"]),
         "ended_at": datetime.fromisoformat(item["ended_at"]) if item["ended_at"] else None,
+        "timezone": item.get("timezone"),
         "state": item["state"],
         "article": 3 if item["online"] else 9,
         "charter": item["charter"],

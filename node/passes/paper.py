@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask_babel import gettext, ngettext
 
 from shared.paper import SOFT, TEAL, Paper
-from shared.web.formats import DEFAULT_ZONE, clock_time, day, moment
+from shared.web.formats import clock_time, day, local_day, moment
 
 # A card of the size of a bank card (ISO/IEC 7810 ID-1), on a sheet to cut it out of.
 CARD_MM = (85.6, 54.0)
@@ -71,14 +70,17 @@ def receipt(
     paper = Paper(gettext("Receipt of a visit"), language, made_at)
     paper.write_line("Passerelle", 13, bold=True, colour=TEAL, after=4)
     paper.write_line(gettext("Receipt of a visit"), 22, bold=True, after=6)
-    ended = visit["ended_at"]
+    ended, zone = visit["ended_at"], visit["timezone"]
     facts = [
         (gettext("Name"), name),
         (gettext("Subscribed at"), home),
         (gettext("Visited space"), space),
-        (gettext("Day"), _day(visit["started_at"])),
-        (gettext("Arrived"), clock_time(visit["started_at"])),
-        (gettext("Left"), clock_time(ended) if ended else gettext("still there")),
+        (gettext("Day"), _day(visit["started_at"], zone)),
+        (gettext("Arrived"), clock_time(visit["started_at"], zone)),
+        (
+            gettext("Left"),
+            clock_time(ended, zone) if ended else gettext("still there"),
+        ),
     ]
     if visit["half_days"] is not None:
         count = visit["half_days"]
@@ -100,8 +102,8 @@ def receipt(
     return paper.to_bytes()
 
 
-def _day(instant: datetime) -> str:
-    return day(instant.astimezone(ZoneInfo(DEFAULT_ZONE)).date())
+def _day(instant: datetime, zone: str | None = None) -> str:
+    return day(local_day(instant, zone))
 
 
 def _admitted(visit: Mapping[str, Any]) -> str:

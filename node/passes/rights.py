@@ -8,9 +8,10 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from charter import Decision, Facts, decide, localise
+from charter import Decision, Facts, Reason, decide, localise
 from node.context import Node
 from node.members.models import Member
+from node.spaces.service import own_zone
 from node.sync import service as sync
 from shared.http import PeerError
 from shared.problems import Problem
@@ -36,6 +37,7 @@ def rights(
         "at": at.isoformat() if at else None,
     }
     alone = _out_of_the_network(session, node, member)
+    over = _expired(session, node, member, at)
     session.rollback()
     if alone is not None:
         found = [
@@ -55,9 +57,27 @@ def rights(
     if answer.status != 200:
         raise Problem("hub-unreachable")
     return [
-        {**item, "decision": localise(item["decision"], language)}
+        {**item, "decision": localise(_with(item["decision"], over), language)}
         for item in answer.json()["items"]
     ]
+
+
+def _expired(
+    session: Session, node: Node, member: Member, at: datetime | None
+) -> dict[str, Any] | None:
+    """Return the reason that the member's pass will have ended with the subscription, if so."""
+    known, now = sync.network(session, node), at or node.clock.now()
+    day = now.astimezone(own_zone(session)).date()
+    if known is None or member.ended_on is None or day <= member.ended_on:
+        return None
+    return Reason("pass_expired", known.charter.rules.articles.pass_).to_json("fr")
+
+
+def _with(decision: dict[str, Any], reason: dict[str, Any] | None) -> dict[str, Any]:
+    """Return a decision with a reason that the hub did not know of, before the others."""
+    if reason is None:
+        return decision
+    return {**decision, "outcome": "refused", "reasons": [reason, *decision["reasons"]]}
 
 
 def _out_of_the_network(session: Session, node: Node, member: Member) -> dict[str, Decision] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -16,6 +15,7 @@ from node.leaving.notice import has_left
 from node.members import service as members
 from node.members.models import Member
 from node.passes.models import LostPass, Pass
+from node.spaces.service import own_zone
 from node.sync import service as sync
 from node.sync.models import Enrolment
 from shared import jose, passes, status
@@ -30,7 +30,6 @@ MAX_A_DAY = 20  # each takes a place in the status list for ever
 # In a demonstration one member is many people.
 MAX_VALID_OF_DEMO, MAX_A_DAY_OF_DEMO = 200, 2_000
 _LIST_STEP = 4096  # the list grows by whole steps, so that its length says little
-_ZONE = ZoneInfo("Europe/Paris")
 
 
 def issue(session: Session, node: Node, member: Member, jwk: Mapping[str, Any]) -> tuple[str, Pass]:
@@ -39,7 +38,7 @@ def issue(session: Session, node: Node, member: Member, jwk: Mapping[str, Any]) 
     charter = charter_of(session, node)
     expires = node.clock.real() + timedelta(days=VALID_DAYS)
     row = add(session, node, member, expires, jwk)
-    row.credential = credential = sign(node, home, charter, row, jwk, row.expires_at)
+    row.credential = credential = sign(session, node, home, charter, row, jwk, row.expires_at)
     session.commit()
     return credential, row
 
@@ -68,9 +67,12 @@ def add(
         session.rollback()
         raise Problem("forbidden", "this subscription is suspended")
     member = found
+    if member.joined_on > members.today(session, node):
+        session.rollback()
+        raise Problem("forbidden", "this subscription has not begun")
     _check_number(session, node, member_id, now, jwk)
     if member.ended_on is not None:
-        expires = min(expires, datetime.combine(member.ended_on, time.max, _ZONE))
+        expires = min(expires, datetime.combine(member.ended_on, time.max, own_zone(session)))
     row = Pass(
         id=passes.new_pass_id(),
         number=last_number(session) + 1,
@@ -132,6 +134,7 @@ def charter_of(session: Session, node: Node) -> Charter | None:
 
 
 def sign(
+    session: Session,
     node: Node,
     home: str,
     charter: Charter | None,
@@ -144,7 +147,7 @@ def sign(
     member, usable_from = row.member, None
     if charter is not None and charter.rules.seniority is not None:
         day = member.joined_on + timedelta(days=charter.rules.seniority.days)
-        usable_from = datetime.combine(day, time(), _ZONE)
+        usable_from = datetime.combine(day, time(), own_zone(session))
     return passes.issue(
         node.ring,
         issuer=home,

@@ -37,6 +37,7 @@ from node.spaces import service
 from node.spaces.forms import DatesField, text_field, whole_field
 from node.spaces.models import Space
 from node.spaces.rows import RowForm
+from node.spaces.sheet_pages import say_what_is_booked
 from node.sync import service as sync
 from shared.web import allow
 from shared.web.forms import Form
@@ -221,6 +222,7 @@ def conditions(space_id: str) -> Any:
     if form.validate_on_submit() and form.check_dates(before, today) and form.check(rules):
         changed = {"guest_cap": form.guest_cap.data, "conditions": form.conditions()}
         service.save(session, node(), space_id, changed)
+        say_what_is_booked(space_id)
         sync.flush_soon(session, node())
         flash(
             gettext("Saved. Visitors see it before they come, and the door applies it."), "success"

@@ -42,7 +42,7 @@ def document(
         },
         "exceptions": hours.exceptions(row, today),
         "occasions": hours.labels(row, today),
-        "opening_hours": osm.write(row),
+        "opening_hours": osm.write(row, today),
         "until": row.until and row.until.isoformat(),
         "capacities": hours.capacities(row, today),
         "rooms": [_columns(room, _ROOM) for room in row.rooms],

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date, time
 from decimal import Decimal, InvalidOperation
+from itertools import pairwise
 from typing import Any, ClassVar
 
 from flask_babel import gettext, lazy_gettext
@@ -19,9 +20,12 @@ from wtforms import (
 )
 from wtforms.validators import DataRequired, Length, NumberRange, Optional
 
+from charter.hours import Interval
 from shared.sheet import MOST_SHARES
 
-MAX_ROWS = 60
+# A form shows every row that there is: what it left out would be lost when it is saved.
+MAX_ROWS = 1000
+MAX_LINES = 60
 
 _SPAN = re.compile(r"(\d{1,2})[h:.](\d{2})?\s*[-–àa]\s*(\d{1,2})[h:.](\d{2})?", re.IGNORECASE)
 
@@ -37,11 +41,21 @@ def parse_hours(text: str) -> list[list[str]]:
         if not match:
             raise ValueError(part)
         start = time(int(match[1]), int(match[2] or 0))
-        end = time(0 if match[3] == "24" else int(match[3]), int(match[4] or 0))
-        if start == end != time():  # from midnight to midnight is all day
+        ends = (0, int(match[4] or 0)) if match[3] == "24" else (int(match[3]), int(match[4] or 0))
+        end = time(*ends)
+        # From midnight to midnight is all day; nothing is later than 24:00.
+        if (start == end != time()) or (match[3] == "24" and end != time()):
             raise ValueError(part)
-        spans.append([f"{start:%H:%M}", f"{end:%H:%M}"])
-    return spans
+        spans.append((start, end))
+    _refuse_overlap(spans, text)
+    return [[f"{start:%H:%M}", f"{end:%H:%M}"] for start, end in spans]
+
+
+def _refuse_overlap(spans: Sequence[Interval], text: str) -> None:
+    """Two spans may touch, not overlap; a night that goes on is the day's last."""
+    starts = sorted(spans)
+    if any(not start < end <= following[0] for (start, end), following in pairwise(starts)):
+        raise ValueError(text)
 
 
 def show_hours(spans: Sequence[Sequence[str]]) -> str:
@@ -127,7 +141,7 @@ class LinesField(TextAreaField):
         return [line.strip() for line in (self.data or "").splitlines() if line.strip()]
 
     def pre_validate(self, form: Any) -> None:
-        if len(self.entries) > MAX_ROWS or any(len(entry) > 120 for entry in self.entries):
+        if len(self.entries) > MAX_LINES or any(len(entry) > 120 for entry in self.entries):
             raise ValidationError(gettext("At most 60 lines of 120 characters."))
 
 

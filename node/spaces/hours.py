@@ -7,9 +7,10 @@ null: as usual), a number of people or null.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import cache
+from itertools import groupby
 from typing import Any
 
 import holidays
@@ -46,8 +47,8 @@ def public_holidays(region: str, years: tuple[int, ...], language: str = "fr") -
 def exceptions(row: Any, today: date, *, imported: bool = True) -> dict[str, list[Any]]:
     """Return this year's and next year's dates that differ, as published: a date's pairs of HH:MM.
 
-    What an admin wrote goes before what a source has brought, and both before the public
-    holidays.
+    New Year's Eve is among them on 1 January: its night may go on. What an admin wrote goes before
+    what a source has brought, and both before the public holidays.
     """
     found: dict[str, list[Any]] = {}
     if row.closed_on_holidays and any(row.week.values()):
@@ -99,7 +100,7 @@ def days_ahead(row: Any, today: date, language: str = "fr") -> list[dict[str, An
         days.append(
             {
                 "day": day,
-                "hours": [[f"{a:%H:%M}", f"{b:%H:%M}"] for a, b in spans],
+                "hours": [[f"{a:%H:%M}", f"{b:%H:%M}"] for a, b in plan.openings(day)],
                 "capacity": most,
                 "guests": _at_most(places, most) if spans else None,
                 "no_visitors": conditions.closed_on(day) is not None,
@@ -121,11 +122,14 @@ def _declared(row: Any) -> dict[str, Any]:
 def special_dates(
     entries: list[Mapping[str, Any]], today: date
 ) -> Iterator[tuple[date, Mapping[str, Any]]]:
-    """Yield each date of this year and the next that an entry holds; later entries go before."""
+    """Yield each date of this year and the next, and of the night before, that an entry holds.
+
+    Later entries go before.
+    """
     for entry in entries:
         first, last = (date.fromisoformat(entry[name]) for name in ("from", "to"))
         for start, end in _periods(first, last, today.year) if entry["yearly"] else [(first, last)]:
-            day = max(start, date(today.year, 1, 1))
+            day = max(start, date(today.year - 1, 12, 31))
             while day <= min(end, date(today.year + 1, 12, 31)):
                 yield day, entry
                 day += timedelta(1)
@@ -149,6 +153,14 @@ def special_day(day: str, hours: list[Any], label: str = "") -> dict[str, Any]:
     """Return the special day of one ISO date."""
     usual = {"yearly": False, "capacity": None}
     return {"from": day, "to": day, "hours": hours, "label": label, **usual}
+
+
+def periods(days: Sequence[tuple[date, list[Any]]]) -> Iterator[dict[str, Any]]:
+    """Yield dates, given in order with their hours, as special days: alike in a row are one."""
+    for _, group in groupby(enumerate(days), key=lambda e: (e[1][0].toordinal() - e[0], e[1][1])):
+        dates = [day for _, (day, _) in group]
+        hours = dict(days)[dates[0]]
+        yield {**special_day(dates[0].isoformat(), hours), "to": dates[-1].isoformat()}
 
 
 def schedule(row: Any, today: date, *, imported: bool = True) -> Schedule:

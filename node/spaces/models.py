@@ -10,6 +10,7 @@ from sqlalchemy import JSON, CheckConstraint, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from node.db import db
+from shared.schemas import DEFAULT_ZONE
 
 
 class Space(db.Model):
@@ -23,7 +24,7 @@ class Space(db.Model):
     town: Mapped[str] = mapped_column(String(120))
     latitude: Mapped[float | None]
     longitude: Mapped[float | None]
-    timezone: Mapped[str] = mapped_column(String(40), default="Europe/Paris")
+    timezone: Mapped[str] = mapped_column(String(40), default=DEFAULT_ZONE)
     week: Mapped[dict[str, Any]]
     # Dates that differ from the week, as the admin writes them (node.spaces.hours).
     special_days: Mapped[list[Any]] = mapped_column(default=list)

@@ -23,7 +23,7 @@ def spaceapi(space_id: str) -> Response:
     row = service.space(session, space_id)
     found = space_api(
         service.full_document(session, node(), row),
-        hours.schedule(row, now.date()),
+        hours.schedule(row, service.today(row, now)),
         now,
         len(presence.presence(session, space_id)),
         node().url,

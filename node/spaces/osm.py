@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -9,11 +10,18 @@ from typing import Any
 
 from opening_hours import OpeningHours, ParserError, State
 
-from charter.hours import WEEKDAYS
-from node.spaces.hours import public_holidays
+from charter.hours import WEEKDAYS, Schedule, joined, local_time
+from node.spaces.hours import periods, public_holidays, schedule
 
 Spans = list[list[str]]
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+# Rules are parted by these, outside of quoted words.
+_PARTED = re.compile(r'(\s*(?:;|\|\|)\s*)(?=(?:[^"]*"[^"]*")*[^"]*\Z)')
+_QUOTED = re.compile(r'"[^"]*"')
+_TIMES = re.compile(r"\d:\d|24/7|\b(?:open|closed|off|unknown|sunrise|sunset|dawn|dusk)\b")
+_SCHOOLS = re.compile(r"\bSH\b")
+_LISTED_SCHOOLS = re.compile(r"\bSH\s*,\s*|\s*,\s*SH\b")
+_DAY = timedelta(days=1)
 _DAYS_READ = 366
 _MOST = 500
 _MOST_PERIODS = 59  # the form has as many rows, and one for a new one
@@ -23,53 +31,100 @@ class OsmError(ValueError):
     """The text cannot be read; the message is the place, as ``line:column``."""
 
 
-def write(row: Any) -> str:
-    """Return a space's hours; empty when they are not known."""
-    if not any(row.week.values()):
+def write(row: Any, today: date) -> str:
+    """Return a space's hours; empty when they are not known.
+
+    What was typed goes before what a source has brought, and both before the public holidays; in
+    this language the last rule that speaks of a date holds, for the end of the night before too.
+    """
+    known = schedule(row, today)
+    if not known.known:
         return ""
     rules = list(_week(row.week))
-    if row.closed_on_holidays:
+    if rules and row.closed_on_holidays:
         rules.append("PH off")
+    imported = [(date.fromisoformat(day), hours) for day, hours in _imported(row).items()]
+    entries = [*periods(sorted(imported, key=lambda each: each[0])), *row.special_days]
     rules += [
         f"{_period(entry)} {_spans(entry['hours'])}"
-        for entry in row.special_days
+        for entry in entries
         if entry["hours"] is not None
     ]
-    return "; ".join(rules)
+    if rules and row.until is not None:
+        rules.append(f"{_day(row.until + timedelta(1))}+ off")
+    return "; ".join([*rules, *_nights_before(known, today)])
+
+
+def _nights_before(hours: Schedule, today: date) -> Iterator[str]:
+    """Yield the dates ahead that differ, and are open at their beginning by the night before."""
+    after = {hours.until + timedelta(1)} if hours.until else set()
+    for day in sorted({*hours.exceptions, *after}):
+        spans = joined(hours.on(day - timedelta(1)))
+        if day >= today and spans and spans[-1][1] > _DAY:
+            goes_on = f"00:00-{_clock(spans[-1][1] - _DAY)}"
+            own = _spans([[f"{a:%H:%M}", f"{b:%H:%M}"] for a, b in hours.on(day)])
+            yield f"{_day(day)} {goes_on}{'' if own == 'off' else ',' + own}"
+
+
+def _imported(row: Any) -> Mapping[str, Spans]:
+    found: Mapping[str, Spans] = (row.imported or {}).get("days", {})
+    return found
 
 
 def _week(week: Mapping[str, Spans]) -> Iterator[str]:
-    days = ((name.capitalize(), week.get(name, [])) for name in WEEKDAYS)
+    days = ((name.capitalize(), _spans(week.get(name, []))) for name in WEEKDAYS)
     for spans, group in groupby(days, key=lambda each: each[1]):
         names = [name for name, _ in group]
-        if spans:
+        if spans != "off":
             several = names[0] if len(names) == 1 else f"{names[0]}-{names[-1]}"
-            yield f"{several} {_spans(spans)}"
+            yield f"{several} {spans}"
 
 
 def _spans(spans: Sequence[Sequence[str]]) -> str:
-    return ",".join(f"{start}-{end}" for start, end in spans) or "off"
+    """Write a day's hours, what touches as one."""
+    found = joined([(local_time(start), local_time(end)) for start, end in spans])
+    return ",".join(f"{_clock(a)}-{_clock(_end(a, b))}" for a, b in found) or "off"
+
+
+def _end(start: timedelta, end: timedelta) -> timedelta:
+    """A night ends by the next day's clock, a day round the clock after its last hour."""
+    is_night = end > _DAY and end - start < _DAY
+    return end - _DAY if is_night else end
+
+
+def _clock(since_midnight: timedelta) -> str:
+    minutes = since_midnight // timedelta(minutes=1)
+    return f"{minutes // 60:02}:{minutes % 60:02}"
 
 
 def _period(entry: Mapping[str, Any]) -> str:
     first, last = (date.fromisoformat(entry[name]) for name in ("from", "to"))
 
-    def written(day: date) -> str:
-        year = "" if entry["yearly"] else f"{day.year} "
-        return f"{year}{_MONTHS[day.month - 1]} {day.day:02}"
-
+    written = _yearly if entry["yearly"] else _day
     return written(first) if first == last else f"{written(first)}-{written(last)}"
+
+
+def _yearly(day: date) -> str:
+    return f"{_MONTHS[day.month - 1]} {day.day:02}"
+
+
+def _day(day: date) -> str:
+    return f"{day.year} {_yearly(day)}"
 
 
 def read(text: str, today: date) -> dict[str, Any]:
     """Return ``week``, ``closed_on_holidays`` and ``special_days`` of the year from today on.
 
     Raises OsmError. What no space here can say (sunrise, weeks of the month) becomes the dates
-    that follow from it.
+    that follow from it. ``comments`` are words that stand where there are no times, ``schools``
+    says that there are rules for school holidays: nothing is taken from either.
     """
     if len(text) > _MOST:
         raise OsmError(f"1:{_MOST}")
+    whole, comments = text, _comments(text)
+    text = _kept(text)
     try:
+        OpeningHours(whole)
         # The library keeps the public holidays of a country; the week is read without them.
         plain = OpeningHours(text)
         with_holidays = OpeningHours(text, country="FR")
@@ -90,13 +145,52 @@ def read(text: str, today: date) -> dict[str, Any]:
         "closed_on_holidays": any(
             _open_on(plain, day) and not _open_on(with_holidays, day) for day in festive
         ),
-        "special_days": list(_grouped([(day, spans[day]) for day in differ]))[:_MOST_PERIODS],
+        "special_days": list(periods([(day, spans[day]) for day in differ]))[:_MOST_PERIODS],
+        "comments": comments,
+        "schools": text != _kept(whole, schools=True),
     }
+
+
+def _rules(text: str) -> list[tuple[str, str]]:
+    """Return the rules of a text, each with what parts it from the one before."""
+    parts = _PARTED.split(text)
+    return list(zip(["", *parts[1::2]], parts[::2], strict=True))
+
+
+def _is_comment(rule: str) -> bool:
+    """Words where times would stand say nothing of when it is open."""
+    return '"' in rule and not _TIMES.search(_QUOTED.sub("", rule))
+
+
+def _comments(text: str) -> list[str]:
+    return [said[1:-1] for _, rule in _rules(text) if _is_comment(rule) for said in _said(rule)]
+
+
+def _said(rule: str) -> list[str]:
+    return _QUOTED.findall(rule)
+
+
+def _kept(text: str, *, schools: bool = False) -> str:
+    """Return a text with comments for unknown hours, and without the rules for school holidays."""
+    found = ""
+    for parted, said in _rules(text):
+        rule = _QUOTED.sub(r"unknown \g<0>", said, count=1) if _is_comment(said) else said
+        rule = rule if schools else _without_schools(rule)
+        if rule.strip():
+            found += (parted if found else "") + rule
+    return found or "off"
+
+
+def _without_schools(rule: str) -> str:
+    if not _SCHOOLS.search(_QUOTED.sub("", rule)):
+        return rule
+    others = _LISTED_SCHOOLS.sub("", rule)
+    return "" if _SCHOOLS.search(_QUOTED.sub("", others)) else others
 
 
 def first_difference(text: str, found: Mapping[str, Any], today: date) -> date | None:
     """Return the first day of two years on which what was read is not what the text says."""
-    said = OpeningHours(text, country="FR")
+    said = OpeningHours(_kept(text), country="FR")
     days = [today + timedelta(n) for n in range(2 * _DAYS_READ)]
     closed = set(public_holidays("", (today.year, today.year + 1, today.year + 2)))
     special = {
@@ -131,17 +225,3 @@ def _open_on(hours: OpeningHours, day: date) -> Spans:
 
 def _most_common(found: list[Spans]) -> Spans:
     return max(found, key=found.count)
-
-
-def _grouped(days: Sequence[tuple[date, Spans]]) -> Iterator[dict[str, Any]]:
-    """Yield periods of days in a row that have the same hours."""
-    for _, group in groupby(enumerate(days), key=lambda e: (e[1][0].toordinal() - e[0], e[1][1])):
-        dates = [day for _, (day, _) in group]
-        yield {
-            "from": dates[0].isoformat(),
-            "to": dates[-1].isoformat(),
-            "yearly": False,
-            "hours": dict(days)[dates[0]],
-            "capacity": None,
-            "label": "",
-        }

@@ -42,14 +42,14 @@ def home() -> Any:
 def space_page(space_id: str) -> str:
     now = node().clock.now()
     row = service.space(db.session(), space_id)
-    schedule = hours.schedule(row, now.date())
+    schedule = hours.schedule(row, service.today(row, now))
     today = now.astimezone(schedule.zone).date()
     days, named = [today + timedelta(n) for n in range(7)], hours.labels(row, today)
     week = [
         {
             "date": day.isoformat(),
             "weekday": WEEKDAYS[day.weekday()],
-            "hours": [[f"{a:%H:%M}", f"{b:%H:%M}"] for a, b in schedule.on(day)],
+            "hours": [[f"{a:%H:%M}", f"{b:%H:%M}"] for a, b in schedule.openings(day)],
             "today": day == today,
             "why": named.get(day.isoformat(), ""),
         }
@@ -94,7 +94,11 @@ def console() -> Any:
         leaving_on=_leaving_on(session),
         letters=mailbox.in_trouble(session),
         reported=reports.told(session).waiting,
-        ending=[space for space in found if space.until and (space.until - now.date()).days <= 30],
+        ending=[
+            space
+            for space in found
+            if space.until and (space.until - service.today(space, now)).days <= 30
+        ],
         **sync_state(),
     )
 

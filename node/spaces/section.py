@@ -48,6 +48,14 @@ class Section(Form):
         """Return ``rooms`` or ``prices``, where the section has them."""
         return {}
 
+    def offer(self, space: Space) -> None:
+        """Fit what there is to choose from to the space."""
+
+    def follow(self, space: Space) -> dict[str, Any]:
+        """Return further columns that follow from a valid form, beside what was typed."""
+        del space
+        return {}
+
     def asked(self) -> list[bool]:
         """Return, question by question, whether there is an answer."""
         left_out = ("BooleanField", "CSRFTokenField", "HiddenField")

@@ -23,6 +23,7 @@ from node.spaces.forms import DegreesField, LinesField, SharesField, text_field,
 from node.spaces.models import Space
 from node.spaces.section import Section, answered
 from node.spaces.tables import HoursForm, PricesForm, RoomsForm
+from node.spaces.whereabouts import ZONES, whereabouts
 from shared.sheet import ACCESS, KINDS
 
 
@@ -67,6 +68,9 @@ class PlaceForm(Section):
     town = text_field(lazy_gettext("Town"), 120, required=True)
     latitude = DegreesField(lazy_gettext("Latitude"), 90)
     longitude = DegreesField(lazy_gettext("Longitude"), 180)
+    timezone = SelectField(
+        lazy_gettext("Time zone"), choices=[SelectChoice(name, name) for name in ZONES]
+    )
     transport = text_field(lazy_gettext("How to get there"), 500)
     features = SelectMultipleField(
         lazy_gettext("Access for people with a disability"),
@@ -84,13 +88,36 @@ class PlaceForm(Section):
             "longitude": space.longitude,
             "features": space.access.get("features", []),
             "access_note": space.access.get("note", ""),
+            "timezone": space.timezone,
         }
+
+    def offer(self, space: Space) -> None:
+        """Offer the zone that a space is in, where a source has brought another than ours."""
+        if space.timezone not in ZONES:
+            names = (*ZONES, space.timezone)
+            self.timezone.choices = [SelectChoice(name, name) for name in names]
+
+    def follow(self, space: Space) -> dict[str, Any]:
+        """Return the zone and the holidays that follow from the place, where it has moved.
+
+        What an admin chose against the place stays, and so does what is chosen now.
+        """
+        before = whereabouts(space.postcode, space.latitude, space.longitude)
+        typed = self.postcode.data, self.latitude.value, self.longitude.value
+        now, found = whereabouts(*typed), dict[str, Any]()
+        chosen = self.timezone.data != space.timezone
+        if not chosen and space.timezone == before.timezone != now.timezone:
+            found["timezone"] = now.timezone
+        if space.holidays_region == before.region != now.region:
+            found["holidays_region"] = now.region
+        return found
 
     def values(self) -> dict[str, Any]:
         return {
             "street": self.street.data or None,
             "postcode": self.postcode.data or None,
             "town": self.town.data,
+            "timezone": self.timezone.data,
             "transport": self.transport.data or "",
             "latitude": self.latitude.value,
             "longitude": self.longitude.value,

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from node.context import Node
@@ -21,6 +21,7 @@ from node.sync.models import Enrolment
 from shared.db import begin_write
 from shared.names import slug
 from shared.problems import Problem
+from shared.schemas import DEFAULT_ZONE
 
 TOPIC = "publication"
 
@@ -52,7 +53,7 @@ def full_document(session: Session, node: Node, row: Space) -> dict[str, Any]:
     now = node.clock.now()
     events = published_events(session, row.id, now, row.timezone)
     photos = published_photos(session, row.id, node.url)
-    return document(row, now.date(), node.url, events, photos)
+    return document(row, today(row, now), node.url, events, photos)
 
 
 def save(
@@ -172,6 +173,13 @@ def set_paused(
     row.paused_on = today(row, now) if paused and today_only else None
     queue_publication(session, node)
     session.commit()
+
+
+def own_zone(session: Session) -> ZoneInfo:
+    """Return the clock that this operator lives by: that of most of its spaces."""
+    most = func.count().desc()
+    query = select(Space.timezone).group_by(Space.timezone).order_by(most, Space.timezone)
+    return ZoneInfo(session.scalars(query.limit(1)).first() or DEFAULT_ZONE)
 
 
 def zone(row: Space) -> ZoneInfo:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request
-from flask_babel import get_locale, gettext, lazy_gettext
+from flask_babel import get_locale, gettext, lazy_gettext, ngettext
 
+from node.bookings import host
 from node.context import node
 from node.db import db
 from node.spaces import hours, osm, service
@@ -14,7 +15,7 @@ from node.spaces.forms import text_field
 from node.spaces.models import Space
 from node.spaces.section import Section
 from node.spaces.sections import SECTIONS, completeness
-from node.spaces.tables import HoursForm
+from node.spaces.tables import HoursForm, region_name
 from node.sync import service as sync
 from shared.messages import translate
 from shared.problems import Problem
@@ -87,6 +88,7 @@ def section(space_id: str, section: str) -> Any:
         raise Problem("not-found")
     kind = SECTIONS[section][1]
     form = kind() if request.method == "POST" else kind(data=kind.filled(row))
+    form.offer(row)
     status = 200
     if isinstance(form, HoursForm) and ("read" in request.form or (form.osm.data or "").strip()):
         form, status = _read_osm(form, row)
@@ -121,7 +123,8 @@ def _save(row: Space, form: Section) -> bool:
     def still(now: Space) -> bool:
         return not seen or form.stamp(now) == seen
 
-    values, about = form.values(), form.facts()
+    followed = form.follow(row)
+    values, about = {**form.values(), **followed}, form.facts()
     saved = service.save(
         db.session(), node(), row.id, values, about=about, still=still, **form.rows()
     )
@@ -130,6 +133,11 @@ def _save(row: Space, form: Section) -> bool:
             "Somebody saved this section meanwhile: look at it in another tab, then save yours."
         )
         form.form_errors.append(words)
+    elif "timezone" in followed:
+        flash(gettext("The time zone follows the place: %(zone)s.", zone=followed["timezone"]))
+    if saved and "holidays_region" in followed:
+        region = region_name(followed["holidays_region"])
+        flash(gettext("The public holidays follow the place: %(region)s.", region=region))
     return saved
 
 
@@ -144,11 +152,24 @@ def _saved(row: Space, section: str) -> Any:
         flash(gettext("Saved here, but the hub did not take it: see below."), "error")
     else:
         flash(gettext("Saved. It goes on the map as soon as the hub answers."), "success")
+    say_what_is_booked(space_id)
     following = _following(section)
     if "go_on" in request.form:
         tail = f"/sheet/{following}" if following else ""
         return redirect(f"/console/spaces/{space_id}{tail}")
     return redirect(f"/console/spaces/{space_id}/sheet/{section}")
+
+
+def say_what_is_booked(space_id: str) -> None:
+    """Tell the admin how many have booked for days that are closed by what was just saved."""
+    number = host.closed_by_saving(db.session(), node(), space_id)
+    if number:
+        words = ngettext(
+            "%(num)d person has booked for a day on which the space is now closed.",
+            "%(num)d people have booked for days on which the space is now closed.",
+            number,
+        )
+        flash(words, "error")
 
 
 def _read_osm(form: HoursForm, row: Space) -> tuple[HoursForm, int]:
@@ -171,7 +192,15 @@ def _read_osm(form: HoursForm, row: Space) -> tuple[HoursForm, int]:
             "holidays_region": form.holidays_region.data,
         },
     )
-    flash(gettext("Read, and not saved yet: look at it, then save."), "success")
+    read.offer(row)
+    if found["week"] or found["special_days"]:
+        flash(gettext("Read, and not saved yet: look at it, then save."), "success")
+    else:
+        flash(gettext("No hours can be taken from it: they stay unknown."), "error")
+    for words in found["comments"]:
+        flash(gettext("It says in words, without times: “%(words)s”.", words=words), "error")
+    if found["schools"]:
+        flash(gettext("Hours of the school holidays (SH) cannot be kept here."), "error")
     differs = osm.first_difference(text, found, service.today(row, node().clock.now()))
     if differs is not None:
         words = gettext(
@@ -186,8 +215,9 @@ def _shared(row: Space) -> dict[str, Any]:
     today, language = service.today(row, now), str(get_locale())
     return {
         "days": hours.days_ahead(row, today, language),
+        "hours_known": hours.schedule(row, today).known,
         "holidays": hours.coming_holidays(row.holidays_region, today, language),
-        "osm_text": osm.write(row),
+        "osm_text": osm.write(row, today),
         **sync_state(),
     }
 
@@ -209,5 +239,6 @@ def sync_state() -> dict[str, Any]:
         "hub_away": node().hub.away,
         "hub_url": node().hub.url,
         "waiting": waiting["pending"],
+        "booked_closed": len(host.closed_of(session, node().clock.now())),
         "dead": waiting["dead"],
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from charter.hours import Schedule
@@ -75,16 +75,11 @@ def _last_closing(schedule: Schedule, now: datetime) -> datetime | None:
     """Return when the space last closed, if it was within two weeks."""
     today = now.astimezone(schedule.zone).date()
     ends = [
-        _closing(schedule, day, start, end)
+        closes
         for day in (today - timedelta(n) for n in range(_LOOK_BACK_DAYS))
-        for start, end in schedule.on(day)
+        for _, closes in schedule.openings(day)
     ]
     return max((end for end in ends if end <= now), default=None)
-
-
-def _closing(schedule: Schedule, day: date, start: Any, end: Any) -> datetime:
-    last = day if end > start else day + timedelta(1)  # past midnight
-    return datetime.combine(last, end, schedule.zone)
 
 
 def _plan(price: Mapping[str, Any]) -> dict[str, Any]:

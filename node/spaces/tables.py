@@ -10,6 +10,7 @@ from wtforms import BooleanField, FieldList, FormField, SelectChoice, SelectFiel
 
 from charter.hours import WEEKDAYS
 from node.spaces.forms import (
+    MAX_LINES,
     MAX_ROWS,
     HoursField,
     parse_hours,
@@ -21,7 +22,9 @@ from node.spaces.hours import REGIONS
 from node.spaces.models import Room, Space
 from node.spaces.rows import EMPTY_ROWS, PriceForm, RoomForm, SpecialDayForm, special_row
 from node.spaces.section import Section
+from node.spaces.whereabouts import whereabouts
 
+_ALL_OF_FRANCE = lazy_gettext("France, without local holidays")
 _REGION_NAMES = {
     "57": "Moselle",
     "6AE": "Alsace",
@@ -42,6 +45,7 @@ _REGION_NAMES = {
 
 class HoursForm(Section):
     columns = ("closed_on_holidays", "holidays_region")
+    proposed = ""
 
     osm = text_field(lazy_gettext("Hours as OpenStreetMap writes them"), 500)
     mo = HoursField(lazy_gettext("Monday"))
@@ -55,7 +59,7 @@ class HoursForm(Section):
     holidays_region = SelectField(
         lazy_gettext("Public holidays of"),
         choices=[
-            SelectChoice("", lazy_gettext("France, without local holidays")),
+            SelectChoice("", _ALL_OF_FRANCE),
             *(SelectChoice(code, _REGION_NAMES[code]) for code in REGIONS),
         ],
     )
@@ -73,7 +77,13 @@ class HoursForm(Section):
         """Return the fields of a week and its special days, with an empty row at the end."""
         rows: list[Any] = [special_row(entry) for entry in found["special_days"]]
         week = {name: found["week"].get(name, []) for name in WEEKDAYS}
-        return {**week, "special": (rows + [{}] * EMPTY_ROWS)[:MAX_ROWS]}
+        return {**week, "special": rows + [{}] * EMPTY_ROWS}
+
+    def offer(self, space: Space) -> None:
+        """Say whose holidays the place has, where they are not those that were chosen."""
+        region = whereabouts(space.postcode, space.latitude, space.longitude).region
+        if region != space.holidays_region:
+            self.proposed = region_name(region)
 
     def days(self) -> list[Any]:
         return [self[name] for name in WEEKDAYS]
@@ -92,6 +102,10 @@ class HoursForm(Section):
         return [any(day.data for day in self.days())]
 
 
+def region_name(code: str) -> str:
+    return _REGION_NAMES.get(code, str(_ALL_OF_FRANCE))
+
+
 def _some_or_never(room: Room) -> str:
     return "some" if room.half_days else "never"
 
@@ -101,7 +115,7 @@ class RoomsForm(Section):
 
     capacity = whole_field(lazy_gettext("Capacity, people"), 0, 10_000)
     area_m2 = whole_field(lazy_gettext("Area, m²"), 0, 1_000_000)
-    rooms = FieldList(FormField(RoomForm), max_entries=MAX_ROWS)
+    rooms = FieldList(FormField(RoomForm), max_entries=MAX_LINES)
 
     @classmethod
     def filled(cls, space: Space) -> dict[str, Any]:
@@ -116,7 +130,7 @@ class RoomsForm(Section):
             }
             for room in space.rooms
         ]
-        return {**super().filled(space), "rooms": (rows + [{}] * EMPTY_ROWS)[:MAX_ROWS]}
+        return {**super().filled(space), "rooms": (rows + [{}] * EMPTY_ROWS)[:MAX_LINES]}
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
         rooms = [
@@ -148,7 +162,7 @@ class PricesForm(Section):
             }
             for price in space.prices
         ]
-        return {"prices": (rows + [{"quantity": 1}] * EMPTY_ROWS)[:MAX_ROWS]}
+        return {"prices": rows + [{"quantity": 1}] * EMPTY_ROWS}
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
         prices = [

@@ -13,7 +13,7 @@ from charter.values import LEVELS, SharedValue, shared_values
 from node.context import node
 from node.db import db
 from node.spaces import service
-from node.spaces.forms import MAX_ROWS, text_field
+from node.spaces.forms import MAX_LINES, text_field
 from node.spaces.models import Space
 from node.spaces.rows import EMPTY_ROWS, RowForm
 from node.sync import service as sync
@@ -54,8 +54,8 @@ class AnswerForm(RowForm):
 
 
 class ValuesForm(Form):
-    own = FieldList(FormField(ValueForm), max_entries=MAX_ROWS)
-    shared = FieldList(FormField(AnswerForm), max_entries=MAX_ROWS)
+    own = FieldList(FormField(ValueForm), max_entries=MAX_LINES)
+    shared = FieldList(FormField(AnswerForm), max_entries=MAX_LINES)
 
     def stories(self) -> dict[str, str]:
         """Return the space's own values in order, each with its anecdote or an empty text."""

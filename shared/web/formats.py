@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_datetime, format_time, format_timedelta
 from babel.numbers import format_currency, format_decimal
-from flask import Flask
+from flask import Flask, current_app, g
 from flask_babel import get_locale, gettext, lazy_gettext
 
+from shared.schemas import DEFAULT_ZONE
 from shared.sheet import ACCESS, AUDIENCES, KINDS
 
-DEFAULT_ZONE = "Europe/Paris"
 _UNITS: tuple[tuple[Literal["hour", "minute", "second"], int], ...] = (
     ("hour", 3600),
     ("minute", 60),
@@ -30,24 +30,43 @@ def _instant(value: datetime | str) -> datetime:
     return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
+def _zone(name: str | None) -> ZoneInfo:
+    """Return a zone; without a name, that of whoever runs this service.
+
+    An application says which in ``extensions["zone_here"]``, a function that is asked once for
+    each request or job.
+    """
+    if name is None:
+        name = g.get("zone_here")
+    if name is None:
+        name = current_app.extensions.get("zone_here", lambda: DEFAULT_ZONE)()
+        g.zone_here = name
+    return ZoneInfo(name)
+
+
 def day(value: date | str, style: str = "long") -> str:
     if isinstance(value, str):
         value = date.fromisoformat(value[:10])
     return format_date(value, format="d MMMM y" if style == "long" else style, locale=_locale())
 
 
-def moment(value: datetime | str | None, zone: str = DEFAULT_ZONE) -> str:
+def moment(value: datetime | str | None, zone: str | None = None) -> str:
     """Return a short date and time in the given zone, or a dash."""
     if value is None:
         return "–"
-    return format_datetime(_instant(value), "d\u00a0MMM\u00a0y, HH:mm", ZoneInfo(zone), _locale())
+    return format_datetime(_instant(value), "d\u00a0MMM\u00a0y, HH:mm", _zone(zone), _locale())
 
 
-def clock_time(value: datetime | str | None, zone: str = DEFAULT_ZONE) -> str:
+def clock_time(value: datetime | str | None, zone: str | None = None) -> str:
     """Return hours and minutes in the given zone, or a dash."""
     if value is None:
         return "–"
-    return format_time(_instant(value), "HH:mm", ZoneInfo(zone), _locale())
+    return format_time(_instant(value), "HH:mm", _zone(zone), _locale())
+
+
+def clock_there(value: datetime | str) -> str:
+    """Return hours and minutes by the clock of the place that said them: their own offset."""
+    return f"{_instant(value):%H:%M}"
 
 
 def ago(value: datetime | str, now: datetime) -> str:
@@ -64,12 +83,12 @@ def ago(value: datetime | str, now: datetime) -> str:
     )
 
 
-def local_day(value: datetime | str, zone: str = DEFAULT_ZONE) -> date:
+def local_day(value: datetime | str, zone: str | None = None) -> date:
     """Return the date that it is then in the given zone."""
-    return _instant(value).astimezone(ZoneInfo(zone)).date()
+    return _instant(value).astimezone(_zone(zone)).date()
 
 
-def last_day(end: datetime | str, zone: str = DEFAULT_ZONE) -> date:
+def last_day(end: datetime | str, zone: str | None = None) -> date:
     """Return the last date of what ends then: at midnight it is the one before."""
     return local_day(_instant(end) - timedelta(microseconds=1), zone)
 
@@ -123,6 +142,7 @@ def install(app: Flask) -> None:
         day=day,
         moment=moment,
         clock_time=clock_time,
+        clock_there=clock_there,
         local_day=local_day,
         last_day=last_day,
         halves=halves,

@@ -77,6 +77,8 @@ OTHER_COMMITTERS = {
     "node/exports/importing.py": "the verb that takes an export in",
     "node/adapters/importing.py": "the verbs of lists of events, prices and rooms",
     "node/bookings/host.py": "the verbs of places that are kept here",
+    "node/bookings/telling.py": "what of bookings the homes were told",
+    "node/bookings/ending.py": "calls off what is booked beyond a subscription",
     "node/bookings/trips.py": "the verbs of what our members ask of hosts",
     "node/desk/idempotency.py": "the verbs of remembered answers",
     "node/desk/outgoing.py": "what is taken over from the hub",

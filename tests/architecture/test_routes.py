@@ -277,6 +277,8 @@ GET    /card/<pass_id>                                public
 GET    /console                                       admin
 GET    /console/bookings                              admin desk
 POST   /console/bookings/<booking_id>/cancel          admin desk
+POST   /console/bookings/closed/cancel                admin desk
+POST   /console/bookings/homes/<home_id>/cancel       admin
 GET    /console/charter                               admin
 POST   /console/charter/<version>/sign                admin
 GET    /console/charter/<version>/simulation          admin

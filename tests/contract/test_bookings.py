@@ -16,7 +16,7 @@ from icalendar import Calendar
 from charter.hours import read_schedule
 from deploy.demo.processes import Processes
 from node import jobs
-from node.bookings import host, trips
+from node.bookings import host, telling, trips
 from node.bookings.forms import spans
 from node.bookings.models import Booking, Trip
 from node.mail.models import Mail
@@ -83,7 +83,7 @@ def tend(*nodes: LocalNode) -> None:
     for node in nodes:
         with node.context() as (session, context):
             host.tend(session, context)
-            trips.tell_homes(session, context)
+            telling.tell_homes(session, context)
             trips.settle_due(session, context)
 
 
@@ -497,7 +497,10 @@ def test_a_member_books_by_pages_and_the_admin_calls_it_off(
     admin.post(path, {"reason": " "})
     assert at_host(troquet)[where.rpartition("/")[2]] == "confirmed"
     admin.get("/console/bookings")
-    admin.post(path, {"reason": "A leak"})
+    with troquet.calls() as asked_of:
+        admin.post(path, {"reason": "A leak"})
+    assert not [url for url in asked_of if "/trips/" in url]  # homes are told by the jobs
+    tend(troquet)
     text = Page(reader.get(where).text).text
     assert "cancelled" in text
     assert "A leak" in text
@@ -507,8 +510,8 @@ def test_a_member_books_by_pages_and_the_admin_calls_it_off(
     ("length", "start", "expected"),
     [
         ("day", None, ("2026-11-25T09:00+01:00", "2026-11-25T19:00+01:00")),
-        ("morning", None, ("2026-11-25T09:00+01:00", "2026-11-25T13:00+01:00")),
-        ("afternoon", None, ("2026-11-25T13:00+01:00", "2026-11-25T19:00+01:00")),
+        ("morning", None, ("2026-11-25T09:00+01:00", "2026-11-25T12:00+01:00")),
+        ("afternoon", None, ("2026-11-25T14:00+01:00", "2026-11-25T19:00+01:00")),
         ("2h", time(10, 30), ("2026-11-25T10:30+01:00", "2026-11-25T12:30+01:00")),
         ("3days", None, ("2026-11-25T09:00+01:00", "2026-11-27T19:00+01:00")),
     ],

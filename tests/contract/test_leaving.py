@@ -16,6 +16,7 @@ from federation.audit.models import AuditEntry
 from federation.db import db as hub_db
 from federation.mail.models import Mail as HubMail
 from federation.visits.models import Pass as HubPass
+from node.bookings import telling
 from node.bookings.models import Booking, Trip
 from node.leaving import service as leaving
 from node.mail.models import Mail
@@ -216,9 +217,8 @@ def test_what_is_only_held_past_the_last_day_is_called_off_and_the_home_is_told(
     give_notice(troquet)
     with troquet.context() as (session, context):
         assert session.get_one(Booking, held).state == "cancelled"
-        from node.bookings import trips
 
-        trips.tell_homes(session, context)
+        telling.tell_homes(session, context)
     with cordee.context() as (session, _):
         trip = session.get_one(Trip, held)
         assert (trip.state, trip.reason) == ("cancelled", leaving.WHY)

@@ -218,7 +218,7 @@ def test_a_first_day_that_moves_reaches_the_hub(
 ) -> None:
     person = cordee.add_person().get_pass()
     assert fill(admin, page_of(person), joined_on="2026-11-20").status_code == 302
-    assert codes(troquet.scan(person.get_pass().show())) == ["seniority"]
+    assert codes(troquet.scan(person.get_pass(days_ago=2).show())) == ["seniority"]
 
 
 def test_changing_and_issuing_at_once_leaves_no_valid_pass_of_who_is_suspended(

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 import requests
 
 from node.bookings import trips
+from node.members.models import Member
 from node.spaces import service as spaces
 from node.spaces.hours import special_day
 from node.spaces.sections import PeopleForm
 from tests.contract.test_bookings import AFTERNOON, DAY, MORNING, booked, why
 from tests.contract.test_bookings import book as ask
-from tests.network import LocalNode, Network, at_once, codes, rules
+from tests.network import WEEK, LocalNode, Network, at_once, codes, rules
 from tests.shared.browser import Browser, Page, forget_attempts
 
 MakeNetwork = Callable[..., Network]
@@ -402,3 +403,92 @@ def test_of_two_tabs_that_save_at_the_very_same_moment_one_is_told(
         return once
 
     assert sorted(at_once([save("Mairie"), save("Région"), save("SCI")])) == [False, False, True]
+
+
+# Where a space is, and what its hours follow from
+
+
+def column(node: LocalNode, name: str) -> Any:
+    with node.context() as (session, _):
+        return getattr(spaces.space(session, "troquet"), name)
+
+
+def test_the_zone_and_the_public_holidays_follow_the_postcode_and_may_be_set(
+    two: Network, troquet: LocalNode, admin: Browser
+) -> None:
+    saved(admin, "place", postcode="67000", town="Strasbourg")
+    assert (column(troquet, "timezone"), column(troquet, "holidays_region")) == (
+        "Europe/Paris",
+        "6AE",
+    )
+    assert on_the_map(two)["exceptions"]["2026-12-26"] == []
+    saved(
+        admin, "place", postcode="97400", town="Saint-Denis", latitude="-20.88", longitude="55.45"
+    )
+    assert (column(troquet, "timezone"), column(troquet, "holidays_region")) == (
+        "Indian/Reunion",
+        "974",
+    )
+    assert "The time zone follows the place" in Page(admin.get(f"{SHEET}/sheet/place").text).text
+    saved(admin, "hours", holidays_region="")
+    saved(admin, "place", timezone="Indian/Mayotte", transport="Bus 3")
+    saved(admin, "place", transport="Bus 4")
+    assert (column(troquet, "timezone"), column(troquet, "holidays_region")) == (
+        "Indian/Mayotte",
+        "",
+    )
+    assert "La Réunion" in Page(admin.get(f"{SHEET}/sheet/hours").text).text
+
+
+def test_every_page_is_by_the_clock_of_the_space(two: Network, troquet: LocalNode) -> None:
+    with troquet.context() as (session, context):
+        values = {"timezone": "Indian/Reunion", "week": WEEK}
+        spaces.save(session, context, "troquet", values)
+        spaces.publish_now(session, context)
+    two.move_to("2026-11-24T10:00:00+04:00")
+    ada = two.nodes["cordee"].add_person().get_pass()
+    assert troquet.scan(ada.show()).status_code == 201
+    reader = Browser(two.nodes["cordee"], "en")
+    forget_attempts()
+    assert reader.log_in(ada.email).status_code == 302
+    for path, words in (
+        ("/pass", "until 19:00"),
+        ("/pass/at/troquet", "until 19:00"),
+        ("/pass/visits", ", 10:00"),
+    ):
+        assert words in Page(reader.get(path).text).text, path
+
+
+def test_a_last_day_ends_by_the_clock_of_the_house(two: Network, troquet: LocalNode) -> None:
+    with troquet.context() as (session, context):
+        spaces.save(session, context, "troquet", {"timezone": "America/Guadeloupe"})
+    ada = troquet.add_person()
+    with troquet.context() as (session, _):
+        session.query(Member).update({"ended_on": date(2026, 11, 24)})
+        session.commit()
+    two.move_to("2026-11-24T20:00:00-04:00")
+    answer = troquet.post("/api/v1/me/passes", {"jwk": ada.key.as_dict(private=False)}, ada.token)
+    assert answer.status_code == 201
+    assert answer.json()["expires_at"].startswith("2026-11-25T03:59:59")
+
+
+def test_words_without_times_fill_in_no_hours(admin: Browser) -> None:
+    for text, said in (
+        ('"sur rendez-vous"', "No hours can be taken from it"),
+        ('"sur rendez-vous"', "sur rendez-vous"),
+        ("Mo-Fr 09:00-18:00; SH off", "school holidays"),
+    ):
+        page = Page(fill(admin, "hours", osm=text, read="1").text)
+        assert said in page.text
+        assert page.values["su"] == ""
+
+
+def test_eighty_special_days_are_all_kept_when_the_hours_are_saved(
+    troquet: LocalNode, admin: Browser
+) -> None:
+    first = date(2027, 1, 4)
+    days = [special_day((first + timedelta(2 * n)).isoformat(), []) for n in range(80)]
+    with troquet.context() as (session, context):
+        spaces.save(session, context, "troquet", {"special_days": days})
+    saved(admin, "hours", mo="9:00-18:00")
+    assert len(column(troquet, "special_days")) == 80
