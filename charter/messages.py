@@ -199,6 +199,16 @@ def _shown_instant(value: Any, language: str) -> str:
     return f"{instant:%d/%m/%Y à %H:%M}" if language == "fr" else f"{instant:%d/%m/%Y at %H:%M}"
 
 
+def sentences(language: str) -> dict[str, Any]:
+    """Return all that a program needs that words reasons by itself, in one language."""
+    which = int(language == "en")
+    return {
+        "texts": {name: both[which] for name, both in _TEXTS.items()},
+        "plans": _PLANS["en" if which else "fr"],
+        "moment": ("à", "at")[which],
+    }
+
+
 def message(code: str, params: Mapping[str, Any], language: str) -> str:
     """Return the sentence for a reason code; ``language`` other than ``en`` means French.
 

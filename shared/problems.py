@@ -252,6 +252,7 @@ def problem_response(
     else:
         page = render_template(
             "problem.html",
+            slug=slug,
             title=kind.title,
             detail=detail or kind.remedy,
             request_id=request_id,

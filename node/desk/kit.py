@@ -1,25 +1,30 @@
 """What a desk's browser needs to let people in while its own node does not answer.
 
-The browser verifies the pass. What the charter says of a plan from a home is decided here, by the
-charter's own rules, for every home and plan, and looked up there.
+The browser verifies the pass, gathers the same facts as ``alone`` does here, and decides by the
+charter's own rules (``static/charter.js``, which the charter's cases hold to ``charter.decide``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from datetime import datetime, timedelta
+import tomllib
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from charter import PLAN_CLASSES, Charter, Facts, Fault, decide
-from charter.conditions import read_conditions
+from charter.conditions import NOON, read_conditions
+from charter.halfdays import half_days
 from charter.hours import Schedule
+from charter.messages import sentences
+from node.bookings.models import Booking
+from node.bookings.reserved import came
 from node.context import Node
-from node.desk.places import places_left
-from node.desk.scan import as_document, find_space, local_day, schedule_of
+from node.desk.models import Visit
+from node.desk.scan import as_document, find_space, schedule_of
 from node.passes import service as passes
+from node.spaces.models import Space
 from node.sync import service as sync
 from shared import jose, status
 from shared.passes import FRESH_SECONDS
@@ -27,67 +32,42 @@ from shared.problems import Problem
 from shared.spaces import host_facts
 
 HORIZON = timedelta(days=3)
-# The reasons that the browser itself finds, and what leads to each of them.
-_FAULTS = ("pass_malformed", "pass_expired", "pass_stale", "pass_replayed", "pass_revoked")
-_LED_TO: dict[str, dict[str, Any]] = {
-    **{code: {"faults": (Fault(code),)} for code in (*_FAULTS, "pass_suspended")},
-    "home_unknown": {"faults": (Fault("home_unknown", "issuer"),)},
-    "space_closed": {"hours_known": True, "opening": None},
-    "space_full": {"capacity": 1, "people_present": 1},
-    "guest_cap": {"guest_cap": 0, "guests_present": 1_000},
-    "offline_budget": {"offline_visits": 1_000},
-    "trust_list_stale": {"trust_list_age": None},
-}
+LATELY = timedelta(days=32)
 
 
 def desk_kit(session: Session, node: Node, space_id: str, language: str) -> dict[str, Any]:
     """Return what holds at one space now, as JSON. Raises Problem or ValidationError.
 
-    Times are Unix seconds by the node's real clock; ``civil_offset`` is what to add to them to
-    read a clock on the wall (0 outside a demonstration).
+    Times are Unix seconds. Those of signatures and lists are by the node's real clock, all others
+    by the clock on the wall, which is ``civil_offset`` ahead (0 outside a demonstration).
     """
     known = sync.network(session, node)
     if known is None:
         raise Problem("unavailable", "the network's trust list was never fetched")
-    space = find_space(session, space_id)
+    space, host = find_space(session, space_id), sync.node_id(session)
     now, real, charter = node.clock.now(), node.clock.real(), known.charter
-    offset = (now - real).total_seconds()
     schedule = schedule_of(space, now)
-    base = _base(sync.node_id(session), space, schedule, known, now)
-
-    def said(**facts: Any) -> dict[str, Any]:
-        return decide(charter, replace(base, **facts), now).to_json(language)
-
-    homes = {
-        home: _partner(session, node, known, home, said)
-        for home in known.trust.nodes
-        if home != base.host
-    }
-    homes[base.host] = _own(session, node, said(home=base.host))
-    closed = read_conditions(space._mapping).closed_on  # noqa: SLF001
-    # What is decided here is decided for today; on a later date that is closed to visitors,
-    # the browser finds no hours.
-    hours = [
-        [start.timestamp() - offset, end.timestamp() - offset]
-        for start, end in _openings(schedule, now)
-        if base.closed_date or not closed(start.astimezone(schedule.zone).date())
-    ]
-    offline = charter.rules.offline
-    good_for = timedelta(hours=offline.trust_list_hours)
+    homes = {home: _partner(session, node, known, home) for home in known.trust.nodes}
     return {
         "space": space_id,
+        "name": session.scalars(select(Space.name).where(Space.id == space_id)).one(),
         "as_of": real.timestamp(),
-        "civil_offset": offset,
+        "civil_offset": (now - real).total_seconds(),
         "timezone": str(schedule.zone),
-        "host": base.host,
-        "homes": homes,
+        "charter": {
+            "version": charter.version,
+            "rules": tomllib.loads(charter.sources["rules.toml"]),
+        },
+        "words": sentences(language),
+        "host": host,
+        "homes": {**homes, host: _own(session, node, known, host)},
         "welcome": welcome(space, language),
-        "reasons": dict(_reasons(said, charter, now)),
-        "hours": hours if schedule.known else None,
-        "trust_until": (known.fetched_at + good_for).timestamp(),
-        "visits_per_pass": offline.visits_per_pass,
+        "hours": [[each.timestamp() for each in both] for both in _openings(schedule, now)],
+        "turns": list(_turns(space, schedule, now)),
+        "bookings": list(_bookings(session, space_id, now)),
+        "visits": list(_visits(session, space_id, schedule, charter, now)),
+        "trusted_at": known.fetched_at.timestamp(),
         "fresh_seconds": FRESH_SECONDS,
-        "places": places_left(session, charter, space, schedule, now),
     }
 
 
@@ -97,72 +77,131 @@ def welcome(space: Any, language: str) -> str:
     return next(filter(None, both if language == "fr" else reversed(both)), "")
 
 
-Said = Callable[..., dict[str, Any]]
-"""Given the facts that differ, returns the decision in the reader's language."""
-
-
-def _base(host: str, space: Any, schedule: Schedule, known: sync.Network, now: datetime) -> Facts:
-    """Return the facts of a place that is open and has room: hours and places are told apart."""
-    entry = known.trust.nodes.get(host, {})
-    facts = host_facts(as_document(space, local_day(space, now)), schedule, now)
-    facts |= {"opening": (now, now + HORIZON), "capacity": None, "guest_cap": 1_000}
-    return Facts(
-        host=host,
-        host_state=entry.get("state", "connected"),
-        host_signed=entry.get("charter"),
-        online=False,
-        used_host=None,
-        used_network=None,
-        trust_list_age=0,
-        **facts,
-    )
-
-
-def _partner(
-    session: Session, node: Node, known: sync.Network, home: str, said: Said
-) -> dict[str, Any]:
+def _partner(session: Session, node: Node, known: sync.Network, home: str) -> dict[str, Any]:
     about = known.trust.nodes[home]
     listed = sync.status_list(session, node, known.trust, home, ask=False)
-    standing = {"home_state": about["state"], "home_signed": about.get("charter")}
     return {
         "name": about["name"],
+        "state": about["state"],
+        "charter": about.get("charter"),
+        "plans": about.get("plans", {}),
         "keys": {key["kid"]: None if key.get("withdrawn") else key["x"] for key in about["keys"]},
-        "statuses": listed and {"bits": jose.encode_b64(listed.packed), "until": listed.expires_at},
-        "plans": {plan: said(home=home, plan=plan, **standing) for plan in PLAN_CLASSES},
+        "statuses": listed
+        and {
+            "bits": jose.encode_b64(listed.packed),
+            "issued": listed.issued_at,
+            "until": listed.expires_at,
+        },
     }
 
 
-def _own(session: Session, node: Node, decision: dict[str, Any]) -> dict[str, Any]:
+def _own(session: Session, node: Node, known: sync.Network, host: str) -> dict[str, Any]:
     """Our own members are let in by the same gesture; we know our own keys and passes."""
     statuses, size = passes.statuses_of(session)
-    return {
-        "name": node.settings.name,
-        "keys": {key["kid"]: key["x"] for key in node.ring.public_jwks()},
-        "statuses": {"bits": jose.encode_b64(status.pack(statuses, size)), "until": None},
-        "plans": dict.fromkeys(PLAN_CLASSES, decision),
+    keys = {
+        key["kid"]: None if known.trust.withdrawn(host, key["kid"]) else key["x"]
+        for key in node.ring.public_jwks()
     }
-
-
-def _reasons(said: Said, charter: Charter, now: datetime) -> Iterator[tuple[str, Any]]:
-    """Yield each reason that the browser finds by itself, with its article and its words."""
-    sound = {"home": "", "home_state": "connected", "home_signed": charter.version}
-    led_to = {**_LED_TO, "seniority": {"usable_from": now + timedelta(days=1)}}
-    for code, facts in led_to.items():
-        for reason in said(**sound, **facts)["reasons"]:
-            if reason["code"] == code:
-                yield code, reason
-    for reason in said(**sound, paper=True)["reasons"]:
-        if reason["params"].get("detail") == "paper":
-            yield "paper", reason
+    return {
+        "state": "connected",
+        "charter": None,
+        "plans": {},
+        **{name: known.trust.nodes.get(host, {}).get(name) for name in ("state", "charter")},
+        "name": node.settings.name,
+        "keys": keys,
+        "statuses": {"bits": jose.encode_b64(status.pack(statuses, size)), "until": None},
+    }
 
 
 def _openings(schedule: Schedule, now: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """Yield when the space is open, from now on and within the horizon."""
+    """Yield when the space is open, from now on, and the first opening beyond the horizon."""
     instant: datetime | None = now
-    while instant is not None and instant < now + HORIZON:
+    while instant is not None:
         opening = schedule.opening_at(instant)
         if opening is None:
             instant = schedule.next_opening(instant)
-        else:
-            yield opening
-            instant = opening[1]
+            continue
+        yield opening
+        instant = opening[1] if opening[0] < now + HORIZON else None
+
+
+def _turns(space: Any, schedule: Schedule, now: datetime) -> Iterator[tuple[float, dict[str, Any]]]:
+    """Yield the instants at which what the house says changes, with what it says from then on."""
+    conditions = read_conditions(space._mapping)  # noqa: SLF001 - a row's public name for it
+    first = now.astimezone(schedule.zone).date()
+    instants = {now}
+    for day in (first + timedelta(n) for n in range(HORIZON.days + 1)):
+        times = {datetime.min.time(), NOON, *filter(None, conditions.release)}
+        instants |= {datetime.combine(day, each, schedule.zone) for each in times}
+    for instant in sorted(each for each in instants if each >= now):
+        local = instant.astimezone(schedule.zone)
+        facts = host_facts(as_document(space, first), schedule, instant)
+        paused = facts["paused"] and space.paused_on in (None, local.date())
+        places = conditions.guests_on(local.date())[local.time() >= NOON]
+        said = {name: facts[name] for name in ("closed_date", "hours_known", "guest_cap")}
+        said |= {name: facts[name] for name in ("capacity", "services")}
+        yield instant.timestamp(), {**said, "paused": paused, "booked_places": places}
+
+
+def _bookings(session: Session, space_id: str, now: datetime) -> Iterator[dict[str, Any]]:
+    """Yield the places that are kept for people who have not come yet."""
+    query = select(Booking.id, Booking.passes, Booking.starts_at, Booking.ends_at).where(
+        Booking.space_id == space_id,
+        Booking.ends_at > now,
+        Booking.starts_at <= now + HORIZON,
+        Booking.state == "confirmed",
+        Booking.room.is_(None),
+    )
+    rows = session.execute(query).all()
+    here = came(session, space_id, rows) if rows else set()
+    for row in rows:
+        if row.id not in here:
+            starts, ends = row.starts_at.timestamp(), row.ends_at.timestamp()
+            yield {"passes": row.passes, "starts": starts, "ends": ends}
+
+
+_LATELY = select(
+    Visit.space_id,
+    Visit.home_id,
+    Visit.pass_id,
+    Visit.local,
+    Visit.state,
+    Visit.delivered,
+    Visit.started_at,
+    Visit.ended_at,
+    Visit.closes_at,
+).where(Visit.state.in_(("open", "closed")), Visit.started_at >= bindparam("since"))
+
+
+def _visits(
+    session: Session, space_id: str, schedule: Schedule, charter: Any, now: datetime
+) -> Iterator[dict[str, Any]]:
+    """Yield what counts for who comes next: who is here, what was used, what waits to be told.
+
+    Nobody is named: a visit is known by its pass.
+    """
+    split, month = charter.rules.opening_hours.split, _month(schedule, now)
+    for visit in session.execute(_LATELY, {"since": now - LATELY}):
+        here = visit.space_id == space_id
+        used: tuple[Any, ...] = ()
+        if here and not visit.local:
+            day = schedule.day_of(visit.started_at)
+            span = (visit.started_at, visit.ended_at, day.day, day.openings)
+            used = half_days(*span, schedule.zone, split)
+        counted = [f"{each.day} {each.half}" for each in used if each.month >= month]
+        present = here and visit.state == "open" and visit.closes_at > now
+        if present or counted or not visit.delivered:
+            yield {
+                "holder": f"{visit.home_id} {visit.pass_id}" if visit.pass_id else None,
+                "own": visit.local,
+                "present": present,
+                "started": visit.started_at.timestamp(),
+                "closes": visit.closes_at.timestamp(),
+                "untold": not visit.delivered,
+                "used": counted,
+            }
+
+
+def _month(schedule: Schedule, now: datetime) -> str:
+    day: date = now.astimezone(schedule.zone).date()
+    return f"{day:%Y-%m}"

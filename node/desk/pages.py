@@ -44,7 +44,12 @@ pages = Blueprint(
 # What the desk needs without its node, besides what every page is made of.
 KEPT = (
     ("desk_pages.static", "desk.js"),
-    ("desk_pages.static", "alone.js"),
+    ("desk_pages.static", "desk_link.js"),
+    ("desk_pages.static", "offline_desk.js"),
+    ("desk_pages.static", "charter.js"),
+    ("desk_pages.static", "verify.js"),
+    ("desk_pages.static", "keyboard.js"),
+    ("desk_pages.static", "camera.js"),
     ("static", "px1.js"),
     ("static", "vendor/fflate/esm/browser.js"),
     ("static", "vendor/idb-keyval/index.js"),
@@ -52,6 +57,12 @@ KEPT = (
     ("static", "vendor/zxing-wasm/es/reader/index.js"),
     ("static", "vendor/zxing-wasm/reader/zxing_reader.wasm"),
 )
+
+
+@pages.app_context_processor
+def _forgetting() -> dict[str, str]:
+    """Let the pages that nobody is logged in to reduce what the desk's browser kept."""
+    return {"forget_script": url_for("desk_pages.static", filename="forget.js")}
 
 
 def _space_id() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response
+from flask import Response, request
 from flask_babel import get_locale
 from marshmallow import ValidationError, fields, validate
 
@@ -12,7 +12,7 @@ from node.context import node
 from node.db import db
 from node.members import service as members
 from node.members.models import Member
-from node.passes import cards, digits, rights, service
+from node.passes import cards, devices, digits, rights, service
 from node.sync import service as sync
 from shared import jose
 from shared.schemas import DecisionSchema, PhoneJwkSchema, WireSchema, moment, text
@@ -26,6 +26,12 @@ blp = Blueprint("passes", __name__, url_prefix="/api/v1", description="Passes an
 class NewPassSchema(WireSchema):
     jwk = fields.Nested(
         PhoneJwkSchema, required=True, metadata={"description": "The phone's public key."}
+    )
+    replaces = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Length(min=1, max=64),
+        metadata={"description": "A pass of one's own whose key is lost: it is ended."},
     )
 
 
@@ -42,6 +48,7 @@ class PassSchema(WireSchema):
     status = fields.String(required=True)
     issued_at = fields.AwareDateTime(required=True)
     expires_at = fields.AwareDateTime(required=True)
+    device = fields.String(required=True)
 
 
 PassesSchema = page_of("Passes", PassSchema)
@@ -111,8 +118,13 @@ def issue(data: dict[str, Any]) -> dict[str, Any]:
         jose.phone_jwk(data["jwk"])
     except ValueError as error:
         raise ValidationError({"jwk": [str(error)]}) from None
-    credential, row = service.issue(db.session(), node(), me(), data["jwk"])
+    device = devices.named(request.user_agent.string)
+    credential, row = service.issue(
+        db.session(), node(), me(), data["jwk"], device=device, replaces=data["replaces"]
+    )
     issued = {"pass_id": row.id, "credential": credential, "expires_at": row.expires_at}
+    if current().by == "login":
+        devices.remember(row.id)
     sync.flush_soon(db.session(), node())
     return issued
 

@@ -27,6 +27,8 @@ class Pass(db.Model):
     credential: Mapped[str] = mapped_column(
         Text, default="", server_default=db.text("''"), deferred=True
     )
+    # What the member tells it from others by: a browser and a system, no more.
+    device: Mapped[str] = mapped_column(String(60), default="", server_default=db.text("''"))
     # Suspended because its member is: it holds again when she does.
     with_member: Mapped[bool] = mapped_column(default=False, server_default=db.false())
 

@@ -21,10 +21,11 @@ from sqlalchemy.orm import Session
 from node.bookings import sheets
 from node.context import node
 from node.db import db
-from node.passes import cards, paper, rights, service, trial
+from node.passes import cards, devices, paper, rights, service, trial
 from node.passes.api import me
 from node.passes.calendar import visits_ics
 from node.passes.history import ask_correction, history, visit_of
+from node.passes.models import Pass
 from node.sync import service as sync
 from shared import held_visits
 from shared.problems import Problem
@@ -77,10 +78,18 @@ def my_pass() -> str:
         rights=found,
         names=_space_names(session),
         hub_url=node().hub.url,
-        passes=[p for p in service.passes_of(session, member.id) if p.status == "valid"],
+        passes=(passes := _valid(session, member.id)),
+        phones=[each for each in passes if not card or each.id != card.id],
+        made_here=devices.made_here(),
+        real=node().clock.real(),
         card=card,
         shown_at=cards.latest_showings(session, card.id) if card else (),
     )
+
+
+def _valid(session: Session, member_id: int) -> list[Pass]:
+    now, every = node().clock.real(), service.passes_of(session, member_id)
+    return [each for each in every if each.status == "valid" and each.expires_at > now]
 
 
 def _space_names(session: Session) -> dict[str, dict[str, str]]:
@@ -137,6 +146,7 @@ def there(space_id: str) -> Response:
     asks = decision is not None and space_id in known
     document = sheets.sheet(session, node(), space_id) if asks else None
     member = me()
+    card = cards.card_of(session, member.id)
     page = render_template(
         "passes/there.html",
         member=member,
@@ -149,7 +159,10 @@ def there(space_id: str) -> Response:
         checks=checks,
         real=node().clock.real(),
         hub_url=node().hub.url,
-        passes=[p for p in service.passes_of(session, member.id) if p.status == "valid"],
+        passes=(passes := _valid(session, member.id)),
+        phones=[each for each in passes if not card or each.id != card.id],
+        made_here=devices.made_here(),
+        home=node().settings.name,
     )
     response = make_response(page)
     # The phone tells the host itself; where that is, the hub's trust list says.

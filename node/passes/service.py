@@ -32,12 +32,24 @@ MAX_VALID_OF_DEMO, MAX_A_DAY_OF_DEMO = 200, 2_000
 _LIST_STEP = 4096  # the list grows by whole steps, so that its length says little
 
 
-def issue(session: Session, node: Node, member: Member, jwk: Mapping[str, Any]) -> tuple[str, Pass]:
-    """Return a new credential for a phone's key, and its row. Raises Problem or ValueError."""
+def issue(
+    session: Session,
+    node: Node,
+    member: Member,
+    jwk: Mapping[str, Any],
+    *,
+    device: str = "",
+    replaces: str | None = None,
+) -> tuple[str, Pass]:
+    """Return a new credential for a phone's key, and its row. Raises Problem or ValueError.
+
+    ``replaces`` is the pass of a device that has lost its key: it is ended in the same moment.
+    """
     home = sync.node_id(session)
     charter = charter_of(session, node)
     expires = node.clock.real() + timedelta(days=VALID_DAYS)
-    row = add(session, node, member, expires, jwk)
+    row = add(session, node, member, expires, jwk, replaces)
+    row.device = device
     row.credential = credential = sign(session, node, home, charter, row, jwk, row.expires_at)
     session.commit()
     return credential, row
@@ -49,6 +61,7 @@ def add(
     member: Member,
     expires: datetime,
     jwk: Mapping[str, Any] | None = None,
+    replaces: str | None = None,
 ) -> Pass:
     """Add a pass to a transaction that is begun here, and tell the hub. Raises Problem.
 
@@ -70,6 +83,8 @@ def add(
     if member.joined_on > members.today(session, node):
         session.rollback()
         raise Problem("forbidden", "this subscription has not begun")
+    if replaces is not None:
+        end(session, node, _own_row(session, replaces, member_id), "revoked")
     _check_number(session, node, member_id, now, jwk)
     if member.ended_on is not None:
         expires = min(expires, datetime.combine(member.ended_on, time.max, own_zone(session)))
@@ -191,12 +206,17 @@ def revoke(session: Session, node: Node, pass_id: str, member_id: int | None = N
     Revoking it again changes nothing.
     """
     begin_write(session)
+    row = _own_row(session, pass_id, member_id)
+    end(session, node, row, "revoked")
+    session.commit()
+    return row
+
+
+def _own_row(session: Session, pass_id: str, member_id: int | None) -> Pass:
     row = session.get(Pass, pass_id)
     if row is None or member_id not in (None, row.member_id):
         session.rollback()
         raise Problem("not-found")
-    end(session, node, row, "revoked")
-    session.commit()
     return row
 
 

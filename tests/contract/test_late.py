@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 import time
+import tomllib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import requests
 
-from charter import CODES
+from charter import CODES, model_sources
 from node.desk.models import Visit
 from tests.network import LocalNode, Network, Person, at_once, codes
 
@@ -241,49 +242,36 @@ def _kit(node: LocalNode, language: str = "fr") -> dict[str, Any]:
     return dict(answer.json())
 
 
-def test_the_kit_says_of_each_home_and_plan_what_the_charter_says(
-    network: Network, troquet: LocalNode
+def test_the_kit_has_the_charters_rules_and_words_and_says_how_each_home_stands(
+    troquet: LocalNode,
 ) -> None:
     kit = _kit(troquet)
     assert set(kit["homes"]) == {"cordee", "troquet"}
-    plans = kit["homes"]["cordee"]["plans"]
-    assert [plans[plan]["outcome"] for plan in ("resident", "nomad", "ticket")] == [
-        "allowed",
-        "allowed",
-        "refused",
-    ]
-    assert [reason["code"] for reason in plans["ticket"]["reasons"]] == ["plan_not_eligible"]
-    assert {plan["outcome"] for plan in kit["homes"]["troquet"]["plans"].values()} == {"allowed"}
-    assert kit["homes"]["cordee"]["keys"]
-    found_there = {
-        "pass_malformed",
-        "pass_expired",
-        "pass_stale",
-        "pass_revoked",
-        "pass_suspended",
-        "home_unknown",
-        "seniority",
-        "space_closed",
-        "guest_cap",
-        "offline_budget",
-        "trust_list_stale",
-    }
-    assert found_there <= set(kit["reasons"]) <= {*CODES, "paper"}
-    assert all(reason["article"] and reason["message"] for reason in kit["reasons"].values())
-    assert kit["reasons"]["pass_stale"]["message"].startswith("Ce code date")
-    assert _kit(troquet, "en")["reasons"]["pass_stale"]["message"].startswith("This code is more")
+    assert kit["charter"]["rules"] == tomllib.loads(model_sources()["rules.toml"])
+    cordee = kit["homes"]["cordee"]
+    assert (cordee["state"], cordee["charter"]) == ("connected", kit["charter"]["version"])
+    assert cordee["keys"]
+    assert kit["words"]["texts"]["pass_stale"].startswith("Ce code date")
+    english = _kit(troquet, "en")["words"]["texts"]
+    assert english["pass_stale"].startswith("This code is more")
+    assert set(CODES) <= set(english)
 
 
 def test_the_kit_knows_hours_places_and_lists(network: Network, troquet: LocalNode) -> None:
-    before = _kit(troquet)
-    assert before["places"] is not None
+    def open_now(kit: dict[str, Any]) -> bool:
+        now = kit["as_of"] + kit["civil_offset"]
+        return any(start <= now < end for start, end in kit["hours"])
+
+    assert _kit(troquet)["visits"] == []
     person = network.nodes["cordee"].add_person().get_pass()
     assert troquet.scan(person.show()).status_code == 201
-    assert _kit(troquet)["places"] == before["places"] - 1
-    real = time.time()
-    assert any(start <= real < end for start, end in before["hours"])
-    assert before["trust_until"] > real
+    kit = _kit(troquet)
+    assert [(each["holder"], each["present"], each["used"]) for each in kit["visits"]] == [
+        (f"cordee {person.pass_id}", True, ["2026-11-24 am"])
+    ]
+    assert open_now(kit)
+    assert 0 <= kit["as_of"] - kit["trusted_at"] < 600
     network.move_to("2026-11-29T10:00:00+01:00")  # a Sunday
-    assert not any(start <= time.time() < end for start, end in _kit(troquet)["hours"])
+    assert not open_now(_kit(troquet))
     network.hub_goes()
     assert _kit(troquet)["homes"]["cordee"]["name"]

@@ -7,7 +7,9 @@
 import qrcode from "/static/vendor/qrcode-generator/qrcode.mjs";
 import { del, entries, get, set } from "/static/vendor/idb-keyval/index.js";
 import { pack } from "/static/px1.js";
-import { claimsOf, fresh, newKeys, storeOf } from "./phone.js";
+import {
+  claimsOf, clockOff, fresh, keepStored, kept, makePass, newKeys, storeOf, whyNotMade,
+} from "./phone.js";
 
 const RENEW_MS = 25_000;
 const EXTEND_MS = 15 * 24 * 3600 * 1000; // half of a credential's time
@@ -121,25 +123,23 @@ const ask = (method, path, body) =>
     body: body && JSON.stringify(body),
   });
 
-const kept = (issued) =>
-  ({ id: issued.pass_id, credential: issued.credential, expiresAt: issued.expires_at });
-
+let making = false;
 async function make() {
-  const button = part("make");
-  button.disabled = true;
+  if (making) return;
+  making = true;
   try {
-    const { privateKey, jwk } = await newKeys();
-    const answer = await ask("POST", "", { jwk });
-    if (!answer.ok) {
-      show("empty", answer.status === 409 ? labels.labelMany : labels.labelError);
-      return;
+    const replaces = part("replaces")?.value;
+    const made = await makePass({ csrf: labels.csrf, replaces, member: labels.member });
+    await start(await note(made));
+    part("name").focus();
+    // What was replaced is no longer among the devices.
+    for (const row of document.querySelectorAll("[data-pass]")) {
+      row.hidden ||= Boolean(replaces) && row.dataset.pass === replaces;
     }
-    const issued = await answer.json();
-    await start(await note({ ...kept(issued), privateKey }));
   } catch (error) {
-    show("empty", error.name === "NotSupportedError" ? labels.labelOld : labels.labelError);
+    show("empty", whyNotMade(error, labels));
   } finally {
-    button.disabled = false;
+    making = false;
   }
 }
 
@@ -147,12 +147,12 @@ async function make() {
 async function note(pass) {
   const rights = [...document.querySelectorAll(".right[data-space]")].map((right) => ({
     yes: right.classList.contains("is-yes"),
-    lines: [...right.children].map((line) => line.textContent.replace(/\s+/g, " ").trim()),
+    lines: [...right.children].filter((line) => !line.querySelector('a[href^="/pass/"]')).map((line) => line.textContent.replace(/\s+/g, " ").trim()),
   }));
   const told = rights.length ? { rights, left: labels.left, asked: labels.asked } : {};
   const known = {
     ...pass, ...told, name: part("name").textContent, home: part("home").textContent,
-    usedAt: Date.now(),
+    usedAt: Date.now(), off: clockOff(Number(labels.now)),
   };
   await set(store, known);
   return known;
@@ -191,16 +191,23 @@ function showRights(pass) {
   document.getElementById("rights-kept").hidden = !list.children.length;
 }
 
+/* Said before the tap: what a browser cannot do. */
+const canMake = () => newKeys().then(() => true, () => false);
+
 async function openOnline() {
   part("make").addEventListener("click", make);
   part("make").disabled = false;
-  const pass = await get(store);
+  const pass = await get(store).catch(() => undefined);
   if (pass && labels.valid.split(" ").includes(pass.id)) {
     await start(await extend(await note(pass)));
+    keepStored();
   } else if (pass) {
     await del(store);
     show("empty", labels.labelGone);
+  } else if (part("lost")) {
+    part("lost").hidden = false;
   }
+  if (part("ready").hidden && !(await canMake())) show("empty", labels.labelOld);
 }
 
 async function comeBack() {

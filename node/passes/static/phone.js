@@ -1,4 +1,6 @@
 /* What a phone does with its key: it signs that it holds the pass, anew for every showing. */
+import { set } from "/static/vendor/idb-keyval/index.js";
+
 const bytes = new TextEncoder();
 
 export const storeOf = (member) => `pass:${member}`;
@@ -25,13 +27,55 @@ export async function newKeys() {
 export const claimsOf = (token) =>
   JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/")));
 
+/* How far this phone's clock is ahead of the home's, in seconds, from the time that a page says it
+ * was made at. What is within reach of every door's tolerance is left as it is.
+ */
+const WORTH_S = 30;
+export function clockOff(madeAt) {
+  const { responseStart } = performance.getEntriesByType("navigation")[0];
+  const then = Date.now() / 1000 - (performance.now() - responseStart) / 1000;
+  const off = Math.round(then - madeAt);
+  return Math.abs(off) > WORTH_S ? off : 0;
+}
+
+/* Ask the browser to keep what it would throw away after a week without a visit; some ask the person,
+ * some never do it.
+ */
+export const keepStored = () => navigator.storage?.persist?.().catch(() => false);
+
+/* Make this browser the holder of a pass; `replaces` is one whose key is lost. Throws with the status
+ * of an answer that is none, and NotSupportedError where the browser's cryptography is too old.
+ */
+export async function makePass({ csrf, replaces, member, about }) {
+  const { privateKey, jwk } = await newKeys();
+  const answer = await fetch("/api/v1/me/passes", {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "X-CSRFToken": csrf },
+    body: JSON.stringify({ jwk, replaces: replaces || null }),
+  });
+  if (!answer.ok) throw Object.assign(new Error("not made"), { status: answer.status });
+  const pass = { ...kept(await answer.json()), ...about, privateKey, usedAt: Date.now() };
+  await set(storeOf(member), pass);
+  keepStored();
+  return pass;
+}
+
+export const kept = (issued) =>
+  ({ id: issued.pass_id, credential: issued.credential, expiresAt: issued.expires_at });
+
+/* The words for a pass that could not be made, by labels of the page. */
+export function whyNotMade(error, labels) {
+  if (error.name === "NotSupportedError" || !globalThis.crypto?.subtle) return labels.labelOld;
+  return error.status === 409 ? labels.labelMany : labels.labelError;
+}
+
 /* <credential>~<key binding>, RFC 9901: the binding is over the credential and its tilde. The nonce is
  * random, or the code that a host shows.
  */
 export async function fresh(pass, nonce = base64url(crypto.getRandomValues(new Uint8Array(12)))) {
   const shown = `${pass.credential}~`;
   const claims = {
-    iat: Math.floor(Date.now() / 1000),
+    iat: Math.floor(Date.now() / 1000 - (pass.off ?? 0)),
     aud: "passerelle:check-in",
     nonce,
     sd_hash: base64url(await crypto.subtle.digest("SHA-256", bytes.encode(shown))),

@@ -23,11 +23,20 @@ self.addEventListener("activate", (event) => {
   })());
 });
 
+/* What a proxy says in the place of our service is silence; our own pages of errors say their name. */
+async function answer(request) {
+  const found = await fetch(request);
+  if (found.status < 500) return found;
+  const gone = found.status >= 502 && found.status <= 504;
+  if (gone || !(await found.clone().text()).includes("data-problem=")) throw new Error("away");
+  return found;
+}
+
 async function page(request) {
   let timer;
   const late = new Promise((_, reject) => { timer = setTimeout(reject, PATIENCE_MS); });
   try {
-    return await Promise.race([fetch(request), late]);
+    return await Promise.race([answer(request), late]);
   } catch {
     return (await caches.match(SHELL)) ?? Response.error();
   } finally {
