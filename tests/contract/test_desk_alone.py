@@ -91,7 +91,7 @@ def test_whom_the_node_admits_or_refuses_alone_its_browser_does_too(
     used = cordee.add_person().get_pass()
     visit = troquet.scan(used.show()).json()["visit"]["id"]
     assert troquet.check_out(visit).status_code == 200
-    own = troquet.add_person(joined_on=NEWCOMER).get_pass()
+    own = troquet.add_person(joined_on=NEWCOMER).get_pass(days_ago=0)
     troquet.age("status:cordee", hours=1)
     troquet.learn()
     network.hub_goes()

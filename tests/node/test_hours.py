@@ -273,11 +273,26 @@ _ANY_SPAN = st.one_of(
     st.just(["00:00", "00:00"]),
     st.just(["09:00", "00:00"]),
 )
+
+
+def since_midnight(opens: str, closes: str, *, whole_day: bool = True) -> Any:
+    a, b = (timedelta(hours=int(t[:2]), minutes=int(t[3:])) for t in (opens, closes))
+    if not whole_day and opens == closes:
+        return a, a
+    return a, b + timedelta(days=b <= a)
+
+
+def _within_a_day(spans: Iterable[list[str]]) -> bool:
+    """Tell whether hours that overlap can be told by two times: "from 0:00 to 12:00" is no 36 h."""
+    told = [since_midnight(*span) for span in spans]
+    return max(b for _, b in told) - min(a for a, _ in told) <= timedelta(1)
+
+
 _DAY_HOURS = st.one_of(
     st.just([]),
     st.just([["09:00", "12:00"], ["14:00", "18:00"]]),
     st.just([["09:00", "13:00"], ["13:00", "19:00"]]),
-    st.lists(_ANY_SPAN, min_size=1, max_size=2),
+    st.lists(_ANY_SPAN, min_size=1, max_size=2).filter(_within_a_day),
 )
 # All Saints' is the Sunday, so that a public holiday is among the days.
 FIRST, DAYS_COMPARED = date(2026, 10, 30), 3
@@ -294,13 +309,6 @@ def by_day(told: Callable[[date], Iterable[tuple[timedelta, timedelta]]]) -> set
     for n in range(-1, DAYS_COMPARED):
         found |= {n * 1440 + each for each in minutes(told(FIRST + timedelta(n)))}
     return {each for each in found if 0 <= each < DAYS_COMPARED * 1440}
-
-
-def since_midnight(opens: str, closes: str, *, whole_day: bool = True) -> Any:
-    a, b = (timedelta(hours=int(t[:2]), minutes=int(t[3:])) for t in (opens, closes))
-    if not whole_day and opens == closes:
-        return a, a
-    return a, b + timedelta(days=b <= a)
 
 
 def linked(plan: Schedule, now: datetime) -> set[int]:
