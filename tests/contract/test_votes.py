@@ -381,28 +381,22 @@ def test_an_unknown_parameter_or_a_damaged_cursor_is_named(
     assert query.partition("=")[0] in str(answer.json()["errors"])
 
 
-def test_a_figure_that_a_form_cannot_change_safely_is_named_beside_its_field(
-    three: Network,
-) -> None:
+def test_a_figure_that_is_written_another_way_is_changed_by_the_forms_too(three: Network) -> None:
     body = _body()
     body["sources"]["rules.toml"] = body["sources"]["rules.toml"].replace(
         "rate_cents = 900", "rate_cents = 0x384"
     )
     assert _ask(three, "cordee", "POST", PATH, body).status_code == 201
-    words = "it is not written in a way that can be changed here"
     coordinator = Browser(three.hub)
     coordinator.log_in("coord@hub.example")
     asked = "/coordination/simulation?version=2&"
-    assert coordinator.get(f"{asked}balance__rate_cents=900").status_code == 200
-    refused = coordinator.get(f"{asked}balance__rate_cents=100")
-    assert (refused.status_code, words in refused.text) == (422, True)
+    for cents in (900, 100):
+        assert coordinator.get(f"{asked}balance__rate_cents={cents}").status_code == 200
     admin = Browser(three.nodes["cordee"])
     admin.log_in("admin@cordee.example")
     form = Page(admin.get("/console/charter/propose").text).values
+    assert form["balance__rate_cents"] == "900"
     classes = {"eligible_plans__classes": ["resident", "nomad"]}
-    other = {**form, **classes, "balance__rate_cents": "800", "action": "preview"}
-    refused = admin.post("/console/charter/propose", other)
-    assert (refused.status_code, words in refused.text) == (422, True)
-    assert (Page(refused.text).with_id("balance__rate_cents") or {}).get("aria-invalid") == "true"
-    same = {**form, **classes, "half_days__per_host": "7", "action": "preview"}
-    assert admin.post("/console/charter/propose", same).status_code == 200
+    for changed in ({"balance__rate_cents": "800"}, {"half_days__per_host": "7"}):
+        wanted = {**form, **classes, **changed, "action": "preview"}
+        assert admin.post("/console/charter/propose", wanted).status_code == 200
