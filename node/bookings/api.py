@@ -40,6 +40,11 @@ class NewBookingSchema(WireSchema):
     confirm = fields.Boolean(load_default=True, metadata={"description": "Else it is held only."})
 
 
+def _closed() -> fields.List[Any]:
+    told = {"description": "Booked dates on which the space has closed since."}
+    return fields.List(fields.String(), required=True, metadata=told)
+
+
 class BookingSchema(WireSchema):
     """``state``: held, confirmed, waiting, cancelled, lapsed, arrived, no_show, or being asked."""
 
@@ -51,6 +56,7 @@ class BookingSchema(WireSchema):
     state = fields.String(required=True)
     held_until = fields.AwareDateTime(required=True, allow_none=True)
     reason = fields.String(required=True)
+    closed = _closed()
 
 
 BookingsSchema = page_of("Bookings", BookingSchema)
@@ -65,6 +71,7 @@ class ExpectedSchema(WireSchema):
     starts_at = fields.AwareDateTime(required=True)
     ends_at = fields.AwareDateTime(required=True)
     state = fields.String(required=True)
+    closed = _closed()
 
 
 ExpectedListSchema = page_of("ExpectedList", ExpectedSchema)

@@ -67,7 +67,7 @@ class _Case:
 def act(session: Session, node: Node, request: wire.Request) -> dict[str, Any]:
     """Do what a home asks; asked again, the answer is the same. Raises Problem, ValidationError.
 
-    A number stands for one booking: with another time, room or member it is refused.
+    A number stands for one booking: with another time or room it is refused.
     """
     own = sync.node_id(session)
     house = houses.find(session, node, request.space)
@@ -94,8 +94,7 @@ def act(session: Session, node: Node, request: wire.Request) -> dict[str, Any]:
 
 
 def _is_of(row: Booking, request: wire.Request) -> bool:
-    asked = (*request.span, request.room, request.member)
-    return (row.starts_at, row.ends_at, row.room, row.member) == asked
+    return (row.starts_at, row.ends_at, row.room) == (*request.span, request.room)
 
 
 def _ask(session: Session, case: _Case) -> dict[str, Any]:

@@ -284,7 +284,7 @@ def _ask_host(
     answer = node.peers.request(
         "PUT", url, json={"request": token}, headers=headers, timeout=TIMEOUT_SECONDS
     )
-    if answer.status == 422:  # it will never take this
+    if answer.status in (409, 422):  # it will never take this
         return wire.load_word(wire.refusal(request["id"], [{"code": "booking_span"}]))
     if answer.status != 200:
         raise PeerError("status", str(answer.status))

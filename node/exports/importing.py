@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from charter import PLAN_CLASSES
+from charter.hours import HoursError
 from node.context import Node
 from node.events.models import Event
 from node.exports.parts import CHILD_APART, EVENT_APART, SPACE_APART, columns_of, space_sheet
@@ -173,6 +174,8 @@ def _check(row: Space, node: Node) -> None:
         SpaceSchema().load(document)
     except ValidationError as error:
         raise ImportFault(*_said(f"space {row.id}", error.messages)) from None
+    except HoursError as error:
+        raise ImportFault(f"space {row.id}, {error}") from None
     except (AttributeError, KeyError, TypeError, ValueError):
         raise ImportFault(f"space {row.id} is not what a space is") from None
 

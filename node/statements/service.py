@@ -125,7 +125,7 @@ def log(session: Session, month: str) -> dict[str, Logged]:
         space = spaces[row.space_id]
         day = row.started_at.astimezone(ZoneInfo(space.timezone)).date()
         if f"{day:%Y-%m}" == month:
-            opened = schedule_of(space, day).day_of(row.started_at).day
+            opened = schedule_of(space, row.started_at).day_of(row.started_at).day
             days = frozenset({day.isoformat(), opened.isoformat()})
             stands = row.state != "void"
             counts = stands and row.held is None

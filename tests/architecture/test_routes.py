@@ -578,6 +578,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
         {
             "space_id": "troquet",
             "node_id": "troquet",
+            "home_id": "cordee",
             "version": "1",
             "month": "2026-11",
             "visit_id": answer.json()["visit"]["id"],

@@ -445,7 +445,7 @@ def test_every_page_is_by_the_clock_of_the_space(two: Network, troquet: LocalNod
         values = {"timezone": "Indian/Reunion", "week": WEEK}
         spaces.save(session, context, "troquet", values)
         spaces.publish_now(session, context)
-    two.move_to("2026-11-24T10:00:00+04:00")
+    two.move_to("2026-11-24T14:30:00+04:00")
     ada = two.nodes["cordee"].add_person().get_pass()
     assert troquet.scan(ada.show()).status_code == 201
     reader = Browser(two.nodes["cordee"], "en")
@@ -454,7 +454,7 @@ def test_every_page_is_by_the_clock_of_the_space(two: Network, troquet: LocalNod
     for path, words in (
         ("/pass", "until 19:00"),
         ("/pass/at/troquet", "until 19:00"),
-        ("/pass/visits", ", 10:00"),
+        ("/pass/visits", ", 14:30"),
     ):
         assert words in Page(reader.get(path).text).text, path
 
