@@ -255,11 +255,11 @@ def test_the_screen_stays_lit_where_it_cannot_be_filled_and_after_a_reload(desk:
     )
     page = desk.open()
     page.click("#kiosk")
-    page.wait_for_function("window.lit === 1")
+    page.wait_for_function("() => window.lit === 1")
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    page.wait_for_function("window.lit === 2")
+    page.wait_for_function("() => window.lit === 2")
     page.reload()
-    page.wait_for_function("window.lit === 1")
+    page.wait_for_function("() => window.lit === 1")
     assert (
         page.evaluate("getComputedStyle(document.querySelector('main')).overflowWrap") != "anywhere"
     )

@@ -69,7 +69,7 @@ def test_one_tap_replaces_the_pass_that_the_browser_threw_away(
 ) -> None:
     cordee, troquet = network.nodes["cordee"], network.nodes["troquet"]
     make(phone)
-    phone.wait_for_function("window.asked >= 1")
+    phone.wait_for_function("() => window.asked >= 1")
     old = phone.input_value("#pass-text")
     assert passes(cordee, person) == [("Safari, iPhone", "valid")]
     phone.evaluate(WIPE)

@@ -143,8 +143,7 @@ function sayNo({ decision, clock }) {
 
 async function answerAlone(text) {
   const decided = await decideAlone(space, text);
-  const { bundle } = await load(space);
-  if (decided.kind === "yes") sayYes({ ...decided, article: bundle.charter.rules.offline.article });
+  if (decided.kind === "yes") sayYes(decided);
   else if (decided.kind === "no") sayNo(decided);
   else answer(decided.kind === "cannot" ? "answer-cannot" : "answer-away");
   play(decided.kind === "yes");
@@ -273,7 +272,7 @@ async function lookAtNode() {
   if (!found.told) return undefined;
   const response = await fetch(window.location.href, { signal: AbortSignal.timeout(PATIENCE_MS) });
   const page = parse(await response.text());
-  return take(page, pinField() ? CHANGED : undefined);
+  return take(page, CHANGED);
 }
 
 /* Now and then, and soon again while the node is away; whatever fails, it goes on. */

@@ -30,7 +30,8 @@ async function write(name, change) {
 
 /* The bundle is kept apart: it is large, and changes seldom. */
 async function dispatch(space, event) {
-  const bundle = event.bundle ?? (await read(BUNDLE + space)) ?? null;
+  const needed = event.type === "scan" ? await read(BUNDLE + space) : event.bundle;
+  const bundle = needed ?? null;
   let done;
   await write(STATE + space, (before) => {
     const state = { ...empty(space), ...before, bundle };
@@ -45,9 +46,8 @@ async function dispatch(space, event) {
   return done;
 }
 
-export async function load(space) {
-  return { ...empty(space), ...(await read(STATE + space)), bundle: await read(BUNDLE + space) };
-}
+/* The state without its bundle. */
+export const load = async (space) => ({ ...empty(space), ...(await read(STATE + space)) });
 export const tick = (space) => dispatch(space, { type: "clock" });
 export const sendAgain = (space, id) => dispatch(space, { type: "again", id });
 export const remove = (space, id) => dispatch(space, { type: "remove", id });
@@ -72,7 +72,7 @@ export async function forget() {
 
 /* Decide on a code without the node. Whoever is let in is kept before this returns. */
 export async function decideAlone(space, text) {
-  const { bundle } = await load(space);
+  const bundle = await read(BUNDLE + space);
   if (!bundle) return { kind: "unknown" };
   try {
     const seen = await examine(text, bundle);

@@ -170,7 +170,7 @@ function scanned(state, { seen, at, id }) {
   const { pass } = seen;
   const answer = {
     kind: reasons.length ? "no" : "yes", decision: { ...decision, reasons },
-    clock: timeOf(state.clock, at).jumped,
+    clock: timeOf(state.clock, at).jumped, article: bundle.charter.rules.offline.article,
   };
   if (!pass) return { state, answer };
   const own = pass.iss === bundle.host;
