@@ -221,7 +221,6 @@ def conditions(space_id: str) -> Any:
     if form.validate_on_submit() and form.check_dates(before, today) and form.check(rules):
         changed = {"guest_cap": form.guest_cap.data, "conditions": form.conditions()}
         service.save(session, node(), space_id, changed)
-        sync.flush_soon(session, node())
         flash(
             gettext("Saved. Visitors see it before they come, and the door applies it."), "success"
         )
