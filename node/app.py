@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from flask import Flask
+from flask import Flask, request_started
 from flask_babel import gettext
 from flask_migrate import Migrate
 from sqlalchemy import text
@@ -43,7 +43,7 @@ from node.sync import key_pages, memory_pages
 from node.sync import pages as sync_pages
 from node.sync import service as sync
 from node.sync.hub import HubClient
-from shared.db import configure, missing_tables, prepare_engine
+from shared.db import be_brief, configure, missing_tables, prepare_engine
 from shared.http import PeerSession
 from shared.keys import load_key_ring, make_key_ring
 from shared.web import Principal, Service, new_app
@@ -57,6 +57,18 @@ def create_new(settings: NodeSettings) -> Flask:
     """Return a node that is being made: it gets the keys that every later start must find."""
     make_key_ring(settings.data_dir / KEYS)
     return create_app(settings)
+
+
+# How long whoever waits at a door or a page does so for a locked database.
+RECORD_SECONDS = 2.0
+
+
+def _be_brief(_app: Flask) -> None:
+    be_brief(RECORD_SECONDS)
+
+
+def _be_patient(_error: BaseException | None) -> None:
+    be_brief()
 
 
 def create_app(settings: NodeSettings) -> Flask:
@@ -84,6 +96,8 @@ def create_app(settings: NodeSettings) -> Flask:
         settings, ring, peers, HubClient(settings.hub_url, ring, peers, node_id)
     )
     app.extensions["zone_here"] = lambda: str(own_zone(db.session()))
+    request_started.connect(_be_brief, app)
+    app.teardown_request(_be_patient)
     with app.app_context():
         prepare_engine(db.engine, settings.sqlite_synchronous)
     for blueprint in (desk_api.blp, arrivals.blp, passes_api.blp, bookings_api.blp, sync_api.blp):

@@ -16,7 +16,7 @@ from node.context import Node
 from node.desk import comparing as visits
 from node.passes import comparing as passes
 from node.spaces import service as spaces
-from node.sync import marks, standing
+from node.sync import marks, outbox, standing
 from node.sync import service as sync
 from shared.db import begin_write
 
@@ -44,7 +44,7 @@ def _compare(session: Session, node: Node) -> None:
     found: dict[str, Any] = {"visits": visited, "passes": passed}
     log.info("compared", visits=visited, passes={**passed, "members": len(passed["members"])})
     marks.compared(session, node.clock.now(), found if forgot else None)
-    sync.flush_soon(session, node)
+    outbox.flush(session, node)
 
 
 def _tell_all(session: Session, node: Node) -> None:

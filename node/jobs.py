@@ -33,7 +33,7 @@ from node.reports import service as reports
 from node.spaces import publication
 from node.spaces import service as spaces
 from node.statements import figures, heading, month_end
-from node.sync import checkup, contact, hub_calls, standing
+from node.sync import checkup, contact, hub_calls, outbox, standing
 from node.sync import service as sync
 from shared.http import PeerError
 from shared.jobs import JOBS_LOCK, Job, run_jobs
@@ -44,7 +44,7 @@ log = structlog.get_logger()
 def deliver() -> None:
     """Deliver the outbox, if the hub answers."""
     if sync.enrolment(db.session()) is not None:
-        sync.flush(db.session(), node())
+        outbox.flush(db.session(), node())
 
 
 def publish() -> None:
@@ -182,6 +182,7 @@ def tidy() -> None:
     links.forget(db.session(), now)
     importing.forget(db.session(), now)
     mailbox.forget(db.session(), node().clock.real())
+    outbox.forget(db.session(), node().clock.real())
 
 
 def end_pauses() -> None:

@@ -8,13 +8,14 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 from flask import Flask
 from sqlalchemy import Connection, DateTime, Engine, MetaData, event
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DisconnectionError, OperationalError
 from sqlalchemy.orm import Session, registry
 from sqlalchemy.types import JSON, TypeDecorator
 
@@ -25,7 +26,14 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
-BUSY_TIMEOUT_MS = 10_000
+BUSY_SECONDS = 10.0
+# How long a write waits for another's lock: less where a person waits.
+_patience: ContextVar[float] = ContextVar("patience", default=BUSY_SECONDS)
+
+
+def be_brief(seconds: float = BUSY_SECONDS) -> None:
+    """Let each write of this thread wait so long for others at most: then OperationalError."""
+    _patience.set(seconds)
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -64,7 +72,7 @@ def engine_options(database_url: str) -> dict[str, Any]:
     """Return options for the engine of either kind of database."""
     common = {"json_serializer": _to_json}
     if database_url.startswith("sqlite"):
-        arguments = {"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
+        arguments = {"timeout": BUSY_SECONDS, "check_same_thread": False}
         return {**common, "connect_args": arguments}
     return {**common, "pool_size": 5, "max_overflow": 10, "pool_timeout": 5}
 
@@ -90,7 +98,6 @@ def prepare_engine(engine: Engine, sqlite_synchronous: str) -> None:
     def _connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we begin transactions ourselves
         for pragma in (
-            f"busy_timeout={BUSY_TIMEOUT_MS}",
             "journal_mode=WAL",
             f"synchronous={sqlite_synchronous}",
             "foreign_keys=ON",
@@ -120,9 +127,14 @@ _TURN = "turn"
 
 
 def _begin_immediate(connection: Connection) -> None:
-    turn = _turns[connection.engine.url.database]
-    if _TURN not in connection.info and turn.acquire(timeout=BUSY_TIMEOUT_MS / 1000):
+    ends = time.monotonic() + _patience.get()
+    if _TURN not in connection.info:
+        turn = _turns[connection.engine.url.database]
+        if not turn.acquire(timeout=_patience.get()):
+            raise OperationalError("BEGIN IMMEDIATE", None, TimeoutError("database is locked"))
         connection.info[_TURN] = turn
+    left = max(0, round((ends - time.monotonic()) * 1000))
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={left}").close()
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
@@ -159,12 +171,19 @@ def begin_write(session: Session) -> Connection:
     connection = session.connection() if clean and session.is_active else None
     if connection is None or connection.get_execution_options().get("writes"):
         session.rollback()
-        return session.connection(execution_options={"writes": True})
+        return _bounded(session.connection(execution_options={"writes": True}))
     session.expire_all()
     connection.execution_options(writes=True)
     if connection.dialect.name == "sqlite":  # elsewhere each statement sees what was committed
         connection.exec_driver_sql("ROLLBACK")
         _begin_immediate(connection)
+    return _bounded(connection)
+
+
+def _bounded(connection: Connection) -> Connection:
+    """Have PostgreSQL wait for locks no longer than this thread does, in this transaction."""
+    if connection.dialect.name == "postgresql" and _patience.get() < BUSY_SECONDS:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {round(_patience.get() * 1000)}")
     return connection
 
 

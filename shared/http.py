@@ -1,13 +1,12 @@
 """Calls to peers: bounded in time and size, to public addresses only, TLS verified.
 
-Every URL that came from outside is fetched through ``PeerSession``. The address is looked up
-once and that very address is connected to, so a second look-up cannot lead elsewhere.
+Every URL that came from outside is fetched through ``PeerSession``. A name is looked up once, in
+time, and those very addresses are connected to, so a second look-up cannot lead elsewhere.
 """
 
 from __future__ import annotations
 
 import io
-import ipaddress
 import json as standard_json
 import socket
 import ssl
@@ -22,6 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
+import structlog
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, PoolManager, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -31,8 +31,14 @@ from urllib3.exceptions import (
     NewConnectionError,
     ProtocolError,
 )
-from urllib3.util.connection import create_connection
+from urllib3.exceptions import (
+    TimeoutError as TookTooLong,
+)
 from urllib3.util.ssl_ import create_urllib3_context
+
+from shared import addresses, deadline
+
+log = structlog.get_logger()
 
 MAX_BYTES = 4 << 20
 CONNECT_SECONDS = 2.0
@@ -52,6 +58,10 @@ class PeerError(Exception):
 
 class Unreachable(PeerError):
     """No answer was had: whether the peer got the request is not known."""
+
+
+class Away(Unreachable):
+    """Nobody was there in time: no address, a refused connection, or silence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,66 +92,38 @@ def check_url(url: str, *, allow_private: bool) -> str:
         raise PeerError("url-not-https")
     if not parts.hostname or parts.username or parts.query or parts.fragment or port == 0:
         raise PeerError("url-malformed")
-    if _is_link_local(parts.hostname):  # where clouds keep their secrets, in a trial too
-        raise PrivateAddress
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
-
-
-def _is_link_local(host: str) -> bool:
-    try:
-        ip = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return (getattr(ip, "ipv4_mapped", None) or ip).is_link_local
-
-
-# Whose last 32 bits are an IPv4 address: mapped, compatible, and behind a translator (RFC 6052).
-_EMBEDDING = tuple(map(ipaddress.IPv6Network, ("::ffff:0:0/96", "::/96", "64:ff9b::/96")))
-
-
-def is_public(address: str) -> bool:
-    """Tell whether an address is the internet's, also one that stands for an IPv4 address."""
-    ip = ipaddress.ip_address(address.split("%", maxsplit=1)[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        if any(ip in network for network in _EMBEDDING):
-            ip = ipaddress.IPv4Address(ip.packed[-4:])
-        elif ip.sixtofour:
-            ip = ip.sixtofour
-    return ip.is_global and not ip.is_multicast
-
-
-class _PublicOnly:
-    """Connects to the address that was checked, never to a name looked up again."""
-
-    def _new_conn(self) -> socket.socket:
-        connection: Any = self
-        try:
-            found = socket.getaddrinfo(
-                connection._dns_host,  # noqa: SLF001 - what urllib3 itself looks up
-                connection.port,
-                type=socket.SOCK_STREAM,
-            )
-        except (OSError, UnicodeError) as error:
-            raise NewConnectionError(connection, "name not found") from error
-        addresses = [str(entry[4][0]) for entry in found]
-        if not addresses or not all(is_public(address) for address in addresses):
-            raise PrivateAddress
-        try:
-            return create_connection(
-                (addresses[0], connection.port),
-                connection.timeout,
-                source_address=connection.source_address,
-                socket_options=connection.socket_options,
-            )
-        except TimeoutError as error:
-            raise ConnectTimeoutError(connection, "connecting took too long") from error
-        except OSError as error:
-            raise NewConnectionError(connection, str(error)) from error
 
 
 class PrivateAddress(PeerError):
     def __init__(self) -> None:
         super().__init__("address-not-public")
+
+
+class _Checked:
+    """Connects to an address that was checked, never to a name looked up again."""
+
+    allowed = staticmethod(addresses.is_public)
+
+    def _new_conn(self) -> socket.socket:
+        connection: Any = self
+        ends = time.monotonic() + connection.timeout
+        try:
+            host = connection._dns_host  # noqa: SLF001 - what urllib3 itself looks up
+            found = addresses.look_up(host, connection.port, connection.timeout)
+            if not found or not all(map(self.allowed, found)):
+                raise PrivateAddress
+            return addresses.connect(
+                found,
+                connection.port,
+                ends,
+                source_address=connection.source_address,
+                socket_options=connection.socket_options,
+            )
+        except TimeoutError as error:
+            raise ConnectTimeoutError(connection, "connecting took too long") from error
+        except (OSError, UnicodeError) as error:
+            raise NewConnectionError(connection, str(error)) from error
 
 
 class _InTime(io.RawIOBase):
@@ -175,20 +157,20 @@ class _ResponseInTime(HTTPResponse):
         self.fp = io.BufferedReader(_InTime(sock))
 
 
-class _HTTP(HTTPConnection):
+class _HTTP(_Checked, HTTPConnection):
     response_class = _ResponseInTime
 
 
-class _HTTPS(HTTPSConnection):
+class _HTTPS(_Checked, HTTPSConnection):
     response_class = _ResponseInTime
 
 
-class _PublicHTTP(_PublicOnly, _HTTP):
-    pass
+class _AnyHTTP(_HTTP):
+    allowed = staticmethod(addresses.is_no_secret)
 
 
-class _PublicHTTPS(_PublicOnly, _HTTPS):
-    pass
+class _AnyHTTPS(_HTTPS):
+    allowed = staticmethod(addresses.is_no_secret)
 
 
 def _pools(http: type[HTTPConnection], https: type[HTTPSConnection]) -> dict[str, Any]:
@@ -224,7 +206,7 @@ class PeerSession:
             ssl_context=_trusting(),
         )
         self._manager.pool_classes_by_scheme = (
-            _pools(_HTTP, _HTTPS) if allow_private else _pools(_PublicHTTP, _PublicHTTPS)
+            _pools(_AnyHTTP, _AnyHTTPS) if allow_private else _pools(_HTTP, _HTTPS)
         )
 
     def request(
@@ -238,13 +220,15 @@ class PeerSession:
         json: Any = None,
         data: bytes | None = None,
     ) -> Answer:
-        """Ask a peer, within ``timeout`` seconds in all. Redirects are not followed.
+        """Ask a peer, within ``timeout`` seconds in all, and what is left of ``deadline.within``.
+
+        The name's look-up is part of them. Redirects are not followed.
 
         ``max_bytes`` is for one that may answer more than others; ``json`` becomes the body,
         ``data`` is one.
 
-        Raises Unreachable when there was no answer, PeerError when it may not be asked or
-        answered more than is accepted.
+        Raises Unreachable when there was no answer (Away: nobody was there in time), PeerError
+        when it may not be asked or answered more than is accepted.
         """
         check_url(url.partition("?")[0], allow_private=self._allow_private)
         sent = {**self._manager.headers, **(headers or {})}
@@ -252,8 +236,11 @@ class PeerSession:
         if json is not None:
             body = standard_json.dumps(json, allow_nan=False).encode()
             sent["Content-Type"] = "application/json"
+        seconds = deadline.left(timeout)
+        if not seconds:
+            raise Unreachable("late")
         try:
-            response = self._open(method, url, sent, body, timeout)
+            response = self._open(method, url, sent, body, seconds)
             try:
                 content = self._read(response, max_bytes or self._max_bytes)
             except BaseException:
@@ -261,6 +248,8 @@ class PeerSession:
                 raise
             response.release_conn()
             return Answer(response.status, response.headers, content)
+        except TookTooLong as error:  # also: no address, or refused
+            raise Away("unreachable", type(error).__name__) from error
         except (HTTPError, HTTPException, ValueError) as error:
             raise Unreachable("unreachable", type(error).__name__) from error
 
@@ -288,7 +277,7 @@ class PeerSession:
             headers=headers,
             redirect=False,
             retries=False,
-            timeout=Timeout(connect=min(seconds, CONNECT_SECONDS), read=seconds),
+            timeout=Timeout(seconds, connect=min(seconds, CONNECT_SECONDS)),
             preload_content=False,
             decode_content=False,
         )
@@ -299,7 +288,7 @@ class PeerSession:
         Raises Unreachable when it is not good or nobody answers, PeerError as ``request`` does.
         """
         parts = urlsplit(check_url(url, allow_private=False))
-        made = _HTTPS if self._allow_private else _PublicHTTPS
+        made = _AnyHTTPS if self._allow_private else _HTTPS
         connection = made(
             str(parts.hostname),
             parts.port or 443,
@@ -331,7 +320,8 @@ class PeerSession:
 class Circuit:
     """Remembers that a peer is away, so that only the first caller waits for the time-out.
 
-    While open, ``probe`` is tried in the background every ``pause`` seconds until it succeeds.
+    While open, ``probe`` is tried in the background every ``pause`` seconds until it succeeds;
+    one that raises has not.
     """
 
     def __init__(self, probe: Callable[[], bool], pause: float = 1.0) -> None:
@@ -351,10 +341,16 @@ class Circuit:
             if self.open:
                 return
             self._closed.clear()
-            threading.Thread(target=self._watch, daemon=True, name="circuit").start()
+            try:
+                threading.Thread(target=self._watch, daemon=True, name="circuit").start()
+            except RuntimeError:  # no more threads: the next caller finds out for itself
+                self._closed.set()
 
     def _watch(self) -> None:
         while self.open:
             time.sleep(self._pause)
-            if self._probe():
-                self._closed.set()
+            try:
+                if self._probe():
+                    self._closed.set()
+            except Exception:
+                log.exception("circuit.probe")

@@ -19,6 +19,7 @@ from flask_babel import lazy_gettext
 from flask_wtf.csrf import CSRFError
 from marshmallow import ValidationError
 from sqlalchemy.exc import DataError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from shared.messages import translate
@@ -160,6 +161,13 @@ KINDS: dict[str, Kind] = {
         403,
         lazy_gettext("This operator has not signed the charter in force"),
         lazy_gettext("Sign the charter: the account is read by the operators that have signed it."),
+    ),
+    "node-unknown": Kind(
+        409,
+        lazy_gettext("The hub does not take this node for one of the network"),
+        lazy_gettext(
+            "Nobody was checked in. Ask the coordination, or put the keys back from a backup."
+        ),
     ),
     "hub-unreachable": Kind(
         503,
@@ -316,7 +324,7 @@ def _on_depth(_error: RecursionError) -> Response:
 
 def _on_database(error: SQLAlchemyError) -> Response:
     _log(error)
-    slug = "unavailable" if isinstance(error, OperationalError) else "internal"
+    slug = "unavailable" if isinstance(error, (OperationalError, PoolTimeout)) else "internal"
     if isinstance(error, DataError):  # it was given what it cannot hold: NUL, or too great a number
         slug = "malformed"
     return problem_response(slug, headers={"Retry-After": "2"} if slug == "unavailable" else None)

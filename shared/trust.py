@@ -38,14 +38,14 @@ class TrustList:
         """Return a node's key. Raises UnknownIssuer, also for one that was withdrawn.
 
         Unless what it is to verify was known ``at`` an instant before that, to the hub or to
-        ourselves: a time that the signature itself says proves nothing.
+        ourselves: a time that the signature itself says proves nothing. ``EVER`` takes any key.
         """
         if issuer not in self.nodes:
             raise UnknownIssuer("issuer")
         if (issuer, kid) not in self._keys:
             raise UnknownIssuer("key")
         key, withdrawn_at = self._keys[issuer, kid]
-        if withdrawn_at is not None and (at is None or at >= withdrawn_at):
+        if withdrawn_at is not None and (at is None or (at > EVER and at >= withdrawn_at)):
             raise UnknownIssuer("withdrawn")
         return key
 
@@ -69,14 +69,14 @@ class TrustList:
 
 
 # Where a list does not say since when: since ever.
-_EVER = datetime.min.replace(tzinfo=UTC)
+EVER = datetime.min.replace(tzinfo=UTC)
 
 
 def _withdrawn_at(jwk: Mapping[str, Any]) -> datetime | None:
     if not jwk.get("withdrawn"):
         return None
     said = jwk.get("withdrawn_at")
-    return datetime.fromisoformat(said) if said else _EVER
+    return datetime.fromisoformat(said) if said else EVER
 
 
 def read_trust_list(token: str, find_key: jose.FindKey, hub_url: str) -> TrustList:

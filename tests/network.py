@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import requests
 from argon2 import PasswordHasher
-from flask import Flask
+from flask import Flask, Response, current_app, request
 from joserfc.jwk import ECKey, OKPKey
 from sqlalchemy import select, update
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
@@ -32,22 +32,25 @@ from federation.governance import service as governance
 from federation.identity import service as oauth_tokens
 from federation.identity.service import accounts as hub_accounts
 from federation.settings import HubSettings
+from node import app as node_app
 from node import jobs
 from node.app import create_new as create_node
 from node.context import node as node_context
 from node.db import db as node_db
+from node.desk import scan
 from node.identity.service import accounts as node_accounts
 from node.members import service as members
 from node.members.models import Plan
 from node.settings import NodeSettings
 from node.spaces import service as spaces
 from node.sync import hub as hub_calls
+from node.sync import outbox
 from node.sync import service as sync
 from node.sync.models import Cached, Outbox
 from shared import identity
 from shared.clock import Clock
 from shared.db import begin_write
-from shared.http import Answer, Circuit, PeerSession, Unreachable
+from shared.http import Answer, Away, Circuit, PeerSession
 from shared.passes import AUDIENCE, bind
 from shared.web.application import limiter
 from tests.databases import Databases
@@ -66,7 +69,7 @@ identity._NOBODY = identity._hasher.hash("nobody")
 
 # All services share this process: that one is slow on a busy machine is not its absence.
 PATIENCE_SECONDS = 10.0
-hub_calls.TIMEOUT_SECONDS = PATIENCE_SECONDS
+hub_calls.TIMEOUT_SECONDS = scan.ASK_SECONDS = node_app.RECORD_SECONDS = PATIENCE_SECONDS
 
 T = TypeVar("T")
 
@@ -287,6 +290,13 @@ class LocalNode(LocalService):
         assert self.circuit._closed.wait(10), "the hub is still away"
 
     @contextmanager
+    def without_jobs(self) -> Iterator[None]:
+        """Let nothing be delivered by itself meanwhile."""
+        self.app.config["JOBS_AT_WORK"] = False
+        yield
+        self.app.config["JOBS_AT_WORK"] = True
+
+    @contextmanager
     def cut_off(self) -> Iterator[None]:
         """Keep this node alone from reaching the hub."""
         peers, hub_url = self.app.extensions["node"].peers, self.app.extensions["node"].hub.url
@@ -294,7 +304,7 @@ class LocalNode(LocalService):
 
         def refuse(method: str, url: str, **kwargs: Any) -> Answer:
             if url.startswith(hub_url):
-                raise Unreachable("cut off")
+                raise Away("cut off")
             answer: Answer = ask(method, url, **kwargs)
             return answer
 
@@ -382,9 +392,10 @@ class LocalNode(LocalService):
         return items
 
     def waiting(self) -> dict[str, int]:
-        """Return how many messages are ``pending`` and ``dead`` in the outbox."""
+        """Return how many messages are ``pending`` and ``dead`` in the outbox, or ``stuck``."""
         with self.context() as (session, _):
-            return sync.waiting(session)
+            counts = outbox.waiting(session)
+        return {state: count for state, count in counts.items() if count or state != "stuck"}
 
     def deliver(self) -> None:
         """Deliver what waits, without the pause between attempts."""
@@ -392,7 +403,7 @@ class LocalNode(LocalService):
             begin_write(session)
             session.execute(update(Outbox).values(next_attempt_at=node.clock.real()))
             session.commit()
-            sync.flush(session, node)
+            outbox.flush(session, node)
 
     def age(self, name: str, **delta: float) -> None:
         """Make what was kept of the network older: ``trust-list``, ``status:cordee``."""
@@ -423,6 +434,13 @@ class LocalNode(LocalService):
             jobs.tell_availability()
 
 
+def be_at_work(response: Response) -> Response:
+    """Deliver what a request has left to be told, as the jobs process does within a second."""
+    if current_app.config.get("JOBS_AT_WORK", True) and request.method != "GET":
+        outbox.flush(node_db.session(), node_context())
+    return response
+
+
 def new_node(network: Network, name: str) -> tuple[Flask, LocalServer]:
     """Return a node that nobody has written anything into, and its server, not started."""
     server, folder = LocalServer(), network.folder / name
@@ -440,6 +458,7 @@ def new_node(network: Network, name: str) -> tuple[Flask, LocalServer]:
             clock=network.clock,
         )
     )
+    server.app.after_request(be_at_work)
     return server.app, server
 
 

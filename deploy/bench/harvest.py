@@ -33,6 +33,7 @@ from federation.governance import service as governance
 from federation.jobs import open_connections
 from federation.settings import HubSettings
 from shared import http
+from shared.addresses import is_public
 from shared.command import migrate
 from shared.db import begin_write
 from shared.documents import fingerprint, index_hash, split
@@ -260,8 +261,7 @@ def main() -> None:
     parser.add_argument("--only", choices=["sqlite", "postgres"])
     options = parser.parse_args()
     configure_logging("ERROR", "hub")
-    public = http.is_public
-    http.is_public = lambda found: found.startswith("127.") or public(found)
+    http._Checked.allowed = staticmethod(lambda at: at.startswith("127.") or is_public(at))  # noqa: SLF001
     with tempfile.TemporaryDirectory(prefix="passerelle-bench-") as name:
         folder = Path(name)
         if options.only != "postgres":

@@ -128,8 +128,16 @@ def _generate(client: NodeClient, **_kwargs: Any) -> str:
     return service.access_token(hub().ring, hub().url, client.node_id, g.assertion_kid)
 
 
+class _Server(AuthorizationServer):  # type: ignore[misc]
+    def get_error_uri(self, request: Any, error: Any) -> str:
+        """Name the problem (RFC 6749, 5.2): so a node knows that it is the hub that refuses."""
+        del request
+        slug = SUSPENDED if error.description == SUSPENDED else "node-unknown"
+        return f"{hub().url}/problems/{slug}"
+
+
 pages = Blueprint("oauth", __name__)
-server = AuthorizationServer()
+server = _Server()
 
 
 @pages.post("/oauth/token")

@@ -16,7 +16,6 @@ from node.members.importing import keep, kept
 from node.members.sheet import Table, read
 from node.members.upload import brought, chosen_columns
 from node.spaces import service as spaces
-from node.sync import service as sync
 from shared.tables import SheetFault
 from shared.web import allow, current
 from shared.web.application import MAX_REQUEST_BYTES
@@ -122,7 +121,6 @@ def go(space_id: str, what: str, file_id: str) -> Any:
     trial = importing.run(session, node(), who, file_id, space_id, what, columns)
     if trial is None:
         return _gone(space_id, what)
-    sync.flush_soon(session, node())
     counts = {kind: len(trial.of(kind)) for kind in ("new", "changed", "same", "fault")}
     flash(
         gettext(

@@ -13,7 +13,6 @@ from node.adapters.registry import adapters
 from node.context import node
 from node.db import db
 from node.spaces import service as spaces
-from node.sync import service as sync
 from shared.messages import translate
 from shared.problems import Problem
 from shared.web import allow
@@ -99,7 +98,6 @@ def take(space_id: str, source_id: int) -> Any:
     if reading.fault:
         flash(translate(reading.fault), "error")
     else:
-        sync.flush_soon(session, node())
         flash(gettext("Taken, and published. From now on it is read by itself."), "success")
     return redirect(f"/console/spaces/{space_id}/sources/{source_id}")
 
@@ -122,7 +120,6 @@ def state(space_id: str, source_id: int) -> Any:
 def remove(space_id: str, source_id: int) -> Any:
     session, kept = db.session(), request.form.get("imported") == "keep"
     service.remove(session, node(), space_id, source_id, keep_imported=kept)
-    sync.flush_soon(session, node())
     if kept:
         flash(gettext("Removed. What it had brought is yours to change now."), "success")
     else:

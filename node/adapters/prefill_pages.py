@@ -17,7 +17,6 @@ from node.context import node
 from node.db import db
 from node.spaces import service as spaces
 from node.spaces.forms import text_field
-from node.sync import service as sync
 from shared.messages import translate
 from shared.web import allow
 from shared.web.forms import Form
@@ -70,7 +69,6 @@ def prefill(space_id: str) -> Any:
         form.form_errors.append(gettext("It has changed meanwhile: look again."))
         return _page(space_id, form, found, held), 422
     spaces.save(session, node(), space_id, chosen)
-    sync.flush_soon(session, node())
     words = ngettext(
         "%(num)d field taken, and published.", "%(num)d fields taken, and published.", len(chosen)
     )

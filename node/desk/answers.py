@@ -25,6 +25,7 @@ class _RecordedSchema(WireSchema):
 
 
 _schema = _RecordedSchema()
+_decision = DecisionSchema()
 
 
 def recorded(answer: Answer) -> Mapping[str, Any] | None:
@@ -36,3 +37,10 @@ def recorded(answer: Answer) -> Mapping[str, Any] | None:
     if not isinstance(document, dict) or _schema.validate(document):
         return None
     return {**document, "receipt": document.get("receipt") or ""}
+
+
+def decided(answer: Answer) -> Mapping[str, Any] | None:
+    """Return the ``decision`` in an answer; None if it has none in its own form."""
+    document = answer.json() if answer.body else None
+    found = document.get("decision") if isinstance(document, dict) else None
+    return found if isinstance(found, dict) and not _decision.validate(found) else None

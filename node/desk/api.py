@@ -15,8 +15,7 @@ from node.context import node
 from node.db import db
 from node.desk import card, digits, from_home, idempotency, kit, presence, service
 from node.desk.from_home import AtHome
-from node.desk.scan import find_space
-from node.sync import service as sync
+from node.desk.scan import at_door, find_space
 from shared.problems import problem_response
 from shared.schemas import DecisionSchema, VisitSchema, WireSchema, moment, text
 from shared.web import allow, current
@@ -116,6 +115,18 @@ class AdmittedSchema(WireSchema):
     decision = fields.Nested(DecisionSchema, required=True)
 
 
+class ClockSchema(WireSchema):
+    wrong = fields.String(required=True, validate=validate.OneOf(["hub", "node"]))
+    seconds = fields.Integer(required=True, metadata={"description": "How far this node is ahead."})
+
+
+class AtDoorSchema(AdmittedSchema):
+    clock = fields.Nested(
+        ClockSchema,
+        metadata={"description": "Where hub and node differ, so that the door decides alone."},
+    )
+
+
 class DecidedSchema(WireSchema):
     decision = fields.Nested(DecisionSchema, required=True)
 
@@ -149,6 +160,7 @@ def shown(visit: Any) -> dict[str, Any]:
     }
 
 
+@at_door()
 def scan(
     space_id: str,
     shown_pass: str,
@@ -165,10 +177,14 @@ def scan(
     session, clock, account_id = db.session(), node().clock, current().id
     at_home = _at_home(shown_pass, pin, typed) if late is None else None
     asked = {"space": space_id, "pass": shown_pass}
+    secret = node().settings.secret_key
+    live = idempotency.fingerprint(asked, secret)
+    if late and key and idempotency.is_used(session, account_id, key, live):
+        key = None  # of the scan that got no answer in time: the showing is the same visit
     asked |= {"at": late.isoformat()} if late else {}
     asked |= {"pin": pin} if pin else {}
     asked |= {"home": typed[0], "code": typed[1]} if typed else {}
-    body_sha256 = idempotency.fingerprint(asked, node().settings.secret_key)
+    body_sha256 = idempotency.fingerprint(asked, secret)
     if key is not None:
         idempotency.check_unused(session, account_id, key, body_sha256)
         find_space(session, space_id)  # no key is used up by a space that is not there
@@ -208,8 +224,8 @@ def _localised(body: dict[str, Any]) -> dict[str, Any]:
 @blp.route("/check-ins", methods=["POST"])
 @blp.arguments(DoorScanSchema)
 @blp.arguments(KeySchema, location="headers")
-@blp.response(201, AdmittedSchema)
-@blp.alt_response(200, schema=AdmittedSchema, description="Here already, or answered before")
+@blp.response(201, AtDoorSchema)
+@blp.alt_response(200, schema=AtDoorSchema, description="Here already, or answered before")
 @allow("desk")
 def check_in(data: dict[str, Any], header: dict[str, Any]) -> Any:
     """Decide on a scanned pass and record the visit."""
@@ -219,6 +235,9 @@ def check_in(data: dict[str, Any], header: dict[str, Any]) -> Any:
     body = _localised(body)
     if status == 403:
         return problem_response("visit-refused", decision=body["decision"])
+    hub = node().hub
+    if hub.wrong_clock:
+        body["clock"] = {"wrong": hub.wrong_clock, "seconds": hub.ahead}
     return body, status
 
 
@@ -235,7 +254,6 @@ def check_in_late(data: dict[str, Any], header: dict[str, Any]) -> Any:
     body = _localised(body)
     if status == 403:
         return problem_response("visit-refused", decision=body["decision"])
-    sync.flush_soon(db.session(), node())
     return body, status
 
 
@@ -269,10 +287,7 @@ def preview(data: dict[str, Any]) -> dict[str, Any]:
 @allow("desk")
 def check_out(visit_id: str) -> dict[str, Any]:
     """End a visit."""
-    visit = presence.check_out(db.session(), node(), visit_id)
-    document = shown(visit)
-    sync.flush_soon(db.session(), node())
-    return document
+    return shown(presence.check_out(db.session(), node(), visit_id))
 
 
 @blp.route("/check-ins/<visit_id>/void", methods=["POST"])
@@ -281,10 +296,7 @@ def check_out(visit_id: str) -> dict[str, Any]:
 @allow("desk")
 def void(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
     """Undo a check-in that was a mistake, while the charter allows it."""
-    visit = presence.void(db.session(), node(), visit_id, data["reason"])
-    document = shown(visit)
-    sync.flush_soon(db.session(), node())
-    return document
+    return shown(presence.void(db.session(), node(), visit_id, data["reason"]))
 
 
 @blp.route("/presence")

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import literal_column, select, update
+from sqlalchemy import delete, literal_column, select, update
 from sqlalchemy.orm import Session
 
 from charter import Facts
@@ -20,13 +20,13 @@ from node.desk.outgoing import (
     TOPIC_VISIT,
     TOPIC_VOID,
     hub_has,
+    subject_of,
     take_over,
 )
 from node.desk.scan import as_document, find_space, local_day, schedule_of
-from node.sync import again
+from node.sync import outbox
 from node.sync import service as sync
 from node.sync.models import Outbox
-from shared import outbox
 from shared.db import begin_write
 from shared.http import PeerError
 from shared.reports import digests_by_day, tell_again
@@ -113,7 +113,7 @@ def _tell(
         return "lost"
     if told is None:
         payload = {"id": visit_id, "report": _report(session, node, visit)}
-        queued = again.queue_again(session, now, TOPIC_VISIT, f"{TOPIC_VISIT}:{visit_id}", payload)
+        queued = _queue(session, now, TOPIC_VISIT, visit_id, payload)
         _forget(session, f"{TOPIC_CHECK_OUT}:{visit_id}")  # its end is told with it
     elif visit.state == "closed" and state == "open":
         body = {"at": visit.ended_at.isoformat() if visit.ended_at else now.isoformat()}
@@ -124,8 +124,7 @@ def _tell(
     asked = session.get(Correction, visit_id)
     heard = (told or {}).get("correction") or {}
     if asked is not None and asked.answered_at and not heard.get("answered_at"):
-        key, payload = corrections.message(asked)
-        queued |= again.queue_again(session, now, TOPIC_ANSWER, key, payload)
+        queued |= _queue(session, now, TOPIC_ANSWER, visit_id, corrections.message(asked)[1])
     session.commit()
     return "told" if queued else None
 
@@ -160,13 +159,18 @@ def _change(
     key = f"{topic}:{visit_id}"
     row = session.scalar(select(Outbox).where(Outbox.key == key))
     payload = dict(row.payload) if row else {"id": visit_id, "body": body}
-    return again.queue_again(session, now, topic, key, payload)
+    return _queue(session, now, topic, visit_id, payload)
+
+
+def _queue(
+    session: Session, now: datetime, topic: str, visit_id: str, payload: dict[str, Any]
+) -> bool:
+    key, subject = f"{topic}:{visit_id}", subject_of(visit_id)
+    return outbox.queue_again(session, now, topic, key, payload, subject)
 
 
 def _forget(session: Session, key: str) -> None:
-    row = session.scalar(select(Outbox).where(Outbox.key == key, Outbox.state == outbox.DEAD))
-    if row is not None:
-        session.delete(row)
+    session.execute(delete(Outbox).where(Outbox.key == key))
 
 
 def forget_reports(session: Session, now: datetime) -> None:

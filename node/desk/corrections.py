@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from node.context import Node
 from node.desk.models import Correction, Visit
-from node.desk.outgoing import TOPIC_ANSWER
-from node.sync import service as sync
+from node.desk.outgoing import TOPIC_ANSWER, subject_of
+from node.sync import outbox
 from shared.db import begin_write
 from shared.problems import Problem
 
@@ -36,7 +36,7 @@ def answer(session: Session, node: Node, visit_id: str, words: str) -> Correctio
     if row.answered_at is None:
         row.answer, row.answered_at = words, node.clock.now()
         key, payload = message(row)
-        sync.queue(session, node.clock.real(), TOPIC_ANSWER, key, payload)
+        outbox.queue(session, node.clock.real(), TOPIC_ANSWER, key, payload, subject_of(visit_id))
     session.commit()
     return row
 

@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 from charter import Fault, decide
 from node.context import Node
 from node.desk import service
-from node.desk.scan import Scan, read_fresh
+from node.desk.scan import Scan, at_door, read_fresh
 from shared.http import PeerError
 
-_WAIT_SECONDS = 4.0
+_WAIT_SECONDS = 1.5
 
 
 class AtHome(Protocol):
@@ -24,6 +24,7 @@ class AtHome(Protocol):
         """Return the pass as the home shows it for this space, or why it does not."""
 
 
+@at_door()
 def check_in(session: Session, node: Node, space_id: str, at_home: AtHome) -> service.Outcome:
     """Check in whoever shows it. Raises Problem or ValidationError."""
     shown = at_home.show(session, node, space_id)
@@ -33,6 +34,7 @@ def check_in(session: Session, node: Node, space_id: str, at_home: AtHome) -> se
     return service.check_in(session, node, space_id, shown)
 
 
+@at_door()
 def preview(session: Session, node: Node, space_id: str, at_home: AtHome) -> Mapping[str, Any]:
     """Return the decision that ``check_in`` would take. Raises Problem or ValidationError."""
     shown = at_home.show(session, node, space_id)

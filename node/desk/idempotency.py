@@ -37,6 +37,12 @@ def fingerprint(body: Mapping[str, Any], secret: str) -> str:
     return hmac.new(secret.encode(), plain, hashlib.sha256).hexdigest()
 
 
+def is_used(session: Session, account_id: int, key: str, body_sha256: str) -> bool:
+    """Tell whether a key was used with this body."""
+    row = session.get(IdempotencyKey, (account_id, key))
+    return row is not None and row.body_sha256 == body_sha256
+
+
 def check_unused(session: Session, account_id: int, key: str, body_sha256: str) -> None:
     """Raise Problem("idempotency-conflict") if the key was used with another body."""
     row = session.get(IdempotencyKey, (account_id, key))

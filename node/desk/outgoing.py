@@ -17,6 +17,7 @@ from node.desk.answers import recorded
 from node.desk.models import Correction, Visit
 from node.spaces import hours
 from node.spaces.models import Space
+from node.sync import outbox
 from node.sync import service as sync
 from shared import jose
 from shared.db import begin_write
@@ -27,6 +28,12 @@ log = structlog.get_logger()
 
 TOPIC_VISIT, TOPIC_CHECK_OUT, TOPIC_VOID = "visit", "check-out", "void"
 TOPIC_ANSWER = "correction/answer"
+VISITS = "/api/v1/visits"
+
+
+def subject_of(visit_id: str) -> str:
+    """Return what all messages about a visit are about: they are told in their order."""
+    return f"visit:{visit_id}"
 
 
 def reconcile(session: Session, node: Node) -> int:
@@ -56,7 +63,7 @@ def hub_has(node: Node, **wanted: str) -> list[dict[str, Any]]:
     while True:
         query = {**wanted, "limit": 200, "receipts": "true"}
         query |= {"cursor": cursor} if cursor else {}
-        answer = node.hub.call("GET", f"/api/v1/visits?{urlencode(query)}", timeout=5)
+        answer = node.hub.call("GET", f"{VISITS}?{urlencode(query)}", timeout=5)
         if answer.status != 200:
             raise PeerError("status", str(answer.status))
         page = answer.json()
@@ -167,48 +174,48 @@ def _note_correction(session: Session, visit_id: str, told: Mapping[str, Any]) -
 
 
 def _deliver_visit(session: Session, node: Node, payload: Mapping[str, Any]) -> Answer:
+    """Tell the hub of a visit. An answer that is about another, or none, has not taken it."""
     del session
-    body = {"report": payload["report"]}
-    answer = node.hub.call("POST", "/api/v1/visits", json=body, timeout=5)
-    if answer.status in (200, 201) and recorded(answer) is None:
-        raise PeerError("not-json")
+    answer = node.hub.call("POST", VISITS, json={"report": payload["report"]}, timeout=5)
+    if answer.status < 300:
+        told = recorded(answer)
+        if told is None or told["visit"]["id"] != payload["id"]:
+            raise PeerError("not-json")
     return answer
 
 
-def _deliver_change(topic: str) -> sync.Deliver:
+def _deliver_change(topic: str) -> outbox.Deliver:
     def deliver(session: Session, node: Node, payload: Mapping[str, Any]) -> Answer:
         del session
-        path = f"/api/v1/visits/{payload['id']}/{topic}"
-        return node.hub.call("POST", path, json=payload["body"])
+        path = f"{VISITS}/{payload['id']}/{topic}"
+        answer = node.hub.call("POST", path, json=payload["body"])
+        return outbox.taken_as(answer, payload["id"])
 
     return deliver
 
 
-def _delivered(session: Session, node: Node, payload: Mapping[str, Any], answer: Answer) -> bool:
-    """Note that the visit is in the account; if its person has since moved on, it is over here too.
+def _delivered(session: Session, node: Node, payload: Mapping[str, Any], answer: Answer) -> None:
+    """Note that the visit is in the account, as the hub has it.
 
-    Says whether the answer is one for this visit: else the hub has it not, whatever it says.
+    If its person has since moved on, it is over here too. The hub may have decided on it live,
+    and its answer have come too late.
     """
     del node
-    told = recorded(answer) if answer.status in (200, 201) else None
-    if told is None:
-        return False
-    found = told["visit"]
-    if found["id"] != payload["id"]:
-        log.error("visit.not-an-answer", visit=payload["id"], told=found["id"])
-        return False
+    told = recorded(answer) if answer.status < 300 else None
     visit = session.get(Visit, payload["id"])
-    if visit is None:
-        return True
+    if told is None or visit is None:
+        return
+    found = told["visit"]
     visit.delivered, visit.held = True, found.get("held")
     visit.receipt = told["receipt"] or visit.receipt
+    if found["online"] and not visit.online:
+        visit.online, visit.decision = True, dict(told["decision"])
+        visit.started_at = datetime.fromisoformat(found["started_at"])
     if visit.state == "open" and found["state"] == "closed":
         visit.state, visit.ended_at = "closed", datetime.fromisoformat(found["ended_at"])
-    return True
 
 
-sync.DELIVERIES[TOPIC_VISIT] = _deliver_visit
-sync.DELIVERIES[TOPIC_CHECK_OUT] = _deliver_change(TOPIC_CHECK_OUT)
-sync.DELIVERIES[TOPIC_VOID] = _deliver_change(TOPIC_VOID)
-sync.DELIVERIES[TOPIC_ANSWER] = _deliver_change(TOPIC_ANSWER)
-sync.ON_ANSWER[TOPIC_VISIT] = _delivered
+outbox.DELIVERIES[TOPIC_VISIT] = _deliver_visit
+for _topic in (TOPIC_CHECK_OUT, TOPIC_VOID, TOPIC_ANSWER):
+    outbox.DELIVERIES[_topic] = _deliver_change(_topic)
+outbox.ON_ANSWER[TOPIC_VISIT] = _delivered

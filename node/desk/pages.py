@@ -25,6 +25,7 @@ from node.desk import api, corrections, incidents, presence, service
 from node.members import service as members
 from node.passes import service as passes
 from node.spaces import service as spaces
+from node.sync import outbox
 from node.sync import service as sync
 from shared import held_visits
 from shared.problems import Problem
@@ -88,7 +89,9 @@ def _page(space_id: str, answer: dict[str, Any] | None = None, **found: Any) -> 
         names=names,
         answer=answer,
         hub_away=node().hub.away,
-        waiting=sync.waiting(session)["pending"],
+        wrong_clock=node().hub.wrong_clock,
+        clocks_differ=abs(node().hub.ahead),
+        waiting=outbox.waiting(session)["pending"],
         zone=spaces.space(session, space_id).timezone,
         unsigned=sync.unsigned(session, node()),
         why_held=held_visits.why,
@@ -203,7 +206,6 @@ def pause() -> Any:
         raise Problem("malformed")
     paused = wanted == "yes"
     spaces.set_paused(db.session(), node(), space_id, paused, today_only=True)
-    sync.flush_soon(db.session(), node())
     if paused:
         flash(gettext("No roaming member is admitted today. Those who are here stay."), "success")
     else:
@@ -233,7 +235,6 @@ def answer_correction(visit_id: str) -> Any:
         flash(gettext("Say in a few words why the visit stands (500 characters at most)."), "error")
         return redirect(f"/desk?space={space_id}")
     given = corrections.answer(db.session(), node(), visit_id, words).answer
-    sync.flush_soon(db.session(), node())
     if given == words:
         flash(gettext("The visitor reads your answer."), "success")
     else:
@@ -246,7 +247,6 @@ def answer_correction(visit_id: str) -> Any:
 def check_out(visit_id: str) -> Any:
     visit = presence.check_out(db.session(), node(), visit_id)
     space_id, name = visit.space_id, visit.given_name
-    sync.flush_soon(db.session(), node())
     flash(gettext("%(name)s has left.", name=name or gettext("The visitor")), "success")
     return redirect(f"/desk?space={space_id}")
 
@@ -259,6 +259,5 @@ def void(visit_id: str) -> Any:
         raise Problem("malformed")
     visit = presence.void(db.session(), node(), visit_id, reason)
     space_id = visit.space_id
-    sync.flush_soon(db.session(), node())
     flash(gettext("The check-in is undone; it does not count."), "success")
     return redirect(f"/desk?space={space_id}")

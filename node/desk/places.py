@@ -29,18 +29,14 @@ from node.bookings.reserved import reserved
 from node.desk.models import Showing, Visit
 from node.desk.scan import Scan, as_document, local_day
 from node.spaces.models import Space
+from shared import deadline
 from shared.db import begin_write
 from shared.spaces import host_facts
 
 HOLD = timedelta(seconds=10)
 
 
-# How long a scan waits for a place that another scan holds while it is being decided.
-HOLD_WAIT_SECONDS = 2.0
-
-
 HOLD_POLL_SECONDS = 0.02
-
 
 # The statements of every scan, made once. States are written out in them: an index that holds
 # open visits alone is not used for a parameter.
@@ -193,14 +189,13 @@ def count_present(session: Session, scan: Scan, person: Hers) -> tuple[bool, boo
 def hold(session: Session, scan: Scan) -> Hers:
     """Keep a place while the hub decides, for one who needs one; return what is known of her.
 
-    A place that another scan holds is waited for.
+    A place that another scan holds while it is being decided is waited for.
     """
-    deadline = time.monotonic() + HOLD_WAIT_SECONDS
     while True:
         lock(session, scan)
         person = hers(session, scan)
         free, others_held = count_present(session, scan, person)
-        if free or not others_held or time.monotonic() > deadline:
+        if free or not others_held or not deadline.left(HOLD_POLL_SECONDS):
             break
         session.rollback()
         time.sleep(HOLD_POLL_SECONDS)

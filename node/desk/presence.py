@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from node.context import Node
 from node.desk.models import Visit
-from node.desk.outgoing import TOPIC_CHECK_OUT, TOPIC_VOID
+from node.desk.outgoing import TOPIC_CHECK_OUT, TOPIC_VOID, subject_of
 from node.spaces import service as spaces
+from node.sync import outbox
 from node.sync import service as sync
 from shared.db import begin_write
 from shared.problems import Problem
@@ -57,7 +58,8 @@ def _own_visit(session: Session, visit_id_: str) -> Visit:
 def _tell(session: Session, node: Node, visit: Visit, topic: str, body: dict[str, Any]) -> None:
     if not visit.local:
         payload = {"id": visit.id, "body": body}
-        sync.queue(session, node.clock.real(), topic, f"{topic}:{visit.id}", payload)
+        now, subject = node.clock.real(), subject_of(visit.id)
+        outbox.queue(session, now, topic, f"{topic}:{visit.id}", payload, subject)
 
 
 def presence(session: Session, space_id: str) -> list[Visit]:

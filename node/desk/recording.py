@@ -44,6 +44,12 @@ _LEAVE = (
 )
 
 
+def is_over(session: Session, visit_id: str) -> bool:
+    """Tell whether a visit is known here, and over."""
+    found = session.connection().execute(_BY_ID, {"visit": visit_id}).first()
+    return found is not None and found.state in ("closed", "void")
+
+
 def note(session: Session, node: Node, scan: Scan, told: Mapping[str, Any]) -> Any:
     """Write down a visit as the hub has it; the person's other visits here are over.
 

@@ -19,27 +19,29 @@ from marshmallow import ValidationError
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from charter import Decision, Facts, Fault, decide
+from charter import NOT_YET, Decision, Facts, Fault, decide
 from node.context import Node
 from node.desk.alone import facts_alone, with_home
-from node.desk.answers import recorded
-from node.desk.outgoing import TOPIC_VISIT
+from node.desk.answers import decided, recorded
+from node.desk.outgoing import TOPIC_VISIT, VISITS, subject_of
 from node.desk.places import Hers, count_present, drop_hold, hers, hold, lock, release
-from node.desk.recording import enter, note, note_refusal
-from node.desk.scan import Scan, read_fresh, report
+from node.desk.recording import enter, is_over, note, note_refusal
+from node.desk.scan import Scan, at_door, read_fresh, report
 from node.desk.showings import remember
 from node.members.models import Member
 from node.passes import service as passes
 from node.spaces import service as spaces
-from node.sync import service as sync
-from shared.http import Answer, PeerError, Unreachable
+from node.sync import outbox
+from node.sync.hub import ClocksDiffer, Refused
+from shared.http import Answer, Unreachable
 from shared.passes import UNREADABLE, Evidence
 from shared.problems import Problem
 
 log = structlog.get_logger()
 
-# How late a desk's browser may tell of a scan, and how far its clock may be ahead.
-LATE, EARLY = timedelta(days=2), timedelta(seconds=90)
+NOT_KNOWN = "the hub does not know this node, or not by this key: nobody was checked in"
+# How far the clock of a desk's browser may be ahead.
+EARLY = timedelta(seconds=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Outcome:
     visit: Any = None
 
 
+@at_door()
 def check_in(session: Session, node: Node, space_id: str, shown: str) -> Outcome:
     """Decide on a scanned pass and record the visit. Raises Problem or ValidationError.
 
@@ -77,21 +80,41 @@ def _decide_once(session: Session, node: Node, scan: Scan) -> Outcome:
         return _admit_own(session, node, scan)
     if node.hub.away:
         return _decide_alone(session, node, scan)
-    sync.flush_soon(session, node)  # what happened before is told before
     person = hold(session, scan)
     if _is_replayed(person, scan):
         return refuse(session, node, scan, _decide_replayed(scan))
     scan.report = report(node, scan)
+    return _decide_with_hub(session, node, scan)
+
+
+def _decide_with_hub(session: Session, node: Node, scan: Scan) -> Outcome:
+    """Let the hub decide, or decide alone where it says nothing in time. Raises Problem."""
     try:
-        answer = node.hub.call("POST", "/api/v1/visits", json={"report": scan.report})
-    except Unreachable:
+        return _follow(session, node, scan, _ask(session, node, scan))
+    except Unreachable as silence:
+        if isinstance(silence, ClocksDiffer):
+            by_poster = scan.by_poster
+            scan = read_fresh(session, node, scan.space_id, scan.shown)
+            scan.by_poster = by_poster
         return _decide_alone(session, node, scan)
-    except PeerError as error:
+    except Refused:
         release(session, scan)
-        raise Problem("hub-unreachable", error.detail) from None
-    return _follow(session, node, scan, answer)
+        raise Problem("node-unknown", NOT_KNOWN) from None
 
 
+def _ask(session: Session, node: Node, scan: Scan) -> Answer:
+    """Ask the hub; where it takes for here who has left, tell it that, and ask again."""
+    body = {"report": scan.report}
+    answer = node.hub.call("POST", VISITS, json=body)
+    told = recorded(answer) if answer.status == 200 else None
+    if told is not None and is_over(session, told["visit"]["id"]):
+        session.rollback()
+        outbox.deliver_of(session, node, subject_of(told["visit"]["id"]))
+        answer = node.hub.call("POST", VISITS, json=body)
+    return answer
+
+
+@at_door()
 def arrive(session: Session, node: Node, space_id: str, shown: str) -> Outcome:
     """Check in somebody who scanned the space's poster: her phone signed the poster's code.
 
@@ -108,20 +131,22 @@ def arrive(session: Session, node: Node, space_id: str, shown: str) -> Outcome:
     return _decide(session, node, scan)
 
 
+@at_door()
 def check_in_late(session: Session, node: Node, space_id: str, shown: str, at: datetime) -> Outcome:
     """Record whom a desk's own browser let in while this node did not answer, as of then.
 
     ``at`` is the real time of the scan, and the code is examined as of that time. Whoever holds
-    a pass was let in, and counts, under the charter's offline article: what the browser could not
-    know is flagged by the hub. Somebody who has come again since has a visit for each, and this
-    one is over. Safe to repeat. Raises Problem or ValidationError.
+    a pass was let in, and counts, under the charter's offline article, however late it is told:
+    what the browser could not know is flagged by the hub, or held. Somebody who has come again
+    since has a visit for each, and this one is over. Safe to repeat. Raises Problem or
+    ValidationError.
     """
     clock = node.clock.standing(at)
-    if not timedelta() - EARLY <= node.clock.real() - clock.real() <= LATE:
-        raise ValidationError({"at": ["Not a time of the last two days."]})
+    if clock.real() - node.clock.real() > EARLY:
+        raise ValidationError({"at": ["This moment is still to come."]})
     scan = read_fresh(session, node, space_id, shown, clock)
     scan.late = True
-    if scan.evidence.faults:
+    if any(fault != NOT_YET for fault in scan.evidence.faults):
         scan.facts = with_home(scan, scan.facts)
         return refuse(session, node, scan, decide(scan.charter, scan.facts, scan.now))
     record = _admit_own if scan.evidence.issuer == scan.facts.host else _decide_alone
@@ -142,6 +167,7 @@ def check_in_member(session: Session, node: Node, space_id: str, member: Member)
     return _admit_own(session, node, scan)
 
 
+@at_door()
 def preview(session: Session, node: Node, space_id: str, shown: str) -> Mapping[str, Any]:
     """Return the decision that ``check_in`` would take; nothing is recorded. Raises Problem."""
     scan = read_fresh(session, node, space_id, shown)
@@ -155,19 +181,21 @@ def preview(session: Session, node: Node, space_id: str, shown: str) -> Mapping[
     session.rollback()
     if _is_replayed(person, scan) and not node.hub.away:
         return _decide_replayed(scan).to_json("fr")
-    body = {"report": report(node, scan)}
     try:
-        answer = node.hub.call("POST", "/api/v1/visits/preview", json=body)
-    except Unreachable:
+        body = {"report": report(node, scan)}
+        answer = node.hub.call("POST", f"{VISITS}/preview", json=body)
+        said = _told(scan, answer)
+    except Unreachable as silence:
+        if isinstance(silence, ClocksDiffer):
+            scan = read_fresh(session, node, space_id, shown)
         scan.facts = facts_alone(session, node, scan)
         return _would_say(session, scan)
-    except PeerError as error:
-        raise Problem("hub-unreachable", error.detail) from None
+    except Refused:
+        raise Problem("node-unknown", NOT_KNOWN) from None
     here = person.here
-    if here is not None and here.decision and _host_suspended(answer.json()):
-        decision: Mapping[str, Any] = here.decision
-        return decision
-    return _told(scan, answer)
+    if here is not None and here.decision and _host_suspended(answer):
+        said = here.decision
+    return said
 
 
 def _would_say(session: Session, scan: Scan) -> Mapping[str, Any]:
@@ -198,31 +226,35 @@ def _follow(session: Session, node: Node, scan: Scan, answer: Answer) -> Outcome
     """Note here what the hub decided."""
     if answer.status in (200, 201):
         told = recorded(answer)
-        if told is None or not _is_of(scan, answer.status, told["visit"]):
+        if told is None or not _is_of(session, scan, answer.status, told["visit"]):
             log.error("visit.not-an-answer", visit=scan.id, status=answer.status)
-            return _decide_alone(session, node, scan)
+            raise Unreachable("not-json")
         visit = note(session, node, scan, told)
         kind = "admitted" if answer.status == 201 else "already"
         return Outcome(kind, visit.decision, visit)
+    try:
+        decision = _told(scan, answer)
+    except Problem:
+        release(session, scan)
+        raise
     lock(session, scan)
     drop_hold(session, scan)
     here = hers(session, scan).here  # a host that is suspended meanwhile sends nobody away
-    if here is not None and _host_suspended(answer.json()):
+    if here is not None and _host_suspended(answer):
         return _already(session, node, scan, here)
     session.commit()
-    decision = _told(scan, answer)
     note_refusal(session, node, scan, decision)
     return Outcome("refused", decision)
 
 
-def _is_of(scan: Scan, status: int, told: Mapping[str, Any]) -> bool:
+def _is_of(session: Session, scan: Scan, status: int, told: Mapping[str, Any]) -> bool:
     """Tell whether a visit is this scan's, or the one in the middle of which its person is here.
 
     The hub may know a home, or a key of it, of which this node has not heard yet.
     """
     known = scan.evidence.issuer in (None, told["home"])
     here = known and told["space"] == scan.space_id
-    return here and (told["id"] == scan.id or status == 200)
+    return here and (told["id"] == scan.id or (status == 200 and not is_over(session, told["id"])))
 
 
 def _already(
@@ -235,20 +267,25 @@ def _already(
     return Outcome("already", said, known)
 
 
-def _host_suspended(document: Mapping[str, Any]) -> bool:
-    return str(document.get("type", "")).endswith(("/node-suspended", "/node-left"))
+def _host_suspended(answer: Answer) -> bool:
+    kind = answer.json().get("type") if answer.status == 403 else ""
+    return str(kind).endswith(("/node-suspended", "/node-left"))
 
 
 def _told(scan: Scan, answer: Answer) -> Mapping[str, Any]:
-    """Return the decision in an answer of the hub. Raises Problem when there is none."""
-    document = answer.json()
-    if "decision" in document:
-        found: Mapping[str, Any] = document["decision"]
+    """Return the decision in an answer of the hub.
+
+    Raises Unreachable when it says nothing to this, Problem when it takes no visit from us.
+    """
+    if found := decided(answer):
         return found
-    if _host_suspended(document):
+    if _host_suspended(answer):
         facts = replace(with_home(scan, scan.facts), host_state="suspended")
         return decide(scan.charter, facts, scan.now).to_json("fr")
-    raise Problem("hub-unreachable", document.get("detail") or document.get("title"))
+    if answer.status < 400 or answer.status in outbox.LATER:
+        raise Unreachable("status", str(answer.status))
+    document = answer.json()
+    raise Problem("node-unknown", document.get("detail") or document.get("title"))
 
 
 def refuse(session: Session, node: Node, scan: Scan, decision: Decision) -> Outcome:
@@ -279,14 +316,23 @@ def _admit_own(session: Session, node: Node, scan: Scan) -> Outcome:
     known = _admitted_before(person, scan, decision)
     if known is not None:
         return _already(session, node, scan, known, decision)
-    if not decision.allowed:
+    if not decision.allowed and _is_turned_away(scan, person):
         session.rollback()
         return refuse(session, node, scan, decision)
     until = _over_since(node, scan, person)
-    visit = enter(session, scan, person, until, decision=decision.to_json("fr"))
+    visit = enter(session, scan, person, until, decision=_admitting(decision))
     remember(session, node, scan, visit.id, tell=True)
     session.commit()
     return Outcome("admitted", visit.decision, visit)
+
+
+def _is_turned_away(scan: Scan, person: Hers) -> bool:
+    """Tell whether a refusal is one: whom a desk's browser let in, by a code of then, is in."""
+    return not scan.late or person.spent is not None
+
+
+def _admitting(decision: Decision) -> dict[str, Any]:
+    return {**decision.to_json("fr"), "outcome": "allowed", "reasons": []}
 
 
 def _weigh(session: Session, scan: Scan) -> tuple[Hers, Decision]:
@@ -325,16 +371,17 @@ def _decide_alone(session: Session, node: Node, scan: Scan) -> Outcome:
     known = _admitted_before(person, scan, decision)
     if known is not None:
         return _already(session, node, scan, known, decision)
-    if not decision.allowed and (not scan.late or person.spent is not None):
+    if not decision.allowed and _is_turned_away(scan, person):
         session.commit()
         return refuse(session, node, scan, decision)
-    stored = {**decision.to_json("fr"), "outcome": "allowed", "reasons": []}
+    stored = _admitting(decision)
     until = _over_since(node, scan, person)
     told = report(node, scan, stored, until)
     noted = {"online": False, "delivered": False, "decision": stored, "report": told}
     visit = enter(session, scan, person, until, **noted)
     remember(session, node, scan, visit.id, tell=False)
     payload = {"id": visit.id, "report": told}
-    sync.queue(session, node.clock.real(), TOPIC_VISIT, f"{TOPIC_VISIT}:{visit.id}", payload)
+    subject, now = subject_of(visit.id), node.clock.real()
+    outbox.queue(session, now, TOPIC_VISIT, f"{TOPIC_VISIT}:{visit.id}", payload, subject)
     session.commit()
     return Outcome("admitted", stored, visit)

@@ -6,7 +6,7 @@ a member is at home) is told by its hash alone, so that it opens no other door e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session
 from node.context import Node
 from node.desk.models import Showing, Visit
 from node.desk.scan import Scan
-from node.sync import service as sync
+from node.sync import outbox
 from shared.db import begin_write
-from shared.http import Answer
+from shared.http import Answer, PeerError
 
 TOPIC = "showing"
 KEPT = timedelta(days=35)
@@ -43,7 +43,8 @@ def remember(session: Session, node: Node, scan: Scan, visit_id: str, *, tell: b
     row = {"showing": shown, "visit_id": visit_id, "at": scan.now, "waits": tell}
     connection.execute(_ADD, row)
     if tell:
-        sync.queue(session, node.clock.real(), TOPIC, f"{TOPIC}:{shown}", {})
+        key = f"{TOPIC}:{shown}"
+        outbox.queue(session, node.clock.real(), TOPIC, key, {"showing": shown}, key)
 
 
 def add(session: Session, showing: str, visit_id: str, at: datetime) -> None:
@@ -69,15 +70,30 @@ _WAITING = (
 
 
 def _deliver(session: Session, node: Node, payload: Mapping[str, Any]) -> Answer:
-    """Tell the hub of all that wait, whichever message it was: the others find nothing to do."""
-    del payload
+    """Tell the hub of all that wait, whichever message it was: the others find nothing to do.
+
+    One of them that the hub cannot take is no fault of this one, which is then told alone.
+    """
     rows = session.execute(_WAITING).all()
     session.rollback()
+    alone = [row for row in rows if row.showing == payload.get("showing")]
+    if len(alone) == len(rows):
+        return _tell(session, node, rows)
+    try:
+        answer = _tell(session, node, rows)
+    except PeerError:
+        answer = None
+    return answer if answer and answer.status < 400 else _tell(session, node, alone)
+
+
+def _tell(session: Session, node: Node, rows: Sequence[Any]) -> Answer:
     if not rows:
         return Answer(204, {}, b"")
     told = [{"showing": shown, "space": space, "at": at.isoformat()} for shown, space, at in rows]
     answer = node.hub.call("POST", "/api/v1/showings", json={"showings": told})
-    if answer.status == 204:
+    if answer.status < 300:
+        if answer.status != 204:
+            raise PeerError("not-json")
         begin_write(session)
         session.execute(
             update(Showing).where(Showing.showing.in_([row[0] for row in rows])).values(waits=False)
@@ -86,4 +102,4 @@ def _deliver(session: Session, node: Node, payload: Mapping[str, Any]) -> Answer
     return answer
 
 
-sync.DELIVERIES[TOPIC] = _deliver
+outbox.DELIVERIES[TOPIC] = _deliver

@@ -16,7 +16,6 @@ from node.events import listing, service
 from node.events.calendar import events_ics
 from node.events.forms import EventForm, form_for
 from node.spaces import service as spaces
-from node.sync import service as sync
 from shared.events import MOST_EVENTS
 from shared.web import allow
 from shared.web.open_data import open_data
@@ -82,7 +81,6 @@ def state(space_id: str, event_id: str) -> Any:
 
 
 def _published(space_id: str, said: str) -> Any:
-    sync.flush_soon(db.session(), node())
     flash(said, "success")
     return redirect(f"/console/spaces/{space_id}/events")
 

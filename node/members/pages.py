@@ -134,7 +134,6 @@ def member(member_id: int) -> Any:
             at = form.ended_on if problem.detail == changes.LAST_ADMIN else form.email
             at.errors = [translate(problem.detail)]
         else:
-            sync.flush_soon(session, node())
             flash(gettext("Saved."), "success")
             if phones:
                 words = gettext("Her phone makes another pass on its page: the old one has ended.")
@@ -269,6 +268,5 @@ def _done(session: Session, member_id: int, verb: Any, words: str) -> Any:
 
 
 def _back(session: Session, member_id: int, words: str) -> Any:
-    sync.flush_soon(session, node())
     flash(words, "success")
     return redirect(f"/console/members/{member_id}")

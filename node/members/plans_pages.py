@@ -15,7 +15,6 @@ from node.members.forms import PlanForm
 from node.members.models import Plan
 from node.members.pages import rules_in_force
 from node.members.words import CLASS_NAMES, effect
-from node.sync import service as sync
 from shared.messages import translate
 from shared.problems import Problem
 from shared.web import allow
@@ -86,7 +85,6 @@ def _saved(form: PlanForm, plan_id: int | None) -> bool:
             raise
         form.name.errors = [translate(problem.detail)]
         return False
-    sync.flush_soon(session, node())
     flash(gettext("Saved. The network reads the plans in the publication."), "success")
     return True
 
@@ -104,6 +102,5 @@ def remove(plan_id: int) -> Any:
             raise
         flash(translate(problem.detail), "error")
     else:
-        sync.flush_soon(session, node())
         flash(gettext("The plan is removed."), "success")
     return redirect("/console/plans")

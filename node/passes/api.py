@@ -13,7 +13,6 @@ from node.db import db
 from node.members import service as members
 from node.members.models import Member
 from node.passes import cards, devices, digits, rights, service
-from node.sync import service as sync
 from shared import jose
 from shared.schemas import DecisionSchema, PhoneJwkSchema, WireSchema, moment, text
 from shared.web import allow, current
@@ -122,11 +121,9 @@ def issue(data: dict[str, Any]) -> dict[str, Any]:
     credential, row = service.issue(
         db.session(), node(), me(), data["jwk"], device=device, replaces=data["replaces"]
     )
-    issued = {"pass_id": row.id, "credential": credential, "expires_at": row.expires_at}
     if current().by == "login":
         devices.remember(row.id)
-    sync.flush_soon(db.session(), node())
-    return issued
+    return {"pass_id": row.id, "credential": credential, "expires_at": row.expires_at}
 
 
 @blp.route("/me/passes")
@@ -144,7 +141,6 @@ def revoke(pass_id: str) -> None:
     """End one of my passes: a lost phone, a new one. The space's admin ends anybody's."""
     whose = None if "admin" in current().roles else me().id
     service.revoke(db.session(), node(), pass_id, whose)
-    sync.flush_soon(db.session(), node())
 
 
 @blp.route("/me/codes", methods=["POST"])

@@ -18,8 +18,7 @@ from node.context import Node
 from node.members.models import Member
 from node.passes import service
 from node.passes.models import LostPass, Pass
-from node.sync import again
-from node.sync import service as sync
+from node.sync import outbox
 from node.sync.models import Enrolment
 from shared.db import begin_write
 from shared.http import PeerError
@@ -76,7 +75,10 @@ def _compare(
     row = session.get(Pass, told["id"])
     if row is None:
         return _regain(session, node, told)
-    strict = max(row.status, told["status"], key=_STRICTNESS.index)
+    if row.changes > told["changes"] and told["status"] != "revoked":
+        strict = row.status  # ours is the later word: it may not have been told yet
+    else:
+        strict = max(row.status, told["status"], key=_STRICTNESS.index)
     done = None
     if row.status != strict:
         row.status, row.ended_at, done = strict, node.clock.real(), "ended"
@@ -133,7 +135,8 @@ def _regain(session: Session, node: Node, told: Mapping[str, Any]) -> tuple[str 
             "status": "revoked",
             "changes": told["changes"] + 1,
         }
-        sync.queue(session, now, service.TOPIC, f"{service.TOPIC}:{told['id']}:lost", payload)
+        subject = f"{service.TOPIC}:{told['id']}"
+        outbox.queue(session, now, service.TOPIC, f"{subject}:lost", payload, subject, instead=True)
         log.warning("pass.lost", pass_id=told["id"])
     session.commit()
     return ("lost" if told["status"] != "revoked" else None), None
@@ -143,7 +146,7 @@ def _announce_anew(session: Session, node: Node, pass_id: str) -> bool:
     """Tell the hub of a pass that it does not know, unless it is about to be told."""
     begin_write(session)
     row = session.get_one(Pass, pass_id, with_for_update={"of": Pass})
-    if again.is_queued(session, f"{service.TOPIC}:{row.id}:{row.changes}:{row.status}"):
+    if outbox.is_queued(session, f"{service.TOPIC}:{row.id}"):
         session.rollback()
         return False
     row.changes += 1

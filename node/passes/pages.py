@@ -211,7 +211,6 @@ def ask_for_correction(visit_id: str) -> Any:
 def make_card() -> str:
     """Make a paper card; the PIN is on this page and nowhere else."""
     _, pin = cards.make(db.session(), node(), me())
-    sync.flush_soon(db.session(), node())
     return render_template("passes/card_made.html", pin=pin)
 
 
@@ -292,6 +291,5 @@ def manifest() -> Response:
 @allow("member")
 def revoke(pass_id: str) -> Any:
     service.revoke(db.session(), node(), pass_id, me().id)
-    sync.flush_soon(db.session(), node())
     flash(gettext("This pass no longer opens any door."), "success")
     return redirect("/pass")

@@ -16,11 +16,12 @@ from node.members import service as members
 from node.members.models import Member
 from node.passes.models import LostPass, Pass
 from node.spaces.service import own_zone
+from node.sync import outbox
 from node.sync import service as sync
 from node.sync.models import Enrolment
 from shared import jose, passes, status
 from shared.db import begin_write
-from shared.http import Answer
+from shared.http import Answer, PeerError
 from shared.problems import Problem
 
 TOPIC = "pass"
@@ -191,7 +192,7 @@ def announce(session: Session, node: Node, row: Pass) -> None:
         "expires_at": row.expires_at.isoformat(),
     }
     key = f"{TOPIC}:{row.id}:{row.changes}:{row.status}"
-    sync.queue(session, node.clock.real(), TOPIC, key, payload)
+    outbox.queue(session, node.clock.real(), TOPIC, key, payload, f"{TOPIC}:{row.id}", instead=True)
 
 
 def passes_of(session: Session, member_id: int) -> list[Pass]:
@@ -265,7 +266,10 @@ def own(session: Session, pass_id: str) -> tuple[str, int | None]:
 def _deliver(session: Session, node: Node, payload: Mapping[str, Any]) -> Answer:
     del session
     body = {name: value for name, value in payload.items() if name != "pass_id"}
-    return node.hub.call("PUT", f"/api/v1/passes/{payload['pass_id']}", json=body)
+    answer = node.hub.call("PUT", f"/api/v1/passes/{payload['pass_id']}", json=body)
+    if answer.status < 300 and answer.status != 204:
+        raise PeerError("not-json")
+    return answer
 
 
-sync.DELIVERIES[TOPIC] = _deliver
+outbox.DELIVERIES[TOPIC] = _deliver

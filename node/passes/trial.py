@@ -12,6 +12,7 @@ from flask_babel import gettext
 from sqlalchemy.orm import Session
 
 from node.context import Node
+from node.sync import outbox
 from node.sync import service as sync
 from shared.trust import TrustList
 
@@ -50,7 +51,7 @@ def _home(session: Session, node: Node, trust: TrustList) -> Check:
     if not kids & {key["kid"] for key in node.ring.public_jwks()}:
         words = gettext("The network does not know your home space’s key: tell its admin.")
         return Check("home", "no", words)
-    if sync.waiting(session)["pending"]:
+    if outbox.waiting(session)["pending"]:
         words = gettext("Your home space has not told the network everything yet: wait a minute.")
         return Check("home", "warn", words)
     return Check("home", "yes", gettext("Your home space vouches for your pass."))

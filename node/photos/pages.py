@@ -22,7 +22,6 @@ from node.photos import files, listing, service
 from node.photos.pictures import MOST_BYTES, Picture, PictureFault, prepare
 from node.spaces import service as spaces
 from node.spaces.forms import text_field
-from node.sync import service as sync
 from shared.messages import translate
 from shared.problems import Problem
 from shared.spaces import MOST_PHOTOS
@@ -132,7 +131,6 @@ def remove(space_id: str, photo_id: str) -> Any:
 
 
 def _published(space_id: str, photo_id: str, said: str) -> Any:
-    sync.flush_soon(db.session(), node())
     flash(said, "success")
     anchor = f"#photo-{photo_id}" if photo_id else ""
     return redirect(f"/console/spaces/{space_id}/photos{anchor}")

@@ -223,7 +223,6 @@ def conditions(space_id: str) -> Any:
         changed = {"guest_cap": form.guest_cap.data, "conditions": form.conditions()}
         service.save(session, node(), space_id, changed)
         say_what_is_booked(space_id)
-        sync.flush_soon(session, node())
         flash(
             gettext("Saved. Visitors see it before they come, and the door applies it."), "success"
         )

@@ -18,9 +18,9 @@ from node.context import Node
 from node.members.models import Plan
 from node.spaces.models import Document
 from node.spaces.service import TOPIC, full_document, published, queue_publication
+from node.sync import outbox
 from node.sync import service as sync
-from node.sync.models import Enrolment, Outbox
-from shared import outbox
+from node.sync.models import Enrolment
 from shared.db import begin_write
 from shared.documents import DOCUMENTS_TYP, fingerprint, index_hash, split
 from shared.http import Answer, PeerError
@@ -144,7 +144,7 @@ def keep_up(session: Session, node: Node) -> None:
         return
     begin_write(session)
     record(session, node)
-    if not _is_queued(session):
+    if not outbox.is_queued(session, TOPIC):
         queue_publication(session, node)
     session.commit()
 
@@ -152,14 +152,9 @@ def keep_up(session: Session, node: Node) -> None:
 def _is_owed(session: Session) -> bool:
     """Tell whether the hub lacks something that it never refused, and no message says so."""
     row = sync.enrolment(session)
-    if row is None or row.publication_fault or _is_queued(session):
+    if row is None or row.publication_fault or outbox.is_queued(session, TOPIC):
         return False
     return any(each.state == "waiting" for each in documents(session))
-
-
-def _is_queued(session: Session) -> bool:
-    query = select(Outbox.id).where(Outbox.topic == TOPIC, Outbox.state == outbox.PENDING)
-    return session.scalar(query.limit(1)) is not None
 
 
 # Telling the hub
@@ -262,5 +257,5 @@ def _fault(answer: Answer) -> dict[str, Any]:
     return found
 
 
-sync.DELIVERIES[TOPIC] = _deliver
-sync.ON_ANSWER[TOPIC] = _receipt
+outbox.DELIVERIES[TOPIC] = _deliver
+outbox.ON_ANSWER[TOPIC] = _receipt

@@ -16,6 +16,7 @@ from node.events.listing import published as published_events
 from node.photos.listing import published as published_photos
 from node.spaces.document import document
 from node.spaces.models import Assessment, Price, Room, Space
+from node.sync import outbox
 from node.sync import service as sync
 from node.sync.models import Enrolment
 from shared.db import begin_write
@@ -156,12 +157,17 @@ def open_space(session: Session, node: Node, name: str, town: str) -> str:
     return space_id
 
 
-def publish_now(session: Session, node: Node) -> None:
-    """Queue the publication and try to deliver it."""
+def publish_again(session: Session, node: Node) -> None:
+    """Queue the publication, whatever the hub has said of it."""
     begin_write(session)
     queue_publication(session, node)
     session.commit()
-    sync.flush_soon(session, node)
+
+
+def publish_now(session: Session, node: Node) -> None:
+    """Queue the publication and deliver it, in a command: nobody waits at a page."""
+    publish_again(session, node)
+    outbox.flush(session, node)
 
 
 def set_paused(
@@ -213,7 +219,8 @@ def queue_publication(session: Session, node: Node) -> None:
         return
     row.revision += 1
     key = f"{TOPIC}:{row.revision}"
-    sync.queue(session, node.clock.real(), TOPIC, key, {"revision": row.revision})
+    payload = {"revision": row.revision}
+    outbox.queue(session, node.clock.real(), TOPIC, key, payload, TOPIC, instead=True)
 
 
 def renew_poster(session: Session, space_id: str) -> None:

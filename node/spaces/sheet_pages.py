@@ -16,6 +16,7 @@ from node.spaces.models import Space
 from node.spaces.section import Section
 from node.spaces.sections import SECTIONS, completeness
 from node.spaces.tables import HoursForm, region_name
+from node.sync import outbox
 from node.sync import service as sync
 from shared.messages import translate
 from shared.problems import Problem
@@ -43,7 +44,6 @@ def new() -> Any:
     form = NewSpaceForm()
     if form.validate_on_submit():
         row = service.open_space(db.session(), node(), form.name.data or "", form.town.data or "")
-        sync.flush_soon(db.session(), node())
         flash(gettext("The space is made. Tell more about it, in your own time."), "success")
         return redirect(f"/console/spaces/{row}/sheet/identity")
     return render_template("spaces/new.html", form=form), 422 if form.errors else 200
@@ -70,7 +70,6 @@ def pause(space_id: str) -> Any:
     """Welcome no roaming member for now, or welcome them again."""
     paused = request.form.get("paused") == "yes"
     service.set_paused(db.session(), node(), space_id, paused)
-    sync.flush_soon(db.session(), node())
     flash(
         gettext("Paused: those who are here stay, nobody new is admitted.")
         if paused
@@ -143,7 +142,6 @@ def _save(row: Space, form: Section) -> bool:
 
 def _saved(row: Space, section: str) -> Any:
     space_id = row.id
-    sync.flush_soon(db.session(), node())
     state = sync_state()
     if state["published"]:
         at = clock_time(state["accepted_at"])
@@ -226,7 +224,7 @@ def sync_state() -> dict[str, Any]:
     """Return the publication's state: what was changed here, and what the hub has."""
     session = db.session()
     row = sync.enrolment(session)
-    waiting = sync.waiting(session)
+    waiting = outbox.waiting(session)
     fault = row.publication_fault if row else None
     return {
         "enrolled": row is not None,

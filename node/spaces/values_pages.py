@@ -94,7 +94,6 @@ def values(space_id: str) -> Any:
     form = ValuesForm() if request.method == "POST" else _form(space, shared, year)
     if form.validate_on_submit():
         service.save_values(session, node(), space_id, form.stories(), year, form.answers(shared))
-        sync.flush_soon(session, node())
         flash(gettext("Saved. It is on the space’s public page."), "success")
         return redirect(f"/console/spaces/{space_id}/values")
     return render_template(

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from node.context import Node
 from node.mail.service import tell_admins
 from node.statements import service
-from node.sync import service as sync
+from node.sync import outbox
 from shared.problems import Problem
 from shared.web.letters import letter
 
@@ -27,7 +27,7 @@ def compare(session: Session, node: Node) -> bool | None:
     A difference is told to the admins, once for each that there is.
     """
     now = node.clock.now().astimezone(_ZONE)
-    if now.day > UNTIL_DAY or node.hub.away or sync.waiting(session)["pending"]:
+    if now.day > UNTIL_DAY or node.hub.away or outbox.waiting(session)["pending"]:
         return None
     month = service.months(now)[1]
     try:

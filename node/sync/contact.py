@@ -10,8 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from node.sync.models import Enrolment, Outbox
-from shared import outbox
 from shared.db import begin_write
+from shared.outbox import DEAD, PENDING, STUCK
 
 MOST_SHOWN = 50
 
@@ -38,9 +38,10 @@ def note_alive(session: Session, now: datetime) -> None:
 
 
 def messages(session: Session) -> list[Outbox]:
-    """Return what was refused for good, the latest first, then what waits, the oldest first."""
+    """Return what is stuck, what was refused for good, the latest first, and then what waits."""
     found: list[Outbox] = []
-    for state, order in ((outbox.DEAD, Outbox.id.desc()), (outbox.PENDING, Outbox.id)):
+    orders = ((STUCK, Outbox.id), (DEAD, Outbox.id.desc()), (PENDING, Outbox.id))
+    for state, order in orders:
         query = select(Outbox).where(Outbox.state == state).order_by(order).limit(MOST_SHOWN)
         found += session.scalars(query)
     return found

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from node.context import Node
 from node.sync.models import Memory
-from node.sync.service import waiting
+from node.sync.outbox import waiting
 from shared.db import begin_write
 from shared.http import VERSION
 from shared.marks import new_mark, turn_of
@@ -56,7 +56,7 @@ def _said(session: Session, node: Node) -> dict[str, Any]:
     return {
         "version": VERSION,
         "outbox_pending": counts["pending"],
-        "outbox_dead": counts["dead"],
+        "outbox_dead": counts["dead"] + counts["stuck"],
         "clock": node.clock.real().isoformat(),
     }
 

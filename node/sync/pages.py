@@ -14,10 +14,11 @@ from node.db import db
 from node.spaces import publication
 from node.spaces import service as spaces
 from node.spaces.models import Document
-from node.sync import checkup, contact, service, words
+from node.sync import checkup, contact, outbox, service, words
 from node.sync.models import Enrolment
 from shared.documents import space_of
-from shared.web import allow
+from shared.problems import Problem
+from shared.web import allow, current
 
 pages = Blueprint(
     "sync_pages",
@@ -46,7 +47,7 @@ def state() -> str:
         groups=groups,
         owed=sum(group["owed"] for group in groups),
         messages=contact.messages(session),
-        counts=service.waiting(session),
+        counts=outbox.waiting(session),
         reason=words.reason,
         topics=words.TOPICS,
         away=node().hub.away or _silent(row.heard_at if row else None, now),
@@ -59,9 +60,29 @@ def state() -> str:
 @allow("admin")
 def send_again() -> Any:
     """Send the publication once more, what was refused included."""
-    spaces.publish_now(db.session(), node())
-    flash(gettext("Sent to the hub. What it says of each document is below."), "success")
+    spaces.publish_again(db.session(), node())
+    flash(gettext("It is being sent. What the hub says of each document is below."), "success")
     return redirect("/console/sync")
+
+
+@pages.post("/console/sync/messages/<int:message_id>/send")
+@allow("admin")
+def send_message_again(message_id: int) -> Any:
+    """Try a message that is stuck, or was refused, once more."""
+    if not outbox.send_again(db.session(), node().clock.real(), message_id):
+        raise Problem("not-found")
+    flash(gettext("It is being sent. What the hub says is below."), "success")
+    return redirect("/console/sync#messages")
+
+
+@pages.post("/console/sync/messages/<int:message_id>/give-up")
+@allow("admin")
+def give_message_up(message_id: int) -> Any:
+    """Never send a message that is stuck."""
+    if not outbox.give_up(db.session(), node().clock.real(), message_id, current().id):
+        raise Problem("not-found")
+    flash(gettext("It is given up, and noted in the log."), "success")
+    return redirect("/console/sync#messages")
 
 
 @pages.post("/console/sync/check")

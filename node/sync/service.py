@@ -1,26 +1,26 @@
-"""Keeping up with the network: trust and status lists, the charter, the outbox, the publication."""
+"""Keeping up with the network: trust and status lists, the charter."""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 import structlog
-from sqlalchemy import bindparam, func, insert, literal_column, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from charter import Charter, read_charter
 from charter.model import fingerprint
 from node.context import Node
-from node.sync.models import Cached, Enrolment, Outbox
-from shared import jose, outbox
+from node.sync.models import Cached, Enrolment
+from shared import jose
 from shared.db import begin_write
-from shared.http import Answer, PeerError, Unreachable
+from shared.http import PeerError
 from shared.identity import hash_token
 from shared.keys import KeyRing
 from shared.problems import Problem
@@ -39,22 +39,12 @@ STATUS_ASK_AGAIN_SECONDS = 30
 STATUS_TIMEOUT_SECONDS = 1.0
 # A door may have waited for the hub before it asks a home, and both are to take two seconds.
 STATUS_AT_DOOR_SECONDS = 0.4
-# What the hub may answer to a message that it will take another time.
-LATER = (401, 408, 425, 429)
 
 
 # Made once: each scan asks these.
 _NODE_ID = select(Enrolment.node_id)
 _HEADS = select(Cached.name, Cached.sha256, Cached.fetched_at).where(
     Cached.name.in_(("trust-list", "charter"))
-)
-_QUEUED = select(Outbox.id).where(Outbox.key == bindparam("of_key"))
-_QUEUE = insert(Outbox.__table__)
-_FIRST = (
-    select(Outbox.id, Outbox.topic, Outbox.payload, Outbox.attempts, Outbox.next_attempt_at)
-    .where(Outbox.state == literal_column(f"'{outbox.PENDING}'"))
-    .order_by(Outbox.id)
-    .limit(1)
 )
 
 
@@ -363,111 +353,3 @@ def refresh_status_lists(session: Session, node: Node) -> None:
     for home, entry in known.trust.nodes.items():
         if home != own and entry["state"] not in ("left",):
             status_list(session, node, known.trust, home, ask=True)
-
-
-# What we have to say
-
-
-def queue(session: Session, now: datetime, topic: str, key: str, payload: dict[str, Any]) -> None:
-    """Add a message to the caller's transaction; the same key is queued once."""
-    connection = session.connection()
-    if connection.execute(_QUEUED, {"of_key": key}).first() is None:
-        connection.execute(
-            _QUEUE,
-            {
-                "topic": topic,
-                "key": key,
-                "payload": payload,
-                "state": outbox.PENDING,
-                "attempts": 0,
-                "created_at": now,
-                "next_attempt_at": now,
-            },
-        )
-
-
-Deliver = Callable[[Session, Node, Mapping[str, Any]], Answer]
-# topic → how it is sent; each returns the hub's answer. Rooms add their own.
-DELIVERIES: dict[str, Deliver] = {}
-# topic → what is done here with the hub's answer, in the transaction that settles the message.
-# False: it is an answer to something else, and the message was not taken.
-ON_ANSWER: dict[str, Callable[[Session, Node, Mapping[str, Any], Any], bool | None]] = {}
-
-
-def flush(session: Session, node: Node, limit: int = 100, *, due: bool = True) -> int:
-    """Deliver what is due, or all, in order. Stops when the hub is away; returns how many it took.
-
-    A message that the hub will never take steps aside as ``dead``, with the reason.
-    """
-    delivered = 0
-    for _ in range(0 if node.hub.away else limit):
-        now = node.clock.real()
-        row = session.connection().execute(_FIRST).first()
-        if row is None or (due and row.next_attempt_at > now):
-            break
-        row_id, topic, payload, attempts = row.id, row.topic, dict(row.payload), row.attempts
-        session.rollback()
-        try:
-            answer = DELIVERIES[topic](session, node, payload)
-        except PeerError as error:
-            _postpone(session, now, row_id, attempts, str(error))
-            break
-        if answer.status in LATER or _suspended(answer):
-            _postpone(session, now, row_id, attempts, f"status {answer.status}")
-            break
-        _settle(session, node, row_id, topic, payload, answer)
-        delivered += 1
-    return delivered
-
-
-def _suspended(answer: Answer) -> bool:
-    """Tell whether the hub takes nothing from us now: what is queued waits for better days."""
-    return answer.status == 403 and b"/problems/node-suspended" in answer.body
-
-
-def _postpone(session: Session, now: datetime, row_id: int, attempts: int, why: str) -> None:
-    begin_write(session)
-    session.execute(
-        update(Outbox)
-        .where(Outbox.id == row_id)
-        .values(
-            attempts=attempts + 1,
-            next_attempt_at=outbox.next_attempt(now, attempts + 1),
-            error=why[:300],
-        )
-    )
-    session.commit()
-
-
-def _settle(
-    session: Session, node: Node, row_id: int, topic: str, payload: Mapping[str, Any], answer: Any
-) -> None:
-    begin_write(session)
-    row = session.get(Outbox, row_id)
-    if row is None or row.state != outbox.PENDING:
-        session.rollback()
-        return
-    heard = ON_ANSWER[topic](session, node, payload, answer) if topic in ON_ANSWER else None
-    taken = heard is not False and 200 <= answer.status < 300
-    row.state = outbox.DONE if taken else outbox.DEAD
-    row.attempts += 1
-    row.done_at = node.clock.real()
-    row.error = None if taken else answer.body.decode(errors="replace")[:300]
-    if not taken:
-        log.error("outbox.dead", topic=topic, status=answer.status)
-    session.commit()
-
-
-def flush_soon(session: Session, node: Node) -> None:
-    """Try to deliver now, so that the hub knows at once; the jobs process does the rest."""
-    try:
-        flush(session, node, limit=10, due=False)
-    except Unreachable:
-        session.rollback()
-
-
-def waiting(session: Session) -> dict[str, int]:
-    """Return how many messages wait, and how many the hub refused for good."""
-    query = select(Outbox.state, func.count()).where(Outbox.state != outbox.DONE)
-    counts = {row[0]: row[1] for row in session.execute(query.group_by(Outbox.state))}
-    return {state: counts.get(state, 0) for state in (outbox.PENDING, outbox.DEAD)}

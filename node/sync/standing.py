@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from node.context import Node
-from node.sync import again, keys
+from node.sync import keys, outbox
 from node.sync import service as sync
 from node.sync.marks import locked, memory
 from node.sync.models import Cached
@@ -30,7 +30,7 @@ def put_right(session: Session, node: Node, known: sync.Network | None) -> None:
     if node.ring.kid not in {jwk["kid"] for jwk in entry["keys"]}:
         answer = keys.announce_key(node, own, node.ring.kid, node.ring.current)
         if answer.status == 200:  # what was signed with it meanwhile is taken now
-            again.revive(session, node.clock.real(), "proof-invalid")
+            outbox.revive(session, node.clock.real(), "proof-invalid")
     if entry["url"] != node.url:
         _move(session, node, own)
     elif (row := memory(session)) is not None and row.move_fault is not None:

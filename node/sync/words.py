@@ -41,9 +41,14 @@ REASONS = {
     "encoding-refused": lazy_gettext("the answer is compressed, which was not asked for"),
     "answer-too-large": lazy_gettext("the answer is too large"),
     "not-json": lazy_gettext("something else answers at that address"),
-    "not-authenticated": lazy_gettext("the hub did not let us in: is this machine’s clock right?"),
+    "foreign": lazy_gettext("something else answers at that address"),
+    "late": lazy_gettext("the answer did not come in time"),
+    "not-authenticated": lazy_gettext("the hub does not know this node, or not by this key"),
+    "clock": lazy_gettext("this machine’s clock and the hub’s are not the same"),
     "trust-list-invalid": lazy_gettext("the hub’s trust list cannot be read"),
 }
+# Of these, what came is told too: whoever looks for the cause needs it.
+_TELLING = ("unreachable", "foreign", "clock")
 CHECKS = {
     "reachable": lazy_gettext("Your address, seen from the hub"),
     "certificate": lazy_gettext("Certificate"),
@@ -210,4 +215,4 @@ def reason(error: str | None) -> str:
     words = REASONS.get(code)
     if words is None:
         return error or gettext("not tried yet")
-    return f"{words} ({detail})" if detail and code == "unreachable" else str(words)
+    return f"{words} ({detail})" if detail and code in _TELLING else str(words)

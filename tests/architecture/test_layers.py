@@ -59,7 +59,7 @@ OTHER_COMMITTERS = {
     "node/desk/comparing.py": "what is told again, and how long it can be",
     "node/passes/comparing.py": "the stricter of two words on a pass",
     "node/bookings/recalling.py": "bookings that partners tell us of again",
-    "node/sync/again.py": "messages that wait once more",
+    "node/sync/outbox.py": "messages to the hub",
     "node/sync/marks.py": "what is remembered with the hub",
     "node/sync/standing.py": "what the hub says against an address",
     "node/convergence.py": "the sheets, published anew",

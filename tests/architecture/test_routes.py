@@ -367,6 +367,8 @@ POST   /console/statements/<month>/reply              admin
 GET    /console/statements/<month>/statement.<suffix> admin
 GET    /console/sync                                  admin
 POST   /console/sync/check                            admin
+POST   /console/sync/messages/<int:message_id>/give-up admin
+POST   /console/sync/messages/<int:message_id>/send   admin
 POST   /console/sync/publish                          admin
 GET    /desk                                          desk
 POST   /desk                                          desk

@@ -25,7 +25,7 @@ from node import jobs
 from node.spaces import open_pages
 from node.spaces import service as spaces
 from node.spaces.models import Price
-from node.sync import checkup, service, words
+from node.sync import checkup, outbox, service, words
 from shared import http
 from shared.db import begin_write
 from shared.http import Answer, PeerError, PeerSession, Unreachable
@@ -374,7 +374,7 @@ def test_a_message_that_was_refused_says_why_in_words(
 
     with cordee.context() as (session, context):
         begin_write(session)
-        service.queue(session, context.clock.real(), "visit", "visit:x", {})
+        outbox.queue(session, context.clock.real(), "visit", "visit:x", {}, "visit:x")
         session.commit()
         begin_write(session)
         problem = (

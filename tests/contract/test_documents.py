@@ -24,6 +24,7 @@ from node.spaces import publication
 from node.spaces import service as spaces
 from node.spaces.hours import special_day
 from node.spaces.models import Price
+from node.sync import outbox
 from node.sync import service as sync
 from node.sync.models import Enrolment
 from shared.db import begin_write
@@ -274,7 +275,7 @@ def test_two_pushes_at_once_end_with_what_the_node_has(network: Network, cordee:
     def edit(**values: Any) -> None:
         with cordee.context() as (session, context):
             spaces.save(session, context, "cordee", values)
-            sync.flush_soon(session, context)
+            outbox.flush(session, context)
 
     at_once(
         [
@@ -284,7 +285,9 @@ def test_two_pushes_at_once_end_with_what_the_node_has(network: Network, cordee:
             lambda: edit(paused=True),
         ]
     )
-    cordee.deliver()
+    with cordee.app.app_context():
+        jobs.publish()  # what an overtaken answer left open
+        jobs.deliver()
     found = at_hub(network)
     assert (found["description"], found["transport"]) == ("one", "Metro D")
     assert found["exceptions"]["2026-12-24"] == []
@@ -292,7 +295,7 @@ def test_two_pushes_at_once_end_with_what_the_node_has(network: Network, cordee:
     assert set(states(cordee).values()) == {"accepted"}
     with cordee.context() as (session, context):
         claims = claims_of(publication.publication(session, context)[0])
-        assert sync.waiting(session) == {"pending": 0, "dead": 0}
+        assert outbox.waiting(session)["pending"] == 0
     assert harvest(network) == {}
     with network.hub.app.app_context():
         node = hub_db.session.get_one(HubNode, "cordee")

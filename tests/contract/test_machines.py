@@ -140,7 +140,6 @@ def test_the_admin_of_a_node_with_a_wrong_clock_is_told_so(
             return time.time() + 600
 
     monkeypatch.setattr("node.sync.hub.time", Fast)
-    monkeypatch.setattr("authlib.oauth2.rfc7523.assertion.time", Fast)
     with cordee.context() as (_, context), pytest.raises(PeerError) as told:
         context.hub._find_token("cordee")
     assert "clock is about +" in str(told.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from typing import Any
 
@@ -14,8 +15,10 @@ from federation.db import db as hub_db
 from federation.directory import enrolment, harvest
 from federation.directory.models import Node
 from federation.settings import HubSettings
+from shared import deadline
+from shared.addresses import is_public
 from shared.db import begin_write
-from shared.http import PeerError, PeerSession, Unreachable, check_url, is_public
+from shared.http import Away, Circuit, PeerError, PeerSession, Unreachable, check_url
 from shared.identity import hash_token
 from shared.keys import new_key_ring
 from tests.contract.hostile import OK, answer, drop_by_drop, hostile, never, without_end
@@ -48,6 +51,10 @@ from tests.network import Network
         "2002:7f00:1::",
         "2002:a9fe:a9fe::1",
         "::127.0.0.1",
+        "fec0::1",
+        "64:ff9b:1::1",
+        "5f00::1",
+        "3fff::1",
     ],
 )
 def test_an_address_that_is_not_the_internets_is_not_public(address: str) -> None:
@@ -88,8 +95,8 @@ class Resolver:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> None:
         self.answers, self.asked, self.connected = list(answers), list[str](), list[Any]()
-        monkeypatch.setattr("shared.http.socket.getaddrinfo", self._look_up)
-        monkeypatch.setattr("shared.http.create_connection", self._connect)
+        monkeypatch.setattr("shared.addresses.socket.getaddrinfo", self._look_up)
+        monkeypatch.setattr("shared.addresses.create_connection", self._connect)
 
     def _look_up(self, host: str, port: int, **_kwargs: Any) -> list[Any]:
         self.asked.append(host)
@@ -240,7 +247,94 @@ def test_one_slow_peer_holds_no_other_up(network: Network, monkeypatch: pytest.M
     assert list(wrong) == ["cordee"]
 
 
-@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "169.254.169.254",
+        "[fe80::1]",
+        "[::ffff:169.254.169.254]",
+        "[64:ff9b::a9fe:a9fe]",
+        "2852039166",
+        "0xa9fea9fe",
+    ],
+)
 def test_where_clouds_keep_their_secrets_nobody_is_asked_in_a_trial_either(host: str) -> None:
     with pytest.raises(PeerError, match="address-not-public"):
         PeerSession(allow_private=True).request("GET", f"http://{host}/latest")
+
+
+def test_a_name_that_leads_there_is_not_asked_in_a_trial_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    resolver = Resolver(monkeypatch, ["127.0.0.1", "169.254.169.254"])
+    with pytest.raises(PeerError, match="address-not-public"):
+        PeerSession(allow_private=True).request("GET", "http://node.example/x")
+    assert resolver.connected == []
+
+
+@pytest.mark.parametrize("allow_private", [True, False])
+def test_each_address_of_a_name_is_tried(
+    monkeypatch: pytest.MonkeyPatch, allow_private: bool
+) -> None:
+    resolver = Resolver(monkeypatch, ["2620:fe::fe", "9.9.9.9"])
+    with pytest.raises(Away):
+        PeerSession(allow_private=allow_private).request("GET", "https://node.example/x")
+    assert resolver.connected == [("2620:fe::fe", 443), ("9.9.9.9", 443)]
+
+
+@pytest.mark.parametrize("allow_private", [True, False])
+def test_a_resolver_that_does_not_answer_takes_no_longer_than_a_peer_may(
+    monkeypatch: pytest.MonkeyPatch, allow_private: bool
+) -> None:
+    over, asked = threading.Event(), list[str]()
+
+    def hang(host: str, *_args: Any, **_kwargs: Any) -> Any:
+        asked.append(host)
+        over.wait(30)
+        raise OSError
+
+    monkeypatch.setattr("shared.addresses.socket.getaddrinfo", hang)
+    peers, started = PeerSession(allow_private=allow_private), time.monotonic()
+    for _ in range(3):
+        with pytest.raises(Away):
+            peers.request("GET", "https://hanging.example/x", timeout=0.1)
+    assert time.monotonic() - started < 10
+    assert asked == ["hanging.example"], "one look-up at a time waits for a name"
+    over.set()
+
+
+def test_what_is_asked_for_somebody_who_waits_has_one_deadline() -> None:
+    with hostile(never) as server, deadline.within(0.2):
+        peers, started = PeerSession(allow_private=True), time.monotonic()
+        with pytest.raises(Away):
+            peers.request("GET", server.url)
+        with pytest.raises(Unreachable, match="late"):
+            peers.request("GET", server.url)
+    assert time.monotonic() - started < 5
+    assert len(server.asked) == 1
+
+
+def test_a_circuit_whose_probe_raises_closes_all_the_same() -> None:
+    answers = iter((RuntimeError("not foreseen"), True))
+
+    def probe() -> bool:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    circuit = Circuit(probe, pause=0.01)
+    circuit.trip()
+    assert circuit._closed.wait(10)
+
+
+def test_a_circuit_for_which_there_is_no_thread_is_not_open_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    circuit = Circuit(lambda: True)
+    circuit.trip()
+    assert not circuit.open

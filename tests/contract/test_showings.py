@@ -113,7 +113,7 @@ def test_the_hub_is_told_after_the_answer_and_of_many_at_once(
     network: Network, cordee: LocalNode
 ) -> None:
     people = [cordee.add_person().get_pass() for _ in range(3)]
-    with cordee.calls() as asked:
+    with cordee.without_jobs(), cordee.calls() as asked:
         for person in people:
             assert cordee.scan(person.show()).status_code == 201
     assert asked == [], "nobody waits while the hub is told"

@@ -20,7 +20,7 @@ from deploy.demo.join import join
 from deploy.demo.processes import Processes
 from node.context import node as node_context
 from node.db import db
-from node.sync import service as sync
+from node.sync import outbox
 from shared.http import PeerError
 from tests.databases import Databases
 from tests.e2e.processes import ROOT, free_port_base
@@ -117,10 +117,10 @@ class World:
 
     def waiting(self) -> dict[str, int]:
         """Return how many messages all outboxes have, by what became of them."""
-        found = {"pending": 0, "dead": 0}
+        found = {"pending": 0, "stuck": 0, "dead": 0}
         for part in self.nodes.values():
             with part.app.app_context():
-                for state, count in sync.waiting(db.session()).items():
+                for state, count in outbox.waiting(db.session()).items():
                     found[state] += count
                 db.session.rollback()
         return found

@@ -205,7 +205,7 @@ def test_each_visit_is_accounted_once_whatever_is_killed_meanwhile(world: World)
     }
     print(json.dumps(report, indent=1))  # noqa: T201 - shown with -s, and where the test fails
     assert report["lost"] == report["unknown"] == report["held"] == report["faults"] == []
-    assert (report["doubled"], report["messages"]) == (0, {"pending": 0, "dead": 0})
+    assert (report["doubled"], report["messages"]) == (0, {"pending": 0, "stuck": 0, "dead": 0})
     assert len(told.states) == VISITS
     ballots = ask("GET", f"{world.hub.url}/api/v1/charters/2", office.coordinator).json()
     assert (ballots["state"], ballots["votes_total"]) == ("adopted", 3)
