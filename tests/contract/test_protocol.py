@@ -190,10 +190,15 @@ def test_errors_of_the_token_endpoint_are_those_of_the_standard(tiers: Node) -> 
 def test_an_invitation_is_for_one_node_and_a_name_for_one_operator(
     network: Network, tiers: Node
 ) -> None:
-    twin = Node(network.hub.url, "the-twin")
     path, token = "/api/v1/invitations", network.hub.token
-    invited = network.hub.post(path, {"operator": "LE  TÏERS!"}, token).json()
-    refused = twin.enrol(invited["token"])
-    twin.close()
-    assert refused.status_code == 409
-    assert refused.json()["type"].endswith("/problems/conflict")
+    taken = network.hub.post(path, {"operator": "LE  TÏERS!"}, token)
+    assert (taken.status_code, taken.json()["type"].rpartition("/")[2]) == (409, "name-taken")
+    names = ("Les Jumeaux", "LES JÜMEAUX!")  # both are invited before either has joined
+    invited = [network.hub.post(path, {"operator": name}, token).json()["token"] for name in names]
+    twins = [Node(network.hub.url, f"twin-{number}") for number in (1, 2)]
+    first, second = (twin.enrol(given) for twin, given in zip(twins, invited, strict=True))
+    for twin in twins:
+        twin.close()
+    assert first.status_code == 201, first.text
+    assert second.status_code == 409
+    assert second.json()["type"].endswith("/problems/name-taken")
