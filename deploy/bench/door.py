@@ -128,7 +128,7 @@ def _keep_status_list(home: network.Home, people: int) -> None:
         home.ring, issuer=home.id, uri=uri, statuses={}, size=people, now=datetime.now(UTC)
     )
     session = node_db.session()
-    sync._keep(session, node_context().clock.real(), f"status:{home.id}", body)  # noqa: SLF001
+    sync.keep(session, node_context().clock.real(), f"status:{home.id}", body)
     begin_write(session)
     session.execute(
         update(Cached)
