@@ -114,6 +114,17 @@ def test_whom_the_node_admits_or_refuses_alone_its_browser_does_too(
         assert same(odd) in (["pass_malformed"], ["pass_malformed", "pass_stale"]), odd
 
 
+def test_a_paper_card_needs_its_home_and_is_refused_alone_in_words_of_its_own(
+    page: Any, make_network: Callable[..., Network]
+) -> None:
+    network = make_network(nodes=("cordee", "troquet"))
+    card = f"{network.nodes['cordee'].url}/card/abcdefghijklmnop"
+    (answer,) = alone(page, kit_of(network.nodes["troquet"]), card)
+    (reason,) = answer["decision"]["reasons"]
+    assert (reason["code"], reason["params"]["detail"]) == ("offline_budget", "paper")
+    assert reason["message"].startswith("A paper card")
+
+
 def test_a_kit_is_good_for_the_days_after_too(
     page: Any, make_network: Callable[..., Network]
 ) -> None:
