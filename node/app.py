@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from flask import Flask, request_started
+from flask import Flask, Response, request_started
 from flask_babel import gettext
 from flask_migrate import Migrate
 from sqlalchemy import text
@@ -39,7 +39,7 @@ from node.spaces import pages as spaces_pages
 from node.spaces.service import own_zone
 from node.statements import pages as statements_pages
 from node.sync import api as sync_api
-from node.sync import key_pages, memory_pages
+from node.sync import key_pages, memory_pages, outbox
 from node.sync import pages as sync_pages
 from node.sync import service as sync
 from node.sync.hub import HubClient
@@ -71,6 +71,11 @@ def _be_patient(_error: BaseException | None) -> None:
     be_brief()
 
 
+def _tell_soon(response: Response) -> Response:
+    outbox.tell_soon(db.session(), node())
+    return response
+
+
 def create_app(settings: NodeSettings) -> Flask:
     """Return a node. Its database must be migrated and its data folder there."""
     service = Service(
@@ -98,6 +103,7 @@ def create_app(settings: NodeSettings) -> Flask:
     app.extensions["zone_here"] = lambda: str(own_zone(db.session()))
     request_started.connect(_be_brief, app)
     app.teardown_request(_be_patient)
+    app.after_request(_tell_soon)
     with app.app_context():
         prepare_engine(db.engine, settings.sqlite_synchronous)
     for blueprint in (desk_api.blp, arrivals.blp, passes_api.blp, bookings_api.blp, sync_api.blp):

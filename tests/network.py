@@ -183,10 +183,11 @@ class Person:
     key: OKPKey | ECKey = field(default_factory=lambda: OKPKey.generate_key("Ed25519"))
     credential: str = ""
     pass_id: str = ""
+    days: int = 10
 
-    def get_pass(self, days_ago: int = 10) -> Person:
+    def get_pass(self, days_ago: int | None = None) -> Person:
         """Get a pass that was made some days ago: tests tell of visits that were before today."""
-        with self.node.days_ago(days_ago):
+        with self.node.days_ago(self.days if days_ago is None else days_ago):
             answer = self.node.post(
                 "/api/v1/me/passes", {"jwk": self.key.as_dict(private=False)}, self.token
             )
@@ -364,7 +365,8 @@ class LocalNode(LocalService):
             )
             account_id = member.account_id
             token = node_accounts.add_token(session, now, account_id, "test", ["member"])
-        return Person(self, account_id, email, token, plan_class)
+        days = min(10, max(0, (now.date() - joined_on).days))
+        return Person(self, account_id, email, token, plan_class, days=days)
 
     def scan(
         self, shown: str, space: str | None = None, key: str | None = None, **headers: str

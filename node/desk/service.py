@@ -382,6 +382,7 @@ def _decide_alone(session: Session, node: Node, scan: Scan) -> Outcome:
     remember(session, node, scan, visit.id, tell=False)
     payload = {"id": visit.id, "report": told}
     subject, now = subject_of(visit.id), node.clock.real()
-    outbox.queue(session, now, TOPIC_VISIT, f"{TOPIC_VISIT}:{visit.id}", payload, subject)
+    key = f"{TOPIC_VISIT}:{visit.id}"
+    outbox.queue(session, now, TOPIC_VISIT, key, payload, subject, soon=False)
     session.commit()
     return Outcome("admitted", stored, visit)

@@ -44,7 +44,8 @@ def remember(session: Session, node: Node, scan: Scan, visit_id: str, *, tell: b
     connection.execute(_ADD, row)
     if tell:
         key = f"{TOPIC}:{shown}"
-        outbox.queue(session, node.clock.real(), TOPIC, key, {"showing": shown}, key)
+        payload, now = {"showing": shown}, node.clock.real()
+        outbox.queue(session, now, TOPIC, key, payload, key, soon=False)
 
 
 def add(session: Session, showing: str, visit_id: str, at: datetime) -> None:

@@ -142,6 +142,7 @@ def _save(row: Space, form: Section) -> bool:
 
 def _saved(row: Space, section: str) -> Any:
     space_id = row.id
+    outbox.tell_soon(db.session(), node())
     state = sync_state()
     if state["published"]:
         at = clock_time(state["accepted_at"])

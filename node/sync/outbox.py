@@ -1,4 +1,7 @@
-"""What the hub is to be told: queued with what caused it, delivered by the jobs process alone.
+"""What the hub is to be told: queued with what caused it, delivered by the jobs process.
+
+What a request itself has queued is told before it is answered, if the hub takes it in time; what
+waited before is in front of nobody.
 
 Messages about one subject (a visit, a pass, the publication) go in their order, and wait for
 nobody else's. One that fails again and again, while the hub takes requests, is ``stuck``: it is
@@ -12,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from flask import g, has_request_context
 from sqlalchemy import bindparam, delete, exists, func, insert, literal_column, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, aliased
@@ -19,6 +23,7 @@ from sqlalchemy.orm import Session, aliased
 from node.context import Node
 from node.sync.hub import ClocksDiffer, Refused
 from node.sync.models import Outbox
+from shared import deadline
 from shared.db import begin_write
 from shared.http import Answer, PeerError
 from shared.outbox import DEAD, DONE, GIVEN_UP, PENDING, STUCK, next_attempt
@@ -30,6 +35,8 @@ STUCK_AGAIN = timedelta(hours=1)
 # What was answered is forgotten with the reports of visits, for both hold a name.
 KEPT = timedelta(days=36)
 # What the hub may answer to a message that it will take another time, and when that is.
+# Whoever waits for an answer waits that long for the hub to be told.
+SOON_SECONDS = 1.5
 LATER, LATER_AGAIN = (408, 425, 429), timedelta(seconds=10)
 
 Deliver = Callable[[Session, Node, Mapping[str, Any]], Answer]
@@ -70,11 +77,15 @@ def queue(
     subject: str,
     *,
     instead: bool = False,
+    soon: bool = True,
 ) -> None:
     """Add a message to the caller's transaction; the same key is queued once.
 
-    ``instead`` is for one that says all that those before it on its subject would have said.
+    ``instead`` is for one that says all that those before it on its subject would have said;
+    without ``soon`` it waits for the jobs: the hub has just said nothing.
     """
+    if soon and has_request_context():
+        g.setdefault("to_tell", {})[subject] = None
     connection = session.connection()
     if connection.execute(_QUEUED, {"of_key": key}).first() is not None:
         return
@@ -185,6 +196,18 @@ def deliver_of(session: Session, node: Node, subject: str) -> None:
         if row is None or not _deliver(session, node, row):
             session.rollback()
             return
+
+
+def tell_soon(session: Session, node: Node) -> None:
+    """Deliver what this request has queued, for somebody who waits for the answer."""
+    subjects = g.pop("to_tell", ())
+    try:
+        with deadline.within(SOON_SECONDS):
+            for subject in subjects:
+                if not node.hub.away and deadline.left(SOON_SECONDS):
+                    deliver_of(session, node, subject)
+    except SQLAlchemyError:  # it is queued: the jobs deliver it
+        session.rollback()
 
 
 def _deliver(session: Session, node: Node, row: Any) -> bool | None:

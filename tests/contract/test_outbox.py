@@ -272,3 +272,15 @@ def test_a_pass_that_came_back_is_not_suspended_again_by_what_the_hub_has_not_he
         assert session.get_one(Pass, member.pass_id).status == "valid"
         outbox.flush(session, context)
     assert network.nodes["troquet"].scan(member.show()).status_code == 201
+
+
+def test_what_a_request_has_queued_is_told_before_it_is_answered(
+    network: Network, troquet: LocalNode, member: Person
+) -> None:
+    """The jobs are not waited for: who ends a pass expects it to be over."""
+    with member.node.without_jobs():
+        path = f"/api/v1/me/passes/{member.pass_id}"
+        assert member.node.delete(path, member.token).status_code == 204
+        assert member.node.waiting()["pending"] == 0
+    refused = troquet.scan(member.show())
+    assert [each["code"] for each in refused.json()["decision"]["reasons"]] == ["pass_revoked"]
