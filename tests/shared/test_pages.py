@@ -278,7 +278,7 @@ TEXTS = (
 )
 CHOICES = (
     *("kind", "fibre", "holidays_region", "special-0-what", "rooms-0-kind", "rooms-0-visitors"),
-    *("prices-0-unit", "prices-0-audience"),
+    *("prices-0-unit", "prices-0-audience", "timezone"),
 )
 TICKED = (
     *("project", "closed_on_holidays", "special-0-yearly", "features", "rooms-0-half_days"),
