@@ -51,6 +51,7 @@ STAYS = {
     "published_document": "what the hub was told is in the rest",
     "showing": "a code is good for a minute and a half",
     "wrong_door_code": "of the last minutes",
+    "wrong_password": "of the last day",
 }
 # In which file each other table is.
 TAKEN = {
