@@ -439,6 +439,7 @@ class LocalNode(LocalService):
 def be_at_work(response: Response) -> Response:
     """Deliver what a request has left to be told, as the jobs process does within a second."""
     if current_app.config.get("JOBS_AT_WORK", True) and request.method != "GET":
+        node_db.session.rollback()
         outbox.flush(node_db.session(), node_context())
     return response
 

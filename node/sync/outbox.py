@@ -201,6 +201,8 @@ def deliver_of(session: Session, node: Node, subject: str) -> None:
 def tell_soon(session: Session, node: Node) -> None:
     """Deliver what this request has queued, for somebody who waits for the answer."""
     subjects = g.pop("to_tell", ())
+    if subjects:
+        session.rollback()  # of a request that failed
     try:
         with deadline.within(SOON_SECONDS):
             for subject in subjects:

@@ -84,7 +84,7 @@ def test_a_key_binding_by_another_phone_for_another_use_or_of_another_day_counts
         (member.show(at.timestamp() - 91), "pass_stale"),
         (member.show(at.timestamp() + 91), "pass_stale"),
     ):
-        assert held(late(network, evil, shown)) == why
+        assert held(late(network, evil, shown, at)) == why
     assert credited(network, "troquet") == 0
 
 
