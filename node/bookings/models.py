@@ -40,8 +40,8 @@ class Booking(db.Model):
     told: Mapped[int] = mapped_column(default=0)
     # The half-days on which the space was open, like "2026-10-08-am", and the dates among them on
     # which it is not any more. No half-days: before they were noted.
-    half_days: Mapped[list[str]] = mapped_column(default=list, server_default=db.text("'[]'"))
-    closed: Mapped[list[str]] = mapped_column(default=list, server_default=db.text("'[]'"))
+    half_days: Mapped[list[str]] = mapped_column(default=list)
+    closed: Mapped[list[str]] = mapped_column(default=list)
     next_attempt_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)
 
@@ -88,8 +88,8 @@ class Trip(db.Model):
     # The host gave no word, and the booking was given up.
     unanswered: Mapped[bool] = mapped_column(default=False, server_default=db.text("false"))
     # As in a booking: the half-days that it would use, and the host's word on days closed since.
-    half_days: Mapped[list[str]] = mapped_column(default=list, server_default=db.text("'[]'"))
-    closed: Mapped[list[str]] = mapped_column(default=list, server_default=db.text("'[]'"))
+    half_days: Mapped[list[str]] = mapped_column(default=list)
+    closed: Mapped[list[str]] = mapped_column(default=list)
 
     member: Mapped[Member] = relationship(lazy="joined", innerjoin=True)
 

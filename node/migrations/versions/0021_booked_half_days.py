@@ -14,6 +14,9 @@ def upgrade():
         with op.batch_alter_table(name, schema=None) as batch_op:
             batch_op.add_column(sa.Column('half_days', sa.JSON(), nullable=False, server_default=sa.text("'[]'")))
             batch_op.add_column(sa.Column('closed', sa.JSON(), nullable=False, server_default=sa.text("'[]'")))
+        with op.batch_alter_table(name, schema=None) as batch_op:
+            for column in ('half_days', 'closed'):
+                batch_op.alter_column(column, existing_type=sa.JSON(), server_default=None)
 
 
 def downgrade():
