@@ -212,16 +212,17 @@ def sync() -> None:
     app = _app()
     from node import jobs as tasks  # noqa: PLC0415
     from node.db import db  # noqa: PLC0415
-    from node.sync import service  # noqa: PLC0415
+    from node.sync import outbox  # noqa: PLC0415
 
     with app.app_context():
         tasks.deliver()
         tasks.learn()
         tasks.refresh()
         tasks.refresh_status_lists()
-        left = service.waiting(db.session())
-    click.echo(f"{left['pending']} message(s) waiting, {left['dead']} refused.")
-    sys.exit(1 if left["pending"] else 0)
+        left = outbox.waiting(db.session())
+    said = f"{left['pending']} message(s) waiting, {left['stuck']} stuck, {left['dead']} refused."
+    click.echo(said)
+    sys.exit(1 if left["pending"] or left["stuck"] else 0)
 
 
 @node.command("verify-statement")

@@ -92,7 +92,7 @@ class Watched(PeerSession):
 
     def __init__(self, keep: int) -> None:
         super().__init__(allow_private=True, keep=keep)
-        checked = http._pools(http._PublicHTTP, http._PublicHTTPS)  # noqa: SLF001
+        checked = http._pools(http._HTTP, http._HTTPS)  # noqa: SLF001
         self._manager.pool_classes_by_scheme = checked
         self.answered: dict[str, float] = {}
 
