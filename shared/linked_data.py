@@ -141,8 +141,11 @@ def _week(schedule: Schedule) -> Iterator[Thing]:
 
 
 def _exceptions(schedule: Schedule, today: date) -> Iterator[Thing]:
-    """Yield the dates of the next two weeks that differ; from 0:00 to 0:00 is closed all day."""
-    for day in (today + timedelta(n) for n in range(_DAYS_AHEAD)):
+    """Yield the dates that differ, of the next two weeks and of yesterday, whose night may go on.
+
+    From 0:00 to 0:00 is closed all day.
+    """
+    for day in (today + timedelta(n) for n in range(-1, _DAYS_AHEAD)):
         if day in schedule.exceptions and not (schedule.until and day > schedule.until):
             for hours in joined(schedule.exceptions[day]) or [_CLOSED]:
                 valid = {"validFrom": day.isoformat(), "validThrough": day.isoformat()}

