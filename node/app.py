@@ -76,6 +76,13 @@ def _tell_soon(response: Response) -> Response:
     return response
 
 
+def _attend(app: Flask) -> None:
+    """Let whoever waits for an answer wait for no lock for long, and find the hub told."""
+    request_started.connect(_be_brief, app)
+    app.teardown_request(_be_patient)
+    app.after_request(_tell_soon)
+
+
 def create_app(settings: NodeSettings) -> Flask:
     """Return a node. Its database must be migrated and its data folder there."""
     service = Service(
@@ -101,9 +108,7 @@ def create_app(settings: NodeSettings) -> Flask:
         settings, ring, peers, HubClient(settings.hub_url, ring, peers, node_id)
     )
     app.extensions["zone_here"] = lambda: str(own_zone(db.session()))
-    request_started.connect(_be_brief, app)
-    app.teardown_request(_be_patient)
-    app.after_request(_tell_soon)
+    _attend(app)
     with app.app_context():
         prepare_engine(db.engine, settings.sqlite_synchronous)
     for blueprint in (desk_api.blp, arrivals.blp, passes_api.blp, bookings_api.blp, sync_api.blp):
