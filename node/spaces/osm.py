@@ -40,7 +40,7 @@ def write(row: Any, today: date) -> str:
     known = schedule(row, today)
     if not known.known:
         return ""
-    rules = list(_week(row.week))
+    rules = _week(row.week)
     if rules and row.closed_on_holidays:
         rules.append("PH off")
     imported = [(date.fromisoformat(day), hours) for day, hours in _imported(row).items()]
@@ -71,7 +71,21 @@ def _imported(row: Any) -> Mapping[str, Spans]:
     return found
 
 
-def _week(week: Mapping[str, Spans]) -> Iterator[str]:
+def _week(week: Mapping[str, Spans]) -> list[str]:
+    """Return the week's rules: one, where a night goes on into a day that has its own hours.
+
+    Each rule takes the place of those before it on its days; after a comma it is added to them.
+    """
+    rules = list(_days(week))
+    overnight = any(
+        until <= since and until != "00:00" and week.get(following)
+        for name, following in zip(WEEKDAYS, (*WEEKDAYS[1:], WEEKDAYS[0]), strict=True)
+        for since, until in week.get(name, [])
+    )
+    return [", ".join(rules)] if rules and overnight else rules
+
+
+def _days(week: Mapping[str, Spans]) -> Iterator[str]:
     days = ((name.capitalize(), _spans(week.get(name, []))) for name in WEEKDAYS)
     for spans, group in groupby(days, key=lambda each: each[1]):
         names = [name for name, _ in group]

@@ -337,6 +337,12 @@ def osm_minutes(text: str) -> set[int]:
     return minutes((a - start, b - start) for a, b, state, *_ in found if state == State.OPEN)
 
 
+def test_a_night_that_goes_on_into_a_day_with_its_own_hours_is_told_to_openstreetmap() -> None:
+    week = {"th": [["18:00", "02:00"]], "fr": [["09:00", "12:00"]]}
+    found = osm_minutes(osm.write(row(week=week), FIRST))  # a Friday
+    assert found == {*range(120), *range(9 * 60, 12 * 60)}
+
+
 @settings(derandomize=True, deadline=None, max_examples=40, phases=(Phase.explicit, Phase.generate))
 @given(
     st.dictionaries(st.sampled_from(WEEKDAYS), _DAY_HOURS),
