@@ -84,13 +84,13 @@ def _decide_once(session: Session, node: Node, scan: Scan) -> Outcome:
     if _is_replayed(person, scan):
         return refuse(session, node, scan, _decide_replayed(scan))
     scan.report = report(node, scan)
-    return _decide_with_hub(session, node, scan)
+    return _decide_with_hub(session, node, scan, person)
 
 
-def _decide_with_hub(session: Session, node: Node, scan: Scan) -> Outcome:
+def _decide_with_hub(session: Session, node: Node, scan: Scan, person: Hers) -> Outcome:
     """Let the hub decide, or decide alone where it says nothing in time. Raises Problem."""
     try:
-        return _follow(session, node, scan, _ask(session, node, scan))
+        return _follow(session, node, scan, _ask(session, node, scan, person))
     except Unreachable as silence:
         if isinstance(silence, ClocksDiffer):
             by_poster = scan.by_poster
@@ -102,8 +102,14 @@ def _decide_with_hub(session: Session, node: Node, scan: Scan) -> Outcome:
         raise Problem("node-unknown", NOT_KNOWN) from None
 
 
-def _ask(session: Session, node: Node, scan: Scan) -> Answer:
-    """Ask the hub; where it takes for here who has left, tell it that, and ask again."""
+def _ask(session: Session, node: Node, scan: Scan, person: Hers) -> Answer:
+    """Ask the hub, which hears first of the visit that was decided without it.
+
+    Where it takes for here who has left, it is told that, and asked again.
+    """
+    known = person.known(scan)
+    if known is not None and not known.delivered:
+        outbox.deliver_of(session, node, subject_of(known.id))
     body = {"report": scan.report}
     answer = node.hub.call("POST", VISITS, json=body)
     told = recorded(answer) if answer.status == 200 else None

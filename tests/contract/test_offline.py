@@ -531,6 +531,25 @@ def test_who_comes_back_before_the_queue_is_empty_has_two_visits(
     assert troquet.waiting() == {"pending": 0, "dead": 0}
 
 
+@pytest.mark.parametrize("another", [False, True], ids=["the same code", "a new code"])
+def test_who_is_here_and_shows_a_code_before_the_queue_is_empty_has_one_visit(
+    network: Network, troquet: LocalNode, member: Person, another: bool
+) -> None:
+    shown = member.show()
+    with troquet.cut_off():
+        first = troquet.scan(shown).json()["visit"]
+    network.pass_time(seconds=40)
+    with troquet.without_jobs():  # it has much to tell before
+        again = troquet.scan(member.show() if another else shown)
+    assert (again.status_code, again.json()["visit"]["id"]) == (200, first["id"])
+    troquet.deliver()
+    [told] = network.hub.statement()["visits"]
+    assert (told["id"], told["half_days"]) == (first["id"], 1)
+    [here] = troquet.presence()
+    assert (here["started_at"], here["online"]) == (first["started_at"], False)
+    assert troquet.waiting() == {"pending": 0, "dead": 0}
+
+
 def _answers(
     node: LocalNode, patch: pytest.MonkeyPatch, status: int, document: Callable[[Any], Any]
 ) -> None:
