@@ -62,13 +62,15 @@ class Schedule:
             for a, b in joined(self.on(day))
         )
 
-    def _opening(self, instant: datetime) -> tuple[date, Opening] | None:
+    def _opening(self, instant: datetime) -> tuple[date, Opening, tuple[Opening, ...]] | None:
+        """Return the opening that holds an instant, between its day and all of that day's."""
         instant = instant.astimezone(UTC)  # two times of one zone would be compared by their clocks
         local_day = instant.astimezone(self.zone).date()
         for day in (local_day - timedelta(1), local_day):
-            for opens, closes in self.openings(day):
+            openings = self.openings(day)
+            for opens, closes in openings:
                 if opens <= instant < closes:
-                    return day, (opens, closes)
+                    return day, (opens, closes), openings
         return None
 
     def opening_at(self, instant: datetime) -> Opening | None:
@@ -85,8 +87,8 @@ class Schedule:
         if found is None or _round_the_clock(found[1]):
             midnight = datetime.combine(local_day + timedelta(1), time(), self.zone)
             return OpeningDay(local_day, None, midnight.astimezone(UTC))
-        openings = self.openings(found[0])
-        return OpeningDay(found[0], openings, openings[-1][1].astimezone(UTC))
+        day, _, openings = found
+        return OpeningDay(day, openings, openings[-1][1].astimezone(UTC))
 
     def closing_after(self, instant: datetime) -> datetime:
         """Return when somebody who is here now is gone if nobody says so.

@@ -58,7 +58,8 @@ def place(stays: Iterable[Stay], now: datetime) -> tuple[Stay, ...]:
     following: datetime | None = None
     placed = []
     for stay in sorted(stays, key=_order, reverse=True):
-        placed.append(replace(stay, end=_end(stay, following, now)))
+        end = _end(stay, following, now)
+        placed.append(stay if end == stay.end else replace(stay, end=end))
         if stay.cuts:
             following = stay.start
     return tuple(reversed(placed))

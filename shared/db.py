@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 import time
 from collections import defaultdict
@@ -109,9 +110,8 @@ def prepare_engine(engine: Engine, sqlite_synchronous: str) -> None:
     def _begin(connection: Connection) -> None:
         if connection.get_execution_options().get("writes"):
             _begin_immediate(connection)
-        else:  # cannot fail, so that SQLAlchemy need not be asked
-            driver: Any = connection.connection.driver_connection
-            driver.execute("BEGIN")
+        else:
+            _execute(connection, "BEGIN")
 
     @event.listens_for(engine, "checkin")
     def _end_turn(_connection: Any, record: Any) -> None:
@@ -134,8 +134,17 @@ def _begin_immediate(connection: Connection) -> None:
             raise OperationalError("BEGIN IMMEDIATE", None, TimeoutError("database is locked"))
         connection.info[_TURN] = turn
     left = max(0, round((ends - time.monotonic()) * 1000))
-    connection.exec_driver_sql(f"PRAGMA busy_timeout={left}").close()
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    _execute(connection, f"PRAGMA busy_timeout={left}")
+    _execute(connection, "BEGIN IMMEDIATE")
+
+
+def _execute(connection: Connection, statement: str) -> None:
+    """Have SQLite itself do what every transaction begins with."""
+    driver: Any = connection.connection.driver_connection
+    try:
+        driver.execute(statement).close()
+    except sqlite3.OperationalError as error:
+        raise OperationalError(statement, None, error) from error
 
 
 def _ping_rested(engine: Engine) -> None:
@@ -175,7 +184,7 @@ def begin_write(session: Session) -> Connection:
     session.expire_all()
     connection.execution_options(writes=True)
     if connection.dialect.name == "sqlite":  # elsewhere each statement sees what was committed
-        connection.exec_driver_sql("ROLLBACK")
+        _execute(connection, "ROLLBACK")
         _begin_immediate(connection)
     return _bounded(connection)
 

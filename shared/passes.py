@@ -281,15 +281,15 @@ def _check_binding(
         evidence = _faulty(evidence, UNREADABLE, "key_binding_audience")
     if claims.get("sd_hash") != hashed:
         evidence = _faulty(evidence, UNREADABLE, "key_binding_hash")
-    if not isinstance(claims.get("nonce"), str) or not claims["nonce"]:
-        evidence = _faulty(evidence, UNREADABLE, "key_binding_nonce")
-    else:
-        evidence = replace(evidence, nonce=claims["nonce"])
-    issued = claims.get("iat")
+    nonce, issued = claims.get("nonce"), claims.get("iat")
+    if not isinstance(nonce, str) or not nonce:
+        nonce, evidence = None, _faulty(evidence, UNREADABLE, "key_binding_nonce")
+    shown_at = None
+    if type(issued) is int and 0 <= issued < LAST:
+        shown_at = datetime.fromtimestamp(issued, UTC)
+    evidence = replace(evidence, nonce=nonce, shown_at=shown_at)
     if type(issued) is not int:
         return _faulty(evidence, UNREADABLE, "key_binding_iat")
-    if 0 <= issued < LAST:
-        evidence = replace(evidence, shown_at=datetime.fromtimestamp(issued, UTC))
     if not clock.fresh(issued, FRESH_SECONDS):
         evidence = _faulty(evidence, "pass_stale")
     return evidence

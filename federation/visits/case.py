@@ -102,10 +102,11 @@ _CASE = (
 class Case:
     """Everything known about one report, under the member's lock.
 
-    ``showing`` is the row of what was shown, if it was before; ``this`` the visit that it made at
-    the same space, ``here`` an open one of the person at the space that the arrival belongs to, as
-    ``ledger.Person`` has them. ``distrust`` says why a report that is told late proves nothing,
-    None where it holds. ``untold`` is a pass that its home has not told of.
+    ``showing`` is the row of what was shown, if it was before, and ``claimed`` says that it was
+    written now, for this visit; ``this`` is the visit that it made at the same space, ``here`` an
+    open one of the person at the space that the arrival belongs to, as ``ledger.Person`` has them.
+    ``distrust`` says why a report that is told late proves nothing, None where it holds.
+    ``untold`` is a pass that its home has not told of.
     """
 
     connection: Connection
@@ -117,6 +118,7 @@ class Case:
     opening_day: OpeningDay
     person: ledger.Person | None = None
     showing: Any = None
+    claimed: bool = False
     this: Any = None
     here: Any = None
     distrust: str | None = None
@@ -149,7 +151,7 @@ def gather(session: Session, clock: Clock, report: Report, evidence: Evidence) -
     if proven.issuer is not None:
         known |= _standing(row, proven)
         case.untold = passes.is_untold(row.reference)
-        _find_visits(session, case, row.member_id, report)
+        _find_visits(session, case, row.member_id, report, now)
         if report.live and _is_replayed(case, report.space):
             known["faults"] += (Fault(showings.REPLAYED),)
         known |= _usage(case, report)
@@ -254,10 +256,20 @@ def _charter(session: Session, head: Any) -> Charter:
     return _charters[key]
 
 
-def _find_visits(session: Session, case: Case, member_id: int, report: Report) -> None:
-    """Find the person's visits around, this one if it is known, and where else it was shown."""
+def _find_visits(
+    session: Session, case: Case, member_id: int, report: Report, now: datetime
+) -> None:
+    """Find the person's visits around, this one if it is known, and where else it was shown.
+
+    At a door the showing is claimed at once: a refusal undoes it.
+    """
     case.person = found = ledger.person(session, member_id, case.at)
-    case.showing = showings.find(case.connection, case.evidence.proof)
+    proof = case.evidence.proof
+    if report.live:
+        told = showings.told_by(report, case.at, now, "visit")
+        case.claimed = showings.claim(case.connection, proof, **told)
+    if not case.claimed:
+        case.showing = showings.find(case.connection, proof)
     case.this = found.visits.get(visit_id(case.evidence.proof, report.space))
     for visit in found.visits.values():
         of_arrival = case.at < visit.closes_at

@@ -169,17 +169,11 @@ def _known(case: Case, told: Told, allowed: bool) -> Any:
 
 
 def _keep_showing(case: Case, clock: Clock, report: Report, kind: str) -> None:
-    showings.keep(
-        case.connection,
-        case.showing,
-        case.evidence.proof,
-        kind=kind,
-        host_id=report.host,
-        space_id=report.space,
-        at=case.at,
-        live=report.online,
-        told_at=clock.now(),
-    )
+    if case.claimed and kind == "visit":
+        return
+    told = showings.told_by(report, case.at, clock.now(), kind)
+    known = case.claimed or case.showing is not None
+    showings.keep(case.connection, known, case.evidence.proof, **told)
 
 
 def _refuse(
@@ -188,7 +182,7 @@ def _refuse(
     """Undo what was tried; keep the reasons, without the person, and that the code was refused."""
     facts, now = case.facts, clock.now()
     session.rollback()
-    case.connection = begin_write(session)
+    case.connection, case.claimed = begin_write(session), False
     codes = [reason["code"] for reason in decision["reasons"]]
     refused = {"host_id": facts.host, "space_id": facts.space, "home_id": facts.home}
     session.add(Refusal(at=now, codes=codes, **refused))

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -19,7 +20,7 @@ from federation.directory.models import Node, Space
 from federation.visits.models import Member, Showing, Visit
 from shared.db import begin_write
 from shared.problems import Problem
-from shared.reports import visit_id
+from shared.reports import Report, visit_id
 
 KEPT = timedelta(days=35)
 _MARGIN = timedelta(days=1)
@@ -29,11 +30,29 @@ ELSEWHERE = "shown_elsewhere"
 _THIS = Showing.__table__.c.showing == bindparam("this")
 _FIND = select(Showing.__table__).where(_THIS).with_for_update()
 _ADD, _CHANGE = insert(Showing.__table__), update(Showing.__table__).where(_THIS)
+_CLAIM = {
+    dialect.dialect.name: dialect.insert(Showing.__table__)
+    .on_conflict_do_nothing()
+    .returning(Showing.showing)
+    for dialect in (sqlite, postgresql)
+}
 
 
 def find(connection: Connection, showing: str) -> Any:
     """Return what is known of a showing, locked, or None."""
     return connection.execute(_FIND, {"this": showing}).first()
+
+
+def claim(connection: Connection, showing: str, **values: Any) -> bool:
+    """Write a showing unless it is known already; tell whether it was written."""
+    statement = _CLAIM[connection.dialect.name]
+    return connection.execute(statement, {"showing": showing, **values}).first() is not None
+
+
+def told_by(report: Report, at: datetime, now: datetime, kind: str) -> dict[str, Any]:
+    """Return what is written of the showing in a report."""
+    of_host = {"host_id": report.host, "space_id": report.space}
+    return {**of_host, "kind": kind, "at": at, "live": report.online, "told_at": now}
 
 
 def used_elsewhere(known: Any, space_id: str) -> bool:
@@ -45,12 +64,12 @@ def yields(known: Any, at: datetime, host_id: str) -> bool:
     return not known.live and (at, host_id) < (known.at, known.host_id)
 
 
-def keep(connection: Connection, known: Any, showing: str, **values: Any) -> None:
+def keep(connection: Connection, known: bool, showing: str, **values: Any) -> None:
     """Write a showing, in place of what was known of it."""
-    if known is None:
-        connection.execute(_ADD, {"showing": showing, **values})
-    else:
+    if known:
         connection.execute(_CHANGE, {"this": showing, **values})
+    else:
+        connection.execute(_ADD, {"showing": showing, **values})
 
 
 def tell(
@@ -78,7 +97,7 @@ def _tell(
     if known is None and enrolled_at <= at and now - at <= KEPT:
         keep(
             connection,
-            known,
+            False,
             showing,
             kind="seen",
             host_id=host_id,
