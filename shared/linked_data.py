@@ -17,7 +17,7 @@ from shared.events import coming
 _SCHEMA = "https://schema.org/"
 # schema.org has no type for it.
 COWORKING = "https://en.wikipedia.org/wiki/Coworking"
-_DAYS_AHEAD = 14
+_DAYS_AHEAD = 366
 _CLOSED = (timedelta(), timedelta())
 _DAYS = dict(
     zip(
@@ -141,7 +141,7 @@ def _week(schedule: Schedule) -> Iterator[Thing]:
 
 
 def _exceptions(schedule: Schedule, today: date) -> Iterator[Thing]:
-    """Yield the dates that differ, of the next two weeks and of yesterday, whose night may go on.
+    """Yield the dates that differ, of the year ahead and of yesterday, whose night may go on.
 
     From 0:00 to 0:00 is closed all day.
     """

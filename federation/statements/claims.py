@@ -16,6 +16,7 @@ from sqlalchemy import (
     null,
     select,
     text,
+    true,
     update,
 )
 from sqlalchemy.orm import Session
@@ -29,6 +30,7 @@ from shared.db import begin_write
 AT_ONCE = 2_500
 
 _COLUMNS = ("line_id", "month", "state")
+_ANY = true()
 _OF_NETWORK = HalfDayLine.home_id != HalfDayLine.host_id
 
 
@@ -52,7 +54,10 @@ def claim(session: Session, month: str) -> None:
     first = last + 1 if first is None else first
     session.rollback()
     for start in range(first, last + 1, AT_ONCE):
-        _take(session, month, HalfDayLine.id.between(start, min(last, start + AT_ONCE - 1)))
+        end = min(last, start + AT_ONCE - 1)
+        # Said of both tables: what is taken is not all read again for each of these.
+        some = HalfDayLine.id.between(start, end), StatementLine.line_id.between(start, end)
+        _take(session, month, *some)
     settled = select(Dispute.visit_id).where(Dispute.state != "open")
     _take(session, month, (HalfDayLine.id < first) & HalfDayLine.visit_id.in_(settled))
     _raise_floor(session, month, first, last)
@@ -71,7 +76,9 @@ def _last_committed(session: Session) -> int:
     return last
 
 
-def _take(session: Session, month: str, some: ColumnElement[bool]) -> None:
+def _take(
+    session: Session, month: str, some: ColumnElement[bool], taken: ColumnElement[bool] = _ANY
+) -> None:
     """Count the free lines among these in the month; those of a disputed visit are held."""
     begin_write(session)
     row = lock_month(session, month)
@@ -81,7 +88,7 @@ def _take(session: Session, month: str, some: ColumnElement[bool]) -> None:
     # Whoever settles one of these waits, and then finds what was held for it.
     still = select(Dispute.visit_id).where(Dispute.state == "open").with_for_update(read=True)
     disputed = set(session.scalars(still))
-    free = (some, _OF_NETWORK, HalfDayLine.day <= last_day(month), ~HAS_ROW)
+    free = (some, _OF_NETWORK, HalfDayLine.day <= last_day(month), ~HAS_ROW.where(taken))
     if disputed:
         _hold_free(session, *free, HalfDayLine.visit_id.in_(disputed))
     counted = select(HalfDayLine.id, literal(month), literal("counted")).where(*free)

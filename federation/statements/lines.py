@@ -6,13 +6,25 @@ days up to its end: those that it would take if it were issued now.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import CompoundSelect, Select, Subquery, exists, func, or_, select, union_all
+from sqlalchemy import (
+    CompoundSelect,
+    Select,
+    Subquery,
+    Text,
+    cast,
+    exists,
+    func,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
 from charter.halfdays import AFTERNOON, MORNING
@@ -28,6 +40,7 @@ _LINE = (
     HalfDayLine.reason,
     *(getattr(HalfDayLine, name) for name in _SHOWN),
 )
+_FLAGS = cast(Visit.flags, Text).label("flags")  # mostly none, and read one by one
 _OF_NETWORK = HalfDayLine.home_id != HalfDayLine.host_id
 HAS_ROW = exists().where(StatementLine.line_id == HalfDayLine.id)
 OPEN_DISPUTE = exists().where(Dispute.visit_id == HalfDayLine.visit_id, Dispute.state == "open")
@@ -155,7 +168,7 @@ def _rows(
     line = chosen.c
     about = (line.reason, Visit.timezone, line.recorded_at) if quantity < 0 else ()
     query = (
-        select(*(line[name] for name in _SHOWN), Visit.charter, Visit.flags, *about)
+        select(*(line[name] for name in _SHOWN), Visit.charter, _FLAGS, *about)
         .join(Visit, Visit.id == line.visit_id)
         .where(line.quantity == quantity)
         .order_by(line.day, line.visit_id, line.half)
@@ -191,5 +204,5 @@ def _entry(row: Any, halves: list[str]) -> dict[str, Any]:
         "host": row.host_id,
         "space": row.space_id,
         "charter": row.charter,
-        "flags": row.flags,
+        "flags": [] if row.flags == "[]" else json.loads(row.flags),
     }

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
+from functools import wraps
 from typing import Any
 
+from flask_babel import get_locale
 from marshmallow import fields, validate
 
 from node.bookings import host, recalling, trips, wire
 from node.bookings.models import Trip
+from node.bookings.words import words_of
 from node.context import node
 from node.db import db
 from node.passes.api import me
 from node.spaces import service as spaces
+from shared.problems import Problem
 from shared.schemas import WireSchema, moment, text
 from shared.web import allow
 from shared.web.api import Blueprint
@@ -107,10 +112,26 @@ def my_bookings() -> dict[str, Any]:
     }
 
 
+def _in_words(view: Callable[..., Trip]) -> Callable[..., Trip]:
+    """Say the reasons against a booking in the language of who asks."""
+
+    @wraps(view)
+    def told(*args: Any, **kwargs: Any) -> Trip:
+        try:
+            return view(*args, **kwargs)
+        except Problem as problem:
+            for reason in problem.extra.get("reasons", ()):
+                reason["message"] = words_of(reason, str(get_locale()))
+            raise
+
+    return told
+
+
 @blp.route("/me/bookings", methods=["POST"])
 @blp.arguments(NewBookingSchema)
 @blp.response(201, BookingSchema)
 @allow("member")
+@_in_words
 def book(data: dict[str, Any]) -> Trip:
     """Book a place or a room at a partner space. The host decides; its answer is final."""
     session, member = db.session(), me()
@@ -134,6 +155,7 @@ def book(data: dict[str, Any]) -> Trip:
 @blp.route("/me/bookings/<booking_id>/confirm", methods=["POST"])
 @blp.response(200, BookingSchema)
 @allow("member")
+@_in_words
 def confirm_booking(booking_id: str) -> Trip:
     """Confirm what is held."""
     return trips.confirm(db.session(), node(), booking_id, me().id)

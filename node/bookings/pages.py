@@ -75,6 +75,8 @@ def new_booking(space_id: str) -> Any:
             try:
                 trip = trips.ask(session, node(), member, space_id, *span, room, wait=wait)
             except Problem as problem:
+                if "booking" in problem.extra:  # the space is asked again, by itself
+                    return redirect(f"/bookings/{problem.extra['booking']}")
                 if problem.slug != "booking-refused":
                     raise
                 reasons = problem.extra["reasons"]

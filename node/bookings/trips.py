@@ -79,7 +79,7 @@ def ask(
     send(session, node, trip_id)
     trip = session.get_one(Trip, trip_id)
     if trip.state == "asking":
-        raise Problem("unavailable", "the space does not answer")
+        raise Problem("unavailable", "the space does not answer", booking=trip_id)
     if trip.state == "refused":
         raise Problem("booking-refused", reasons=trip.codes)
     return trip

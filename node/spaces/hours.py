@@ -120,7 +120,7 @@ def _declared(row: Any) -> dict[str, Any]:
 
 
 def special_dates(
-    entries: list[Mapping[str, Any]], today: date
+    entries: Sequence[Mapping[str, Any]], today: date
 ) -> Iterator[tuple[date, Mapping[str, Any]]]:
     """Yield each date of this year and the next, and of the night before, that an entry holds.
 

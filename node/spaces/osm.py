@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
 from opening_hours import OpeningHours, ParserError, State
 
-from charter.hours import WEEKDAYS, Schedule, joined, local_time
-from node.spaces.hours import periods, public_holidays, schedule
+from charter.hours import WEEKDAYS, Interval, Schedule, joined, local_time
+from node.spaces.hours import periods, public_holidays, schedule, special_dates
 
 Spans = list[list[str]]
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -20,6 +21,7 @@ _PARTED = re.compile(r'(\s*(?:;|\|\|)\s*)(?=(?:[^"]*"[^"]*")*[^"]*\Z)')
 _QUOTED = re.compile(r'"[^"]*"')
 _TIMES = re.compile(r"\d:\d|24/7|\b(?:open|closed|off|unknown|sunrise|sunset|dawn|dusk)\b")
 _SCHOOLS = re.compile(r"\bSH\b")
+_LOOSE = re.compile(r"\b(?:sunrise|sunset|dawn|dusk)\b|\d:\d\d\+")
 _LISTED_SCHOOLS = re.compile(r"\bSH\s*,\s*|\s*,\s*SH\b")
 _DAY = timedelta(days=1)
 _DAYS_READ = 366
@@ -45,25 +47,42 @@ def write(row: Any, today: date) -> str:
         rules.append("PH off")
     imported = [(date.fromisoformat(day), hours) for day, hours in _imported(row).items()]
     entries = [*periods(sorted(imported, key=lambda each: each[0])), *row.special_days]
-    rules += [
-        f"{_period(entry)} {_spans(entry['hours'])}"
-        for entry in entries
-        if entry["hours"] is not None
-    ]
+    entries = [entry for entry in entries if entry["hours"] is not None]
+    rules += [f"{_period(entry)} {_spans(entry['hours'])}" for entry in entries]
     if rules and row.until is not None:
         rules.append(f"{_day(row.until + timedelta(1))}+ off")
-    return "; ".join([*rules, *_nights_before(known, today)])
+    return "; ".join([*rules, *_nights_before(known, entries, today)])
 
 
-def _nights_before(hours: Schedule, today: date) -> Iterator[str]:
-    """Yield the dates ahead that differ, and are open at their beginning by the night before."""
-    after = {hours.until + timedelta(1)} if hours.until else set()
-    for day in sorted({*hours.exceptions, *after}):
-        spans = joined(hours.on(day - timedelta(1)))
-        if day >= today and spans and spans[-1][1] > _DAY:
-            goes_on = f"00:00-{_clock(spans[-1][1] - _DAY)}"
-            own = _spans([[f"{a:%H:%M}", f"{b:%H:%M}"] for a, b in hours.on(day)])
-            yield f"{_day(day)} {goes_on}{'' if own == 'off' else ',' + own}"
+def _nights_before(
+    hours: Schedule, entries: Sequence[Mapping[str, Any]], today: date
+) -> Iterator[str]:
+    """Yield the dates ahead whose beginning the rules of dates and weekdays tell wrongly.
+
+    The night before goes on into a date that differs; or it began on one, of which another rule
+    tells another night.
+    """
+    nights, last = defaultdict[date, list[tuple[int, timedelta]]](list), dict[date, int]()
+    for day, entry in special_dates(entries, today):
+        last[day] = entries.index(entry)
+        night = _night((local_time(a), local_time(b)) for a, b in entry["hours"])
+        nights[day].append((last[day], night))
+    differ = {*hours.exceptions, *({hours.until + _DAY} if hours.until else ())}
+    for day in sorted({*differ, *(each + _DAY for each in hours.exceptions)}):
+        own, before = hours.on(day), day - _DAY
+        night, usual = _night(hours.on(before)), _night(hours.week[before.weekday()])
+        told = {each for n, each in nights[before] if n > last.get(day, -1)}
+        told |= set() if day in last else {usual}
+        wrong = (night and day in differ) or (told - {night} and (own or any(told)))
+        if day >= today and wrong:
+            spans = [f"00:00-{_clock(night)}"] if night else []
+            spans += [_spans([[f"{a:%H:%M}", f"{b:%H:%M}"] for a, b in own])] if own else []
+            yield f"{_day(day)} {','.join(spans) or 'off'}"
+
+
+def _night(intervals: Iterable[Interval]) -> timedelta:
+    """Return how long a day's hours go on into the next day."""
+    return max([timedelta(), *(end - _DAY for _, end in joined(intervals))])
 
 
 def _imported(row: Any) -> Mapping[str, Spans]:
@@ -131,7 +150,8 @@ def read(text: str, today: date) -> dict[str, Any]:
 
     Raises OsmError. What no space here can say (sunrise, weeks of the month) becomes the dates
     that follow from it. ``comments`` are words that stand where there are no times, ``schools``
-    says that there are rules for school holidays: nothing is taken from either.
+    says that there are rules for school holidays: nothing is taken from either. ``loose``: some
+    times are those of the sun, have an open end, or words beside them.
     """
     if len(text) > _MOST:
         raise OsmError(f"1:{_MOST}")
@@ -162,6 +182,7 @@ def read(text: str, today: date) -> dict[str, Any]:
         "special_days": list(periods([(day, spans[day]) for day in differ]))[:_MOST_PERIODS],
         "comments": comments,
         "schools": text != _kept(whole, schools=True),
+        "loose": any(_is_loose(rule) for _, rule in _rules(whole)),
     }
 
 
@@ -174,6 +195,11 @@ def _rules(text: str) -> list[tuple[str, str]]:
 def _is_comment(rule: str) -> bool:
     """Words where times would stand say nothing of when it is open."""
     return '"' in rule and not _TIMES.search(_QUOTED.sub("", rule))
+
+
+def _is_loose(rule: str) -> bool:
+    said = _QUOTED.sub("", rule)
+    return bool(_LOOSE.search(said)) or (rule != said and not _is_comment(rule))
 
 
 def _comments(text: str) -> list[str]:

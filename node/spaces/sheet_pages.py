@@ -200,6 +200,14 @@ def _read_osm(form: HoursForm, row: Space) -> tuple[HoursForm, int]:
         flash(gettext("It says in words, without times: “%(words)s”.", words=words), "error")
     if found["schools"]:
         flash(gettext("Hours of the school holidays (SH) cannot be kept here."), "error")
+    if found["loose"]:
+        flash(
+            gettext(
+                "Times of the sun, open ends and words beside times cannot be kept here: look at"
+                " what became of them."
+            ),
+            "error",
+        )
     differs = osm.first_difference(text, found, service.today(row, node().clock.now()))
     if differs is not None:
         words = gettext(

@@ -109,7 +109,38 @@ def test_ten_half_days_are_not_booked_where_six_are_left(
     assert why(answer) == ["quota_host"]
     params = answer.json()["reasons"][0]["params"]
     assert (params["asked"], params["left"], params["limit"]) == (10, 6, 6)
+    message = answer.json()["reasons"][0]["message"]
+    assert message.startswith("Demi-journées de cette réservation")
     assert booked(ada, (week[0], "2026-12-09T18:00:00+01:00"))["state"] == "confirmed"
+
+
+@pytest.mark.parametrize("language", ["fr", "en"])
+def test_why_a_booking_is_refused_is_told_to_programs_in_their_language(
+    cordee: LocalNode, troquet: LocalNode, language: str
+) -> None:
+    ada = cordee.add_person()
+    starts_at, ends_at = day("2026-12-04", 17, 21)  # closed at 19:00
+    body = {"space": "troquet", "starts_at": starts_at, "ends_at": ends_at}
+    told = {"Accept-Language": language}
+    answer = cordee.post("/api/v1/me/bookings", body, ada.token, **told)
+    [reason] = answer.json()["reasons"]
+    words = {"fr": "L’espace n’est pas ouvert tout ce temps.", "en": "The space is not open all"}
+    assert (answer.status_code, reason["code"]) == (409, "booking_hours")
+    assert reason["message"].startswith(words[language])
+
+
+def test_a_space_that_does_not_answer_is_asked_on_and_the_booking_has_a_page(
+    cordee: LocalNode, troquet: LocalNode
+) -> None:
+    ada = cordee.add_person()
+    troquet.server.stop()
+    answer = book(ada, day("2026-12-04"))
+    assert (answer.status_code, mine(ada)) == (503, {answer.json()["booking"]: "asking"})
+    browser = log_in(cordee, ada.email)
+    browser.get("/bookings/at/troquet")
+    page = browser.post("/bookings/at/troquet", {"day": "2026-12-03", "length": "day", "room": ""})
+    assert page.status_code == 302, page.text
+    assert "has not answered yet" in browser.get(page.headers["Location"]).text
 
 
 def test_what_is_booked_already_counts_at_the_host_and_in_the_network(

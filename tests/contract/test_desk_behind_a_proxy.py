@@ -129,6 +129,53 @@ def test_a_proxys_page_is_no_answer_and_the_desk_goes_on(desk: Desk, status: int
     expect(page.locator("#presence tr[data-visit]")).to_have_count(1, timeout=30_000)
 
 
+def test_a_button_pressed_while_the_node_is_dead_leaves_the_desk_and_records_nothing(
+    desk: Desk,
+) -> None:
+    page, person = desk.open(), desk.visitor()
+    scan(page, person.show())
+    rows = page.locator("#presence tr[data-visit]")
+    expect(rows).to_have_count(1)
+    desk.node.server.stop()
+    rows.get_by_role("button", name="Check out").click()
+    expect(page.locator(".answer.is-wait")).to_contain_text("then press the button again")
+    expect(page.locator("#scan")).to_be_visible()
+    desk.node.server.start()
+    assert len(desk.presence("troquet")) == 1
+    rows.get_by_role("button", name="Check out").click()
+    expect(rows).to_have_count(0)
+    assert desk.presence("troquet") == []
+
+
+def test_after_one_silence_the_browser_waits_less_long(desk: Desk) -> None:
+    page, one, two = desk.open(), desk.visitor(), desk.visitor()
+    page.evaluate(
+        """() => {
+          const timeout = AbortSignal.timeout;
+          window.waits = [];
+          AbortSignal.timeout = (ms) => { window.waits.push(ms); return timeout(ms); };
+          const fetched = window.fetch;
+          window.fetch = (path, options) => options?.method === "POST"
+            ? new Promise((_, no) => options.signal.addEventListener("abort", no))
+            : fetched(path, options);
+        }"""
+    )
+    desk.proxy.instead["/api"] = (502, "text/html", b"Bad gateway")
+    for person in (one, two):
+        scan(page, person.show())
+        expect(page.locator(".answer.is-yes")).to_contain_text("by this browser", timeout=15_000)
+        page.evaluate("document.getElementById('answer').replaceChildren()")
+    waits = page.evaluate("window.waits")
+    assert (6_000 in waits, 1_500 in waits) == (True, True)
+
+
+def test_six_digits_typed_into_the_field_go_to_their_own_form(desk: Desk) -> None:
+    page = desk.open()
+    scan(page, "123 456")
+    expect(page.locator("#digits")).to_have_value("123 456")
+    expect(page.locator("#digits-home")).to_be_focused()
+
+
 @pytest.mark.parametrize(("slug", "status"), [("hub-unreachable", 503), ("node-unknown", 409)])
 def test_that_the_hub_does_not_know_this_node_is_an_answer_and_admits_nobody(
     desk: Desk, slug: str, status: int

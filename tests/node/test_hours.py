@@ -143,7 +143,8 @@ def test_hours_are_written_as_openstreetmap_does() -> None:
     ]
     assert osm.write(row(*days, week=saturday), TODAY) == (
         "Mo-Tu 09:00-19:00; We 09:00-12:00,14:00-19:00; Th-Fr 09:00-19:00; Sa 22:00-02:00; PH off; "
-        "Dec 24-Jan 02 off; 2026 Dec 05 10:00-20:00; 2027 Aug 15 00:00-02:00"
+        "Dec 24-Jan 02 off; 2026 Dec 05 10:00-20:00; 2026 Dec 06 off; 2027 Jan 03 off; "
+        "2027 May 02 off; 2027 May 09 off; 2027 Aug 15 00:00-02:00"
     )
     assert osm.write(row(week={}), TODAY) == ""
 
@@ -214,6 +215,21 @@ def test_words_are_no_hours_and_school_holidays_are_not_the_year(
     assert osm.first_difference(text, found, TODAY) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "loose"),
+    [
+        ("Mo-Fr sunrise-sunset", True),
+        ("Mo-Fr 09:00+", True),
+        ('Mo-Fr 09:00-19:00 "sur rendez-vous"', True),
+        ('"sur rendez-vous"', False),
+        ('Mo-Fr 09:00-19:00; Sa "09:00+ perhaps"', False),
+        ("Mo-Fr 09:00-19:00; 2026 Dec 24+ off", False),
+    ],
+)
+def test_that_some_times_are_only_about_so_is_noticed(text: str, loose: bool) -> None:
+    assert osm.read(text, TODAY)["loose"] is loose
+
+
 @pytest.mark.parametrize("text", ["24:30-25:00", "9:00-24:30", "9-12", "9:00-12:00, 11:00-14:00"])
 def test_hours_that_overlap_or_are_later_than_midnight_are_not_read(text: str) -> None:
     with pytest.raises(ValueError, match=r"\d"):
@@ -264,12 +280,24 @@ def test_search_engines_are_told_of_round_the_clock_and_of_the_last_day() -> Non
     ] == [("00:00", "23:59", "2026-11-24"), ("00:00", "00:00", "2026-11-25")]
 
 
+def test_search_engines_are_told_of_closings_of_the_year_ahead() -> None:
+    space = row(special("2026-12-24", "2027-01-02"), special("2027-11-30"), week=WEEK)
+    now = datetime(2026, 11, 30, 12, tzinfo=ZoneInfo("Europe/Paris"))
+    document = {"name": "S", "address": {"town": "T"}}
+    found = linked_space(document, hours.schedule(space, now.date()), now, "https://s.example")
+    told = {each["validFrom"] for each in found["specialOpeningHoursSpecification"]}
+    assert {"2026-12-24", "2027-01-02", "2027-11-30"} <= told
+
+
 # Every way in which hours are told, minute by minute
 
 
 _MINUTES = st.integers(0, 24 * 60 - 1).map(lambda n: f"{n // 60:02}:{n % 60:02}")
 _ANY_SPAN = st.one_of(
-    st.lists(_MINUTES, min_size=2, max_size=2, unique=True),
+    # Search engines are told of 24 hours as of 23:59.
+    st.lists(_MINUTES, min_size=2, max_size=2, unique=True).filter(
+        lambda span: len(minutes([since_midnight(*span)])) != 1439
+    ),
     st.just(["00:00", "00:00"]),
     st.just(["09:00", "00:00"]),
 )
@@ -343,7 +371,33 @@ def test_a_night_that_goes_on_into_a_day_with_its_own_hours_is_told_to_openstree
     assert found == {*range(120), *range(9 * 60, 12 * 60)}
 
 
-@settings(derandomize=True, deadline=None, max_examples=40, phases=(Phase.explicit, Phase.generate))
+@pytest.mark.parametrize(
+    ("week", "brought", "typed", "hours_open"),
+    [
+        ({"fr": [["18:00", "02:00"]]}, {}, {0: []}, []),
+        ({"fr": [["18:00", "02:00"]], "sa": [["09:00", "11:00"]]}, {}, {0: []}, [33, 34]),
+        ({"sa": [["20:00", "02:00"]]}, {}, {1: []}, []),
+        ({"su": [["09:00", "10:00"]]}, {}, {1: [["22:00", "01:00"]]}, [46, 47, 48]),
+        ({}, {0: [["20:00", "02:00"]]}, {0: [["10:00", "12:00"]]}, [10, 11]),
+    ],
+)
+def test_a_night_that_began_on_a_date_with_its_own_hours_is_told_to_openstreetmap(
+    week: dict[str, Any], brought: dict[int, Any], typed: dict[int, Any], hours_open: list[int]
+) -> None:
+    def on(n: int) -> str:
+        return (FIRST + timedelta(n)).isoformat()
+
+    space = row(
+        *(special(on(n), hours=spans) for n, spans in typed.items()),
+        week=week,
+        imported={"days": {on(n): spans for n, spans in brought.items()}},
+        closed_on_holidays=True,
+    )
+    found = osm_minutes(osm.write(space, FIRST))
+    assert found == {hour * 60 + n for hour in hours_open for n in range(60)}
+
+
+@settings(derandomize=True, deadline=None, max_examples=60, phases=(Phase.explicit, Phase.generate))
 @given(
     st.dictionaries(st.sampled_from(WEEKDAYS), _DAY_HOURS),
     st.dictionaries(st.integers(-1, DAYS_COMPARED), _DAY_HOURS, max_size=2),

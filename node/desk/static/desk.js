@@ -9,6 +9,7 @@ import { meant } from "./keyboard.js";
 import { canVerify } from "./verify.js";
 
 const PATIENCE_MS = 6_000; // longer than the node waits for the hub
+const SOON_MS = 1_500; // for one that was silent a moment ago
 const READY_MS = 45_000; // then the answer is gone from the screen, with the name in it
 const MEET_MS = 60_000;
 const MEET_AGAIN_MS = 5_000;
@@ -87,9 +88,9 @@ const parse = (text) => new DOMParser().parseFromString(text, "text/html");
 
 const say = (label, values) =>
   Object.entries(values).reduce((text, [name, value]) => text.replace(`{${name}}`, value), label);
-const spell = (seconds) =>
+const spell = (seconds, timeZone) =>
   new Date(seconds * 1000).toLocaleString(language === "en" ? "en-GB" : language, {
-    dateStyle: "short", timeStyle: "short",
+    dateStyle: "short", timeStyle: "short", timeZone,
   });
 
 let readyAgain;
@@ -115,6 +116,7 @@ function sayYes(decided) {
     const again = part(".answer-again");
     again.hidden = !decided.since;
     if (decided.since) again.textContent = say(again.dataset.label, { time: decided.since });
+    part(".answer-alone").hidden = Boolean(decided.since); // kept, or told, when that was
     if (decided.welcome) part(".answer-welcome").textContent = decided.welcome;
     const until = part(".answer-until");
     until.hidden = !decided.until || decided.own;
@@ -124,6 +126,7 @@ function sayYes(decided) {
   });
 }
 
+const SPENT = ["pass_stale", "pass_replayed", "pass_malformed"];
 function sayNo({ decision, clock }) {
   answer("answer-no", (part) => {
     const list = part(".reasons");
@@ -138,6 +141,7 @@ function sayNo({ decision, clock }) {
     }
     const doubt = decision.reasons.some(({ code }) => code === "pass_stale") && Math.abs(clock) > FAR_S;
     part(".answer-clock").hidden = !doubt;
+    part(".answer-fresh").hidden = doubt || !decision.reasons.some(({ code }) => SPENT.includes(code));
   });
 }
 
@@ -161,7 +165,7 @@ async function ask(text, pin) {
   const sent = new FormData(form);
   sent.set("pass", text);
   sent.set("pin", pin);
-  const signal = AbortSignal.timeout(PATIENCE_MS);
+  const signal = AbortSignal.timeout(met.away ? SOON_MS : PATIENCE_MS);
   const response = await fetch(form.action, { method: "POST", body: sent, signal });
   const page = parse(await response.text());
   const problem = page.querySelector("[data-problem]")?.dataset.problem;
@@ -186,9 +190,19 @@ async function answerNode({ page, problem, login }) {
   if (!pinField()) play(Boolean(answers.querySelector(".is-yes")));
 }
 
+/* Six digits are no code: they go where the home is asked for. */
+function takeDigits(typed) {
+  const digits = byId("digits");
+  if (!digits || !/^\d{3} ?\d{3}$/.test(typed.trim())) return false;
+  [digits.value, input.value] = [typed.trim(), ""];
+  digits.closest("details").open = true;
+  byId("digits-home").focus();
+  return true;
+}
+
 let busy = false;
 async function check(typed, pin = "") {
-  if (busy || !typed.trim()) return;
+  if (busy || !typed.trim() || takeDigits(typed)) return;
   busy = true;
   input.value = "";
   form.setAttribute("aria-busy", "true");
@@ -216,6 +230,23 @@ document.addEventListener("submit", (event) => {
   check(pass.value, pin.value);
 });
 
+/* What else the page sends is not sent to a node that does not answer: a proxy's page would stand in
+ * the desk's place.
+ */
+const sure = new WeakSet();
+document.addEventListener("submit", async (event) => {
+  const { target, submitter } = event;
+  if (event.defaultPrevented || sure.delete(target)) return;
+  event.preventDefault();
+  const signal = AbortSignal.timeout(SOON_MS);
+  const told = await fetch("/healthz", { cache: "no-store", signal })
+    .then((response) => response.json()).catch(() => undefined);
+  if (told?.status === "ok") {
+    sure.add(target);
+    target.requestSubmit(submitter);
+  } else answer("answer-unsent");
+});
+
 /* What the node would not have, with its words, until a person has looked at it. */
 function showStuck(entries) {
   const list = stuck.querySelector("ul");
@@ -227,7 +258,7 @@ function showStuck(entries) {
     const item = byId("stuck-entry").content.cloneNode(true);
     const part = (selector) => item.querySelector(selector);
     part(".stuck-who").textContent = entry.name || stuck.dataset.labelNobody;
-    part(".stuck-when").textContent = spell(entry.at);
+    part(".stuck-when").textContent = spell(entry.at, entry.zone);
     part(".stuck-why").textContent = entry.why || stuck.dataset.labelSilent;
     part(".stuck-again").addEventListener("click", () =>
       sendAgain(space, entry.id).then(() => meetNow()));

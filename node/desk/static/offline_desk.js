@@ -186,7 +186,7 @@ function scanned(state, { seen, at, id }) {
   if (reasons.length) return { state, answer };
   const entry = {
     id, state: "waiting", tries: 0, text: seen.text, at: real, name: pass.given_name,
-    holder: holderOf(pass), own, started: civil, closes: closingAfter(bundle, civil),
+    zone: bundle.timezone, holder: holderOf(pass), own, started: civil, closes: closingAfter(bundle, civil),
     half: halfDayAt(civil * 1000, dayAt(bundle, civil), bundle.timezone, splitOf(bundle)),
   };
   return { state: { ...state, entries: [...state.entries, entry] }, answer };
