@@ -183,7 +183,7 @@ KINDS: dict[str, Kind] = {
         429,
         lazy_gettext("Too many requests"),
         lazy_gettext(
-            "Wait a little, then try again. Programs find how long in the Retry-After header."
+            "Wait a minute, then try again. Programs find how long in the Retry-After header."
         ),
     ),
     "unsupported-media-type": Kind(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from charter import Charter, Reason
+from charter import Charter
+from charter.bookings import beyond, left_unasked
 from charter.halfdays import touched
 from charter.hours import Schedule, read_schedule
 from node.bookings import half_days, sheets
@@ -90,7 +90,7 @@ def _of_month(
     session: Session, node: Node, charter: Charter, asked: _Asked, at: datetime
 ) -> list[dict[str, Any]]:
     """Return what the charter says against a booking's part of one month, which begins ``at``."""
-    left = _without_hub(charter, asked.member)
+    left = left_unasked(charter.rules, asked.member.plan.half_days_per_month)
     try:
         found = rights(session, node, asked.member, "fr", asked.space_id, at)
     except Problem as problem:
@@ -106,48 +106,14 @@ def _of_month(
         if reasons:
             return reasons
         left = found[0]["decision"]["terms"]["half_days_left"] if found else left
-    return list(_beyond(session, node, charter, asked, at, left))
-
-
-def _without_hub(charter: Charter, member: Member) -> dict[str, int | None]:
-    """Return what would be left after a first half-day, nothing being known of others."""
-    limits, included = charter.rules.half_days, member.plan.half_days_per_month
-    caps = [limits.network - 1] if limits else []
-    if charter.rules.reciprocity_floor and included is not None:
-        caps.append(included - 1)
-    return {"host": limits.per_host - 1 if limits else None, "network": min(caps, default=None)}
-
-
-def _beyond(
-    session: Session,
-    node: Node,
-    charter: Charter,
-    asked: _Asked,
-    at: datetime,
-    left: Mapping[str, int | None],
-) -> list[dict[str, Any]]:
-    """Compare the booking, and what is booked already, with what is left after the first of it."""
     split = charter.rules.opening_hours.split
     first = half_days.code_at(asked.schedule, at, split)
     month = first[:7]
     wanted = half_days.by_month(half_days.codes(asked.schedule, *asked.span, split))
-    mine = {(asked.space_id, code) for code in wanted.get(month, {first})}
-    booked = _booked(session, node, asked, month, split) - mine
-    limits = charter.rules.half_days
-    found = []
-    for name, code, others in (
-        ("host", "quota_host", {each for each in booked if each[0] == asked.space_id}),
-        ("network", "quota_network", booked),
-    ):
-        free = left.get(name)
-        if free is None or len(mine) + len(others) <= free + 1:
-            continue
-        most = free + 1 - len(others)
-        limit = getattr(limits, "per_host" if name == "host" else "network", free + 1)
-        params = {"limit": limit, "used": limit - most, "asked": len(mine), "left": max(0, most)}
-        article = limits.article if limits else charter.rules.articles.membership
-        found.append(Reason(code, article, params).to_json("fr"))
-    return found
+    mine = wanted.get(month, {first})
+    booked = _booked(session, node, asked, month, split)
+    against = beyond(charter.rules, asked.space_id, mine, booked, left)
+    return [reason.to_json("fr") for reason in against]
 
 
 def _booked(

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from charter import Charter
+from charter.bookings import over_host_month
 from charter.conditions import HouseConditions, guest_places, read_conditions
 from charter.hours import Schedule
 from node.bookings import half_days, occupancy
@@ -143,13 +144,10 @@ def why_not(session: Session, house: House, wanted: Wanted, own: str, now: datet
 
 def _too_many(house: House, wanted: Wanted, theirs: Sequence[Booking]) -> str:
     """Look at what one home, and one of its members, may book here in a month and in a day."""
-    limits = house.charter.rules.half_days
     of_member = {
         code for row in theirs if row.member == wanted.member for code in house.half_days(row)
     }
-    months = half_days.by_month(wanted.half_days | of_member)
-    asked = half_days.by_month(wanted.half_days)
-    if limits and any(len(months[month]) > limits.per_host for month in asked):
+    if over_host_month(house.charter.rules, wanted.half_days, of_member):
         return "quota_host"
     days = {code[:10] for code in wanted.half_days}
     rooms = [
