@@ -12,8 +12,11 @@ from typing import Any
 
 from urllib3.util.connection import create_connection
 
-# Whose last 32 bits are an IPv4 address: mapped, compatible, and behind a translator (RFC 6052).
-_EMBEDDING = tuple(map(ipaddress.IPv6Network, ("::ffff:0:0/96", "::/96", "64:ff9b::/96")))
+# Whose last 32 bits are an IPv4 address: mapped, compatible, translated (RFC 2765), and behind a
+# translator (RFC 6052).
+_EMBEDDING = tuple(
+    map(ipaddress.IPv6Network, ("::ffff:0:0/96", "::/96", "::ffff:0:0:0/96", "64:ff9b::/96"))
+)
 # Not the internet's, whatever the version of Python at hand knows of them.
 _RESERVED = tuple(
     map(ipaddress.IPv6Network, ("fec0::/10", "64:ff9b:1::/48", "5f00::/16", "3fff::/20"))

@@ -205,8 +205,9 @@ def pause() -> Any:
     if wanted not in ("yes", "no"):
         raise Problem("malformed")
     paused = wanted == "yes"
-    spaces.set_paused(db.session(), node(), space_id, paused, today_only=True)
-    if paused:
+    if not spaces.pause_today(db.session(), node(), space_id, paused):
+        flash(gettext("The admin has paused this space: only an admin ends that."), "error")
+    elif paused:
         flash(gettext("No roaming member is admitted today. Those who are here stay."), "success")
     else:
         flash(gettext("Roaming members are welcome again."), "success")

@@ -31,7 +31,7 @@ from shared import held_visits
 from shared.problems import Problem
 from shared.schemas import unstorable
 from shared.web import allow
-from shared.web.application import policy
+from shared.web.application import origin_of, policy
 from shared.web.offline import worker as keep_offline
 
 pages = Blueprint(
@@ -166,7 +166,9 @@ def there(space_id: str) -> Response:
     )
     response = make_response(page)
     # The phone tells the host itself; where that is, the hub's trust list says.
-    response.headers["Content-Security-Policy"] = policy(connect=f"'self' {where['url']}")
+    response.headers["Content-Security-Policy"] = policy(
+        connect=f"'self' {origin_of(where['url'])}"
+    )
     return response
 
 

@@ -170,15 +170,28 @@ def publish_now(session: Session, node: Node) -> None:
     outbox.flush(session, node)
 
 
-def set_paused(
-    session: Session, node: Node, space_id: str, paused: bool, *, today_only: bool = False
-) -> None:
-    """Stop or resume welcoming roaming members, for good or for this day. Raises Problem."""
+def set_paused(session: Session, node: Node, space_id: str, paused: bool) -> None:
+    """Stop or resume welcoming roaming members, for good. Raises Problem."""
     row, now = _to_write(session, space_id), node.clock.now()
-    row.paused, row.updated_at = paused, now
-    row.paused_on = today(row, now) if paused and today_only else None
+    row.paused, row.paused_on, row.updated_at = paused, None, now
     queue_publication(session, node)
     session.commit()
+
+
+def pause_today(session: Session, node: Node, space_id: str, paused: bool) -> bool:
+    """Do so for this day; tells whether it is done: a pause by the admin is the admin's to end.
+
+    Raises Problem.
+    """
+    row, now = _to_write(session, space_id), node.clock.now()
+    if row.paused and row.paused_on is None:
+        session.rollback()
+        return False
+    row.paused, row.updated_at = paused, now
+    row.paused_on = today(row, now) if paused else None
+    queue_publication(session, node)
+    session.commit()
+    return True
 
 
 def own_zone(session: Session) -> ZoneInfo:

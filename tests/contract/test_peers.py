@@ -52,6 +52,7 @@ from tests.network import Network
         "2002:a9fe:a9fe::1",
         "::127.0.0.1",
         "fec0::1",
+        "::ffff:0:7f00:1",
         "64:ff9b:1::1",
         "5f00::1",
         "3fff::1",

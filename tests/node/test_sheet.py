@@ -272,6 +272,12 @@ def test_a_pause_is_one_button_and_so_is_its_end(
     assert admin.post(f"{SHEET}/pause", paused="yes").status_code == 302
     assert codes(troquet.scan(guest.show())) == ["paused"]
     assert "Roaming is paused." in Page(admin.get("/console").text).text
+    desk = Browser(troquet, "en")
+    assert desk.log_in("desk@troquet.example").status_code == 302
+    for paused in ("no", "yes"):  # it is not the desk's to end, or to shorten
+        assert "only an admin ends that" in desk.get("/desk").text
+        assert desk.post("/desk/pause", space="troquet", paused=paused).status_code == 302
+        assert codes(troquet.scan(guest.show())) == ["paused"]
     admin.get(SHEET)
     assert admin.post(f"{SHEET}/pause", paused="no").status_code == 302
     assert troquet.scan(guest.show()).status_code == 201

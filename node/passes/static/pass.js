@@ -13,6 +13,7 @@ import {
 
 const RENEW_MS = 25_000;
 const EXTEND_MS = 15 * 24 * 3600 * 1000; // half of a credential's time
+const EXTEND_AGAIN_MS = EXTEND_MS / 3;
 const COME_BACK_MS = 5_000;
 const MODULE_PX = 4;
 const QUIET_MODULES = 4;
@@ -162,10 +163,11 @@ async function note(pass) {
  * only when the new one is kept. */
 async function extend(pass) {
   if (new Date(pass.expiresAt) - Date.now() > EXTEND_MS) return pass;
+  if (Date.now() - (pass.extendedAt ?? 0) < EXTEND_AGAIN_MS) return pass; // a subscription that ends
   try {
     const answer = await ask("POST", "", { jwk: claimsOf(pass.credential).cnf.jwk });
     if (!answer.ok) return pass;
-    const longer = await note({ ...pass, ...kept(await answer.json()) });
+    const longer = await note({ ...pass, ...kept(await answer.json()), extendedAt: Date.now() });
     await ask("DELETE", `/${pass.id}`);
     return longer;
   } catch {
