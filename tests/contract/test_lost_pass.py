@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -114,7 +115,7 @@ def test_the_pass_is_made_where_the_poster_leads_and_one_checks_in_with_a_clock_
     phone.goto(f"{network.nodes['cordee'].url}/pass/at/troquet?code={poster}")
     expect(phone.locator("#check-phone")).to_contain_text("no pass on this phone")
     phone.click("#pass-make")
-    expect(phone.locator("#check-phone")).to_contain_text("300 seconds off")
+    expect(phone.locator("#check-phone")).to_contain_text(re.compile(r"(299|300|301) seconds off"))
     phone.click("#arrive")
     expect(phone.locator("#arrival.is-yes")).to_be_focused()
     assert phone.evaluate("document.querySelector('[aria-live] #arrival') !== null")
