@@ -120,8 +120,11 @@ def _in_words(view: Callable[..., Trip]) -> Callable[..., Trip]:
         try:
             return view(*args, **kwargs)
         except Problem as problem:
-            for reason in problem.extra.get("reasons", ()):
-                reason["message"] = words_of(reason, str(get_locale()))
+            if reasons := problem.extra.get("reasons"):
+                spoken = str(get_locale())
+                problem.extra["reasons"] = [
+                    {**reason, "message": words_of(reason, spoken)} for reason in reasons
+                ]
             raise
 
     return told

@@ -371,6 +371,19 @@ def test_a_night_that_goes_on_into_a_day_with_its_own_hours_is_told_to_openstree
     assert found == {*range(120), *range(9 * 60, 12 * 60)}
 
 
+def planned(
+    week: dict[str, Any], typed: dict[int, Any], brought: dict[int, Any], **more: Any
+) -> Any:
+    """Return a space whose dates, by days since FIRST, were typed or brought by a source."""
+
+    def on(n: int) -> str:
+        return (FIRST + timedelta(n)).isoformat()
+
+    own = (special(on(n), hours=spans) for n, spans in typed.items())
+    imported = {"days": {on(n): spans for n, spans in brought.items()}}
+    return row(*own, week=week, imported=imported, **more)
+
+
 @pytest.mark.parametrize(
     ("week", "brought", "typed", "hours_open"),
     [
@@ -384,15 +397,7 @@ def test_a_night_that_goes_on_into_a_day_with_its_own_hours_is_told_to_openstree
 def test_a_night_that_began_on_a_date_with_its_own_hours_is_told_to_openstreetmap(
     week: dict[str, Any], brought: dict[int, Any], typed: dict[int, Any], hours_open: list[int]
 ) -> None:
-    def on(n: int) -> str:
-        return (FIRST + timedelta(n)).isoformat()
-
-    space = row(
-        *(special(on(n), hours=spans) for n, spans in typed.items()),
-        week=week,
-        imported={"days": {on(n): spans for n, spans in brought.items()}},
-        closed_on_holidays=True,
-    )
+    space = planned(week, typed, brought, closed_on_holidays=True)
     found = osm_minutes(osm.write(space, FIRST))
     assert found == {hour * 60 + n for hour in hours_open for n in range(60)}
 
@@ -412,13 +417,10 @@ def test_door_page_booking_closing_search_engines_and_openstreetmap_tell_the_sam
     last: int | None,
     festive: bool,
 ) -> None:
-    def on(n: int) -> str:
-        return (FIRST + timedelta(n)).isoformat()
-
-    space = row(
-        *(special(on(n), hours=spans) for n, spans in typed.items()),
-        week=week,
-        imported={"days": {on(n): spans for n, spans in brought.items()}},
+    space = planned(
+        week,
+        typed,
+        brought,
         until=None if last is None else FIRST + timedelta(last),
         closed_on_holidays=festive,
         timezone="Indian/Reunion",  # its clock is never changed

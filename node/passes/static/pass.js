@@ -12,7 +12,8 @@ import {
 } from "./phone.js";
 
 const RENEW_MS = 25_000;
-const EXTEND_MS = 15 * 24 * 3600 * 1000; // half of a credential's time
+const DAY_MS = 24 * 3600 * 1000;
+const EXTEND_MS = 15 * DAY_MS; // half of a credential's time
 const EXTEND_AGAIN_MS = EXTEND_MS / 3;
 const COME_BACK_MS = 5_000;
 const MODULE_PX = 4;
@@ -162,8 +163,10 @@ async function note(pass) {
 /* A credential that has run for half its time is replaced, for the same key; the old one is ended
  * only when the new one is kept. */
 async function extend(pass) {
-  if (new Date(pass.expiresAt) - Date.now() > EXTEND_MS) return pass;
-  if (Date.now() - (pass.extendedAt ?? 0) < EXTEND_AGAIN_MS) return pass; // a subscription that ends
+  const left = new Date(pass.expiresAt) - Date.now();
+  const recent = Date.now() - (pass.extendedAt ?? 0) < EXTEND_AGAIN_MS;
+  // Of a subscription that ends, none runs longer: not at each opening, but for the last day.
+  if (left > EXTEND_MS || (recent && left > DAY_MS)) return pass;
   try {
     const answer = await ask("POST", "", { jwk: claimsOf(pass.credential).cnf.jwk });
     if (!answer.ok) return pass;
