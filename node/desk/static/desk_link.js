@@ -39,11 +39,14 @@ async function dispatch(space, event) {
     return { ...done.state, bundle: null };
   });
   if (event.type === "bundle") await write(BUNDLE + space, () => bundle);
-  if (event.type === "left") {
-    unkept.delete(BUNDLE + space);
-    await del(BUNDLE + space).catch(() => undefined);
-  }
   return done;
+}
+
+/* The bundle goes first: where this is cut short, names are left, and the next page begins again. */
+async function leave(space) {
+  unkept.delete(BUNDLE + space);
+  await del(BUNDLE + space).catch(() => undefined);
+  await dispatch(space, { type: "left" });
 }
 
 /* The state without its bundle. */
@@ -67,7 +70,7 @@ export async function spacesKept() {
 /* Nobody is logged in any more: no name stays, but in signed texts that are still to be told. */
 export async function forget() {
   const spaces = new Set([...(await spacesWith(STATE)), ...(await spacesWith(BUNDLE))]);
-  await Promise.all([...spaces].map((space) => dispatch(space, { type: "left" })));
+  await Promise.all([...spaces].map(leave));
 }
 
 /* Decide on a code without the node. Whoever is let in is kept before this returns. */
