@@ -11,50 +11,50 @@ from flask_migrate import Migrate
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from federation.agenda import api as agenda_api
-from federation.agenda import pages as agenda
-from federation.audit import pages as audit
-from federation.console import joining_pages, key_pages, nodes_pages
+from federation.charters import api as governance_api
+from federation.console import account_pages as identity
+from federation.console import audit_pages as audit
+from federation.console import join_request_pages, key_pages, node_pages
 from federation.console import pages as console
-from federation.console.desk import STAFF
+from federation.console.menu import STAFF
 from federation.context import Hub, hub
 from federation.db import db
-from federation.directory import answers, own_api, spaces_api
-from federation.directory import api as directory_api
 from federation.feeds import api as feeds_api
-from federation.governance import api as governance_api
-from federation.governance import pages as governance_pages
-from federation.identity import oauth
-from federation.identity import pages as identity
 from federation.identity.service import accounts, links, node_principal, passwords, two_factor
 from federation.listings import draft_pages as listing_drafts
 from federation.listings import pages as listing_pages
 from federation.listings import space_pages as listed_pages
 from federation.mail import models as _mail  # noqa: F401 - the table that jobs send from
 from federation.mail import pages as letters
-from federation.map import finder, space_pages
-from federation.map import pages as network_map
 from federation.moderation import api as moderation_api
 from federation.moderation import pages as moderation
 from federation.moderation import report_pages
-from federation.open_data import pages as open_data_pages
+from federation.nodes import oauth
 from federation.oversight import pages as oversight_pages
-from federation.pictures import api as pictures_api
-from federation.pictures import pages as pictures
-from federation.pictures import reach
+from federation.public import agenda_api, open_data_pages, search_page, space_pages
+from federation.public import agenda_pages as agenda
+from federation.public import pages as network_map
+from federation.search import api as spaces_api
+from federation.search import response_cache
 from federation.settings import KEYS, HubSettings
+from federation.simulation import pages as governance_pages
 from federation.statements import api as statements_api
 from federation.statements import disputes
+from federation.statistics import api as pictures_api
+from federation.statistics import page_views
+from federation.statistics import pages as pictures
+from federation.trust import api as directory_api
+from federation.trust import own_api
 from federation.visits import api as visits_api
 from federation.visits import changes as visits
 from federation.webhooks import pages as webhook_pages
-from shared.db import configure, missing_tables, prepare_engine
-from shared.http import PeerSession
-from shared.identity import TOKEN_PREFIX
-from shared.keys import load_key_ring, make_key_ring
+from shared.accounts.pages import account_room
+from shared.accounts.people import People
+from shared.crypto.keys import load_key_ring, make_key_ring
+from shared.net.http import PeerSession
+from shared.store.account_tables import TOKEN_PREFIX
+from shared.store.db import configure, missing_tables, prepare_engine
 from shared.web import Principal, Service, allow, limits, new_app
-from shared.web.account_room import account_room
-from shared.web.people import People
 
 visits.ON_VOID.append(disputes.settle_voided)
 
@@ -71,17 +71,17 @@ APIS = (
     pictures_api.blp,
 )
 PAGES = (
-    finder.pages,
+    search_page.pages,
     network_map.pages,
     space_pages.pages,
     agenda.pages,
     console.pages,
     audit.pages,
     identity.pages,
-    nodes_pages.pages,
+    node_pages.pages,
     oversight_pages.pages,
     key_pages.pages,
-    joining_pages.pages,
+    join_request_pages.pages,
     governance_pages.pages,
     listing_pages.pages,
     listing_drafts.pages,
@@ -129,7 +129,7 @@ def create_app(settings: HubSettings) -> Flask:
     with app.app_context():
         prepare_engine(db.engine, settings.sqlite_synchronous)
     oauth.install(app)
-    reach.install(app)
+    page_views.install(app)
     for blp in APIS:
         api.register_blueprint(blp)
     readers = limits.Readers(settings.public_per_minute)
@@ -137,7 +137,7 @@ def create_app(settings: HubSettings) -> Flask:
     for pages in (*PAGES, well_known, *account_room(app, _people())):
         app.register_blueprint(pages)
     app.context_processor(_footer)
-    answers.install(app, settings.clock)
+    response_cache.install(app, settings.clock)
     return app
 
 

@@ -11,8 +11,8 @@ import click
 from flask import Flask
 
 from federation.settings import KEYS, HubSettings
-from shared import command
-from shared.backup_command import Service, add_backup_commands
+from shared.ops import command
+from shared.ops.backup_command import Service, add_backup_commands
 
 
 @click.group()
@@ -25,7 +25,7 @@ def _app(*, new: bool = False) -> Flask:
     if not new:
         command.keys_or_exit(settings, KEYS)
     from federation.app import create_app, create_new  # noqa: PLC0415 - slow to import
-    from shared.web.observe import configure_logging  # noqa: PLC0415
+    from shared.ops.metrics import configure_logging  # noqa: PLC0415
 
     configure_logging(settings.log_level, "hub")
     return create_new(settings) if new else create_app(settings)
@@ -64,11 +64,11 @@ def found(app: Flask, email: str, name: str, password: str, rules: Path | None) 
     """Adopt the first charter and make the first coordinator; returns the account's id."""
     from charter import RulesError, model_sources  # noqa: PLC0415
     from federation.audit.service import CLI, audit  # noqa: PLC0415
+    from federation.charters import service as governance  # noqa: PLC0415
     from federation.context import hub as context  # noqa: PLC0415
     from federation.db import db  # noqa: PLC0415
-    from federation.governance import service as governance  # noqa: PLC0415
     from federation.identity.service import accounts  # noqa: PLC0415
-    from shared.db import begin_write  # noqa: PLC0415
+    from shared.store.db import begin_write  # noqa: PLC0415
 
     sources = model_sources()
     if rules is not None:
@@ -127,8 +127,8 @@ def invite(operator: str) -> None:
     app = _app()
     from federation.context import hub as context  # noqa: PLC0415
     from federation.db import db  # noqa: PLC0415
-    from federation.directory import enrolment  # noqa: PLC0415
-    from shared.problems import Problem  # noqa: PLC0415
+    from federation.nodes import enrolment  # noqa: PLC0415
+    from shared.wire.problems import Problem  # noqa: PLC0415
 
     with app.app_context():
         try:
@@ -145,8 +145,8 @@ def invite_again(node_id: str) -> None:
     app = _app()
     from federation.context import hub as context  # noqa: PLC0415
     from federation.db import db  # noqa: PLC0415
-    from federation.directory import enrolment  # noqa: PLC0415
-    from shared.problems import Problem  # noqa: PLC0415
+    from federation.nodes import enrolment  # noqa: PLC0415
+    from shared.wire.problems import Problem  # noqa: PLC0415
 
     with app.app_context():
         try:
@@ -170,8 +170,8 @@ def withdraw_key(node_id: str, kid: str, reason: str, since: datetime | None, ye
     from federation.audit.service import CLI  # noqa: PLC0415
     from federation.context import hub as context  # noqa: PLC0415
     from federation.db import db  # noqa: PLC0415
-    from federation.directory import keys  # noqa: PLC0415
-    from shared.problems import Problem  # noqa: PLC0415
+    from federation.nodes import keys  # noqa: PLC0415
+    from shared.wire.problems import Problem  # noqa: PLC0415
 
     with app.app_context():
         now = context().clock.now()
@@ -193,7 +193,7 @@ def rotate_key_command() -> None:
     """Make a new key, that signs once the services are started again; the old one stays good."""
     settings = command.settings_or_exit(HubSettings, "HUB")
     command.keys_or_exit(settings, KEYS)
-    from shared.keys import add_key, make_current  # noqa: PLC0415
+    from shared.crypto.keys import add_key, make_current  # noqa: PLC0415
 
     path = settings.data_dir / KEYS
     kid = add_key(path).keys[-1][0]
@@ -208,7 +208,7 @@ def _note(app: Flask, action: str, subject: str, **detail: str) -> None:
     from federation.audit.service import CLI, audit  # noqa: PLC0415
     from federation.context import hub as context  # noqa: PLC0415
     from federation.db import db  # noqa: PLC0415
-    from shared.db import begin_write  # noqa: PLC0415
+    from shared.store.db import begin_write  # noqa: PLC0415
 
     with app.app_context():
         begin_write(db.session())

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from flask import current_app
 
 from federation.settings import HubSettings
-from shared.clock import Clock
-from shared.http import PeerSession
-from shared.keys import KeyRing
+from shared.base.clock import Clock
+from shared.crypto.keys import KeyRing
+from shared.net.http import PeerSession
 
 
 @dataclass(frozen=True)

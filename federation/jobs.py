@@ -10,35 +10,30 @@ from datetime import timedelta
 import structlog
 from flask import Flask, current_app
 
+from federation.charters import adoption
 from federation.context import Hub, hub
 from federation.db import db
-from federation.directory import harvest as harvesting
-from federation.directory import (
-    joining,
-    leaving,
-    published_hours,
-    silence,
-    trust_list,
-    trust_notices,
-)
-from federation.directory import service as directory
 from federation.feeds import service as feeds
-from federation.governance import adoption
 from federation.identity import service as identity
 from federation.listings import fetching
 from federation.listings import service as listings
 from federation.mail.service import mailbox
 from federation.moderation import changes, reports
+from federation.nodes import join_requests
+from federation.nodes import service as directory
 from federation.oversight import service as oversight
-from federation.pictures import service as pictures
-from federation.statements import host_disputes, month_end
+from federation.spaces import harvest as harvesting
+from federation.spaces import published_hours
+from federation.statements import auto_issue, host_disputes
 from federation.statements import service as statements
+from federation.statistics import service as pictures
+from federation.trust import leaving, notices, offline_alerts, trust_list
 from federation.visits import changes as visit_changes
 from federation.visits import showings
-from federation.webhooks import delivery, news
+from federation.webhooks import delivery, events
 from federation.webhooks import service as webhooks
-from shared.http import PeerSession
-from shared.jobs import JOBS_LOCK, Job, run_jobs
+from shared.net.http import PeerSession
+from shared.ops.jobs import JOBS_LOCK, Job, run_jobs
 
 log = structlog.get_logger()
 
@@ -79,22 +74,22 @@ def mark_silent() -> None:
     trust_list.note_states(db.session(), hub())
 
 
-_notices = trust_notices.Notices()
+_notices = notices.Notices()
 
 
 def tell_trust_list() -> None:
     _notices.tell(db.session(), hub())
 
 
-_watch = silence.Watch()
+_watch = offline_alerts.Watch()
 
 
 def tell_silence() -> None:
-    silence.tell(db.session(), hub(), _watch)
+    offline_alerts.tell(db.session(), hub(), _watch)
 
 
 def check_joining() -> None:
-    joining.check_new(db.session(), hub())
+    join_requests.check_new(db.session(), hub())
 
 
 def leave_due() -> None:
@@ -107,7 +102,7 @@ def send_mail() -> None:
 
 def refresh_feeds() -> None:
     feeds.refresh(db.session(), hub().clock, hub().url)
-    news.owe_states(db.session(), hub().clock.now(), hub().clock.real(), hub().url)
+    events.owe_states(db.session(), hub().clock.now(), hub().clock.real(), hub().url)
 
 
 def send_webhooks() -> None:
@@ -126,7 +121,7 @@ def tidy() -> None:
     identity.forget_assertions(db.session(), hub().clock.now())
     identity.passwords.forget(db.session(), hub().clock.real())
     identity.links.forget(db.session(), hub().clock.now())
-    joining.forget(db.session(), hub().clock.now())
+    join_requests.forget(db.session(), hub().clock.now())
     published_hours.forget(db.session(), hub().clock.now())
     showings.forget(db.session(), hub().clock.now())
     mailbox.forget(db.session(), hub().clock.real())
@@ -141,7 +136,7 @@ def close_visits() -> None:
 
 
 def issue_due() -> None:
-    month_end.issue_due(db.session(), hub().clock.now())
+    auto_issue.issue_due(db.session(), hub().clock.now())
 
 
 def finalise_due() -> None:
@@ -149,7 +144,7 @@ def finalise_due() -> None:
 
 
 def sign_changed() -> None:
-    month_end.sign_changed(db.session())
+    auto_issue.sign_changed(db.session())
 
 
 def look_at_hosts() -> None:

@@ -11,44 +11,53 @@ from flask_migrate import Migrate
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from node.adapters import list_pages, prefill_pages
-from node.adapters import pages as sources_pages
 from node.bookings import api as bookings_api
 from node.bookings import pages as bookings_pages
+from node.console import (
+    conditions_pages,
+    key_pages,
+    list_pages,
+    member_import_pages,
+    plan_pages,
+    prefill_pages,
+    requeue_pages,
+    sheet_pages,
+    values_pages,
+)
+from node.console import event_pages as events_pages
+from node.console import hub_pages as sync_pages
+from node.console import member_pages as members_pages
+from node.console import pages as spaces_pages
+from node.console import photo_pages as photos_pages
+from node.console import source_pages as sources_pages
 from node.context import Node, node
 from node.db import db
 from node.desk import api as desk_api
-from node.desk import arrivals, poster_pages
 from node.desk import pages as desk_pages
-from node.events import pages as events_pages
+from node.desk import poster_api, poster_pages
 from node.exports import pages as exports_pages
 from node.governance import pages as governance_pages
+from node.hub import outbox
+from node.hub import service as sync
+from node.hub.client import HubClient
 from node.identity.service import accounts, two_factor
 from node.leaving import pages as leaving_pages
 from node.mail import pages as letters
-from node.members import import_pages, plans_pages
-from node.members import pages as members_pages
-from node.members.links import links, passwords
+from node.members.password_links import links, passwords
 from node.passes import api as passes_api
 from node.passes import pages as passes_pages
-from node.photos import pages as photos_pages
+from node.public import machine_pages
+from node.public import network_api as sync_api
 from node.reports import pages as reports_pages
 from node.settings import KEYS, NodeSettings
-from node.spaces import conditions_pages, open_pages, sheet_pages, values_pages
-from node.spaces import pages as spaces_pages
 from node.spaces.service import own_zone
 from node.statements import pages as statements_pages
-from node.sync import api as sync_api
-from node.sync import key_pages, memory_pages, outbox
-from node.sync import pages as sync_pages
-from node.sync import service as sync
-from node.sync.hub import HubClient
-from shared.db import be_brief, configure, missing_tables, prepare_engine
-from shared.http import PeerSession
-from shared.keys import load_key_ring, make_key_ring
+from shared.accounts.pages import account_room
+from shared.accounts.people import People
+from shared.crypto.keys import load_key_ring, make_key_ring
+from shared.net.http import PeerSession
+from shared.store.db import be_brief, configure, missing_tables, prepare_engine
 from shared.web import Principal, Service, new_app
-from shared.web.account_room import account_room
-from shared.web.people import People
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -111,26 +120,26 @@ def create_app(settings: NodeSettings) -> Flask:
     _attend(app)
     with app.app_context():
         prepare_engine(db.engine, settings.sqlite_synchronous)
-    for blueprint in (desk_api.blp, arrivals.blp, passes_api.blp, bookings_api.blp, sync_api.blp):
+    for blueprint in (desk_api.blp, poster_api.blp, passes_api.blp, bookings_api.blp, sync_api.blp):
         api.register_blueprint(blueprint)
     for pages in (
         sync_api.well_known,
         sync_pages.pages,
-        memory_pages.pages,
+        requeue_pages.pages,
         key_pages.pages,
         spaces_pages.pages,
         sheet_pages.pages,
         conditions_pages.pages,
         values_pages.pages,
-        open_pages.pages,
+        machine_pages.pages,
         events_pages.pages,
         sources_pages.pages,
         list_pages.pages,
         prefill_pages.pages,
         photos_pages.pages,
         members_pages.pages,
-        plans_pages.pages,
-        import_pages.pages,
+        plan_pages.pages,
+        member_import_pages.pages,
         passes_pages.pages,
         bookings_pages.pages,
         desk_pages.pages,

@@ -12,8 +12,8 @@ import click
 from flask import Flask
 
 from node.settings import KEYS, NodeSettings
-from shared import command
-from shared.backup_command import Service, add_backup_commands
+from shared.ops import command
+from shared.ops.backup_command import Service, add_backup_commands
 
 if TYPE_CHECKING:
     from node.leaving.service import Outlook
@@ -29,7 +29,7 @@ def _app(*, new: bool = False) -> Flask:
     if not new:
         command.keys_or_exit(settings, KEYS)
     from node.app import create_app, create_new  # noqa: PLC0415 - slow to import
-    from shared.web.observe import configure_logging  # noqa: PLC0415
+    from shared.ops.metrics import configure_logging  # noqa: PLC0415
 
     configure_logging(settings.log_level, "node")
     return create_new(settings) if new else create_app(settings)
@@ -81,7 +81,7 @@ def _found(app: Flask, name: str, email: str, password: str, space_name: str, to
     from node.db import db  # noqa: PLC0415
     from node.identity.service import accounts  # noqa: PLC0415
     from node.spaces import service as spaces  # noqa: PLC0415
-    from shared.db import begin_write  # noqa: PLC0415
+    from shared.store.db import begin_write  # noqa: PLC0415
 
     with app.app_context():
         now = context().clock.now()
@@ -101,10 +101,10 @@ def enrol(invitation: str, sign_charter: bool) -> None:
     app = _app()
     from node.context import node as context  # noqa: PLC0415
     from node.db import db  # noqa: PLC0415
+    from node.hub import service  # noqa: PLC0415
     from node.spaces import service as spaces  # noqa: PLC0415
-    from node.sync import service  # noqa: PLC0415
-    from shared.http import PeerError  # noqa: PLC0415
-    from shared.problems import Problem  # noqa: PLC0415
+    from shared.net.http import PeerError  # noqa: PLC0415
+    from shared.wire.problems import Problem  # noqa: PLC0415
 
     with app.app_context():
         try:
@@ -124,9 +124,9 @@ def sign_charter_command() -> None:
     app = _app()
     from node.context import node as context  # noqa: PLC0415
     from node.db import db  # noqa: PLC0415
-    from node.sync import service  # noqa: PLC0415
-    from shared.http import PeerError  # noqa: PLC0415
-    from shared.problems import Problem  # noqa: PLC0415
+    from node.hub import service  # noqa: PLC0415
+    from shared.net.http import PeerError  # noqa: PLC0415
+    from shared.wire.problems import Problem  # noqa: PLC0415
 
     with app.app_context():
         try:
@@ -148,9 +148,9 @@ def rotate_key_command(invitation: str | None) -> None:
     app = _app()
     from node.context import node as context  # noqa: PLC0415
     from node.db import db  # noqa: PLC0415
-    from node.sync import keys  # noqa: PLC0415
-    from shared.http import PeerError  # noqa: PLC0415
-    from shared.problems import Problem  # noqa: PLC0415
+    from node.hub import keys  # noqa: PLC0415
+    from shared.net.http import PeerError  # noqa: PLC0415
+    from shared.wire.problems import Problem  # noqa: PLC0415
 
     with app.app_context():
         try:
@@ -168,7 +168,7 @@ def keys_command() -> None:
     app = _app()
     from node.context import node as context  # noqa: PLC0415
     from node.db import db  # noqa: PLC0415
-    from node.sync import keys  # noqa: PLC0415
+    from node.hub import keys  # noqa: PLC0415
 
     with app.app_context():
         for key in keys.known(db.session(), context()):
@@ -189,9 +189,9 @@ def withdraw_key(kid: str, reason: str, since: datetime | None, yes: bool) -> No
     app = _app()
     from node.context import node as context  # noqa: PLC0415
     from node.db import db  # noqa: PLC0415
-    from node.sync import keys  # noqa: PLC0415
-    from shared.http import PeerError  # noqa: PLC0415
-    from shared.problems import Problem  # noqa: PLC0415
+    from node.hub import keys  # noqa: PLC0415
+    from shared.net.http import PeerError  # noqa: PLC0415
+    from shared.wire.problems import Problem  # noqa: PLC0415
 
     with app.app_context():
         passes, members = keys.concerned(db.session(), context())
@@ -212,7 +212,7 @@ def sync() -> None:
     app = _app()
     from node import jobs as tasks  # noqa: PLC0415
     from node.db import db  # noqa: PLC0415
-    from node.sync import outbox  # noqa: PLC0415
+    from node.hub import outbox  # noqa: PLC0415
 
     with app.app_context():
         tasks.deliver()
@@ -239,7 +239,7 @@ def verify_statement(month: str, path: Path | None) -> None:
     from node.context import node as context  # noqa: PLC0415
     from node.db import db  # noqa: PLC0415
     from node.statements import service  # noqa: PLC0415
-    from shared.http import PeerError  # noqa: PLC0415
+    from shared.net.http import PeerError  # noqa: PLC0415
 
     with app.app_context():
         try:
@@ -356,7 +356,7 @@ def leave(last_day: datetime | None, reason: str, withdraw: bool, yes: bool) -> 
     from node.context import node as context  # noqa: PLC0415
     from node.db import db  # noqa: PLC0415
     from node.leaving import service  # noqa: PLC0415
-    from shared.problems import Problem  # noqa: PLC0415
+    from shared.wire.problems import Problem  # noqa: PLC0415
 
     with app.app_context():
         try:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from flask import current_app
 
+from node.hub.client import HubClient
 from node.settings import KEYS, NodeSettings
-from node.sync.hub import HubClient
-from shared.clock import Clock
-from shared.http import PeerSession
-from shared.keys import KeyRing
+from shared.base.clock import Clock
+from shared.crypto.keys import KeyRing
+from shared.net.http import PeerSession
 
 
 @dataclass(frozen=True)

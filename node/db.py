@@ -3,7 +3,7 @@
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.orm import DeclarativeBase
 
-from shared.db import new_registry
+from shared.store.db import new_registry
 
 
 class NodeBase(DeclarativeBase):

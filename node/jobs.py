@@ -5,38 +5,39 @@ from __future__ import annotations
 import structlog
 from flask import Flask
 
-from node import convergence
+from node import reconcile
 from node.adapters import service as sources
-from node.bookings import ending, telling, trips
-from node.bookings import host as hosted
+from node.bookings import ending, hosted, telling
+from node.bookings import outgoing as trips
+from node.console import diagnostics
 from node.context import node
 from node.db import db
 from node.desk import (
     availability,
-    comparing,
+    hub_messages,
     idempotency,
     incidents,
-    outgoing,
-    presence,
+    reconcile_visits,
     recording,
     showings,
 )
 from node.governance import reminders
+from node.hub import callbacks, contact, hub_registration, outbox
+from node.hub import service as sync
 from node.identity import service as identity
 from node.leaving import service as leaving
 from node.mail.service import mailbox
 from node.members import changes, importing
-from node.members.links import links, passwords
+from node.members.password_links import links, passwords
 from node.passes import cards, digits
 from node.photos import service as photos
+from node.publication import service as publication
 from node.reports import service as reports
-from node.spaces import publication
 from node.spaces import service as spaces
-from node.statements import figures, heading, month_end
-from node.sync import checkup, contact, hub_calls, outbox, standing
-from node.sync import service as sync
-from shared.http import PeerError
-from shared.jobs import JOBS_LOCK, Job, run_jobs
+from node.statements import forecast, month_end, network_figures
+from node.visits import presence
+from shared.net.http import PeerError
+from shared.ops.jobs import JOBS_LOCK, Job, run_jobs
 
 log = structlog.get_logger()
 
@@ -61,7 +62,7 @@ def tell_availability() -> None:
 
 def check_node() -> None:
     """Have the hub look at this node, if the admin asked."""
-    checkup.run_due(db.session(), node())
+    diagnostics.run_due(db.session(), node())
 
 
 def note_alive() -> None:
@@ -80,7 +81,7 @@ def learn() -> None:
 
 def learn_if_told() -> None:
     """Ask for the trust list at once where the hub said that it changed."""
-    if hub_calls.is_told(db.session(), node()):
+    if callbacks.is_told(db.session(), node()):
         learn()
 
 
@@ -90,9 +91,9 @@ def refresh() -> None:
         return
     try:
         known = sync.network(db.session(), node()) or sync.refresh(db.session(), node())
-        standing.put_right(db.session(), node(), known)
-        outgoing.reconcile(db.session(), node())
-        convergence.converge(db.session(), node())
+        hub_registration.put_right(db.session(), node(), known)
+        hub_messages.reconcile(db.session(), node())
+        reconcile.converge(db.session(), node())
     except PeerError as error:
         log.info("network.not-refreshed", reason=error.reason)
 
@@ -115,7 +116,7 @@ def remind() -> None:
 def warn() -> None:
     """Tell the admins when the month's balance nears the tolerance."""
     if sync.enrolment(db.session()) is not None:
-        heading.warn(db.session(), node())
+        forecast.warn(db.session(), node())
 
 
 def compare_log() -> None:
@@ -146,7 +147,7 @@ def tend_bookings() -> None:
 def tell_asked() -> None:
     """Tell the hub, in numbers, what hosts answered to our members' bookings."""
     if sync.enrolment(db.session()) is not None and not node().hub.away:
-        figures.tell_asked(db.session(), node())
+        network_figures.tell_asked(db.session(), node())
 
 
 def tell_homes() -> None:
@@ -170,7 +171,7 @@ def send_mail() -> None:
 def tidy() -> None:
     now = node().clock.now()
     idempotency.forget(db.session(), now)
-    comparing.forget_reports(db.session(), now)
+    reconcile_visits.forget_reports(db.session(), now)
     showings.forget(db.session(), now)
     identity.forget_logins(db.session(), now)
     incidents.forget(db.session(), now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.config import Settings, setting, text, url
+from shared.base.config import Settings, setting, text, url
 
 KEYS = "node-keys.json"  # in the data folder
 

@@ -18,12 +18,12 @@ from sqlalchemy import update
 
 from federation.context import Hub
 from node.context import Node
-from node.sync.hub import HubClient
-from node.sync.models import Cached
-from shared.clock import Clock, parse_clock
-from shared.db import begin_write
-from shared.http import PeerSession
-from shared.keys import load_key_ring
+from node.hub.client import HubClient
+from node.hub.models import Cached
+from shared.base.clock import Clock, parse_clock
+from shared.crypto.keys import load_key_ring
+from shared.net.http import PeerSession
+from shared.store.db import begin_write
 from tests.databases import Databases
 from tests.network import (
     LocalHub,

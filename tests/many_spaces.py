@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from federation.directory.models import Availability, Space
-from shared.spaces import SpaceSchema
+from federation.nodes.models import Availability, Space
+from shared.wire.spaces import SpaceSchema
 
 TOWNS = (
     ("Paris", 48.857, 2.352, 12),

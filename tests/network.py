@@ -22,15 +22,16 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from charter import model_sources
 from federation.app import create_new as create_hub
+from federation.charters import service as governance
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory import enrolment, watching
-from federation.directory import service as directory
-from federation.directory.models import Node as HubNode
-from federation.directory.models import SpaceHours
-from federation.governance import service as governance
 from federation.identity import service as oauth_tokens
 from federation.identity.service import accounts as hub_accounts
+from federation.nodes import enrolment
+from federation.nodes import service as directory
+from federation.nodes.models import Node as HubNode
+from federation.nodes.models import SpaceHours
+from federation.search import index_refresh
 from federation.settings import HubSettings
 from node import app as node_app
 from node import jobs
@@ -38,24 +39,24 @@ from node.app import create_new as create_node
 from node.context import node as node_context
 from node.db import db as node_db
 from node.desk import scan
+from node.hub import client as hub_calls
+from node.hub import outbox
+from node.hub import service as sync
+from node.hub.models import Cached, Outbox
 from node.identity.service import accounts as node_accounts
 from node.members import service as members
 from node.members.models import Plan
 from node.settings import NodeSettings
 from node.spaces import service as spaces
-from node.sync import hub as hub_calls
-from node.sync import outbox
-from node.sync import service as sync
-from node.sync.models import Cached, Outbox
-from shared import identity
-from shared.clock import Clock
-from shared.db import begin_write
-from shared.http import Answer, Away, Circuit, PeerSession
-from shared.passes import AUDIENCE, bind
+from shared.base.clock import Clock
+from shared.crypto.passes import AUDIENCE, bind
+from shared.net.http import Answer, Away, Circuit, PeerSession
+from shared.store import account_tables
+from shared.store.db import begin_write
 from shared.web.application import limiter
 from tests.databases import Databases
 
-watching.LOOK_SECONDS = 0  # what was told is found by the very next request
+index_refresh.LOOK_SECONDS = 0  # what was told is found by the very next request
 oauth_tokens.LOOK_SECONDS = 0
 
 PASSWORD = "correct horse battery"
@@ -64,8 +65,8 @@ TUESDAY = "2026-11-24T10:00:00+01:00"
 WEEK = {day: [["09:00", "19:00"]] for day in ("mo", "tu", "we", "th", "fr")}
 
 # Passwords of tests need not withstand anybody; hashing them well is a third of a test's time.
-identity._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-identity._NOBODY = identity._hasher.hash("nobody")
+account_tables._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+account_tables._NOBODY = account_tables._hasher.hash("nobody")
 
 # All services share this process: that one is slow on a busy machine is not its absence.
 PATIENCE_SECONDS = 10.0
@@ -586,7 +587,7 @@ class Network:
         """Set what day it is, everywhere."""
         from datetime import datetime
 
-        from shared.clock import parse_clock
+        from shared.base.clock import parse_clock
 
         assert datetime.fromisoformat(instant).tzinfo
         object.__setattr__(self.clock, "offset", parse_clock(instant).offset)
@@ -633,14 +634,14 @@ def forget() -> None:
     """Forget what processes keep in memory: one that is started again knows nothing of before."""
     for kept in (directory._keys, oauth_tokens._verified, sync._lists, sync._unanswered):
         kept.clear()  # type: ignore[attr-defined]
-    watching.forget()
+    index_refresh.forget()
 
 
 def new_network(
     folder: Path, databases: Databases, *, rules: str | None = None, clock: str = TUESDAY
 ) -> Network:
     """Start a hub with the model charter, or with other rules (TOML text)."""
-    from shared.clock import parse_clock
+    from shared.base.clock import parse_clock
 
     shared_clock = parse_clock(clock)
     return open_hub(

@@ -11,12 +11,12 @@ from flask import Flask
 from sqlalchemy import insert, text
 
 from charter import model_sources
+from federation.charters import service as governance
+from federation.charters.models import Signature
 from federation.db import db
-from federation.directory.models import Availability, Node, Space
-from federation.governance import service as governance
-from federation.governance.models import Signature
-from shared.db import begin_write
-from shared.spaces import SpaceSchema
+from federation.nodes.models import Availability, Node, Space
+from shared.store.db import begin_write
+from shared.wire.spaces import SpaceSchema
 
 SPACES_A_NODE = 8
 AT_ONCE = 2000

@@ -24,15 +24,15 @@ from deploy.bench.services import Bench, Hello, Postgres, Service, bench, postgr
 from deploy.demo.processes import ProcessError
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory import enrolment
+from federation.nodes import enrolment
 from node.context import node as node_context
 from node.db import db as node_db
+from node.hub import service as sync
+from node.hub.models import Cached
 from node.identity.service import accounts
 from node.spaces import service as spaces
-from node.sync import service as sync
-from node.sync.models import Cached
-from shared.db import begin_write
-from shared.status import sign_list
+from shared.crypto.status_list import sign_list
+from shared.store.db import begin_write
 
 NODE = "host"
 DESKS = 8

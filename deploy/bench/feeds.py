@@ -15,14 +15,14 @@ from charter import model_sources
 from deploy.bench.services import SECRET
 from federation import jobs
 from federation.app import create_new
+from federation.charters import service as governance
 from federation.context import hub
 from federation.db import db
-from federation.directory.models import Availability, Node, Space
-from federation.governance import service as governance
+from federation.nodes.models import Availability, Node, Space
 from federation.settings import HubSettings
-from shared.command import migrate
-from shared.db import begin_write
-from shared.web.observe import configure_logging
+from shared.ops.command import migrate
+from shared.ops.metrics import configure_logging
+from shared.store.db import begin_write
 
 WEEK = {day: [["09:00", "19:00"]] for day in ("mo", "tu", "we", "th", "fr")}
 

@@ -26,21 +26,21 @@ from deploy.bench import report, stub_nodes
 from deploy.bench.load import cpu_seconds
 from deploy.bench.services import SECRET, postgres
 from federation.app import create_new
+from federation.charters import service as governance
 from federation.db import db
-from federation.directory import harvest
-from federation.directory.models import Node, NodeKey, Space
-from federation.governance import service as governance
 from federation.jobs import open_connections
+from federation.nodes.models import Node, NodeKey, Space
 from federation.settings import HubSettings
-from shared import http
-from shared.addresses import is_public
-from shared.command import migrate
-from shared.db import begin_write
-from shared.documents import fingerprint, index_hash, split
-from shared.http import Answer, PeerSession
-from shared.keys import KeyRing, new_key_ring
-from shared.spaces import PUBLICATION_TYP
-from shared.web.observe import configure_logging
+from federation.spaces import harvest
+from shared.crypto.keys import KeyRing, new_key_ring
+from shared.net import http
+from shared.net.addresses import is_public
+from shared.net.http import Answer, PeerSession
+from shared.ops.command import migrate
+from shared.ops.metrics import configure_logging
+from shared.store.db import begin_write
+from shared.wire.documents import fingerprint, index_hash, split
+from shared.wire.spaces import PUBLICATION_TYP
 
 AIM_MS = 1.3
 STUBS = 2

@@ -20,8 +20,8 @@ def make_app() -> Flask:
 
 def main() -> None:
     """Serve it as our services are served: ``hello PORT WORKERS THREADS FOLDER``."""
-    from shared.config import Settings  # noqa: PLC0415 - after the arguments
-    from shared.server import Server  # noqa: PLC0415
+    from shared.base.config import Settings  # noqa: PLC0415 - after the arguments
+    from shared.ops.server import Server  # noqa: PLC0415
 
     port, workers, threads = (int(argument) for argument in sys.argv[1:4])
     settings = Settings(

@@ -25,9 +25,10 @@ from deploy.bench import atlas, load, report
 from deploy.bench.services import WORKERS, Bench, Service, bench, postgres
 from deploy.demo.processes import ProcessError
 from federation.db import db
-from federation.directory import clusters, search, watching
-from federation.directory.search import Wanted
-from shared.web.observe import configure_logging
+from federation.search import clusters, index_refresh
+from federation.search import service as search
+from federation.search.service import Wanted
+from shared.ops.metrics import configure_logging
 
 CONNECTIONS = 8
 TIMES = 60
@@ -82,7 +83,7 @@ def _measure(found: Bench, label: str, database: str, options: argparse.Namespac
 
 def _load(session: Session) -> None:
     before, started = _resident_mb(), time.process_time()
-    index = watching.of(session).look(session)
+    index = index_refresh.of(session).look(session)
     session.rollback()
     seconds = time.process_time() - started
     print(
@@ -141,7 +142,7 @@ def _boxes(session: Session) -> None:
 def _searches(session: Session) -> None:
     now = datetime.now(UTC).replace(hour=9)
     chance = random.Random(4)  # noqa: S311 - the same questions each time
-    entries = list(watching.of(session).index.entries.values())
+    entries = list(index_refresh.of(session).index.entries.values())
 
     def typed() -> str:
         """Return a town with a letter missing."""
@@ -182,17 +183,17 @@ def _searches(session: Session) -> None:
 
 def _look(session: Session) -> None:
     """Time noticing that nothing was written, as each process does four times a second."""
-    watch = watching.of(session)
-    time.sleep((watching.SHORT_BACK / 1e6) + 0.5)  # what was just written is looked at again
+    watch = index_refresh.of(session)
+    time.sleep((index_refresh.SHORT_BACK / 1e6) + 0.5)  # what was just written is looked at again
 
     def look() -> None:
         watch.look(session)
         session.rollback()
 
-    watching.LOOK_SECONDS, kept = 0, watching.LOOK_SECONDS
+    index_refresh.LOOK_SECONDS, kept = 0, index_refresh.LOOK_SECONDS
     look()
     print(f"  looking for changes: {_times(look):.2f} ms of processor time")
-    watching.LOOK_SECONDS = kept
+    index_refresh.LOOK_SECONDS = kept
 
 
 def _kept(found: Bench, hub: Service, rounds: int, count: int) -> None:

@@ -23,9 +23,9 @@ from node.identity.service import accounts
 from node.members import service as members
 from node.settings import NodeSettings
 from node.spaces import service as spaces
-from shared.command import migrate
-from shared.db import begin_write
-from shared.web.observe import configure_logging
+from shared.ops.command import migrate
+from shared.ops.metrics import configure_logging
+from shared.store.db import begin_write
 
 AIM_MS = 300.0
 EMAIL, PASSWORD = "admin@bench.example", "a benchmark's password"

@@ -15,17 +15,17 @@ from sqlalchemy import insert, select, text
 
 from charter import Facts, model_sources
 from charter.hours import WEEKDAYS
+from federation.charters import service as governance
+from federation.charters.models import Signature
 from federation.db import db
-from federation.directory import published_hours
-from federation.directory.models import Node, NodeKey, Space
-from federation.governance import service as governance
-from federation.governance.models import Signature
 from federation.identity.service import access_token
+from federation.nodes.models import Node, NodeKey, Space
+from federation.spaces import published_hours
 from federation.visits.models import HalfDayLine, Member, Pass, Visit
-from shared.db import begin_write
-from shared.keys import KeyRing, new_key_ring
-from shared.passes import bind, issue, new_pass_id
-from shared.reports import sign_report
+from shared.crypto.keys import KeyRing, new_key_ring
+from shared.crypto.passes import bind, issue, new_pass_id
+from shared.store.db import begin_write
+from shared.wire.reports import sign_report
 
 MEMBER_FOR = timedelta(days=200)
 HOURS = {"timezone": "Europe/Paris", "week": {day: [["00:00", "23:59"]] for day in WEEKDAYS}}

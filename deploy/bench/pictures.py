@@ -23,12 +23,12 @@ from deploy.bench.report import at_most
 from deploy.bench.services import postgres
 from deploy.bench.statement import app_for
 from federation.db import db
-from federation.directory.models import Space
-from federation.pictures import paper, report, service
-from federation.pictures.pages import PICTURES
+from federation.nodes.models import Space
 from federation.statements.models import Statement, StatementLine
+from federation.statistics import pdf, service, yearly_report
+from federation.statistics.pages import PICTURES
 from federation.visits.models import HalfDayLine
-from shared.command import migrate
+from shared.ops.command import migrate
 
 NOW = datetime(2027, 1, 12, 9, tzinfo=UTC)
 AIM_FIRST, AIM_KEPT, AIM_AGAIN = 60.0, 2.0, 1.0
@@ -122,8 +122,8 @@ def run(app: Flask) -> None:
             service._last.clear()  # noqa: SLF001
             measure(f"{name}, in a new process", lambda d=draw: d(session, period), AIM_KEPT)
             measure(f"{name}, again", lambda d=draw: d(session, period), AIM_AGAIN)
-        made = measure("the year's report", lambda: report.report(session, today, 2026))
-        measure("… as PDF", lambda: paper.as_pdf(made, "Bench", "fr", NOW))
+        made = measure("the year's report", lambda: yearly_report.report(session, today, 2026))
+        measure("… as PDF", lambda: pdf.as_pdf(made, "Bench", "fr", NOW))
 
 
 def main() -> None:

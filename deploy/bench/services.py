@@ -25,7 +25,7 @@ from federation.app import create_new as create_hub
 from federation.settings import HubSettings
 from node.app import create_new as create_node
 from node.settings import NodeSettings
-from shared.command import migrate
+from shared.ops.command import migrate
 
 WORKERS = 2
 SECRET = "benchmark-benchmark-benchmark-12"  # noqa: S105 - for loopback, and for one run

@@ -25,16 +25,16 @@ from charter import statement as document
 from deploy.bench import network
 from deploy.bench.services import SECRET, postgres
 from federation.app import create_new
+from federation.charters import service as governance
 from federation.context import hub
 from federation.db import db
-from federation.governance import service as governance
-from federation.governance import simulation
 from federation.settings import HubSettings
+from federation.simulation import service as simulation
 from federation.statements import documents
 from federation.statements import service as statements
 from federation.statements.composing import TYP
-from shared import jose
-from shared.command import migrate
+from shared.crypto import jose
+from shared.ops.command import migrate
 
 MONTH = "2026-10"
 AIM_SECONDS, AIM_MIB, AIM_SIMULATION = 60.0, 1024.0, 10.0

@@ -14,15 +14,16 @@ from sqlalchemy import insert, update
 from charter import model_sources
 from deploy.bench.services import SECRET
 from federation.app import create_new
+from federation.charters import service as governance
 from federation.context import hub
 from federation.db import db
-from federation.directory import trust_changes, trust_list
-from federation.directory.models import Node, NodeKey, Space
-from federation.governance import service as governance
+from federation.nodes import trust_changes
+from federation.nodes.models import Node, NodeKey, Space
 from federation.settings import HubSettings
-from shared.command import migrate
-from shared.db import begin_write
-from shared.web.observe import configure_logging
+from federation.trust import trust_list
+from shared.ops.command import migrate
+from shared.ops.metrics import configure_logging
+from shared.store.db import begin_write
 
 PATH = "/api/v1/trust-list"
 EVERY_SECONDS = 60

@@ -9,10 +9,10 @@ from deploy.demo.network import Part
 from deploy.demo.processes import ProcessError
 from node.context import node as node_context
 from node.db import db
+from node.hub import service as sync
 from node.spaces import service as spaces
-from node.sync import service as sync
-from shared.http import PeerError
-from shared.problems import Problem
+from shared.net.http import PeerError
+from shared.wire.problems import Problem
 
 
 def join(hub: Part, nodes: Sequence[Part]) -> None:

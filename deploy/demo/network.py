@@ -17,8 +17,8 @@ from federation.app import create_new as create_hub
 from federation.cli import found as found_hub
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory import enrolment
 from federation.identity.service import accounts as hub_accounts
+from federation.nodes import enrolment
 from federation.settings import HubSettings
 from node.app import create_new as create_node
 from node.context import node as node_context
@@ -28,10 +28,10 @@ from node.members import service as members
 from node.settings import NodeSettings
 from node.spaces import service as spaces
 from node.spaces.models import Price, Room
-from shared.clock import parse_clock
-from shared.command import migrate
-from shared.db import begin_write
-from shared.names import slug
+from shared.base.clock import parse_clock
+from shared.base.names import slug
+from shared.ops.command import migrate
+from shared.store.db import begin_write
 
 PASSWORD = "passerelle-demo"  # noqa: S105 - shown on the demonstration's own log-in page
 COORDINATOR = "coordination@passerelle.example"

@@ -9,7 +9,7 @@ from typing import Any
 import requests
 from joserfc.jwk import OKPKey
 
-from shared.passes import bind
+from shared.crypto.passes import bind
 
 TIMEOUT = 10
 

@@ -10,11 +10,11 @@ from marshmallow import ValidationError
 
 from federation.context import hub
 from federation.db import db
-from federation.directory import enrolment, keys, moving
-from federation.directory.models import Node, NodeKey
-from shared.problems import Problem
+from federation.nodes import enrolment, keys, url_change
+from federation.nodes.models import Node, NodeKey
 from shared.web import allow, current
 from shared.web.key_forms import WithdrawKeyForm
+from shared.wire.problems import Problem
 
 pages = Blueprint("console_keys", __name__, template_folder="templates")
 
@@ -60,7 +60,7 @@ def confirm_url(node_id: str) -> Any:
     """Let a node be at the address that it asked for."""
     try:
         url = request.form.get("url", "")
-        moving.confirm(db.session(), hub(), node_id, url, int(current().id))
+        url_change.confirm(db.session(), hub(), node_id, url, int(current().id))
     except Problem as problem:
         if problem.slug not in ("conflict", "peer-refused", "url-taken"):
             raise
@@ -74,6 +74,6 @@ def confirm_url(node_id: str) -> Any:
 @allow("coordinator")
 def refuse_url(node_id: str) -> Any:
     """Leave a node where it is."""
-    moving.refuse(db.session(), hub(), node_id, int(current().id))
+    url_change.refuse(db.session(), hub(), node_id, int(current().id))
     flash(gettext("It stays where it is."), "success")
     return redirect(f"/coordination/nodes/{node_id}")

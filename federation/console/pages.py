@@ -9,40 +9,42 @@ from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext
 from markupsafe import Markup
 
-from federation.console import desk, node_words
+from federation.charters import service as governance
+from federation.charters.adoption import UNDER_WAY
+from federation.console import menu
 from federation.context import hub
 from federation.db import db
-from federation.directory import condition, joining, marks, search
-from federation.directory import service as directory
-from federation.governance import service as governance
-from federation.governance.adoption import UNDER_WAY
 from federation.mail.service import mailbox
+from federation.nodes import join_requests, rollback_detection
+from federation.nodes import service as directory
+from federation.oversight import labels
 from federation.oversight import queries as oversight
-from federation.oversight import wording
-from federation.pictures import drawings
-from federation.pictures.shapes import to_svg
-from federation.statements import disputes, documents, lines, logs, month_end
+from federation.search import service as search
+from federation.statements import auto_issue, disputes, documents, logs, statement_lines
 from federation.statements import service as statements
 from federation.statements.flows import OTHERS
+from federation.statistics import charts
+from federation.statistics.chart_shapes import to_svg
+from federation.trust import node_health, node_labels
 from federation.visits import queries as visits
-from shared.problems import Problem
-from shared.schemas import unstorable
+from shared.base.schemas import unstorable
 from shared.web import allow, current, formats
 from shared.web.reasons import FLAG_NAMES, flags_in_words
+from shared.wire.problems import Problem
 
 pages = Blueprint("console", __name__, template_folder="templates")
-pages.add_app_template_global(desk.menu, "desk_menu")
+pages.add_app_template_global(menu.menu, "desk_menu")
 
 
 SHOWN = 500  # lines on a page; all are in the files
 
 
 @pages.get("/coordination")
-@allow(*desk.STAFF)
+@allow(*menu.STAFF)
 def overview() -> str:
     now = hub().clock.now()
     month = documents.sheet(db.session(), f"{now:%Y-%m}")  # first: what was read before is let go
-    found = condition.all_of(db.session(), now)
+    found = node_health.all_of(db.session(), now)
     nodes = [one.node for one in found]
     latest = visits.visits(db.session(), limit=25)
     return render_template(
@@ -50,32 +52,32 @@ def overview() -> str:
         proposals=governance.page(db.session(), UNDER_WAY, 0, SHOWN),
         nodes=nodes,
         amiss=[one for one in found if one.grave],
-        words=node_words,
-        waiting=joining.waiting(db.session()),
+        words=node_labels,
+        waiting=join_requests.waiting(db.session()),
         letters="coordinator" in current().roles and mailbox.in_trouble(db.session()),
         held=sum(count for _, count in oversight.waiting(db.session())),
-        against=wording.against,
+        against=labels.against,
         node_names={node.id: node.name for node in nodes},
         visits=latest,
         names=directory.names_of(db.session(), {visit.space_id for visit in latest}),
         on_map=len(search.matches(db.session(), search.Wanted(), now)),
         present=visits.present(db.session()),
         month=month,
-        concerns=marks.concerns(db.session(), now),
+        concerns=rollback_detection.concerns(db.session(), now),
         now=now,
     )
 
 
 @pages.get("/coordination/statements/<month>")
-@allow(*desk.STAFF)
+@allow(*menu.STAFF)
 def statement(month: str) -> str:
     if not statements.is_month(month):
         raise Problem("not-found")
     session = db.session()
     found, chosen = documents.sheet(session, month), documents.chosen(session, month)
     shown = [
-        *lines.visits(session, chosen, limit=SHOWN),
-        *lines.corrections(session, chosen, limit=SHOWN),
+        *statement_lines.visits(session, chosen, limit=SHOWN),
+        *statement_lines.corrections(session, chosen, limit=SHOWN),
     ]
     pairs = sorted(found.matrix.items(), key=lambda pair: (-pair[1], pair[0]))
     row, nodes = statements.statement_of(session, month), directory.nodes(session)
@@ -96,9 +98,9 @@ def statement(month: str) -> str:
         now=hub().clock.now(),
         names={node.id: node.name for node in nodes},
         heard={node.id: node.last_seen_at for node in nodes},
-        waiting=month_end.waiting_for(session, month),
-        previous=lines.neighbour(month, -1),
-        following=lines.neighbour(month, 1),
+        waiting=auto_issue.waiting_for(session, month),
+        previous=statement_lines.neighbour(month, -1),
+        following=statement_lines.neighbour(month, 1),
     )
 
 
@@ -106,7 +108,7 @@ def _flows(
     month: str, matrix: Mapping[tuple[str, str], int], names: Mapping[str, str]
 ) -> Markup | None:
     title = gettext("Half-days by home and host in %(month)s", month=formats.month(month))
-    drawing = drawings.flows(matrix, {**names, OTHERS: gettext("all others")}, title, title)
+    drawing = charts.flows(matrix, {**names, OTHERS: gettext("all others")}, title, title)
     return Markup(to_svg(drawing, "flows")) if drawing else None  # noqa: S704 - it escapes words
 
 

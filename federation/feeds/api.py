@@ -11,11 +11,11 @@ from marshmallow import fields, validate
 from federation.context import hub
 from federation.db import db
 from federation.feeds import service
-from shared.problems import Problem
-from shared.schemas import WireSchema
+from shared.base.schemas import WireSchema
 from shared.web import allow
 from shared.web.api import Blueprint
 from shared.web.open_data import LICENCE_URL, open_data
+from shared.wire.problems import Problem
 
 blp = Blueprint("feeds", __name__, url_prefix="/feeds", description="Feeds (RPDE)")
 

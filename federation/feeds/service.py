@@ -14,14 +14,14 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from federation.directory import presenter
-from federation.directory import service as directory
-from federation.directory.models import Space
-from federation.feeds import stale
+from federation.feeds import changed_spaces
 from federation.feeds.models import FeedCounter, FeedItem, FeedMark
-from federation.webhooks import news
-from shared.clock import Clock
-from shared.db import begin_write
+from federation.nodes import service as directory
+from federation.nodes.models import Space
+from federation.spaces import presenter
+from federation.webhooks import events
+from shared.base.clock import Clock
+from shared.store.db import begin_write
 
 PAGE = 500
 AT_ONCE, IN_A_ROUND = 200, 5000  # spaces in one transaction, and found by one query
@@ -89,7 +89,7 @@ def refresh(session: Session, clock: Clock, hub_url: str) -> list[Change]:
     """
     changes: list[Change] = []
     while True:
-        behind = sorted(stale.find(session, clock.now(), IN_A_ROUND))
+        behind = sorted(changed_spaces.find(session, clock.now(), IN_A_ROUND))
         session.rollback()
         for begin in range(0, len(behind), AT_ONCE):
             ids = behind[begin : begin + AT_ONCE]
@@ -103,7 +103,7 @@ def _catch_up(session: Session, clock: Clock, hub_url: str, ids: Sequence[str]) 
     begin_write(session)
     now = clock.now()
     counters = {feed: _counter(session, feed, now) for feed in sorted(FEEDS)}
-    likeness = stale.likeness(session, ids)
+    likeness = changed_spaces.likeness(session, ids)
     query = select(Space).where(Space.id.in_(ids)).execution_options(populate_existing=True)
     spaces = {space.id: space for space in session.scalars(query)}
     signed = directory.signed(session)
@@ -125,8 +125,10 @@ def _catch_up(session: Session, clock: Clock, hub_url: str, ids: Sequence[str]) 
     for space in spaces.values():
         told = held.get(("availability", space.id))
         told_data = told.data if told else None
-        session.add(stale.mark(now, space, likeness[space.id], told_data, shown.get(space.id)))
-    news.owe_changes(session, now, clock.real(), changes)
+        session.add(
+            changed_spaces.mark(now, space, likeness[space.id], told_data, shown.get(space.id))
+        )
+    events.owe_changes(session, now, clock.real(), changes)
     session.commit()
     return changes
 

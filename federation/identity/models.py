@@ -6,7 +6,7 @@ from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from federation.db import db
-from shared.identity import (
+from shared.store.account_tables import (
     AccountColumns,
     ApiTokenColumns,
     LinkColumns,

@@ -16,8 +16,8 @@ from federation.audit.service import audit
 from federation.context import Hub
 from federation.identity.models import Account, Link
 from federation.identity.service import accounts, links, two_factor
-from shared.db import begin_write
-from shared.problems import Problem
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 ROLES = ("coordinator", "moderator", "reader")
 LAST_COORDINATOR = "This is the only coordinator: give somebody else the role first."

@@ -14,7 +14,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from federation.audit.service import audit
-from federation.directory.models import NodeKey
 from federation.identity.models import (
     Account,
     ApiToken,
@@ -25,13 +24,14 @@ from federation.identity.models import (
     WrongPassword,
 )
 from federation.mail.service import mailbox
-from shared import jose
-from shared.accounts import Accounts
-from shared.db import begin_write
-from shared.keys import KeyRing
-from shared.links import Links
-from shared.passwords import Passwords
-from shared.two_factor import TwoFactor
+from federation.nodes.models import NodeKey
+from shared.accounts.failed_passwords import Passwords
+from shared.accounts.password_links import Links
+from shared.accounts.service import Accounts
+from shared.accounts.two_factor import TwoFactor
+from shared.crypto import jose
+from shared.crypto.keys import KeyRing
+from shared.store.db import begin_write
 from shared.web.guards import Principal
 
 ACCESS_TOKEN_TYP = "at+jwt"  # noqa: S105 - RFC 9068

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from federation.directory.models import LISTED_PREFIX
-from shared.names import slug
+from federation.nodes.models import LISTED_PREFIX
+from shared.base.names import slug
 
 ZONE = "Europe/Paris"
 _SLUG = 40

@@ -10,14 +10,14 @@ from flask_babel import gettext
 
 from federation.context import hub
 from federation.db import db
-from federation.listings import importing, reading, service, words
+from federation.listings import importing, labels, reading, service
 from federation.listings import mapping as mappings
+from federation.listings.dry_run import Trial, examine
 from federation.listings.importing import Decision, Wanted
 from federation.listings.mapping import FIELDS
 from federation.listings.models import ListingDraft
 from federation.listings.pages import EDITORS, ROOM, actor
-from federation.listings.trial import Trial, examine
-from shared.schemas import unstorable
+from shared.base.schemas import unstorable
 from shared.web import allow, current
 
 pages = Blueprint("listing_drafts", __name__, template_folder="templates")
@@ -53,11 +53,11 @@ def columns(draft_id: str) -> Any:
         draft=draft,
         table=table,
         mapping=mapping,
-        faults=[words.MISSING[code] for code in faults],
-        labels=words.LABELS,
-        constants=words.CONSTANTS,
-        samples=words.samples(table),
-        kinds=words.KINDS,
+        faults=[labels.MISSING[code] for code in faults],
+        labels=labels.LABELS,
+        constants=labels.CONSTANTS,
+        samples=labels.samples(table),
+        kinds=labels.KINDS,
     ), (422 if faults else 200)
 
 
@@ -69,7 +69,7 @@ def _chosen(table: reading.Table, given: Mapping[str, str]) -> dict[str, dict[st
         text = reading.clean(given.get(f"text_{name}", ""))[:MOST_TEXT]
         if place.isascii() and place.isdecimal() and int(place[:4]) < len(table.columns):
             found[name] = {"column": table.columns[int(place[:4])]}
-        elif text and name in words.CONSTANTS and not unstorable(text):
+        elif text and name in labels.CONSTANTS and not unstorable(text):
             found[name] = {"text": text}
     return found
 
@@ -96,12 +96,12 @@ def trial(draft_id: str) -> Any:
         counts=found.counts(),
         faults=_faults(table.kind, found),
         notes=[
-            words.say(table.kind, line, note)
+            labels.say(table.kind, line, note)
             for line in found.of("new", "changed", "doubtful", "same")
             for note in line.notes
         ],
         kind=table.kind,
-        words=words,
+        words=labels,
         shown=SHOWN,
     )
 
@@ -111,9 +111,9 @@ def _faults(kind: str, found: Trial) -> list[str]:
         said
         for line in found.of("fault")
         for said in (
-            [words.say_twin(kind, line)]
+            [labels.say_twin(kind, line)]
             if line.twin
-            else [words.say(kind, line, fault) for fault in line.faults]
+            else [labels.say(kind, line, fault) for fault in line.faults]
         )
     ]
 

@@ -9,14 +9,14 @@ from flask_babel import force_locale
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from federation.directory.models import ListingSource
 from federation.listings import importing
+from federation.listings.dry_run import examine
 from federation.listings.importing import Overtaken
 from federation.listings.reading import MAX_BYTES, read, to_text
-from federation.listings.trial import examine
-from shared.db import begin_write
-from shared.http import Answer, PeerError, PeerSession, check_url
-from shared.tables import SheetFault
+from federation.nodes.models import ListingSource
+from shared.net.http import Answer, PeerError, PeerSession, check_url
+from shared.store.db import begin_write
+from shared.wire.tables import SheetFault
 
 SECONDS = 20.0
 EVERY = timedelta(days=1)

@@ -19,9 +19,9 @@ from wtforms.validators import DataRequired, Length, NumberRange, Optional
 
 from federation.listings import mapping as mappings
 from federation.listings.mapping import LONGEST, LONGEST_DESCRIPTION, LONGEST_URL
-from shared.events import is_web_address
-from shared.smtp import is_address
+from shared.mail.smtp import is_address
 from shared.web.forms import Form
+from shared.wire.events import is_web_address
 
 MOST_CHARACTERS = lazy_gettext("At most %(max)d characters.")
 LICENCES = (

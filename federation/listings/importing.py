@@ -18,12 +18,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from federation.audit.service import audit
-from federation.directory.models import ListingSource, Space
-from federation.listings import reading, words
+from federation.listings import labels, reading
+from federation.listings.dry_run import Trial, examine
 from federation.listings.models import ListingChoice, ListingDraft
 from federation.listings.storing import store
-from federation.listings.trial import Trial, examine
-from shared.db import begin_write
+from federation.nodes.models import ListingSource, Space
+from shared.store.db import begin_write
 
 AT_ONCE = 250
 MOST_IDS = 200  # in one line of the audit log
@@ -90,7 +90,7 @@ def run(session: Session, now: datetime, draft: ListingDraft, wanted: Wanted) ->
         said = gettext("Another source has this name meanwhile, or the spaces were changed.")
         yield Step(f"{said} {gettext('Try again.')}", "failed")
         return
-    yield Step(words.outcome(trial, len(gone)), "done")
+    yield Step(labels.outcome(trial, len(gone)), "done")
 
 
 def _mapping(session: Session, source_id: int) -> dict[str, Any]:

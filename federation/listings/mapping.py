@@ -13,8 +13,8 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
-from shared.events import is_web_address
-from shared.smtp import is_address
+from shared.mail.smtp import is_address
+from shared.wire.events import is_web_address
 
 # What a column may be. ``place`` is both coordinates in one, ``address`` all of it in one line.
 _NAMES = {

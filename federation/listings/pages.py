@@ -7,16 +7,16 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext
 
-from federation.console import desk
+from federation.console import menu
 from federation.context import hub
 from federation.db import db
-from federation.listings import fetching, reading, service, spaces, words
+from federation.listings import fetching, labels, reading, service, spaces
 from federation.listings.forms import LICENCES, ExistingSourceForm, NewSourceForm
-from shared.messages import translate
-from shared.problems import Problem
-from shared.tables import SheetFault
 from shared.web import allow, current
 from shared.web.guards import takes
+from shared.wire.error_messages import translate
+from shared.wire.problems import Problem
+from shared.wire.tables import SheetFault
 
 pages = Blueprint("listings", __name__, template_folder="templates")
 
@@ -27,7 +27,7 @@ FORM_BYTES = 1 << 16  # around the file
 
 
 @pages.get(ROOM)
-@allow(*desk.STAFF)
+@allow(*menu.STAFF)
 def sources() -> str:
     session = db.session()
     joined = spaces.joined(session)
@@ -36,8 +36,8 @@ def sources() -> str:
         sources=service.sources(session),
         joined=joined[:PAGE],
         more=max(0, len(joined) - PAGE),
-        kinds=words.KINDS,
-        why=words.why,
+        kinds=labels.KINDS,
+        why=labels.why,
         translate=translate,
         edits=may_edit(),
     )
@@ -118,7 +118,7 @@ def _say(fault: Exception) -> str:
 
 
 @pages.get(f"{ROOM}/sources/<int:source_id>")
-@allow(*desk.STAFF)
+@allow(*menu.STAFF)
 def source(source_id: int) -> str:
     found = service.source(db.session(), source_id)
     values = {name: getattr(found, name) for name in ("name", "licence", "attribution", "url")}
@@ -138,7 +138,7 @@ def _source_page(source_id: int, form: ExistingSourceForm, fault: str = "") -> s
         following=found[PAGE - 1].id if len(found) > PAGE else "",
         form=form,
         fault=fault,
-        kinds=words.KINDS,
+        kinds=labels.KINDS,
         licences=LICENCES,
         translate=translate,
         edits=may_edit(),

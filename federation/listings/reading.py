@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from flask_babel import gettext
 
-from shared.tables import SheetFault, decode, rows
+from shared.wire.tables import SheetFault, decode, rows
 
 MAX_BYTES = 10 << 20
 MAX_ROWS = 50_000

@@ -11,13 +11,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from federation.audit.service import audit
-from federation.directory.models import ListingSource, Space
 from federation.listings import mapping as mappings
 from federation.listings.models import Listing, ListingChoice, ListingDraft
 from federation.listings.reading import Table
-from shared.db import begin_write
-from shared.identity import new_token
-from shared.problems import Problem
+from federation.nodes.models import ListingSource, Space
+from shared.store.account_tables import new_token
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 KEPT = timedelta(days=1)
 

@@ -11,16 +11,17 @@ from flask_babel import get_locale, gettext
 from charter.hours import read_schedule
 from federation.context import hub
 from federation.db import db
-from federation.directory import enrolment, presenter
-from federation.directory.models import Space
 from federation.listings import service, spaces
 from federation.listings.document import merged
 from federation.listings.forms import SpaceForm, space_form
 from federation.listings.pages import EDITORS, ROOM, actor
-from shared.linked_data import linked_space
-from shared.problems import Problem
+from federation.nodes import enrolment
+from federation.nodes.models import Space
+from federation.spaces import presenter
+from shared.mail.letters import letter
 from shared.web import allow, current
-from shared.web.letters import letter
+from shared.wire.linked_data import linked_space
+from shared.wire.problems import Problem
 
 pages = Blueprint("listed_space", __name__, template_folder="templates")
 

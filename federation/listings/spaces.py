@@ -10,13 +10,13 @@ from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from federation.audit.service import audit
-from federation.directory.models import LISTED_PREFIX, Node, Space
-from federation.listings.likeness import Index, Known, Like
+from federation.listings.dry_run import others
 from federation.listings.models import Listing, ListingChoice
+from federation.listings.similarity import Index, Known, Like
 from federation.listings.storing import show
-from federation.listings.trial import others
-from shared.db import begin_write
-from shared.problems import Problem
+from federation.nodes.models import LISTED_PREFIX, Node, Space
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 _HOPS = 5
 

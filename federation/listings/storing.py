@@ -8,10 +8,10 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from federation.directory.models import Space
 from federation.listings import document
+from federation.listings.dry_run import Line
 from federation.listings.models import Listing, ListingChoice
-from federation.listings.trial import Line
+from federation.nodes.models import Space
 
 
 def store(session: Session, now: datetime, source_id: int, batch: Sequence[Line]) -> None:

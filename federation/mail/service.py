@@ -1,6 +1,6 @@
 """The hub's e-mail."""
 
 from federation.mail.models import Mail
-from shared.mail import Mailbox
+from shared.mail.queue import Mailbox
 
 mailbox = Mailbox(Mail)

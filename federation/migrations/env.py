@@ -1,5 +1,5 @@
 """Alembic's entry point; the work is the same for both services."""
 
-from shared.migrations import run
+from shared.store.migrations import run
 
 run()

@@ -8,12 +8,12 @@ from marshmallow import fields, validate
 
 from federation.context import hub
 from federation.db import db
-from federation.directory import service as directory
 from federation.moderation import hiding, reports
-from shared.errata import ANSWERS
-from shared.schemas import WireSchema, text
+from federation.nodes import service as directory
+from shared.base.schemas import WireSchema, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
+from shared.wire.page_reports import ANSWERS
 
 blp = Blueprint("moderation_api", __name__, url_prefix="/api/v1", description="Reports")
 

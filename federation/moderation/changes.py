@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from federation.audit.service import audit
 from federation.moderation.difference import differing, lasting
 from federation.moderation.models import Change
-from shared.db import begin_write
-from shared.documents import space_of
+from shared.store.db import begin_write
+from shared.wire.documents import space_of
 
 KEPT_FOR = timedelta(days=365)
 KEPT_OF_ONE = 20

@@ -17,9 +17,9 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length
 
 from federation.moderation.reports import MOST_WORDS
-from shared.errata import KINDS
-from shared.smtp import is_address
+from shared.mail.smtp import is_address
 from shared.web.forms import Form
+from shared.wire.page_reports import KINDS
 
 LEAST_SECONDS, MOST_SECONDS = 3, 24 * 3600
 

@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 
 from federation.audit.service import audit
 from federation.context import Hub
-from federation.directory import service as directory
-from federation.directory.models import Space
 from federation.mail.service import mailbox
-from shared.db import begin_write
-from shared.problems import Problem
-from shared.web.letters import letter, quoted
+from federation.nodes import service as directory
+from federation.nodes.models import Space
+from shared.mail.letters import letter, quoted
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 MOST_REASON, MOST_REPLY = 500, 1000
 

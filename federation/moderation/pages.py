@@ -9,18 +9,18 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext, ngettext
 
-from federation.console import desk
+from federation.console import menu
 from federation.context import hub
 from federation.db import db
-from federation.directory import service as directory
-from federation.directory.models import Space
-from federation.moderation import changes, hiding, reports, words
+from federation.moderation import changes, hiding, labels, reports
 from federation.moderation.difference import lines
 from federation.moderation.models import Change
-from shared.errata import ANSWERS, KINDS
-from shared.problems import Problem
-from shared.schemas import unstorable
+from federation.nodes import service as directory
+from federation.nodes.models import Space
+from shared.base.schemas import unstorable
 from shared.web import allow, current
+from shared.wire.page_reports import ANSWERS, KINDS
+from shared.wire.problems import Problem
 
 pages = Blueprint("moderation", __name__, template_folder="templates")
 
@@ -30,7 +30,7 @@ HERE = "/coordination/moderation"
 
 
 @pages.get("/coordination/moderation")
-@allow(*desk.STAFF)
+@allow(*menu.STAFF)
 def moderation() -> str:
     session = db.session()
     closed = request.args.get("reports") == "closed"
@@ -54,7 +54,7 @@ def _common() -> dict[str, Any]:
         "may_change": bool(current().roles & {"coordinator", "moderator"}),
         "kinds": KINDS,
         "answers": ANSWERS,
-        "words": words,
+        "words": labels,
         "lines": _lines,
     }
 
@@ -79,7 +79,7 @@ def _grouped(found: Sequence[Change]) -> list[tuple[str | None, str, str, list[C
 
 
 @pages.get("/coordination/moderation/spaces/<space_id>")
-@allow(*desk.STAFF)
+@allow(*menu.STAFF)
 def of_space(space_id: str) -> str:
     session = db.session()
     space = session.get(Space, space_id)

@@ -9,12 +9,12 @@ from flask_babel import gettext
 
 from federation.context import hub
 from federation.db import db
-from federation.directory import service as directory
 from federation.moderation import reports
 from federation.moderation.forms import ReportForm, new_stamp, read_stamp
-from shared.problems import Problem
+from federation.nodes import service as directory
 from shared.web import allow
 from shared.web.application import limiter
+from shared.wire.problems import Problem
 
 pages = Blueprint("report_pages", __name__, template_folder="templates")
 

@@ -13,14 +13,14 @@ from sqlalchemy.orm import Session
 
 from federation.audit.service import audit
 from federation.context import Hub
-from federation.directory import service as directory
-from federation.directory.models import Space
 from federation.mail.service import mailbox
 from federation.moderation.models import Report
-from shared.db import begin_write
-from shared.errata import ANSWERS, KINDS
-from shared.problems import Problem
-from shared.web.letters import letter, quoted
+from federation.nodes import service as directory
+from federation.nodes.models import Space
+from shared.mail.letters import letter, quoted
+from shared.store.db import begin_write
+from shared.wire.page_reports import ANSWERS, KINDS
+from shared.wire.problems import Problem
 
 # An address is for an answer, and nobody waits longer for one.
 ADDRESS_KEPT = timedelta(days=90)

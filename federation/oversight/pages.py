@@ -9,23 +9,24 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext, ngettext
 
-from federation.console import desk, node_words
+from federation.console import menu
 from federation.context import hub
 from federation.db import db
-from federation.directory import service as directory
-from federation.oversight import comparing, queries, service, wording
+from federation.nodes import service as directory
+from federation.oversight import comparing, labels, queries, service
 from federation.oversight.service import PAGE
 from federation.statements import disputes, host_disputes
 from federation.statements import service as statements
-from federation.statements.lines import neighbour
+from federation.statements.statement_lines import neighbour
+from federation.trust import node_labels
 from federation.visits import changes
 from federation.visits import queries as visits
 from federation.visits.models import Visit
-from shared import held_visits
-from shared.problems import Problem
-from shared.schemas import unstorable
+from shared.base.schemas import unstorable
 from shared.web import allow, current, formats
 from shared.web.reasons import flags_in_words
+from shared.wire import held_visits
+from shared.wire.problems import Problem
 
 pages = Blueprint("oversight", __name__, template_folder="templates")
 
@@ -33,7 +34,7 @@ SHOWN_HOSTS, SHOWN_VISITS, SHOWN_DISPUTES = 50, 20, 50
 
 
 @pages.get("/coordination/hosts")
-@allow(*desk.STAFF)
+@allow(*menu.STAFF)
 def hosts() -> str:
     session, this = db.session(), f"{formats.local_day(hub().clock.now()):%Y-%m}"
     month = request.args.get("month", this)
@@ -58,8 +59,8 @@ def hosts() -> str:
         disputes=host_disputes.of_hosts(session, SHOWN_DISPUTES),
         names={node.id: node.name for node in nodes},
         rule=comparing,
-        wording=wording,
-        states=node_words.STATES,
+        wording=labels,
+        states=node_labels.STATES,
         acts=_acts(),
     )
 
@@ -77,7 +78,7 @@ def _acts() -> bool:
 
 
 @pages.get("/coordination/hosts/held")
-@allow(*desk.STAFF)
+@allow(*menu.STAFF)
 def held() -> str:
     host = request.args.get("host", "").replace("\x00", "")
     return _held(host, request.args.get("after", ""))

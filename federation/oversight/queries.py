@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Integer, Select, Text, cast, extract, func
 from sqlalchemy.orm import Session
 
 from federation.oversight.comparing import MONTHS_BEFORE, Figures
-from federation.statements.lines import last_day, neighbour
+from federation.statements.statement_lines import last_day, neighbour
 from federation.visits.models import HalfDayLine, Showing, Visit
 
 # Of a visit's flags, those that say how it was told; the others, what speaks against it. What a

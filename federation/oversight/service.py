@@ -14,15 +14,15 @@ from fractions import Fraction
 from sqlalchemy.orm import Session
 
 from federation.context import Hub
-from federation.directory import letters
-from federation.directory import service as directory
-from federation.directory.models import Node
 from federation.mail.service import mailbox
-from federation.oversight import comparing, queries, wording
+from federation.nodes import notifications
+from federation.nodes import service as directory
+from federation.nodes.models import Node
+from federation.oversight import comparing, labels, queries
 from federation.oversight.comparing import Figures, Finding
-from federation.statements.lines import neighbour
+from federation.statements.statement_lines import neighbour
 from federation.visits import queries as visits
-from shared.db import begin_write
+from shared.store.db import begin_write
 from shared.web.formats import local_day
 
 PAGE = "/coordination/hosts"
@@ -79,11 +79,13 @@ def _tell_out_of_line(session: Session, hub: Hub, month: str) -> None:
             "name": host.node.name,
             "month": month,
             "findings": host.findings,
-            "sentence": wording.sentence,
+            "sentence": labels.sentence,
             "url": f"{hub.url}{PAGE}?month={month}",
         }
         begin_write(session)
-        letters.write_to_coordinators(session, hub, key, "oversight/mail/out_of_line.txt", **facts)
+        notifications.write_to_coordinators(
+            session, hub, key, "oversight/mail/out_of_line.txt", **facts
+        )
         session.commit()
 
 
@@ -102,5 +104,5 @@ def _tell_held(session: Session, hub: Hub, today: date) -> None:
         "url": f"{hub.url}{PAGE}/held",
     }
     begin_write(session)
-    letters.write_to_coordinators(session, hub, key, "oversight/mail/held.txt", **facts)
+    notifications.write_to_coordinators(session, hub, key, "oversight/mail/held.txt", **facts)
     session.commit()

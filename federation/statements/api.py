@@ -9,19 +9,19 @@ from flask import Response, request
 from flask_babel import get_locale
 from marshmallow import fields, validate
 
-from federation.console.desk import STAFF
+from federation.console.menu import STAFF
 from federation.context import hub
 from federation.db import db
-from federation.directory import service as directory
-from federation.directory.models import Node
-from federation.statements import disputes, documents, forms, logs, service
+from federation.nodes import service as directory
+from federation.nodes.models import Node
+from federation.statements import disputes, documents, exports, logs, service
 from federation.statements.composing import NETWORK
 from federation.statements.models import Dispute, Statement
-from shared.problems import Problem
-from shared.schemas import WireSchema, text
+from shared.base.schemas import WireSchema, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
 from shared.web.paging import Paging, number, page_limit, page_of
+from shared.wire.problems import Problem
 
 blp = Blueprint("statements", __name__, url_prefix="/api/v1", description="The account")
 
@@ -208,10 +208,10 @@ def _answer(month: str, node_id: str, wanted: str | None) -> Response:
     else:
         content = documents.as_bytes(session, month, node_id)
     if wanted == "csv":
-        content = forms.as_csv(content)
+        content = exports.as_csv(content)
     elif wanted == "pdf":
         names = {node.id: node.name for node in directory.nodes(session)}
-        content = forms.as_pdf(content, names, str(get_locale()), hub().clock.now())
+        content = exports.as_pdf(content, names, str(get_locale()), hub().clock.now())
     response = Response(content, mimetype=MIMETYPES[wanted])
     if wanted in ("csv", "pdf"):
         response.headers["Content-Disposition"] = f'attachment; filename="{name}.{wanted}"'

@@ -21,10 +21,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from federation.statements.lines import HAS_ROW, last_day
 from federation.statements.models import Dispute, Statement, StatementLine
+from federation.statements.statement_lines import HAS_ROW, last_day
 from federation.visits.models import HalfDayLine
-from shared.db import begin_write
+from shared.store.db import begin_write
 
 # So many numbers of lines at a time: check-ins wait for one of these transactions at the most.
 AT_ONCE = 2_500

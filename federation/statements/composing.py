@@ -14,12 +14,12 @@ from sqlalchemy.orm import Session
 
 from charter import Charter
 from charter import statement as document
+from federation.charters import service as governance
 from federation.context import hub
-from federation.directory.models import Node
-from federation.governance import service as governance
-from federation.statements import lines
+from federation.nodes.models import Node
+from federation.statements import statement_lines
 from federation.statements.models import Statement
-from shared.db import snapshot
+from shared.store.db import snapshot
 
 TYP = "passerelle-statement+jwt"
 NETWORK = ""  # whose document it is, if not one node's
@@ -68,12 +68,12 @@ def compose(
     """
     with snapshot(session):
         row = session.get_one(Statement, month)
-        seen, counted = row.revision, lines.counted(month)
+        seen, counted = row.revision, statement_lines.counted(month)
         about = {
             "state": row.state,
             "revision": row.revision,
             "issued_at": row.issued_at,
-            "disputed": lines.held_of(session, month),
+            "disputed": statement_lines.held_of(session, month),
             **becoming(row),
         }
         charter = charter_of(session, row)
@@ -90,7 +90,7 @@ def compose_open(
     ``brought`` are the half-days that barter brings forward, by node.
     """
     with snapshot(session):
-        free = lines.of_open(session, month)
+        free = statement_lines.of_open(session, month)
         made = _open_sheet(session, month, free, brought)
         if node_id != NETWORK:
             made = _part(made, node_id)
@@ -101,7 +101,7 @@ def compose_open(
 def open_sheet(session: Session, month: str, brought: Mapping[str, int]) -> Sheet:
     """Return what ``compose_open`` says, without the lines."""
     with snapshot(session):
-        return _open_sheet(session, month, lines.of_open(session, month), brought)
+        return _open_sheet(session, month, statement_lines.of_open(session, month), brought)
 
 
 def cut(whole: bytes, pairs: Mapping[tuple[str, str], int], seen: int, node_id: str) -> Composed:
@@ -127,7 +127,7 @@ def _open_sheet(session: Session, month: str, free: Subquery, brought: Mapping[s
         "state": "open",
         "revision": 0,
         "issued_at": None,
-        "disputed": lines.held_of_open(session, month),
+        "disputed": statement_lines.held_of_open(session, month),
     }
     nodes = session.scalars(select(Node.id).order_by(Node.id)).all()
     return _sheet(session, month, free, charter_of(session, None), nodes, brought, about)
@@ -142,7 +142,7 @@ def _sheet(
     brought: Mapping[str, int],
     about: Mapping[str, Any],
 ) -> Sheet:
-    totals = lines.totals(session, chosen)
+    totals = statement_lines.totals(session, chosen)
     head: dict[str, Any] = {
         "month": month,
         "charter": charter.version,
@@ -173,8 +173,8 @@ def _render(
 ) -> bytes:
     return document.render(
         head,
-        lines.visits(session, chosen, node_id),
-        lines.corrections(session, chosen, node_id),
+        statement_lines.visits(session, chosen, node_id),
+        statement_lines.corrections(session, chosen, node_id),
     )
 
 

@@ -18,8 +18,8 @@ from federation.statements.models import Dispute, HostDispute, Statement
 from federation.statements.service import deadline
 from federation.visits import changes as visits
 from federation.visits.models import Visit
-from shared.db import begin_write
-from shared.problems import Problem
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 REJECTED, UPHELD, WITHDRAWN = "rejected", "upheld", "withdrawn"
 

@@ -11,7 +11,7 @@ import zlib
 from sqlalchemy import Subquery, delete, or_, select
 from sqlalchemy.orm import Session, undefer
 
-from federation.statements import claims, lines
+from federation.statements import claims, statement_lines
 from federation.statements.composing import (
     NETWORK,
     Composed,
@@ -23,8 +23,8 @@ from federation.statements.composing import (
     open_sheet,
 )
 from federation.statements.models import Statement, StatementDocument
-from shared.db import begin_write
-from shared.problems import Problem
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 _ATTEMPTS = 10
 _PACKED = 1  # of nine levels: a month of a million visits takes seconds
@@ -50,8 +50,8 @@ def sheet(session: Session, month: str) -> Sheet:
 def chosen(session: Session, month: str) -> Subquery:
     """Choose the lines that a month has, for reading a few of them."""
     if is_issued(session, month):
-        return lines.counted(month)
-    return lines.of_open(session, month)
+        return statement_lines.counted(month)
+    return statement_lines.of_open(session, month)
 
 
 def as_bytes(session: Session, month: str, node_id: str = NETWORK) -> bytes:
@@ -95,7 +95,7 @@ def carried(session: Session, month: str) -> dict[str, int]:
 
 
 def _brought(session: Session, month: str) -> dict[str, int]:
-    return carried(session, lines.neighbour(month, -1))
+    return carried(session, statement_lines.neighbour(month, -1))
 
 
 def _kept(session: Session, month: str, node_id: str) -> StatementDocument | None:

@@ -12,13 +12,13 @@ from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import Session
 
 from federation.audit.service import JOBS, audit
-from federation.directory.models import Node
-from federation.governance import service as governance
+from federation.charters import service as governance
+from federation.nodes.models import Node
 from federation.statements import disputes
 from federation.statements.models import Dispute, HostDispute, Statement, StatementLine
 from federation.visits.models import HalfDayLine, Visit
-from shared.db import begin_write
-from shared.problems import Problem
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 LAPSED = "nobody decided in time"
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from federation.statements.models import LogCheck
 from federation.visits.models import Visit
-from shared.db import begin_write
+from shared.store.db import begin_write
 
 
 def log_hash(ids: Iterable[str]) -> str:

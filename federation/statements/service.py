@@ -20,16 +20,16 @@ from charter import outlook
 from charter.outlook import Outlook
 from charter.settlement import Line
 from federation.audit.service import JOBS, audit
-from federation.directory.models import Node
-from federation.governance import service as governance
-from federation.governance.models import CharterVersion
+from federation.charters import service as governance
+from federation.charters.models import CharterVersion
+from federation.nodes.models import Node
 from federation.statements import claims, documents
 from federation.statements.composing import Sheet, charter_of, compose
-from federation.statements.lines import neighbour
 from federation.statements.models import Statement
+from federation.statements.statement_lines import neighbour
 from federation.visits.models import HalfDayLine
-from shared.db import begin_write
-from shared.problems import Problem
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 _ZONE = ZoneInfo("Europe/Paris")
 _MONTH = re.compile("20[0-9]{2}-(0[1-9]|1[0-2])")

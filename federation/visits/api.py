@@ -9,14 +9,14 @@ from flask_babel import get_locale
 from marshmallow import ValidationError
 
 from charter import NOT_YET, localise
-from federation.console.desk import STAFF
+from federation.console.menu import STAFF
 from federation.context import hub
 from federation.db import db
-from federation.directory import service as directory
+from federation.nodes import service as directory
 from federation.visits import (
     changes,
     corrections,
-    days,
+    daily_digests,
     passes,
     queries,
     rights,
@@ -48,12 +48,12 @@ from federation.visits.schemas import (
     VisitsSchema,
     VoidSchema,
 )
-from shared.passes import RIGHTS_AUDIENCE, UNREADABLE, examine
-from shared.problems import Problem, problem_response
-from shared.reports import sign_receipt
-from shared.schemas import PASS_ID
+from shared.base.schemas import PASS_ID
+from shared.crypto.passes import RIGHTS_AUDIENCE, UNREADABLE, examine
 from shared.web import allow, current
 from shared.web.api import Blueprint
+from shared.wire.problems import Problem, problem_response
+from shared.wire.reports import sign_receipt
 
 blp = Blueprint("visits", __name__, url_prefix="/api/v1", description="Visits and rights")
 
@@ -235,7 +235,7 @@ def list_days(query: dict[str, Any]) -> dict[str, Any]:
     where its visitor asked for a correction, parted by spaces.
     """
     node_id = directory.active_node(db.session(), current().id).id
-    found = days.days(db.session(), node_id, query["since"])
+    found = daily_digests.days(db.session(), node_id, query["since"])
     items = [{"day": day, "sha256": found[day]} for day in sorted(found)]
     return {"items": items, "next_cursor": None}
 

@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session
 
 from charter.timeline import GRACE
 from federation.audit.service import audit
-from federation.directory.models import Node
-from federation.governance import service as governance
+from federation.charters import service as governance
+from federation.nodes.models import Node
 from federation.visits import ledger
 from federation.visits.models import Member, Visit
-from shared.clock import Clock
-from shared.db import begin_write
-from shared.problems import Problem
+from shared.base.clock import Clock
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 # Called in the transaction in which a visit is undone; rooms above add what follows from it.
 ON_VOID: list[Callable[[Session, Visit, datetime], None]] = []

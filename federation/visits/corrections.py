@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 
 from federation.audit.service import audit
 from federation.visits.models import Correction, HalfDayLine, Member, Visit
-from shared.db import begin_write
-from shared.problems import Problem
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 
 def ask(

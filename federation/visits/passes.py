@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from charter import Fault
 from federation.visits.models import Member, Pass
-from federation.visits.stand_in import merge
-from shared.db import begin_write
-from shared.passes import Evidence
+from federation.visits.placeholder_member import merge
+from shared.crypto.passes import Evidence
+from shared.store.db import begin_write
 
 PAGE = 500
 _UNTOLD = "pass:"

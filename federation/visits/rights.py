@@ -15,13 +15,13 @@ from charter import Facts, Fault, decide
 from charter.halfdays import half_day_at
 from charter.hours import Schedule, read_schedule
 from charter.timeline import Stay
-from federation.directory import service as directory
-from federation.directory.models import Node, Space
-from federation.governance import service as governance
+from federation.charters import service as governance
+from federation.nodes import service as directory
+from federation.nodes.models import Node, Space
 from federation.visits import ledger, queries
 from federation.visits.models import Member, Visit
-from shared.problems import Problem
-from shared.spaces import host_facts
+from shared.wire.problems import Problem
+from shared.wire.spaces import host_facts
 
 
 def rights(

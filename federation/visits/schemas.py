@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from marshmallow import fields, validate
 
 from charter import PLAN_CLASSES
-from shared.schemas import DecisionSchema, VisitSchema, WireSchema, moment, text
+from shared.base.schemas import DecisionSchema, VisitSchema, WireSchema, moment, text
 from shared.web.paging import Paging, page_limit, page_of
 
 

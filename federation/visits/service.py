@@ -20,17 +20,17 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from charter import decide, facts_to_json
-from federation.directory import service as directory
+from federation.nodes import service as directory
 from federation.visits import showings
-from federation.visits.case import Case, gather
+from federation.visits.decision_context import Case, gather
 from federation.visits.models import Refusal
-from shared import jose
-from shared.clock import Clock
-from shared.db import begin_write
-from shared.keys import KeyRing
-from shared.passes import Evidence, examine
-from shared.problems import Problem
-from shared.reports import TYP, Receipt, Report, read_receipt, read_report, visit_id
+from shared.base.clock import Clock
+from shared.crypto import jose
+from shared.crypto.keys import KeyRing
+from shared.crypto.passes import Evidence, examine
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
+from shared.wire.reports import TYP, Receipt, Report, read_receipt, read_report, visit_id
 
 
 @dataclass(frozen=True, slots=True)

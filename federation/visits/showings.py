@@ -16,11 +16,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from federation.directory.models import Node, Space
+from federation.nodes.models import Node, Space
 from federation.visits.models import Member, Showing, Visit
-from shared.db import begin_write
-from shared.problems import Problem
-from shared.reports import Report, visit_id
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
+from shared.wire.reports import Report, visit_id
 
 KEPT = timedelta(days=35)
 _MARGIN = timedelta(days=1)

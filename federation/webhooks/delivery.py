@@ -24,10 +24,10 @@ from federation.mail.service import mailbox
 from federation.webhooks import signing
 from federation.webhooks.models import Delivery, Webhook
 from federation.webhooks.service import TEST, drop
-from shared.db import begin_write
-from shared.http import Answer, PeerError
-from shared.outbox import DEAD, DONE, PENDING
-from shared.web.letters import letter
+from shared.mail.letters import letter
+from shared.net.http import Answer, PeerError
+from shared.store.db import begin_write
+from shared.store.outbox import DEAD, DONE, PENDING
 
 log = structlog.get_logger()
 

@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from federation.db import db
-from shared.outbox import PENDING
+from shared.store.outbox import PENDING
 
 
 class Webhook(db.Model):

@@ -10,16 +10,16 @@ from wtforms import SelectChoice, SelectMultipleField, StringField
 from wtforms.validators import DataRequired, Length, Optional, ValidationError
 from wtforms.widgets import CheckboxInput, ListWidget
 
-from federation.console import desk
-from federation.console.node_words import reason
+from federation.console import menu
 from federation.context import hub
 from federation.db import db
+from federation.trust.node_labels import reason
 from federation.webhooks import delivery, service
-from shared.http import PeerError
-from shared.problems import Problem
-from shared.smtp import is_address
+from shared.mail.smtp import is_address
+from shared.net.http import PeerError
 from shared.web import allow, current
 from shared.web.forms import Form
+from shared.wire.problems import Problem
 
 pages = Blueprint("webhooks", __name__, template_folder="templates")
 
@@ -74,7 +74,7 @@ def _actor() -> str:
 
 
 @pages.get("/coordination/webhooks")
-@allow(*desk.STAFF)
+@allow(*menu.STAFF)
 def overview() -> str:
     return _overview(WebhookForm())
 
@@ -104,7 +104,7 @@ def subscribe() -> Any:
 
 
 @pages.get("/coordination/webhooks/<int:webhook_id>")
-@allow(*desk.STAFF)
+@allow(*menu.STAFF)
 def one(webhook_id: int) -> str:
     return _one(webhook_id)
 

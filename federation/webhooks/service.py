@@ -13,13 +13,13 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from federation.context import Hub
-from federation.directory.service import audit
+from federation.nodes.service import audit
 from federation.webhooks import signing
 from federation.webhooks.models import Delivery, Webhook
-from shared.db import begin_write
-from shared.http import PeerError, check_url
-from shared.outbox import DEAD, PENDING
-from shared.problems import Problem
+from shared.net.http import PeerError, check_url
+from shared.store.db import begin_write
+from shared.store.outbox import DEAD, PENDING
+from shared.wire.problems import Problem
 
 TEST = "webhook.test"
 AVAILABILITY = "availability.changed"

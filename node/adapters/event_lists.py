@@ -13,14 +13,14 @@ from flask_babel import gettext
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
-from node.adapters.lists import HEADINGS, Line, Trial, told
+from node.adapters.spreadsheet import HEADINGS, Line, Trial, told
 from node.events import listing
 from node.events.forms import EventForm
 from node.events.models import Event
 from node.members.names import fold
 from node.members.sheet import Table, read_date
 from node.spaces.models import Space
-from shared.events import MOST_EVENTS
+from shared.wire.events import MOST_EVENTS
 
 _HOUR = re.compile(r"(\d{1,2})\s*[h:.]\s*(\d{2})?(?::00)?", re.IGNORECASE)
 _WHOM = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from node.adapters.interface import Unchanged, Unreadable
-from shared.http import Answer, PeerError, PeerSession, check_url
+from shared.net.http import Answer, PeerError, PeerSession, check_url
 
 SECONDS = 8.0
 SECONDS_IN_ALL = 20.0

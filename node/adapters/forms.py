@@ -12,8 +12,8 @@ from node.adapters.interface import Unreadable
 from node.adapters.registry import adapters
 from node.context import node
 from node.spaces.forms import text_field
-from shared.messages import translate
 from shared.web.forms import Form
+from shared.wire.error_messages import translate
 
 _WHOM = {"everyone": lazy_gettext("everyone"), "subscribers": lazy_gettext("subscribers")}
 

@@ -8,14 +8,14 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from node.adapters import event_lists, sheet_lists
-from node.adapters.lists import Trial
+from node.adapters.spreadsheet import Trial
 from node.context import Node
 from node.members.importing import kept
 from node.members.models import ImportFile
 from node.members.sheet import Table, read
 from node.spaces import service as spaces
 from node.spaces.models import Space
-from shared.db import begin_write
+from shared.store.db import begin_write
 
 
 def examine(

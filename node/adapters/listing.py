@@ -8,9 +8,9 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from node.adapters.checking import Taken
+from node.adapters.apply import event_id
 from node.adapters.models import SpaceSource
-from node.adapters.taking import event_id
+from node.adapters.validation import Taken
 from node.events.models import Event
 
 

@@ -13,17 +13,17 @@ from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from node.adapters import taking
-from node.adapters.checking import Taken, check, until
+from node.adapters import apply
 from node.adapters.fetching import Fetcher
 from node.adapters.interface import Source, Unchanged, Unreadable
 from node.adapters.models import SpaceSource
 from node.adapters.registry import adapters
+from node.adapters.validation import Taken, check, until
 from node.context import Node
 from node.spaces import hours
 from node.spaces import service as spaces
-from shared.db import begin_write
-from shared.problems import Problem
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 EVERY = timedelta(minutes=15)
 MOST_SOURCES = 12
@@ -146,13 +146,13 @@ def keep(
         row.state = "active"
     if reading.taken is not None:
         row.left_out = reading.taken.faults
-        _publish(session, node, row.space_id, changed=taking.keep(session, row, reading.taken, now))
+        _publish(session, node, row.space_id, changed=apply.keep(session, row, reading.taken, now))
     session.commit()
 
 
 def _publish(session: Session, node: Node, space_id: str, *, changed: bool) -> None:
     session.flush()
-    if taking.merge(session, space_id) or changed:
+    if apply.merge(session, space_id) or changed:
         space = spaces.space(session, space_id)
         space.revision += 1
         space.updated_at = node.clock.now()
@@ -175,9 +175,9 @@ def remove(
     begin_write(session)
     row = find(session, space_id, source_id)
     if keep_imported:
-        taking.adopt(session, row)
+        apply.adopt(session, row)
     else:
-        taking.drop(session, row, node.clock.now())
+        apply.drop(session, row, node.clock.now())
     _publish(session, node, space_id, changed=True)
     session.commit()
 

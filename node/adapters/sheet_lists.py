@@ -11,13 +11,13 @@ from flask_babel import gettext
 from marshmallow import Schema, ValidationError
 from sqlalchemy.orm import Session
 
-from node.adapters.lists import HEADINGS, Line, Trial, told
+from node.adapters.spreadsheet import HEADINGS, Line, Trial, told
 from node.members.names import fold
 from node.members.sheet import Table
 from node.spaces.forms import parse_money
 from node.spaces.models import Price, Room, Space
-from shared.messages import translate
-from shared.spaces import MOST_PRICES, PriceSchema, RoomSchema
+from shared.wire.error_messages import translate
+from shared.wire.spaces import MOST_PRICES, PriceSchema, RoomSchema
 
 _UNITS = {
     "hour": "hour|an hour|h|heure|une heure|l heure",

@@ -11,11 +11,11 @@ from typing import Any
 
 import orjson
 
-from node.adapters.checking import clean
 from node.adapters.ical_text import find_zone
 from node.adapters.interface import Unreadable
-from shared.events import is_web_address
-from shared.smtp import is_address
+from node.adapters.validation import clean
+from shared.mail.smtp import is_address
+from shared.wire.events import is_web_address
 
 # As French addresses are written: 1 rue du Port, 69001 Lyon, France
 _ADDRESS = re.compile(r"(?P<street>.*?)[\s,]*\b(?P<postcode>\d{5})\s+(?P<town>[^,\n]+)", re.ASCII)

@@ -10,19 +10,19 @@ from typing import Any
 from flask_babel import get_locale
 from marshmallow import fields, validate
 
-from node.bookings import host, recalling, trips, wire
+from node.bookings import hosted, messages, outgoing, restore
+from node.bookings.labels import words_of
 from node.bookings.models import Trip
-from node.bookings.words import words_of
 from node.context import node
 from node.db import db
 from node.passes.api import me
 from node.spaces import service as spaces
-from shared.problems import Problem
-from shared.schemas import WireSchema, moment, text
+from shared.base.schemas import WireSchema, moment, text
 from shared.web import allow
 from shared.web.api import Blueprint
 from shared.web.application import limiter
 from shared.web.paging import page_of
+from shared.wire.problems import Problem
 
 blp = Blueprint("bookings", __name__, url_prefix="/api/v1", description="Bookings")
 
@@ -30,7 +30,7 @@ blp = Blueprint("bookings", __name__, url_prefix="/api/v1", description="Booking
 class NewBookingSchema(WireSchema):
     id = fields.String(
         load_default=None,
-        validate=wire.ID,
+        validate=messages.ID,
         metadata={"description": "32 hex digits of your own: sent again, it is the same booking."},
     )
     space = text(64)
@@ -93,7 +93,7 @@ class BookingAskedSchema(WireSchema):
     request = text(6000, metadata={"description": "A JWS by the member’s home."})
 
 
-class BookingWordSchema(wire.WordSchema):
+class BookingWordSchema(messages.WordSchema):
     pass
 
 
@@ -107,7 +107,7 @@ class BookingSaidSchema(WireSchema):
 def my_bookings() -> dict[str, Any]:
     """My bookings that are not over, the earliest first."""
     return {
-        "items": trips.of_member(db.session(), me().id, node().clock.now()),
+        "items": outgoing.of_member(db.session(), me().id, node().clock.now()),
         "next_cursor": None,
     }
 
@@ -139,7 +139,7 @@ def book(data: dict[str, Any]) -> Trip:
     """Book a place or a room at a partner space. The host decides; its answer is final."""
     session, member = db.session(), me()
     member_id = member.id
-    trip = trips.ask(
+    trip = outgoing.ask(
         session,
         node(),
         member,
@@ -151,7 +151,7 @@ def book(data: dict[str, Any]) -> Trip:
         trip_id=data["id"],
     )
     if data["confirm"] and trip.state == "held":
-        trip = trips.confirm(session, node(), trip.id, member_id)
+        trip = outgoing.confirm(session, node(), trip.id, member_id)
     return trip
 
 
@@ -161,7 +161,7 @@ def book(data: dict[str, Any]) -> Trip:
 @_in_words
 def confirm_booking(booking_id: str) -> Trip:
     """Confirm what is held."""
-    return trips.confirm(db.session(), node(), booking_id, me().id)
+    return outgoing.confirm(db.session(), node(), booking_id, me().id)
 
 
 @blp.route("/me/bookings/<booking_id>", methods=["DELETE"])
@@ -169,7 +169,7 @@ def confirm_booking(booking_id: str) -> Trip:
 @allow("member")
 def cancel_booking(booking_id: str) -> Trip:
     """Cancel a booking, or leave the waiting list."""
-    return trips.cancel(db.session(), node(), booking_id, me().id)
+    return outgoing.cancel(db.session(), node(), booking_id, me().id)
 
 
 @blp.route("/bookings")
@@ -181,19 +181,19 @@ def expected(query: dict[str, Any]) -> dict[str, Any]:
     session, now = db.session(), node().clock.now()
     row = spaces.space(session, query["space"])
     return {
-        "items": host.of_day(session, row, query["day"] or spaces.today(row, now)),
+        "items": hosted.of_day(session, row, query["day"] or spaces.today(row, now)),
         "next_cursor": None,
     }
 
 
 @blp.route("/bookings/recall", methods=["POST"])
 @blp.arguments(BookingAskedSchema)
-@blp.response(200, recalling.RecalledSchema)
+@blp.response(200, restore.RecalledSchema)
 @allow("public")
 @limiter.limit("60 per minute")
 def recall(data: dict[str, Any]) -> dict[str, Any]:
     """Tell a partner that has lost them its bookings, as far as we know of them."""
-    return recalling.answer(db.session(), node(), data["request"])
+    return restore.answer(db.session(), node(), data["request"])
 
 
 @blp.route("/bookings/<booking_id>", methods=["PUT"])
@@ -203,8 +203,8 @@ def recall(data: dict[str, Any]) -> dict[str, Any]:
 @limiter.limit("600 per minute")
 def answer_home(data: dict[str, Any], booking_id: str) -> dict[str, Any]:
     """Ask for, confirm or cancel a booking here, as a member's home; safe to repeat."""
-    word = host.handle(db.session(), node(), booking_id, data["request"])
-    return wire.load_word(word)
+    word = hosted.handle(db.session(), node(), booking_id, data["request"])
+    return messages.load_word(word)
 
 
 @blp.route("/trips/<booking_id>", methods=["PUT"])
@@ -214,5 +214,5 @@ def answer_home(data: dict[str, Any], booking_id: str) -> dict[str, Any]:
 @limiter.limit("600 per minute")
 def hear_host(data: dict[str, Any], booking_id: str) -> dict[str, Any]:
     """Hear a host's word on a booking of one of our members; safe to repeat."""
-    trips.hear(db.session(), node(), booking_id, data["word"])
+    outgoing.hear(db.session(), node(), booking_id, data["word"])
     return {}

@@ -11,13 +11,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from node.bookings import news, trips
+from node.bookings import member_mail, outgoing
 from node.bookings.entitlement import ended
 from node.bookings.models import Trip
 from node.context import Node
-from node.leaving.notice import is_after
+from node.hub.departures import is_after
 from node.members.models import Member
-from shared.db import begin_write
+from shared.store.db import begin_write
 
 
 def end_due(session: Session, node: Node) -> None:
@@ -27,7 +27,7 @@ def end_due(session: Session, node: Node) -> None:
         .join(Member)
         .where(
             Trip.ends_at > node.clock.now(),
-            Trip.state.in_(trips.LIVE),
+            Trip.state.in_(outgoing.LIVE),
             Trip.state != "cancelling",
             or_(Member.suspended_at.is_not(None), Member.ended_on.is_not(None)),
         )
@@ -38,14 +38,14 @@ def end_due(session: Session, node: Node) -> None:
         begin_write(session)
         trip = session.get_one(Trip, trip_id, with_for_update=True)
         reason = _why(trip)
-        if reason is None or trip.state not in trips.LIVE:
+        if reason is None or trip.state not in outgoing.LIVE:
             session.rollback()
             continue
         trip.state, trip.codes, trip.reason = "cancelling", [reason], ""
         trip.attempts, trip.next_attempt_at = 0, node.clock.real()
-        news.tell_ended(session, node, trip)
+        member_mail.tell_ended(session, node, trip)
         session.commit()
-        trips.send(session, node, trip_id)
+        outgoing.send(session, node, trip_id)
 
 
 def _why(trip: Trip) -> dict[str, Any] | None:

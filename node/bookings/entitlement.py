@@ -13,17 +13,17 @@ from charter import Charter
 from charter.bookings import beyond, left_unasked
 from charter.halfdays import touched
 from charter.hours import Schedule, read_schedule
-from node.bookings import half_days, sheets
+from node.bookings import half_days, partner_documents
 from node.bookings.models import Trip
 from node.bookings.occupancy import Span
-from node.bookings.terms import OF_THE_DAY
+from node.bookings.rules import OF_THE_DAY
 from node.context import Node
-from node.leaving.notice import is_after
+from node.hub import service as sync
+from node.hub.departures import is_after
 from node.members.models import Member
 from node.passes.rights import rights
 from node.spaces.service import own_zone
-from node.sync import service as sync
-from shared.problems import Problem
+from shared.wire.problems import Problem
 
 # What is booked and will be used; who waits has no place yet.
 KEPT = ("asking", "confirming", "held", "confirmed", "arrived")
@@ -77,7 +77,7 @@ def check(
 
 
 def _schedule(session: Session, node: Node, space_id: str) -> Schedule:
-    document = sheets.sheet(session, node, space_id)
+    document = partner_documents.sheet(session, node, space_id)
     return read_schedule(document or {"timezone": str(own_zone(session))})
 
 

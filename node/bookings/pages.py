@@ -13,20 +13,20 @@ from sqlalchemy.orm import Session
 
 from charter.conditions import read_conditions
 from charter.hours import read_schedule
-from node.bookings import host, sheets, terms, trips
+from node.bookings import hosted, outgoing, partner_documents, rules
 from node.bookings.forms import BookingForm
+from node.bookings.labels import words_of
 from node.bookings.models import Trip
-from node.bookings.words import words_of
 from node.context import node
 from node.db import db
+from node.hub import service as sync
 from node.passes import rights
 from node.passes.api import me
 from node.spaces import service as spaces
-from node.sync import service as sync
-from shared.problems import Problem
-from shared.schemas import unstorable
-from shared.spaces import is_bookable
+from shared.base.schemas import unstorable
 from shared.web import allow, current
+from shared.wire.problems import Problem
+from shared.wire.spaces import is_bookable
 
 pages = Blueprint("bookings_pages", __name__, template_folder="templates")
 
@@ -39,12 +39,12 @@ def my_bookings() -> Any:
     if request.args.get("at"):
         return redirect(f"/bookings/at/{quote(request.args['at'][:64], safe='')}")
     session, now = db.session(), node().clock.now()
-    found = trips.of_member(session, me().id, now - PAST)
+    found = outgoing.of_member(session, me().id, now - PAST)
     return render_template(
         "bookings/bookings.html",
         coming=[trip for trip in found if trip.ends_at > now],
         past=[trip for trip in reversed(found) if trip.ends_at <= now],
-        places=sheets.places(session, node()),
+        places=partner_documents.places(session, node()),
     )
 
 
@@ -52,7 +52,7 @@ def my_bookings() -> Any:
 @allow("member")
 def new_booking(space_id: str) -> Any:
     session, member = db.session(), me()
-    document = sheets.sheet(session, node(), space_id)
+    document = partner_documents.sheet(session, node(), space_id)
     known = sync.network(session, node())
     if document is None or known is None:
         return render_template("bookings/unreachable.html", space_id=space_id), 503
@@ -73,7 +73,7 @@ def new_booking(space_id: str) -> Any:
         reasons: Any = [{"code": "booking_hours"}]
         if span is not None:
             try:
-                trip = trips.ask(session, node(), member, space_id, *span, room, wait=wait)
+                trip = outgoing.ask(session, node(), member, space_id, *span, room, wait=wait)
             except Problem as problem:
                 if "booking" in problem.extra:  # the space is asked again, by itself
                     return redirect(f"/bookings/{problem.extra['booking']}")
@@ -95,7 +95,7 @@ def new_booking(space_id: str) -> Any:
         decision=None if own else _decision(session, space_id),
         language=str(get_locale()),
         earliest=today.isoformat(),
-        latest=(today + terms.AHEAD).isoformat(),
+        latest=(today + rules.AHEAD).isoformat(),
     ), (422 if form.errors or refused else 200)
 
 
@@ -145,7 +145,7 @@ def one_booking(booking_id: str) -> str:
 @allow("member")
 def confirm(booking_id: str) -> Any:
     try:
-        trip = trips.confirm(db.session(), node(), booking_id, me().id)
+        trip = outgoing.confirm(db.session(), node(), booking_id, me().id)
     except Problem as problem:
         if problem.slug != "booking-refused":
             raise
@@ -164,7 +164,7 @@ def confirm(booking_id: str) -> Any:
 @pages.post("/bookings/<booking_id>/cancel")
 @allow("member")
 def cancel(booking_id: str) -> Any:
-    trips.cancel(db.session(), node(), booking_id, me().id)
+    outgoing.cancel(db.session(), node(), booking_id, me().id)
     flash(gettext("The booking is cancelled. Thank you for giving the place back."), "success")
     return redirect("/bookings")
 
@@ -182,7 +182,7 @@ def calendar_file(booking_id: str) -> Response:
     event.add("dtend", trip.ends_at.astimezone(UTC))
     event.add("summary", " – ".join(filter(None, (trip.space_name, trip.room))))
     event.add("location", trip.space_name)
-    kept = "TENTATIVE" if trip.state in trips.LIVE else "CANCELLED"
+    kept = "TENTATIVE" if trip.state in outgoing.LIVE else "CANCELLED"
     event.add("status", "CONFIRMED" if trip.state in ("confirmed", "arrived") else kept)
     calendar.add_component(event)
     headers = {"Content-Disposition": 'attachment; filename="booking.ics"'}
@@ -209,14 +209,14 @@ def expected() -> str:
     return render_template(
         "bookings/expected.html",
         listed=[
-            {"space": row, "days": [(day, host.of_day(session, row, day)) for day in days]}
+            {"space": row, "days": [(day, hosted.of_day(session, row, day)) for day in days]}
             for row in rows
         ],
         first=first,
         names={home: entry["name"] for home, entry in known.trust.nodes.items()} if known else {},
         zones={row.id: row.timezone for row in rows},
-        closed=host.closed_of(session, now),
-        homes=host.homes_ahead(session, now),
+        closed=hosted.closed_of(session, now),
+        homes=hosted.homes_ahead(session, now),
         is_admin="admin" in current().roles,
         now=now,
     )
@@ -246,7 +246,7 @@ def _reason() -> str | None:
 def call_off(booking_id: str) -> Any:
     reason = _reason()
     if reason is not None:
-        host.cancel_as_host(db.session(), node(), booking_id, reason)
+        hosted.cancel_as_host(db.session(), node(), booking_id, reason)
         flash(gettext("Called off; the member is told."), "success")
     return redirect("/console/bookings")
 
@@ -258,7 +258,7 @@ def call_off_home(home_id: str) -> Any:
     reason = _reason()
     if reason is None:
         return redirect("/console/bookings")
-    return _called_off(host.cancel_home(db.session(), node(), home_id, reason))
+    return _called_off(hosted.cancel_home(db.session(), node(), home_id, reason))
 
 
 @pages.post("/console/bookings/closed/cancel")
@@ -268,4 +268,4 @@ def call_off_closed() -> Any:
     reason = _reason()
     if reason is None:
         return redirect("/console/bookings")
-    return _called_off(host.cancel_closed(db.session(), node(), reason))
+    return _called_off(hosted.cancel_closed(db.session(), node(), reason))

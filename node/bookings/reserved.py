@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from node.bookings.models import Booking
-from node.desk.models import Visit
+from node.visits.models import Visit
 
 # No visit is longer: an earlier one is no booking's.
 LONGEST_VISIT = timedelta(days=1)

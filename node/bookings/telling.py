@@ -5,13 +5,13 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from node.bookings import trips, wire
+from node.bookings import messages, outgoing
 from node.bookings.models import Booking
 from node.context import Node
-from node.sync import service as sync
-from shared.db import begin_write
-from shared.http import PeerError
-from shared.outbox import next_attempt
+from node.hub import service as sync
+from shared.net.http import PeerError
+from shared.store.db import begin_write
+from shared.store.outbox import next_attempt
 
 
 def tell_homes(session: Session, node: Node) -> None:
@@ -39,21 +39,23 @@ def tell_homes(session: Session, node: Node) -> None:
 def _tell(session: Session, node: Node, booking_id: str) -> tuple[int, bool]:
     """Return the revision that was told, and whether the home has taken it."""
     row, own = session.get_one(Booking, booking_id), sync.node_id(session)
-    word, home, known = wire.word_of(row), row.home_id, sync.network(session, node)
+    word, home, known = messages.word_of(row), row.home_id, sync.network(session, node)
     revision = row.revision
     entry = known.trust.nodes.get(home) if known else None
     session.rollback()
     if home == own:
-        trips.take(session, node, booking_id, wire.load_word(word))
+        outgoing.take(session, node, booking_id, messages.load_word(word))
         return revision, True
     if entry is None or entry["state"] == "left":  # nobody is there to be told
         return revision, True
     if entry["state"] == "suspended":  # it is told once it is back
         return revision, False
-    token = wire.sign(node, wire.WORD_TYP, own, entry["url"], word)
+    token = messages.sign(node, messages.WORD_TYP, own, entry["url"], word)
     url = f"{entry['url']}/api/v1/trips/{booking_id}"
     try:
-        answer = node.peers.request("PUT", url, json={"word": token}, timeout=trips.TIMEOUT_SECONDS)
+        answer = node.peers.request(
+            "PUT", url, json={"word": token}, timeout=outgoing.TIMEOUT_SECONDS
+        )
     except PeerError:
         return revision, False
     return revision, answer.status in (200, 404, 422)

@@ -13,14 +13,15 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 from charter import localise
 from node.context import node
 from node.db import db
-from node.desk import card, digits, from_home, idempotency, kit, presence, service
+from node.desk import digits, from_home, idempotency, offline_bundle, paper_card, service
 from node.desk.from_home import AtHome
 from node.desk.scan import at_door, find_space
-from shared.problems import problem_response
-from shared.schemas import DecisionSchema, VisitSchema, WireSchema, moment, text
+from node.visits import presence
+from shared.base.schemas import DecisionSchema, VisitSchema, WireSchema, moment, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
 from shared.web.paging import page_of
+from shared.wire.problems import problem_response
 
 blp = Blueprint("desk", __name__, url_prefix="/api/v1", description="The door")
 
@@ -211,7 +212,7 @@ def _at_home(text: str, pin: str | None, typed: tuple[str, str] | None) -> AtHom
     """Return what its home is asked about, if that is what was shown. Raises ValidationError."""
     if typed is not None:
         return digits.read(db.session(), node(), *typed)
-    return card.read(db.session(), node(), text, pin)
+    return paper_card.read(db.session(), node(), text, pin)
 
 
 def _localised(body: dict[str, Any]) -> dict[str, Any]:
@@ -263,7 +264,7 @@ def check_in_late(data: dict[str, Any], header: dict[str, Any]) -> Any:
 @allow("desk")
 def desk_kit(query: dict[str, Any]) -> dict[str, Any]:
     """What a desk's browser needs to go on alone: keys, status lists, and decisions by plan."""
-    found = kit.desk_kit(db.session(), node(), query["space"], str(get_locale()))
+    found = offline_bundle.desk_kit(db.session(), node(), query["space"], str(get_locale()))
     return {**found, "csrf": generate_csrf()} if current().by == "login" else found
 
 
@@ -274,7 +275,7 @@ def desk_kit(query: dict[str, Any]) -> dict[str, Any]:
 def preview(data: dict[str, Any]) -> dict[str, Any]:
     """The decision that the door would take; nothing is recorded."""
     session, space_id, shown_pass = db.session(), data["space"], data["pass"]
-    paper = card.read(session, node(), shown_pass, data["pin"])
+    paper = paper_card.read(session, node(), shown_pass, data["pin"])
     if paper is not None:
         decision = from_home.preview(session, node(), space_id, paper)
     else:

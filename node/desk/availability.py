@@ -13,16 +13,16 @@ from sqlalchemy.orm import Session
 from charter import Charter
 from charter.conditions import guest_places
 from node.context import Node
-from node.desk.places import places_left
 from node.desk.scan import as_document, find_space, local_day, schedule_of
+from node.hub import contact
+from node.hub import service as sync
+from node.hub.client import HubClient
 from node.spaces.models import Space
-from node.sync import contact
-from node.sync import service as sync
-from node.sync.hub import HubClient
-from shared.availability import SAY_AGAIN_SECONDS, TTL_SECONDS
-from shared.http import PeerError
-from shared.problems import Problem
-from shared.spaces import host_facts
+from node.visits.seats import places_left
+from shared.net.http import PeerError
+from shared.wire.availability import SAY_AGAIN_SECONDS, TTL_SECONDS
+from shared.wire.problems import Problem
+from shared.wire.spaces import host_facts
 
 log = structlog.get_logger()
 

@@ -8,11 +8,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from node.context import Node
-from node.desk.models import Correction, Visit
-from node.desk.outgoing import TOPIC_ANSWER, subject_of
-from node.sync import outbox
-from shared.db import begin_write
-from shared.problems import Problem
+from node.desk.hub_messages import TOPIC_ANSWER, subject_of
+from node.hub import outbox
+from node.visits.models import Correction, Visit
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 
 def waiting(session: Session, space_id: str) -> list[Correction]:

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from charter import Fault
 from node.context import Node
 from node.desk import from_home
+from node.hub import service as sync
 from node.passes import digits, host_requests
-from node.sync import service as sync
-from shared.problems import Problem
+from shared.wire.problems import Problem
 
 _SIX = re.compile(r"[0-9]{6}")
 

@@ -12,7 +12,7 @@ from charter import Fault, decide
 from node.context import Node
 from node.desk import service
 from node.desk.scan import Scan, at_door, read_fresh
-from shared.http import PeerError
+from shared.net.http import PeerError
 
 _WAIT_SECONDS = 1.5
 

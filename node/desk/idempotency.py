@@ -14,9 +14,9 @@ from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from node.desk.models import IdempotencyKey
-from shared.db import begin_write
-from shared.problems import Problem
+from node.visits.models import IdempotencyKey
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 KEPT = timedelta(days=2)
 UNANSWERED = 0

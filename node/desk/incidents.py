@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from node.desk.models import Incident, Visit
 from node.spaces import service as spaces
-from shared.db import begin_write
-from shared.problems import Problem
+from node.visits.models import Incident, Visit
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 KEPT = timedelta(days=365)
 LATEST = 20

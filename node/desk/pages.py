@@ -18,21 +18,22 @@ from flask_babel import get_locale, gettext
 from marshmallow import ValidationError
 
 from charter import localise
-from node.bookings import host as bookings
+from node.bookings import hosted as bookings
 from node.context import node
 from node.db import db
-from node.desk import api, corrections, incidents, presence, service
+from node.desk import api, corrections, incidents, service
+from node.hub import outbox
+from node.hub import service as sync
 from node.members import service as members
 from node.passes import service as passes
 from node.spaces import service as spaces
-from node.sync import outbox
-from node.sync import service as sync
-from shared import held_visits
-from shared.problems import Problem
-from shared.schemas import unstorable
+from node.visits import presence
+from shared.base.schemas import unstorable
 from shared.web import allow, current
 from shared.web.application import policy
 from shared.web.offline import worker as keep_offline
+from shared.wire import held_visits
+from shared.wire.problems import Problem
 
 pages = Blueprint(
     "desk_pages",

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from flask_babel import gettext
 
-from shared.paper import SOFT, TEAL, Paper
+from shared.wire.pdf import SOFT, TEAL, Paper
 
 
 def link(node_url: str, space_id: str, code: str) -> str:

@@ -12,8 +12,8 @@ from flask_babel import get_locale, gettext
 from node.context import node
 from node.db import db
 from node.desk import poster
+from node.hub import service as sync
 from node.spaces import service as spaces
-from node.sync import service as sync
 from shared.web import allow
 
 pages = Blueprint("poster_pages", __name__, template_folder="templates")

@@ -11,11 +11,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from node.context import Node
-from node.desk.models import Refusal, Visit
-from node.desk.places import Hers, add_visit, drop_hold, lock
 from node.desk.scan import Scan
 from node.desk.showings import remember
-from shared.db import begin_write
+from node.visits.models import Refusal, Visit
+from node.visits.seats import Hers, add_visit, drop_hold, lock
+from shared.store.db import begin_write
 
 # The poster's address takes what anybody sends: no house turns away so many in earnest.
 REFUSALS_A_DAY = 200

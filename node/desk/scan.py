@@ -19,17 +19,17 @@ from charter import NOT_YET, Charter, Facts
 from charter.conditions import NOON, read_conditions
 from charter.hours import Schedule
 from node.context import Node
+from node.hub import service as sync
 from node.spaces import hours
 from node.spaces.models import Space
-from node.sync import service as sync
-from shared import deadline
-from shared.clock import Clock
-from shared.http import PeerError
-from shared.passes import Evidence, UnknownIssuer, examine
-from shared.problems import Problem
-from shared.reports import sign_report, visit_id
-from shared.spaces import host_facts
-from shared.trust import EVER
+from shared.base import deadline
+from shared.base.clock import Clock
+from shared.crypto.passes import Evidence, UnknownIssuer, examine
+from shared.crypto.trust_list import EVER
+from shared.net.http import PeerError
+from shared.wire.problems import Problem
+from shared.wire.reports import sign_report, visit_id
+from shared.wire.spaces import host_facts
 
 REFRESH_AFTER_SECONDS = 2
 # Of whoever stands at the door, for all that is asked of others.

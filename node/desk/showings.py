@@ -14,11 +14,11 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from node.context import Node
-from node.desk.models import Showing, Visit
 from node.desk.scan import Scan
-from node.sync import outbox
-from shared.db import begin_write
-from shared.http import Answer, PeerError
+from node.hub import outbox
+from node.visits.models import Showing, Visit
+from shared.net.http import Answer, PeerError
+from shared.store.db import begin_write
 
 TOPIC = "showing"
 KEPT = timedelta(days=35)

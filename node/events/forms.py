@@ -12,8 +12,8 @@ from wtforms.validators import InputRequired, Optional
 
 from node.events.models import Event
 from node.spaces.forms import text_field
-from shared.events import is_web_address
 from shared.web.forms import Form
+from shared.wire.events import is_web_address
 
 LATEST = timedelta(days=730)
 _WHOM = {"everyone": lazy_gettext("everyone"), "subscribers": lazy_gettext("subscribers")}

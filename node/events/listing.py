@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from node.events.models import Event
-from shared.events import MOST_EVENTS
+from shared.wire.events import MOST_EVENTS
 
 PUBLISHED_AHEAD = timedelta(days=365)
 

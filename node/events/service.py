@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from node.context import Node
 from node.events.models import Event
 from node.spaces import service as spaces
-from shared.db import begin_write
-from shared.problems import Problem
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 
 def find(session: Session, space_id: str, event_id: str) -> Event:

@@ -28,21 +28,21 @@ from node.exports.reading import Export, ImportFault
 from node.identity.models import Account
 from node.members import importing as lists
 from node.members import service as members
+from node.members.dry_run import Choices, examine
 from node.members.models import Member, Plan
 from node.members.names import fold
 from node.members.sheet import guess, read
-from node.members.trial import Choices, examine
 from node.photos.models import Photo
+from node.publication.document import document as published
 from node.spaces import service as spaces
-from node.spaces.document import document as published
 from node.spaces.models import Space
-from shared.backup import from_plain, python_type
-from shared.db import begin_write
-from shared.messages import translate
-from shared.problems import Problem
-from shared.schemas import unstorable
-from shared.spaces import SpaceSchema
-from shared.tables import SheetFault, decode
+from shared.base.schemas import unstorable
+from shared.ops.backup import from_plain, python_type
+from shared.store.db import begin_write
+from shared.wire.error_messages import translate
+from shared.wire.problems import Problem
+from shared.wire.spaces import SpaceSchema
+from shared.wire.tables import SheetFault, decode
 
 
 @dataclass

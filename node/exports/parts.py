@@ -19,21 +19,22 @@ from sqlalchemy.orm import Session
 
 from node.bookings.models import Booking, Trip
 from node.context import Node
-from node.desk.models import Correction, Incident, Refusal, Visit
 from node.events.calendar import events_ics
 from node.events.models import Event
+from node.hub import service as sync
+from node.hub.models import Cached
 from node.identity.models import Account
 from node.members import service as members
 from node.members.listing import members_csv, table
 from node.members.models import Plan
 from node.photos.models import Photo
-from node.spaces import hours, publication
+from node.publication import service as publication
+from node.publication.document import document as published
+from node.spaces import hours
 from node.spaces import service as spaces
-from node.spaces.document import document as published
 from node.spaces.models import Space
-from node.sync import service as sync
-from node.sync.models import Cached
-from shared.backup import to_plain
+from node.visits.models import Correction, Incident, Refusal, Visit
+from shared.ops.backup import to_plain
 
 HOURS_AHEAD = timedelta(days=365)
 # What opens something here, or is of this database alone.

@@ -14,9 +14,9 @@ from flask_babel import force_locale
 from sqlalchemy.orm import Session
 
 from node.context import Node
-from node.exports.abroad import Silent, remote_parts
+from node.exports.from_hub import Silent, remote_parts
 from node.exports.parts import Part, document, local_parts
-from node.sync import service as sync
+from node.hub import service as sync
 
 FORMAT = "passerelle-export/1"
 INDEX = "index.json"

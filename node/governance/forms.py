@@ -19,8 +19,8 @@ from wtforms.widgets import CheckboxInput, ListWidget
 
 from charter import PLAN_CLASSES
 from node.spaces.forms import whole_field
-from shared.figures import with_figures
 from shared.web.forms import Form
+from shared.wire.rule_figures import with_figures
 
 
 def _share() -> dict[str, Any]:

@@ -12,15 +12,16 @@ from flask_babel import gettext
 from charter import Charter, RulesError
 from node.context import node
 from node.db import db
-from node.governance import effect, preview, service
+from node.governance import preview, service
+from node.governance import simulation as effect
 from node.governance.forms import ProposalForm, form_for
-from node.sync import service as sync
-from shared.http import PeerError
-from shared.problems import Problem
-from shared.schemas import unstorable
+from node.hub import service as sync
+from shared.base.schemas import unstorable
+from shared.net.http import PeerError
 from shared.web import allow
 from shared.web.formats import local_day
 from shared.web.reasons import CAUSES
+from shared.wire.problems import Problem
 
 pages = Blueprint("governance_pages", __name__, template_folder="templates")
 _VERSION = re.compile("[0-9]{1,9}")

@@ -14,8 +14,8 @@ from flask_babel import gettext
 from charter import Charter, RulesError, TextError, read_charter
 from charter.model import LANGUAGES, fingerprint
 from charter.text import parse_text
-from shared import comparison
-from shared.messages import translate
+from shared.wire import comparison
+from shared.wire.error_messages import translate
 
 Faults = dict[str, list[str]]
 

@@ -17,11 +17,11 @@ from sqlalchemy.orm import Session
 
 from node.context import Node
 from node.governance import service
+from node.hub import service as sync
 from node.mail.service import mailbox, tell_admins
-from node.sync import service as sync
-from shared.http import PeerError
-from shared.problems import Problem
-from shared.web.letters import letter, quoted
+from shared.mail.letters import letter, quoted
+from shared.net.http import PeerError
+from shared.wire.problems import Problem
 
 log = structlog.get_logger()
 

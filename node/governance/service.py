@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from node.context import Node
-from shared.http import PeerError
-from shared.problems import Problem
+from shared.net.http import PeerError
+from shared.wire.problems import Problem
 
 UNDER_WAY = "/api/v1/charters?state=open&state=adopted"
 AT_ONCE = 5  # versions on a page: each is read from the hub, with what it changes

@@ -1,7 +1,7 @@
 """Who may use the node: its admins, its desk, its members."""
 
 from node.db import db
-from shared.identity import (
+from shared.store.account_tables import (
     AccountColumns,
     ApiTokenColumns,
     LoginColumns,

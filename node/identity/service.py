@@ -8,9 +8,9 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from node.identity.models import Account, ApiToken, Login, RecoveryCode
-from shared.accounts import Accounts
-from shared.db import begin_write
-from shared.two_factor import TwoFactor
+from shared.accounts.service import Accounts
+from shared.accounts.two_factor import TwoFactor
+from shared.store.db import begin_write
 
 accounts = Accounts(Account, Login, ApiToken)
 two_factor = TwoFactor(accounts, RecoveryCode)

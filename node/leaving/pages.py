@@ -11,14 +11,14 @@ from wtforms.validators import DataRequired, InputRequired, Length
 
 from node.context import node
 from node.db import db
+from node.hub import service as sync
 from node.leaving import service
 from node.members.forms import day_in_range
-from node.sync import service as sync
-from shared.messages import translate
-from shared.problems import Problem
 from shared.web import allow
 from shared.web.formats import day
 from shared.web.forms import Form
+from shared.wire.error_messages import translate
+from shared.wire.problems import Problem
 
 pages = Blueprint("leaving_pages", __name__, template_folder="templates")
 

@@ -12,21 +12,22 @@ import structlog
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from node.bookings import host, trips
-from node.bookings.house import ACTIVE
+from node.bookings import hosted as host
+from node.bookings import outgoing
+from node.bookings.bookable_space import ACTIVE
 from node.bookings.models import Booking, Trip
 from node.context import Node
-from node.leaving.notice import has_left, is_after, last_day
+from node.hub import service as sync
+from node.hub.departures import has_left, is_after, last_day
 from node.mail.service import tell_admins
 from node.members.service import today
 from node.passes.models import Pass
 from node.spaces.models import Space
 from node.statements import service as statements
-from node.sync import service as sync
-from shared.db import begin_write
-from shared.http import Answer, PeerError
-from shared.problems import Problem
-from shared.web.letters import letter
+from shared.mail.letters import letter
+from shared.net.http import Answer, PeerError
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 log = structlog.get_logger()
 BOOKED = "Bookings are confirmed after this day."
@@ -112,7 +113,7 @@ def _past(
 
 def _trips(session: Session, node: Node) -> list[Trip]:
     query = select(Trip).where(
-        Trip.state.in_(trips.LIVE),
+        Trip.state.in_(outgoing.LIVE),
         Trip.ends_at > node.clock.now(),
         Trip.host_id != sync.node_id(session),
     )
@@ -225,7 +226,7 @@ def _cancel_trips(session: Session, node: Node, last: date) -> None:
     ]
     session.rollback()
     for trip_id, member_id in due:
-        trips.cancel(session, node, trip_id, member_id)
+        outgoing.cancel(session, node, trip_id, member_id)
 
 
 def _tell_of_partner(session: Session, node: Node, node_id: str) -> None:

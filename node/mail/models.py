@@ -1,7 +1,7 @@
 """E-mail that is owed to people."""
 
 from node.db import db
-from shared.mail import MailColumns
+from shared.mail.queue import MailColumns
 
 
 class Mail(MailColumns, db.Model):

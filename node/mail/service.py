@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from node.context import Node
 from node.identity.models import Account
 from node.mail.models import Mail
-from shared.db import begin_write
-from shared.mail import Mailbox
+from shared.mail.queue import Mailbox
+from shared.store.db import begin_write
 
 mailbox = Mailbox(Mail)
 

@@ -18,11 +18,11 @@ from node.identity.service import accounts
 from node.members.models import Link, Member, Plan
 from node.members.names import folded, full_name
 from node.members.service import Sheet, lock, today
-from node.passes import standing
+from node.passes import lifecycle
 from node.passes.models import Pass
-from shared.db import begin_write
-from shared.identity import normal_email
-from shared.problems import Problem
+from shared.store.account_tables import normal_email
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 ROLES = ("admin", "desk", "member")
 LAST_ADMIN = "She is the only admin: give somebody else the role first."
@@ -69,9 +69,9 @@ def apply(session: Session, node: Node, row: Member, sheet: Sheet) -> int:
     other = row.plan.plan_class != plan.plan_class or row.joined_on != sheet.joined_on
     row.plan, row.joined_on, row.ended_on = plan, sheet.joined_on, sheet.ended_on
     session.flush()
-    phones = standing.renew_all(session, node, row.id) if other else 0
+    phones = lifecycle.renew_all(session, node, row.id) if other else 0
     if row.ended_on is not None and row.ended_on < today(session, node):
-        standing.end_all(session, node, row.id)
+        lifecycle.end_all(session, node, row.id)
     return phones
 
 
@@ -99,7 +99,7 @@ def suspend(session: Session, node: Node, member_id: int) -> None:
     if row.suspended_at is None:
         row.suspended_at = node.clock.now()
         session.flush()
-        standing.suspend_all(session, node, row.id)
+        lifecycle.suspend_all(session, node, row.id)
     session.commit()
 
 
@@ -109,7 +109,7 @@ def resume(session: Session, node: Node, member_id: int) -> None:
     if row.suspended_at is not None:
         row.suspended_at = None
         session.flush()
-        standing.resume_all(session, node, row.id)
+        lifecycle.resume_all(session, node, row.id)
     session.commit()
 
 
@@ -124,7 +124,7 @@ def end(session: Session, node: Node, member_id: int, last_day: date) -> None:
     row.ended_on = last_day
     session.flush()
     if last_day < today(session, node):
-        standing.end_all(session, node, row.id)
+        lifecycle.end_all(session, node, row.id)
     session.commit()
 
 
@@ -137,7 +137,7 @@ def end_due(session: Session, node: Node) -> int:
     for member_id in due:
         row = locked(session, member_id)
         if row.ended_on is not None and row.ended_on < day:
-            standing.end_all(session, node, member_id)
+            lifecycle.end_all(session, node, member_id)
         session.commit()
     return len(due)
 

@@ -22,12 +22,12 @@ from wtforms.widgets import CheckboxInput, ListWidget
 
 from charter import PLAN_CLASSES
 from node.members.changes import ROLES
+from node.members.labels import CLASS_NAMES
 from node.members.models import Member, Plan
 from node.members.service import Sheet
-from node.members.words import CLASS_NAMES
 from node.spaces.forms import text_field, whole_field
-from shared.smtp import is_address
-from shared.web.account_forms import ROLE_NAMES
+from shared.accounts.forms import ROLE_NAMES
+from shared.mail.smtp import is_address
 from shared.web.forms import Form
 
 MOST_HALF_DAYS = 62

@@ -15,16 +15,16 @@ from sqlalchemy.orm import Session
 from node.context import Node
 from node.identity.models import Account
 from node.members import changes
-from node.members.links import links
+from node.members.dry_run import Choices, Line, Trial, examine
 from node.members.models import ImportFile, Member, Plan
 from node.members.names import full_name
+from node.members.password_links import links
 from node.members.service import insert, lock, new_row, today
 from node.members.sheet import read
-from node.members.trial import Choices, Line, Trial, examine
-from shared.db import begin_write
-from shared.identity import NO_PASSWORD, new_token
-from shared.messages import translate
-from shared.problems import Problem
+from shared.store.account_tables import NO_PASSWORD, new_token
+from shared.store.db import begin_write
+from shared.wire.error_messages import translate
+from shared.wire.problems import Problem
 
 KEPT = timedelta(hours=1)
 AT_ONCE = 250

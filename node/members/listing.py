@@ -11,10 +11,10 @@ from flask_babel import gettext
 from sqlalchemy.orm import Session
 
 from node.members import service
-from node.members.links import links
+from node.members.labels import CLASS_NAMES, state_words
+from node.members.password_links import links
 from node.members.sheet import HEADINGS
-from node.members.words import CLASS_NAMES, state_words
-from shared.tables import harmless
+from shared.wire.tables import harmless
 
 
 def table(rows: Iterable[Sequence[object]]) -> bytes:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from node.db import db
 from node.identity.models import Account
-from shared.identity import LinkColumns
+from shared.store.account_tables import LinkColumns
 
 
 class Plan(db.Model):

@@ -7,10 +7,10 @@ from sqlalchemy.orm import Session
 
 from node.context import Node
 from node.members.models import Member, Plan
-from node.passes import standing
+from node.passes import lifecycle
 from node.spaces.service import queue_publication
-from shared.db import begin_write
-from shared.problems import Problem
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 
 def plans(session: Session) -> list[Plan]:
@@ -46,7 +46,7 @@ def save(
     if renewed:
         of_plan = select(Member.id).where(Member.plan_id == row.id).order_by(Member.id)
         for member_id in list(session.scalars(of_plan.with_for_update(of=Member))):
-            standing.renew_all(session, node, member_id)
+            lifecycle.renew_all(session, node, member_id)
     session.commit()
 
 

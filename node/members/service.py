@@ -12,13 +12,13 @@ from sqlalchemy.orm import Session
 from node.context import Node
 from node.identity.models import Account
 from node.identity.service import accounts
-from node.members.links import links
 from node.members.models import Member, Plan
 from node.members.names import fold, folded, full_name
+from node.members.password_links import links
 from node.spaces.service import own_zone
-from shared.db import begin_write
-from shared.identity import NO_PASSWORD, normal_email
-from shared.problems import Problem
+from shared.store.account_tables import NO_PASSWORD, normal_email
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 PAGE = 50
 

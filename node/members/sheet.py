@@ -10,9 +10,9 @@ from datetime import date
 from flask_babel import gettext, lazy_gettext
 
 from node.members.names import fold
-from shared.schemas import unstorable
-from shared.tables import SheetFault
-from shared.tables import rows as rows_of
+from shared.base.schemas import unstorable
+from shared.wire.tables import SheetFault
+from shared.wire.tables import rows as rows_of
 
 MAX_COLUMNS = 60
 MAX_LINES = 20_000

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from flask import request
 from flask_babel import gettext
 
-from shared.tables import SheetFault, decode
+from shared.wire.tables import SheetFault, decode
 
 
 def brought() -> str:

@@ -13,8 +13,8 @@ from node.db import db
 from node.members import service as members
 from node.members.models import Member
 from node.passes import cards, devices, digits, rights, service
-from shared import jose
-from shared.schemas import DecisionSchema, PhoneJwkSchema, WireSchema, moment, text
+from shared.base.schemas import DecisionSchema, PhoneJwkSchema, WireSchema, moment, text
+from shared.crypto import jose
 from shared.web import allow, current
 from shared.web.api import Blueprint
 from shared.web.paging import page_of

@@ -15,14 +15,14 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from node.context import Node
+from node.hub import service as sync
 from node.members.models import Member
 from node.passes import host_requests, service
 from node.passes.models import Card, CardShowing, Pass
-from node.sync import service as sync
-from shared import passes
-from shared.db import begin_write
-from shared.identity import check_password, hash_password
-from shared.problems import Problem
+from shared.crypto import passes
+from shared.store.account_tables import check_password, hash_password
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 PATH = "/card/"
 TYP = "passerelle-card+jwt"

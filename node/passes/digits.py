@@ -17,15 +17,15 @@ from sqlalchemy.orm import Session
 
 from charter import NOT_YET
 from node.context import Node
+from node.hub import service as sync
+from node.hub.models import Enrolment
 from node.members.models import Member
 from node.passes import host_requests
 from node.passes.models import DoorCode, Pass, WrongDoorCode
-from node.sync import service as sync
-from node.sync.models import Enrolment
-from shared import jose, passes
-from shared.clock import Clock
-from shared.db import begin_write
-from shared.problems import Problem
+from shared.base.clock import Clock
+from shared.crypto import jose, passes
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 TYP = "passerelle-code+jwt"
 PATH = "/api/v1/codes"

@@ -11,11 +11,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from node.context import Node
-from node.desk.models import Visit
 from node.members.models import Member
 from node.spaces import service as spaces
-from shared.http import PeerError
-from shared.problems import Problem
+from node.visits.models import Visit
+from shared.net.http import PeerError
+from shared.wire.problems import Problem
 
 LATEST = 100
 _VISIT_ID = re.compile("[0-9a-f]{26}")

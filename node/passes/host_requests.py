@@ -15,11 +15,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from node.context import Node
+from node.hub import service as sync
 from node.passes.models import HostRequest
-from node.sync import service as sync
-from shared import jose
-from shared.db import begin_write
-from shared.problems import Problem
+from shared.crypto import jose
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 _FRESH_SECONDS = 90
 _KEPT = timedelta(minutes=10)

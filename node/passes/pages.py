@@ -18,21 +18,22 @@ from flask import (
 from flask_babel import get_locale, gettext
 from sqlalchemy.orm import Session
 
-from node.bookings import sheets
+from node.bookings import partner_documents
 from node.context import node
 from node.db import db
-from node.passes import cards, devices, paper, rights, service, trial
+from node.hub import service as sync
+from node.passes import cards, devices, diagnosis, rights, service
+from node.passes import pdf as paper
 from node.passes.api import me
 from node.passes.calendar import visits_ics
 from node.passes.history import ask_correction, history, visit_of
 from node.passes.models import Pass
-from node.sync import service as sync
-from shared import held_visits
-from shared.problems import Problem
-from shared.schemas import unstorable
+from shared.base.schemas import unstorable
 from shared.web import allow
 from shared.web.application import origin_of, policy
 from shared.web.offline import worker as keep_offline
+from shared.wire import held_visits
+from shared.wire.problems import Problem
 
 pages = Blueprint(
     "passes_pages",
@@ -141,10 +142,10 @@ def there(space_id: str) -> Response:
     except Problem as problem:
         if problem.slug != "hub-unreachable":
             raise
-    checks = trial.trial(session, node(), where["host"], decision)
-    known = {place["id"] for place in sheets.places(session, node())}
+    checks = diagnosis.trial(session, node(), where["host"], decision)
+    known = {place["id"] for place in partner_documents.places(session, node())}
     asks = decision is not None and space_id in known
-    document = sheets.sheet(session, node(), space_id) if asks else None
+    document = partner_documents.sheet(session, node(), space_id) if asks else None
     member = me()
     card = cards.card_of(session, member.id)
     page = render_template(

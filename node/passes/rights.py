@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 
 from charter import Decision, Facts, Reason, decide, localise
 from node.context import Node
+from node.hub import service as sync
 from node.members.models import Member
 from node.spaces.service import own_zone
-from node.sync import service as sync
-from shared.http import PeerError
-from shared.problems import Problem
+from shared.net.http import PeerError
+from shared.wire.problems import Problem
 
 
 def rights(

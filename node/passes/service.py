@@ -11,18 +11,18 @@ from sqlalchemy.orm import Session
 
 from charter import Charter
 from node.context import Node
-from node.leaving.notice import has_left
+from node.hub import outbox
+from node.hub import service as sync
+from node.hub.departures import has_left
+from node.hub.models import Enrolment
 from node.members import service as members
 from node.members.models import Member
 from node.passes.models import LostPass, Pass
 from node.spaces.service import own_zone
-from node.sync import outbox
-from node.sync import service as sync
-from node.sync.models import Enrolment
-from shared import jose, passes, status
-from shared.db import begin_write
-from shared.http import Answer, PeerError
-from shared.problems import Problem
+from shared.crypto import jose, passes, status_list
+from shared.net.http import Answer, PeerError
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 TOPIC = "pass"
 VALID_DAYS = 30
@@ -237,7 +237,7 @@ def signed_status_list(session: Session, node: Node) -> str:
     """Return the signed list of every pass's status, as of now. Raises Problem."""
     home = sync.node_id(session)
     statuses, size = statuses_of(session)
-    return status.sign_list(
+    return status_list.sign_list(
         node.ring,
         issuer=home,
         uri=f"{node.url}/status-lists/1",
@@ -251,9 +251,9 @@ def statuses_of(session: Session) -> tuple[dict[int, int], int]:
     """Return the status of every pass that does not hold, by number, and the list's size."""
     last = last_number(session)
     ended = session.execute(select(Pass.number, Pass.status).where(Pass.status != "valid"))
-    codes = {"revoked": status.INVALID, "suspended": status.SUSPENDED}
+    codes = {"revoked": status_list.INVALID, "suspended": status_list.SUSPENDED}
     size = (last // _LIST_STEP + 1) * _LIST_STEP
-    lost = dict.fromkeys(session.scalars(select(LostPass.number)), status.INVALID)
+    lost = dict.fromkeys(session.scalars(select(LostPass.number)), status_list.INVALID)
     return lost | {number: codes[state] for number, state in ended}, size
 
 

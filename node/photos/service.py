@@ -15,9 +15,9 @@ from node.photos.models import Photo
 from node.photos.pictures import Picture
 from node.spaces import service as spaces
 from node.spaces.models import Space
-from shared.db import begin_write
-from shared.problems import Problem
-from shared.spaces import MOST_PHOTOS
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
+from shared.wire.spaces import MOST_PHOTOS
 
 
 def find(session: Session, space_id: str, photo_id: str) -> Photo:

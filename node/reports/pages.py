@@ -11,12 +11,12 @@ from node.context import node
 from node.db import db
 from node.reports import service
 from node.spaces import service as spaces
-from shared.errata import ANSWERS, KINDS
-from shared.http import PeerError
-from shared.messages import translate
-from shared.problems import Problem
-from shared.schemas import unstorable
+from shared.base.schemas import unstorable
+from shared.net.http import PeerError
 from shared.web import allow
+from shared.wire.error_messages import translate
+from shared.wire.page_reports import ANSWERS, KINDS
+from shared.wire.problems import Problem
 
 pages = Blueprint("reports_pages", __name__, template_folder="templates")
 

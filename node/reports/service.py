@@ -14,10 +14,10 @@ import orjson
 from sqlalchemy.orm import Session
 
 from node.context import Node
-from node.sync import service as sync
-from node.sync.models import Cached
-from shared.http import PeerError
-from shared.problems import Problem
+from node.hub import service as sync
+from node.hub.models import Cached
+from shared.net.http import PeerError
+from shared.wire.problems import Problem
 
 _KEPT = "reports"
 _HERE = "/api/v1/nodes/me"

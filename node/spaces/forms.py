@@ -21,7 +21,7 @@ from wtforms import (
 from wtforms.validators import DataRequired, Length, NumberRange, Optional
 
 from charter.hours import Interval
-from shared.sheet import MOST_SHARES
+from shared.wire.sheet import MOST_SHARES
 
 # A form shows every row that there is: what it left out would be lost when it is saved.
 MAX_ROWS = 1000

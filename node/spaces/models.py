@@ -10,7 +10,7 @@ from sqlalchemy import JSON, CheckConstraint, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from node.db import db
-from shared.schemas import DEFAULT_ZONE
+from shared.base.schemas import DEFAULT_ZONE
 
 
 class Space(db.Model):

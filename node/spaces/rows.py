@@ -26,9 +26,9 @@ from node.spaces.forms import (
     text_field,
     whole_field,
 )
-from shared.sheet import AUDIENCES, HALF_DAYS
-from shared.spaces import PRICE_UNITS, ROOM_KINDS
 from shared.web.forms import Form
+from shared.wire.sheet import AUDIENCES, HALF_DAYS
+from shared.wire.spaces import PRICE_UNITS, ROOM_KINDS
 
 EMPTY_ROWS = 1
 

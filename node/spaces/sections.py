@@ -24,7 +24,7 @@ from node.spaces.models import Space
 from node.spaces.section import Section, answered
 from node.spaces.tables import HoursForm, PricesForm, RoomsForm
 from node.spaces.whereabouts import ZONES, whereabouts
-from shared.sheet import ACCESS, KINDS
+from shared.wire.sheet import ACCESS, KINDS
 
 
 def _web_address(_form: Any, field: Any) -> None:

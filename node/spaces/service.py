@@ -13,16 +13,16 @@ from sqlalchemy.orm import Session
 
 from node.context import Node
 from node.events.listing import published as published_events
+from node.hub import outbox
+from node.hub import service as sync
+from node.hub.models import Enrolment
 from node.photos.listing import published as published_photos
-from node.spaces.document import document
+from node.publication.document import document
 from node.spaces.models import Assessment, Price, Room, Space
-from node.sync import outbox
-from node.sync import service as sync
-from node.sync.models import Enrolment
-from shared.db import begin_write
-from shared.names import slug
-from shared.problems import Problem
-from shared.schemas import DEFAULT_ZONE
+from shared.base.names import slug
+from shared.base.schemas import DEFAULT_ZONE
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 
 TOPIC = "publication"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.schemas import DEFAULT_ZONE
+from shared.base.schemas import DEFAULT_ZONE
 
 
 @dataclass(frozen=True, slots=True)

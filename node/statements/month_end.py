@@ -9,11 +9,11 @@ import structlog
 from sqlalchemy.orm import Session
 
 from node.context import Node
+from node.hub import outbox
 from node.mail.service import tell_admins
 from node.statements import service
-from node.sync import outbox
-from shared.problems import Problem
-from shared.web.letters import letter
+from shared.mail.letters import letter
+from shared.wire.problems import Problem
 
 log = structlog.get_logger()
 _ZONE = ZoneInfo("Europe/Paris")

@@ -10,12 +10,12 @@ from flask_babel import gettext
 
 from node.context import node
 from node.db import db
-from node.statements import figures, heading, service
-from node.sync import service as sync
-from shared.problems import Problem
-from shared.schemas import unstorable
+from node.hub import service as sync
+from node.statements import forecast, network_figures, service
+from shared.base.schemas import unstorable
 from shared.web import allow
 from shared.web.reasons import FLAG_NAMES, flags_in_words
+from shared.wire.problems import Problem
 
 pages = Blueprint("statements_pages", __name__, template_folder="templates")
 _MONTH = re.compile("20[0-9]{2}-(0[1-9]|1[0-2])")
@@ -47,12 +47,12 @@ def month_page(month: str) -> str:
     return render_template(
         "statements/month.html",
         statement=found,
-        outlook=heading.of_month(session, node(), found),
-        caps=heading.caps(session),
+        outlook=forecast.of_month(session, node(), found),
+        caps=forecast.caps(session),
         own=own,
         offline_article=known.charter.rules.offline.article if known else 9,
         disputes=service.disputes(node(), month),
-        figures=figures.own(node(), month),
+        figures=network_figures.own(node(), month),
         names={node_id: entry["name"] for node_id, entry in nodes.items()},
         spaces={s["id"]: s["name"] for entry in nodes.values() for s in entry["spaces"]},
         hub_url=node().hub.url,
@@ -95,7 +95,7 @@ def reply(month: str) -> Any:
     if len(words) > 1000 or unstorable(words):
         flash(gettext("At most 1000 characters."), "error")
     else:
-        figures.say(node(), month, words)
+        network_figures.say(node(), month, words)
         done = gettext("Your word stands beside your figures.")
         flash(done if words else gettext("Your word was taken back."), "success")
     return redirect(f"/console/statements/{month}#figures")

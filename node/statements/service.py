@@ -17,13 +17,13 @@ from sqlalchemy.orm import Session
 from charter import RulesError, TextError
 from charter import statement as document
 from node.context import Node
-from node.desk.models import Visit
 from node.desk.scan import schedule_of
+from node.hub import service as sync
 from node.spaces.models import Space
-from node.sync import service as sync
-from shared import jose
-from shared.http import Answer, PeerError
-from shared.problems import Problem
+from node.visits.models import Visit
+from shared.crypto import jose
+from shared.net.http import Answer, PeerError
+from shared.wire.problems import Problem
 
 TYP = "passerelle-statement+jwt"
 

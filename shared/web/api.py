@@ -10,9 +10,9 @@ from flask import Flask, current_app, request
 from marshmallow import ValidationError
 from webargs.flaskparser import FlaskParser, abort
 
-from shared.problems import wants_json
-from shared.schemas import ProblemSchema
+from shared.base.schemas import ProblemSchema
 from shared.web.guards import SAFE_METHODS, View
+from shared.wire.problems import wants_json
 
 _PARAMETERS = "passerelle_parameters"
 _EVERYWHERE = frozenset({"lang"})  # in which language a problem is said

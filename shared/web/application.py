@@ -19,13 +19,14 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
-from shared import problems
-from shared.config import Settings
-from shared.schemas import unstorable
-from shared.web import compression, formats, guards, observe
+from shared.base.config import Settings
+from shared.base.schemas import unstorable
+from shared.ops import metrics
+from shared.web import compression, formats, guards
 from shared.web.api import PasserelleApi, any_parameters
 from shared.web.guards import Principal, allow
 from shared.web.limits import address_of
+from shared.wire import problems
 
 HERE = Path(__file__).parent
 LANGUAGES = ("fr", "en")
@@ -120,7 +121,7 @@ def new_app(import_name: str, settings: Settings, service: Service) -> tuple[Fla
     Babel(app, locale_selector=language)
     csrf.init_app(app)
     compression.install(app)  # first, so that it comes last to an answer
-    observe.install(app, service.kind, service.ready)
+    metrics.install(app, service.kind, service.ready)
     _remember_language(app)
     _refuse_unstorable(app)
     limiter.init_app(app)

@@ -12,8 +12,8 @@ from babel.numbers import format_currency, format_decimal
 from flask import Flask, current_app, g
 from flask_babel import get_locale, gettext, lazy_gettext
 
-from shared.schemas import DEFAULT_ZONE
-from shared.sheet import ACCESS, AUDIENCES, KINDS
+from shared.base.schemas import DEFAULT_ZONE
+from shared.wire.sheet import ACCESS, AUDIENCES, KINDS
 
 _UNITS: tuple[tuple[Literal["hour", "minute", "second"], int], ...] = (
     ("hour", 3600),

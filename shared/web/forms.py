@@ -9,7 +9,7 @@ from flask_wtf import FlaskForm
 from wtforms import StringField
 from wtforms.validators import StopValidation
 
-from shared.schemas import unstorable
+from shared.base.schemas import unstorable
 
 
 class Form(FlaskForm):

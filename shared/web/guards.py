@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from flask import Flask, Response, g, redirect, request, session
 from flask_wtf.csrf import CSRFProtect
 
-from shared.problems import Problem, wants_json
+from shared.wire.problems import Problem, wants_json
 
 PUBLIC = "public"
 _GUARD = "passerelle_guard"

@@ -9,7 +9,7 @@ from flask_babel import gettext, lazy_gettext
 from wtforms import DateTimeLocalField, TextAreaField
 from wtforms.validators import DataRequired, Length, Optional
 
-from shared.schemas import DEFAULT_ZONE
+from shared.base.schemas import DEFAULT_ZONE
 from shared.web.forms import Form
 
 

@@ -9,8 +9,8 @@ from flask import Blueprint, flash, redirect, render_template
 from flask_babel import gettext, lazy_gettext, ngettext
 from sqlalchemy.orm import Session
 
-from shared.config import Settings
-from shared.mail import Mailbox
+from shared.base.config import Settings
+from shared.mail.queue import Mailbox
 from shared.web.guards import allow
 
 _WORDS = {

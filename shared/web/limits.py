@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 
 from flask import Flask, Response, g, request
 
-from shared.problems import Problem
 from shared.web.guards import FindPrincipal, Principal, given_bearer
+from shared.wire.problems import Problem
 
 WINDOW_SECONDS = 60
 UNITS = 10  # of one request

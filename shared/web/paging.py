@@ -10,7 +10,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from shared.schemas import WireSchema, unstorable
+from shared.base.schemas import WireSchema, unstorable
 
 NOT_A_CURSOR = "Not a cursor of this list."
 _CHECK_BYTES = 6

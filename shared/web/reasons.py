@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from flask_babel import lazy_gettext
 
 from charter.effect import HALF_DAYS
-from shared import held_visits
+from shared.wire import held_visits
 
 # What a visit that was admitted without the network can be flagged with, in few words.
 FLAG_NAMES = {

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from flask import Flask
 from sqlalchemy import Engine, inspect
 
-from shared.command import migrate
+from shared.ops.command import migrate
 from tests.architecture.applications import APPLICATIONS
 from tests.databases import Databases, create_tables
 

@@ -15,8 +15,8 @@ from werkzeug.test import TestResponse
 
 from federation.context import hub as hub_context
 from federation.identity.service import access_token
-from shared.problems import API_PREFIXES
 from shared.web.guards import PUBLIC, SAFE_METHODS, guard_of
+from shared.wire.problems import API_PREFIXES
 from tests.databases import Databases
 from tests.network import PASSWORD, new_network
 

@@ -14,9 +14,9 @@ import structlog
 from flask import Flask
 from sqlalchemy import insert
 
-from shared.jobs import Job, _guarded
+from shared.ops.jobs import Job, _guarded
+from shared.ops.metrics import configure_logging
 from shared.web import allow
-from shared.web.observe import configure_logging
 from tests.architecture.applications import APPLICATIONS
 from tests.databases import Databases, create_tables
 from tests.network import PASSWORD, Network, Person

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from deploy.cli import main
 from federation.settings import HubSettings
 from node.settings import NodeSettings
-from shared.config import Settings, SettingsError, describe, read_settings
+from shared.base.config import Settings, SettingsError, describe, read_settings
 from tests.architecture.sources import ROOT
 
 KINDS: dict[str, type[Settings]] = {"HUB": HubSettings, "NODE": NodeSettings}

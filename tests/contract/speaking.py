@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 
-from shared.keys import KeyRing
+from shared.crypto.keys import KeyRing
 from tests.network import LocalNode, Network
 
 

@@ -9,16 +9,16 @@ from sqlalchemy import select, update
 
 from charter import model_sources, read_charter
 from federation import jobs as hub_jobs
+from federation.charters.models import CharterVersion
 from federation.context import hub
 from federation.db import db
-from federation.directory import trust_changes
-from federation.governance.models import CharterVersion
-from node.bookings import host
+from federation.nodes import trust_changes
+from node.bookings import hosted
 from node.bookings.models import Booking
+from node.hub import service as sync
 from node.members.models import Member
 from node.passes.history import history
 from node.spaces import service as spaces
-from node.sync import service as sync
 from tests.contract.test_bookings import at_host, booked, mine, tend
 from tests.contract.test_convergence import agree, figures, hub_states, settle, states, visit
 from tests.network import LocalNode, Network, Person, codes, rules
@@ -141,7 +141,7 @@ def test_a_week_without_a_node_its_members_go_on_and_it_hears_of_all_of_it(
     first = visit(troquet, person)  # the hub is there: it knows her pass
     troquet.check_out(first)
     with troquet.context() as (session, context):
-        host.cancel_as_host(session, context, off["id"], "a burst pipe")
+        hosted.cancel_as_host(session, context, off["id"], "a burst pipe")
     tend(troquet)
     _age(troquet, "cordee", 73)
     network.pass_time(days=4)

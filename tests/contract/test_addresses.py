@@ -15,10 +15,10 @@ from sqlalchemy import select
 from federation.db import db as hub_db
 from federation.mail.models import Mail as HubMail
 from node.app import create_app as create_node
-from node.desk import card
-from node.sync import service as sync
-from shared import jose
-from shared.smtp import mail_server
+from node.desk import paper_card
+from node.hub import service as sync
+from shared.crypto import jose
+from shared.mail.smtp import mail_server
 from tests.contract.speaking import access_token, kind
 from tests.contract.test_bookings import booked, mine
 from tests.contract.test_convergence import figures, hub_states, settle, states, visit
@@ -143,10 +143,10 @@ def test_a_paper_card_that_names_the_old_address_still_opens(
     settle_at(network, cordee)
     with troquet.context() as (session, context):
         text = f"{old}/card/{'a' * 16}"
-        read = card.read(session, context, text, "123456")
+        read = paper_card.read(session, context, text, "123456")
         assert read is not None
         assert read.home_url == cordee.url
-        assert card.read(session, context, f"http://127.0.0.1:1/card/{'a' * 16}", "1") is None
+        assert paper_card.read(session, context, f"http://127.0.0.1:1/card/{'a' * 16}", "1") is None
 
 
 def _claim(node: LocalNode, address: str, **changed: Any) -> requests.Response:

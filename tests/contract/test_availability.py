@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from federation.directory.models import Availability
+from federation.nodes.models import Availability
 from node.bookings.models import Booking
 from node.desk import availability
 from node.spaces import service as spaces
-from shared.availability import SAY_AGAIN_SECONDS, TTL_SECONDS
-from shared.db import begin_write
+from shared.store.db import begin_write
+from shared.wire.availability import SAY_AGAIN_SECONDS, TTL_SECONDS
 from tests.contract.speaking import access_token, kind
 from tests.network import LocalNode, Network, at_once
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from node.bookings import ending, host, telling, trips, wire
+from node.bookings import ending, hosted, messages, outgoing, telling
 from node.bookings.models import Booking, Trip
 from node.mail.models import Mail
 from node.members import changes
@@ -19,7 +19,7 @@ from node.members import service as members
 from node.members.models import Member
 from node.spaces import service as spaces
 from node.spaces.hours import special_day
-from shared.problems import Problem
+from shared.wire.problems import Problem
 from tests.contract.test_bookings import at_host, book, booked, cancel, mine, tend, why
 from tests.network import WEEK, LocalNode, Network, Person, rules
 from tests.shared.browser import Browser, Page, forget_attempts
@@ -276,7 +276,7 @@ def ask_as_home(troquet: LocalNode, member: str, when: tuple[str, str]) -> Any:
     with troquet.context() as (session, here):
         number = sha256(f"{member}{when}".encode()).hexdigest()[:32]
         span = [datetime.fromisoformat(each) for each in when]
-        request = wire.Request(
+        request = messages.Request(
             "cordee",
             number,
             "confirm",
@@ -290,7 +290,7 @@ def ask_as_home(troquet: LocalNode, member: str, when: tuple[str, str]) -> Any:
             [],
             wait=False,
         )
-        word = host.act(session, here, request)
+        word = hosted.act(session, here, request)
         return word["state"], [reason["code"] for reason in word["reasons"]]
 
 
@@ -329,14 +329,14 @@ def test_an_answer_that_was_overtaken_changes_nothing(
     ada = cordee.add_person()
     kept = booked(ada, day("2026-12-01"), confirm=False)["id"]
     with cordee.context() as (session, context):
-        late = trips._word_of_host(session, context, session.get(Trip, kept), wire.CONFIRM)
+        late = outgoing._word_of_host(session, context, session.get(Trip, kept), messages.CONFIRM)
         session.get(Trip, kept).state = "confirming"
         session.commit()
     with troquet.context() as (session, context):
-        host.cancel_as_host(session, context, kept, "Burst pipe")
+        hosted.cancel_as_host(session, context, kept, "Burst pipe")
         telling.tell_homes(session, context)
     with cordee.context() as (session, context):
-        trips.take(session, context, kept, late, answers="confirming")
+        outgoing.take(session, context, kept, late, answers="confirming")
         assert (session.get(Trip, kept).state, session.get(Trip, kept).reason) == (
             "cancelled",
             "Burst pipe",
@@ -365,8 +365,8 @@ def test_a_number_that_lapsed_is_not_confirmed_for_another_time(
         trip.starts_at += timedelta(days=1)
         trip.ends_at += timedelta(days=1)
         session.flush()
-        request = trips._request(session, context, trip, wire.CONFIRM)
-        word = trips._ask_host(session, context, "troquet", "cordee", request)
+        request = outgoing._request(session, context, trip, messages.CONFIRM)
+        word = outgoing._ask_host(session, context, "troquet", "cordee", request)
         assert word["state"] == "refused"
     with troquet.context() as (session, _):
         row = session.get(Booking, held)

@@ -16,14 +16,14 @@ from icalendar import Calendar
 from charter.hours import read_schedule
 from deploy.demo.processes import Processes
 from node import jobs
-from node.bookings import host, telling, trips
+from node.bookings import hosted, outgoing, telling
 from node.bookings.forms import spans
 from node.bookings.models import Booking, Trip
 from node.mail.models import Mail
 from node.spaces import service as spaces
-from node.statements import figures
-from shared.db import begin_write
-from shared.http import Unreachable
+from node.statements import network_figures
+from shared.net.http import Unreachable
+from shared.store.db import begin_write
 from tests.e2e.processes import ROOT, free_port_base
 from tests.network import LocalNode, Network, Person, at_once, codes
 from tests.shared.browser import Browser, Page, forget_attempts
@@ -82,9 +82,9 @@ def tend(*nodes: LocalNode) -> None:
     """Do what the jobs do."""
     for node in nodes:
         with node.context() as (session, context):
-            host.tend(session, context)
+            hosted.tend(session, context)
             telling.tell_homes(session, context)
-            trips.settle_due(session, context)
+            outgoing.settle_due(session, context)
 
 
 def why(answer: requests.Response) -> list[str]:
@@ -229,7 +229,7 @@ def test_a_lost_request_leaves_a_booking_that_both_know_or_none(
         with cordee.app.app_context():
             jobs.tell_asked()
     with troquet.context() as (_, node):
-        told = figures.own(node, "2026-11")
+        told = network_figures.own(node, "2026-11")
     assert told is not None
     assert (told["kept"], told["refused"], told["unanswered"]) == (1, 0, 1)
 
@@ -306,7 +306,7 @@ def test_a_host_calls_a_booking_off_and_the_member_reads_why(
     ada = cordee.add_person()
     kept = booked(ada)["id"]
     with troquet.context() as (session, context):
-        host.cancel_as_host(session, context, kept, "Burst pipe")
+        hosted.cancel_as_host(session, context, kept, "Burst pipe")
     two.nodes["cordee"].server.stop()
     tend(troquet)  # her home does not answer: it is told later
     two.nodes["cordee"].server.start()
@@ -394,7 +394,7 @@ def test_what_is_not_a_homes_own_fresh_request_is_refused(
     kept = booked(cordee.add_person())["id"]
     with cordee.context() as (session, context):
         trip = session.get(Trip, kept)
-        request = trips._request(session, context, trip, "cancel")
+        request = outgoing._request(session, context, trip, "cancel")
         plain = {
             **request,
             "starts_at": request["starts_at"].isoformat(),
@@ -453,7 +453,7 @@ def test_the_member_is_written_to_when_the_host_has_news(
     ada = cordee.add_person()
     kept = booked(ada)["id"]
     with troquet.context() as (session, context):
-        host.cancel_as_host(session, context, kept, "Burst pipe")
+        hosted.cancel_as_host(session, context, kept, "Burst pipe")
     tend(troquet)
     tend(troquet)
     with cordee.context() as (session, _):

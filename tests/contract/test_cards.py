@@ -18,7 +18,6 @@ from sqlalchemy import func, select, update
 
 from node import jobs
 from node.desk import corrections, incidents, recording, service
-from node.desk.models import Refusal
 from node.members import service as members
 from node.members.models import Member
 from node.passes import cards
@@ -26,9 +25,10 @@ from node.passes import service as passes
 from node.passes.models import Card, DoorCode, Pass, WrongDoorCode
 from node.spaces import service as spaces
 from node.spaces.models import Space
-from shared import jose
-from shared.db import begin_write
-from shared.passes import bind
+from node.visits.models import Refusal
+from shared.crypto import jose
+from shared.crypto.passes import bind
+from shared.store.db import begin_write
 from tests.network import LocalNode, Network, Person, at_once, codes
 from tests.shared.browser import Browser, forget_attempts
 

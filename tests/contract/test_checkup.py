@@ -18,19 +18,20 @@ from sqlalchemy import delete, update
 
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory import checkup as looking
-from federation.directory.models import Availability
-from federation.directory.models import Node as HubNode
+from federation.nodes import diagnostics as looking
+from federation.nodes.models import Availability
+from federation.nodes.models import Node as HubNode
 from node import jobs
-from node.spaces import open_pages
+from node.console import diagnostics, hub_labels
+from node.hub import outbox, service
+from node.public import machine_pages
 from node.spaces import service as spaces
 from node.spaces.models import Price
-from node.sync import checkup, outbox, service, words
-from shared import http
-from shared.db import begin_write
-from shared.http import Answer, PeerError, PeerSession, Unreachable
-from shared.keys import new_key_ring
-from shared.spaces import PUBLICATION_TYP
+from shared.crypto.keys import new_key_ring
+from shared.net import http
+from shared.net.http import Answer, PeerError, PeerSession, Unreachable
+from shared.store.db import begin_write
+from shared.wire.spaces import PUBLICATION_TYP
 from tests.contract.hostile import answer, hostile
 from tests.contract.speaking import claims_of, keys_of
 from tests.network import LocalNode, Network
@@ -47,7 +48,7 @@ def cordee(network: Network) -> LocalNode:
 def check(node: LocalNode) -> dict[str, dict[str, Any]]:
     """Ask as the admin does, let the jobs process do it, and return the findings by name."""
     with node.context() as (session, context):
-        checkup.ask(session, context.clock.now())
+        diagnostics.ask(session, context.clock.now())
         jobs.check_node()
         row = service.enrolment(session)
         assert row is not None
@@ -159,9 +160,9 @@ def test_a_document_that_is_refused_is_named(network: Network, cordee: LocalNode
 def test_what_spaceapi_misses_is_named_by_space_and_field(
     network: Network, cordee: LocalNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make = open_pages.space_api
+    make = machine_pages.space_api
     monkeypatch.setattr(
-        open_pages,
+        machine_pages,
         "space_api",
         lambda *args: {**make(*args), "logo": None, "api_compatibility": ["13"]},
     )
@@ -245,11 +246,11 @@ def test_a_check_is_made_once_for_each_time_it_is_asked_for(
     network: Network, cordee: LocalNode
 ) -> None:
     with cordee.context() as (session, context):
-        assert checkup.run_due(session, context) is False
-        checkup.ask(session, context.clock.now())
-        checkup.ask(session, context.clock.now())
-        assert checkup.run_due(session, context) is True
-        assert checkup.run_due(session, context) is False
+        assert diagnostics.run_due(session, context) is False
+        diagnostics.ask(session, context.clock.now())
+        diagnostics.ask(session, context.clock.now())
+        assert diagnostics.run_due(session, context) is True
+        assert diagnostics.run_due(session, context) is False
 
 
 def test_every_finding_has_its_words_in_both_languages(cordee: LocalNode) -> None:
@@ -258,18 +259,18 @@ def test_every_finding_has_its_words_in_both_languages(cordee: LocalNode) -> Non
     params = dict.fromkeys(("status", "days", "detail", "seconds", "id", "errors", "paths"), "x")
     more = {"spaces": {"a": {"logo": ["Missing data for required field."]}}, "reason": "away"}
     with cordee.app.app_context():
-        for name, code in words.FINDINGS:
+        for name, code in hub_labels.FINDINGS:
             found = {"name": name, "code": code, "state": "failed"}
             said = set()
             for language in ("fr", "en"):
                 with force_locale(language):
                     every = {**params, **more, "documents": ["a/hours"]}
-                    said.add(words.finding({**found, "params": every}))
+                    said.add(hub_labels.finding({**found, "params": every}))
             assert len(said) == 2, (name, code)
             assert not [each for each in said if "%(" in each or each == code]
     with cordee.app.app_context(), force_locale("en"):
         newer = {"name": "moon", "code": "eclipsed", "state": "failed", "params": {}}
-        assert words.finding(newer) == "eclipsed"
+        assert hub_labels.finding(newer) == "eclipsed"
 
 
 # The page
@@ -370,7 +371,7 @@ def jobs_deliver(node: LocalNode) -> None:
 def test_a_message_that_was_refused_says_why_in_words(
     network: Network, cordee: LocalNode, admin: Browser
 ) -> None:
-    from node.sync.models import Outbox
+    from node.hub.models import Outbox
 
     with cordee.context() as (session, context):
         begin_write(session)
@@ -405,7 +406,7 @@ def test_a_message_that_was_refused_says_why_in_words(
 )
 def test_any_reason_can_be_said(cordee: LocalNode, error: str) -> None:
     with cordee.app.test_request_context("/console/sync"):
-        assert words.reason(error)
+        assert hub_labels.reason(error)
 
 
 def test_a_node_outside_the_network_is_told_how_to_come_in(network: Network) -> None:

@@ -8,21 +8,21 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from federation.charters.models import Signature
 from federation.db import db as hub_db
-from federation.governance.models import Signature
 from federation.visits.models import Pass as KnownPass
 from node.desk import corrections
-from node.desk.models import Visit
+from node.hub import checkpoint
+from node.hub.models import Enrolment
 from node.members.models import Member
-from node.passes import standing
+from node.passes import lifecycle
 from node.passes.history import ask_correction, history
 from node.passes.models import LostPass, Pass
 from node.spaces import service as spaces
 from node.statements import service as statements
-from node.sync import marks
-from node.sync.models import Enrolment
-from shared import jose
-from shared.db import begin_write
+from node.visits.models import Visit
+from shared.crypto import jose
+from shared.store.db import begin_write
 from tests.network import LocalNode, Network, Person, codes
 
 MONTH = "2026-11"
@@ -74,7 +74,7 @@ def visit(host: LocalNode, person: Person) -> str:
 
 def notice(node: LocalNode) -> tuple[str | None, dict[str, Any]]:
     with node.context() as (session, _):
-        row = marks.memory(session)
+        row = checkpoint.memory(session)
         assert row is not None
         return row.behind, dict(row.found or {})
 
@@ -206,7 +206,7 @@ def test_a_pass_suspended_since_the_backup_is_suspended_again_and_resumed_by_a_p
     network.refresh()
     with cordee.context() as (session, context):
         held = session.scalars(select(Pass).where(Pass.id == member.pass_id)).one()
-        standing.suspend_all(session, context, held.member_id)
+        lifecycle.suspend_all(session, context, held.member_id)
         session.commit()
     settle(network)
     assert codes(troquet.scan(member.show())) == ["pass_suspended"]

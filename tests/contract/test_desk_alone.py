@@ -216,7 +216,7 @@ def test_a_reader_set_to_another_keyboard_is_understood_or_told_of(
 ) -> None:
     """Case scanner-on-azerty: the mapping is one to one; where it is not, the words are said."""
     person = make_network(nodes=("cordee",)).nodes["cordee"].add_person()
-    from shared.px1 import pack
+    from shared.crypto.px1 import pack
 
     case = dict(zip("aqzwmAQZWM1234567890-_", "qawz,QAWZ?&é\"'(-è_çà)°", strict=True)) | {".": ":"}
     real = case | dict(zip(":/*%$", "M!854", strict=True))

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from node.spaces import service as spaces
-from shared.db import begin_write
+from shared.store.db import begin_write
 from tests.network import PASSWORD, WEEK, LocalNode, Network, Person
 from tests.proxy import Proxy
 

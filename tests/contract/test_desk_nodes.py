@@ -16,18 +16,19 @@ from sqlalchemy import delete, select, update
 from federation.audit.models import AuditEntry
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory import condition, enrolment, joining
-from federation.directory import service as directory
-from federation.directory.condition import Condition
-from federation.directory.models import Invitation, JoinRequest, Node, NodeMark
-from federation.directory.own_api import skew
 from federation.identity.models import Account
 from federation.identity.service import accounts
 from federation.mail.models import Mail
-from shared.db import begin_write
-from shared.http import VERSION
-from shared.problems import Problem
-from shared.smtp import mail_server
+from federation.nodes import enrolment, join_requests
+from federation.nodes import service as directory
+from federation.nodes.models import Invitation, JoinRequest, Node, NodeMark
+from federation.trust import node_health
+from federation.trust.node_health import Condition
+from federation.trust.own_api import skew
+from shared.mail.smtp import mail_server
+from shared.net.http import VERSION
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 from tests.architecture.sources import ROOT
 from tests.contract.hostile import answer, hostile
 from tests.contract.speaking import access_token
@@ -73,7 +74,7 @@ def mark_as(**said: Any) -> NodeMark:
 )
 def test_what_is_amiss_is_said_worst_first(changes: dict[str, Any], amiss: list[str]) -> None:
     good = Condition(node_as(), None, 1, 0, NOW, NOW + MINUTE, signed=True)
-    assert condition._amiss(replace(good, **changes), NOW) == amiss
+    assert node_health._amiss(replace(good, **changes), NOW) == amiss
 
 
 def test_the_version_that_is_told_is_that_of_the_distribution() -> None:
@@ -241,7 +242,7 @@ def test_what_a_coordinator_would_look_at_first_is_looked_at(
         assert ask(lasting_network, operator="Troquet", url=troquet.url) == 302
         assert ask(lasting_network, operator="Site", url=server.url) == 302
         assert ask(lasting_network, operator="None yet") == 302
-        joining.check_new(hub_db.session(), hub_context())
+        join_requests.check_new(hub_db.session(), hub_context())
     found = [{c["name"]: (c["state"], c["code"]) for c in row.checks or ()} for row in waiting()]
     assert found[0]["name"] == ("warning", "taken")
     assert found[0]["address"] == ("failed", "taken")
@@ -273,7 +274,7 @@ def test_admitting_is_an_invitation_by_mail_and_of_two_coordinators_one_decides(
                 return problem.slug
             return "done"
 
-    outcomes = at_once([lambda: decide(joining.admit), lambda: decide(joining.decline)])
+    outcomes = at_once([lambda: decide(join_requests.admit), lambda: decide(join_requests.decline)])
     assert sorted(outcomes) == ["conflict", "done"]
     assert letters()[1:] == [
         (
@@ -285,7 +286,7 @@ def test_admitting_is_an_invitation_by_mail_and_of_two_coordinators_one_decides(
     ]
     again = desk.get(f"/coordination/join/{request_id}")
     assert again.status_code == 200
-    assert decide(joining.admit) == "conflict"
+    assert decide(join_requests.admit) == "conflict"
 
 
 def test_the_invitation_of_the_letter_enrols_and_declining_needs_words(
@@ -306,7 +307,7 @@ def test_the_invitation_of_the_letter_enrols_and_declining_needs_words(
     assert (row.operator, row.email) == ("Le Phare", "ada@phare.example")
     assert "Too far" in texts[-1]
     assert [each.state for each in waiting()] == ["admitted", "declined"]
-    joining.forget(hub_db.session(), hub_context().clock.now() + timedelta(days=181))
+    join_requests.forget(hub_db.session(), hub_context().clock.now() + timedelta(days=181))
     assert waiting() == []
     assert directory.nodes(hub_db.session())
 

@@ -14,21 +14,21 @@ from sqlalchemy import delete, select, update
 
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory import harvest as harvesting
-from federation.directory import publications
-from federation.directory import service as directory
-from federation.directory.models import Document as Held
-from federation.directory.models import Node as HubNode
+from federation.nodes import service as directory
+from federation.nodes.models import Document as Held
+from federation.nodes.models import Node as HubNode
+from federation.spaces import harvest as harvesting
+from federation.spaces import publications
 from node import jobs
-from node.spaces import publication
+from node.hub import outbox
+from node.hub import service as sync
+from node.hub.models import Enrolment
+from node.publication import service as publication
 from node.spaces import service as spaces
 from node.spaces.hours import special_day
 from node.spaces.models import Price
-from node.sync import outbox
-from node.sync import service as sync
-from node.sync.models import Enrolment
-from shared.db import begin_write
-from shared.http import Answer, PeerSession
+from shared.net.http import Answer, PeerSession
+from shared.store.db import begin_write
 from tests.contract.speaking import access_token, claims_of, keys_of, kind
 from tests.network import LocalNode, Network, at_once
 
@@ -126,7 +126,7 @@ def test_anybody_can_recompute_the_index_of_a_publication(
 
 
 def test_a_field_that_no_subject_names_is_the_sheets() -> None:
-    from shared.documents import split
+    from shared.wire.documents import split
 
     found = split("A", {}, [{"id": "a", "robots": 4, "rooms": []}])
     assert found["a/sheet"] == {"id": "a", "robots": 4}

@@ -14,19 +14,19 @@ from sqlalchemy import select, update
 from federation.audit.service import CLI
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory import keys
+from federation.nodes import keys
 from federation.visits.models import Refusal as RecordedRefusal
 from federation.visits.models import Visit as RecordedVisit
 from node import jobs
-from node.desk.models import Refusal
 from node.members.models import Plan
 from node.passes.models import Pass
 from node.spaces import service as spaces
-from shared import jose
-from shared.db import begin_write
-from shared.keys import new_key_ring
-from shared.passes import RIGHTS_AUDIENCE, bind, issue
-from shared.px1 import pack
+from node.visits.models import Refusal
+from shared.crypto import jose
+from shared.crypto.keys import new_key_ring
+from shared.crypto.passes import RIGHTS_AUDIENCE, bind, issue
+from shared.crypto.px1 import pack
+from shared.store.db import begin_write
 from tests.network import LocalNode, Network, Person, codes, rules
 
 THREE = ("cordee", "troquet", "filature")

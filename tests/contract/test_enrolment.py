@@ -15,11 +15,11 @@ from sqlalchemy import update
 
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory.models import Invitation
-from node.sync import service as sync
-from shared.db import begin_write
-from shared.identity import hash_token
-from shared.keys import KeyRing, new_key_ring
+from federation.nodes.models import Invitation
+from node.hub import service as sync
+from shared.crypto.keys import KeyRing, new_key_ring
+from shared.store.account_tables import hash_token
+from shared.store.db import begin_write
 from shared.web.application import limiter
 from tests.contract.hostile import answer, hostile
 from tests.contract.speaking import FromNow, at_last, keys_of, kind, named

@@ -11,8 +11,8 @@ from sqlalchemy import event
 
 from federation import jobs as hub_jobs
 from federation.db import db
+from federation.feeds import changed_spaces
 from federation.feeds import service as feeds
-from federation.feeds import stale
 from node.spaces import service as spaces
 from tests.contract import rpde
 from tests.network import LocalHub, LocalNode, Network, at_once
@@ -99,7 +99,7 @@ def test_two_refreshes_at_once_number_every_change_once(network: Network, hub: L
 
 def behind(hub: LocalHub) -> set[str]:
     with hub.app.app_context():
-        return stale.find(db.session(), hub.app.extensions["hub"].clock.now(), 10)
+        return changed_spaces.find(db.session(), hub.app.extensions["hub"].clock.now(), 10)
 
 
 def test_only_what_changed_is_read_again(network: Network, hub: LocalHub) -> None:

@@ -15,9 +15,9 @@ from sqlalchemy import insert, select
 from charter import model_sources
 from federation import jobs as hub_jobs
 from federation.db import db
-from federation.governance import pages as governance_pages
+from federation.simulation import pages as governance_pages
 from federation.visits.models import Visit
-from node.sync import service as sync
+from node.hub import service as sync
 from tests.contract.speaking import access_token
 from tests.network import LocalNode, Network, at_once, codes, rules
 from tests.shared.browser import Browser, Page

@@ -12,11 +12,11 @@ from sqlalchemy import delete, update
 
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory import availability, harvest
-from federation.directory import service as directory
-from federation.directory.models import Node
-from shared.db import begin_write
-from shared.http import Answer, PeerSession
+from federation.nodes import service as directory
+from federation.nodes.models import Node
+from federation.spaces import availability, harvest
+from shared.net.http import Answer, PeerSession
+from shared.store.db import begin_write
 from tests.contract.hostile import OK, answer, hostile, without_end
 from tests.network import Network
 

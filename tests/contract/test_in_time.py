@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from node.desk.models import Visit
 from node.spaces.models import Space
-from shared.db import begin_write
-from shared.keys import new_key_ring
+from node.visits.models import Visit
+from shared.crypto.keys import new_key_ring
+from shared.store.db import begin_write
 from tests.network import LocalNode, Network, Person
 
 ASK_SECONDS = 0.5
@@ -111,7 +111,7 @@ def test_names_that_nobody_looks_up_keep_nobody_waiting(
         over.wait(30)
         raise OSError
 
-    monkeypatch.setattr("shared.addresses.socket.getaddrinfo", hang)
+    monkeypatch.setattr("shared.net.addresses.socket.getaddrinfo", hang)
     monkeypatch.setattr(troquet.app.extensions["node"].hub, "url", "http://dead.example:1")
     with troquet.without_jobs():
         started = time.monotonic()
@@ -169,7 +169,7 @@ def _behind(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
         def time() -> float:
             return time.time() - seconds
 
-    monkeypatch.setattr("federation.identity.oauth.time", Other)
+    monkeypatch.setattr("federation.nodes.oauth.time", Other)
 
 
 @pytest.mark.parametrize("seconds", [600, -600])

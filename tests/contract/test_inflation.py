@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import requests
 
-from shared.passes import bind
-from shared.reports import visit_id
+from shared.crypto.passes import bind
+from shared.wire.reports import visit_id
 from tests.contract.speaking import claims_of_visit, keys_of, send_report
 from tests.network import LocalNode, Network, Person, codes
 
@@ -103,8 +103,8 @@ def test_one_code_at_nine_spaces_of_one_host_is_one_visit(
 
 def _add_spaces(network: Network, like: str, count: int) -> None:
     from federation.db import db
-    from federation.directory.models import Space, SpaceHours
-    from shared.db import begin_write
+    from federation.nodes.models import Space, SpaceHours
+    from shared.store.db import begin_write
 
     with network.hub.app.app_context():
         session = db.session()
@@ -185,8 +185,8 @@ def test_what_is_older_than_anybody_keeps_is_held(
 
 def _older(member: Person, days: int) -> Person:
     """Return the same phone with a credential that its home says to have made before."""
-    from shared import jose
-    from shared.passes import CREDENTIAL_TYP
+    from shared.crypto import jose
+    from shared.crypto.passes import CREDENTIAL_TYP
 
     claims = dict(jose.read_unverified(member.credential).claims)
     claims["iat"] -= days * 86400
@@ -263,7 +263,7 @@ def test_a_showing_that_a_door_tells_by_its_hash_is_good_nowhere_else(
     network: Network, evil: LocalNode, member: Person
 ) -> None:
     """At home there is no visit to tell of: its hash alone says that the code was used."""
-    from shared.passes import showing_of
+    from shared.crypto.passes import showing_of
 
     shown, cordee = member.show(), network.nodes["cordee"]
     with cordee.context() as (_, context):
@@ -314,7 +314,7 @@ def test_seventy_five_half_days_of_one_code_are_none(
 
 
 def _showing(shown: str) -> str:
-    from shared.passes import showing_of
+    from shared.crypto.passes import showing_of
 
     return showing_of(shown)
 

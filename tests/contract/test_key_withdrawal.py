@@ -14,15 +14,15 @@ from federation import cli as hub_cli
 from federation.audit.models import AuditEntry
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory import keys as hub_keys
 from federation.mail.models import Mail
+from federation.nodes import keys as hub_keys
 from node import cli as node_cli
-from node.sync import keys
-from node.sync import service as sync
-from shared import jose
-from shared.keys import key_id
-from shared.problems import Problem
-from shared.smtp import mail_server
+from node.hub import keys
+from node.hub import service as sync
+from shared.crypto import jose
+from shared.crypto.keys import key_id
+from shared.mail.smtp import mail_server
+from shared.wire.problems import Problem
 from tests.contract.speaking import access_token, claims_of, keys_of, kind
 from tests.contract.test_machines import _ask_token, _claims
 from tests.contract.test_rotation import restart, rotate

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from charter import CODES, model_sources
-from node.desk.models import Visit
+from node.visits.models import Visit
 from tests.network import LocalNode, Network, Person, at_once, codes
 
 TEN_MINUTES = 600

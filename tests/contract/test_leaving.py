@@ -22,8 +22,8 @@ from node.leaving import service as leaving
 from node.mail.models import Mail
 from node.passes.models import Pass
 from node.statements import service as statements
-from shared.problems import Problem
-from shared.smtp import mail_server
+from shared.mail.smtp import mail_server
+from shared.wire.problems import Problem
 from tests.contract.speaking import access_token
 from tests.network import LocalNode, Network, codes
 from tests.shared.browser import Browser, forget_attempts
@@ -97,7 +97,7 @@ def run_jobs(network: Network) -> None:
 
 
 def trusted(network: Network, node_id: str) -> dict[str, Any]:
-    from shared import jose
+    from shared.crypto import jose
 
     claims = jose.read_unverified(network.hub.get("/api/v1/trust-list").text).claims
     found: dict[str, Any] = next(node for node in claims["nodes"] if node["id"] == node_id)

@@ -17,13 +17,13 @@ from sqlalchemy import select
 
 from federation.context import hub as hub_context
 from federation.db import db
-from federation.directory import documents, publications
-from federation.directory.models import ListingSource, Space
 from federation.feeds import service as feeds
 from federation.identity.service import accounts
 from federation.listings import fetching, reading
+from federation.nodes.models import ListingSource, Space
+from federation.spaces import documents, publications
 from federation.visits.rights import rights
-from shared.db import begin_write
+from shared.store.db import begin_write
 from tests.databases import Databases
 from tests.federation.test_listings import add_connected
 from tests.network import PASSWORD, LocalServer, Network, new_network

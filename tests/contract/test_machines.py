@@ -15,10 +15,10 @@ from charter import model_sources
 from federation.audit.models import AuditEntry
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from node.sync import service as sync
-from shared import jose
-from shared.http import PeerError
-from shared.keys import new_key_ring
+from node.hub import service as sync
+from shared.crypto import jose
+from shared.crypto.keys import new_key_ring
+from shared.net.http import PeerError
 from shared.web.guards import guard_of
 from tests.contract.speaking import (
     FromNow,
@@ -139,7 +139,7 @@ def test_the_admin_of_a_node_with_a_wrong_clock_is_told_so(
         def time() -> float:
             return time.time() + 600
 
-    monkeypatch.setattr("node.sync.hub.time", Fast)
+    monkeypatch.setattr("node.hub.client.time", Fast)
     with cordee.context() as (_, context), pytest.raises(PeerError) as told:
         context.hub._find_token("cordee")
     assert "clock is about +" in str(told.value)

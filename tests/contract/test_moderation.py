@@ -22,9 +22,9 @@ from federation.moderation import changes, forms, hiding, reports
 from federation.moderation.models import Change, Report
 from node import jobs as node_jobs
 from node.spaces import service as spaces
-from shared.db import begin_write
-from shared.problems import Problem
-from shared.smtp import mail_server
+from shared.mail.smtp import mail_server
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 from tests.network import PASSWORD, LocalNode, Network, at_once
 from tests.shared.browser import Browser, Page, forget_attempts
 

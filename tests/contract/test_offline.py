@@ -18,13 +18,13 @@ from federation.db import db as hub_db
 from federation.visits.models import HalfDayLine
 from federation.visits.models import Visit as RecordedVisit
 from node import jobs
-from node.sync import outbox
-from node.sync.models import Cached, Outbox
-from shared import status
-from shared.db import begin_write
-from shared.http import Answer
-from shared.keys import new_key_ring
-from shared.passes import issue
+from node.hub import outbox
+from node.hub.models import Cached, Outbox
+from shared.crypto import status_list
+from shared.crypto.keys import new_key_ring
+from shared.crypto.passes import issue
+from shared.net.http import Answer
+from shared.store.db import begin_write
 from tests.network import LocalNode, Network, Person, codes, rules
 
 THREE = ("cordee", "troquet", "filature")
@@ -151,7 +151,7 @@ def _keep_list(
     with home.context() as (_, context):
         ring, uri = ring or context.ring, uri or f"{context.url}/status-lists/1"
     made = datetime.now(UTC) - timedelta(hours=hours)
-    token = status.sign_list(ring, issuer=home.id, uri=uri, statuses={}, size=4096, now=made)
+    token = status_list.sign_list(ring, issuer=home.id, uri=uri, statuses={}, size=4096, now=made)
     with host.context() as (session, _):
         begin_write(session)
         row = session.get_one(Cached, f"status:{home.id}")

@@ -22,8 +22,8 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
 
 from federation.db import db as hub_db
-from federation.directory.models import Node
-from shared.db import begin_write
+from federation.nodes.models import Node
+from shared.store.db import begin_write
 from shared.web.application import limiter
 from shared.web.guards import guard_of
 from tests.contract.speaking import access_token

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from node.desk.models import Visit
-from node.passes import comparing, service
+from node.hub import outbox
+from node.hub.models import Outbox
+from node.passes import reconcile_passes, service
 from node.passes.models import Pass
-from node.sync import outbox
-from node.sync.models import Outbox
-from shared.db import begin_write
+from node.visits.models import Visit
+from shared.store.db import begin_write
 from tests.network import PASSWORD, LocalNode, Network, Person
 from tests.shared.browser import Browser, Page, forget_attempts
 
@@ -267,7 +267,7 @@ def test_a_pass_that_came_back_is_not_suspended_again_by_what_the_hub_has_not_he
         row.status, row.ended_at, row.changes = "valid", None, row.changes + 1
         service.announce(session, context, row)
         session.commit()
-        found = comparing.compare(session, context)
+        found = reconcile_passes.compare(session, context)
         assert found["ended"] == 0
         assert session.get_one(Pass, member.pass_id).status == "valid"
         outbox.flush(session, context)

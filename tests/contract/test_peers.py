@@ -12,15 +12,16 @@ import pytest
 from federation.app import create_new as create_hub
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory import enrolment, harvest
-from federation.directory.models import Node
+from federation.nodes import enrolment
+from federation.nodes.models import Node
 from federation.settings import HubSettings
-from shared import deadline
-from shared.addresses import is_public
-from shared.db import begin_write
-from shared.http import Away, Circuit, PeerError, PeerSession, Unreachable, check_url
-from shared.identity import hash_token
-from shared.keys import new_key_ring
+from federation.spaces import harvest
+from shared.base import deadline
+from shared.crypto.keys import new_key_ring
+from shared.net.addresses import is_public
+from shared.net.http import Away, Circuit, PeerError, PeerSession, Unreachable, check_url
+from shared.store.account_tables import hash_token
+from shared.store.db import begin_write
 from tests.contract.hostile import OK, answer, drop_by_drop, hostile, never, without_end
 from tests.network import Network
 
@@ -96,8 +97,8 @@ class Resolver:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> None:
         self.answers, self.asked, self.connected = list(answers), list[str](), list[Any]()
-        monkeypatch.setattr("shared.addresses.socket.getaddrinfo", self._look_up)
-        monkeypatch.setattr("shared.addresses.create_connection", self._connect)
+        monkeypatch.setattr("shared.net.addresses.socket.getaddrinfo", self._look_up)
+        monkeypatch.setattr("shared.net.addresses.create_connection", self._connect)
 
     def _look_up(self, host: str, port: int, **_kwargs: Any) -> list[Any]:
         self.asked.append(host)
@@ -294,7 +295,7 @@ def test_a_resolver_that_does_not_answer_takes_no_longer_than_a_peer_may(
         over.wait(30)
         raise OSError
 
-    monkeypatch.setattr("shared.addresses.socket.getaddrinfo", hang)
+    monkeypatch.setattr("shared.net.addresses.socket.getaddrinfo", hang)
     peers, started = PeerSession(allow_private=allow_private), time.monotonic()
     for _ in range(3):
         with pytest.raises(Away):

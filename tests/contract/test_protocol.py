@@ -13,7 +13,7 @@ import requests
 
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory import trust_notices
+from federation.trust import notices as trust_notices
 from tests.contract.protocol_node import Node, P256Phone, Phone, read
 from tests.network import LocalNode, Network, codes
 

@@ -10,10 +10,10 @@ import requests
 
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory import harvest
+from federation.spaces import harvest
 from node.spaces import service as spaces
-from shared.http import PeerSession
-from shared.keys import KeyRing, new_key_ring
+from shared.crypto.keys import KeyRing, new_key_ring
+from shared.net.http import PeerSession
 from tests.contract.speaking import access_token, b64, claims_of, keys_of, kind, named
 from tests.network import LocalNode, Network
 

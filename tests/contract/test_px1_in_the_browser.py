@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from shared.px1 import pack, unpack
+from shared.crypto.px1 import pack, unpack
 from tests.network import PASSWORD, Network
 from tests.shared.test_px1 import random_pass
 from tests.shared.test_wire_cases import PX1

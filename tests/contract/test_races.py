@@ -10,9 +10,9 @@ import requests
 
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory import enrolment
-from node.sync import service as sync
-from shared.problems import Problem
+from federation.nodes import enrolment
+from node.hub import service as sync
+from shared.wire.problems import Problem
 from tests.network import LocalNode, Network, at_once, codes, rules
 
 MakeNetwork = Callable[..., Network]

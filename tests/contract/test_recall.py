@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from node.bookings import host, recalling
+from node.bookings import hosted, restore
 from node.bookings.models import Booking
-from node.sync import marks
-from shared.db import begin_write
+from node.hub import checkpoint
+from shared.store.db import begin_write
 from tests.contract.test_bookings import (
     AFTERNOON,
     MORNING,
@@ -80,7 +80,7 @@ def test_what_a_host_called_off_in_the_lost_day_stays_off(
     kept = booked(person)
     backup = _back_up(two, troquet)
     with troquet.context() as (session, context):
-        host.cancel_as_host(session, context, kept["id"], "a burst pipe")
+        hosted.cancel_as_host(session, context, kept["id"], "a burst pipe")
     tend(troquet)
     assert mine(person) == {kept["id"]: "cancelled"}
     two.restore(troquet, backup)
@@ -118,7 +118,7 @@ def test_a_partner_that_is_away_is_asked_once_it_is_back(
     cordee.server.stop()
     troquet.refresh()
     with troquet.context() as (session, _):
-        row = marks.memory(session)
+        row = checkpoint.memory(session)
         assert row is not None
         assert row.to_ask == ["cordee"]
     assert at_host(troquet) == {}
@@ -138,12 +138,12 @@ def test_only_a_partner_is_told_and_only_of_its_own(
     booked(cordee.add_person().get_pass())
     settle(two)
     with filature.context() as (session, context):
-        told = recalling._ask(session, context, "troquet", troquet.url)
+        told = restore._ask(session, context, "troquet", troquet.url)
     assert told == {"trips": [], "bookings": []}
     with cordee.context() as (session, context):
-        told = recalling._ask(session, context, "troquet", troquet.url)
-        ours = recalling.wire.sign(
-            context, recalling.wire.REQUEST_TYP, "cordee", troquet.url, {"iat": int(time.time())}
+        told = restore._ask(session, context, "troquet", troquet.url)
+        ours = restore.wire.sign(
+            context, restore.wire.REQUEST_TYP, "cordee", troquet.url, {"iat": int(time.time())}
         )
     assert [item["given_name"] for item in told["bookings"]] == ["Ada1"]
     assert told["trips"] == []
@@ -160,10 +160,10 @@ def test_what_a_partner_says_of_others_bookings_changes_nothing(
     kept = booked(cordee.add_person().get_pass())
     settle(two)
     with cordee.context() as (session, context):
-        ours = recalling._ask(session, context, "troquet", troquet.url)["bookings"][0]
+        ours = restore._ask(session, context, "troquet", troquet.url)["bookings"][0]
     forged = {**ours, "state": "cancelled", "revision": 99}
     with troquet.context() as (session, context):
         begin_write(session)
         told = {"trips": [forged, {**forged, "space": "elsewhere"}], "bookings": [forged]}
-        assert recalling._take(session, context, filature.id, told) == 0
+        assert restore._take(session, context, filature.id, told) == 0
         assert session.get_one(Booking, kept["id"]).state == "confirmed"

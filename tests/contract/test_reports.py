@@ -8,8 +8,8 @@ import pytest
 import requests
 from sqlalchemy import select
 
-from node.desk.models import Visit
-from shared.keys import KeyRing, new_key_ring
+from node.visits.models import Visit
+from shared.crypto.keys import KeyRing, new_key_ring
 from tests.contract.speaking import (
     access_token,
     b64,

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from joserfc.jwk import OKPKey
 
+from node.hub import keys
+from node.hub import service as sync
 from node.settings import KEYS
-from node.sync import keys
-from node.sync import service as sync
-from shared import jose
-from shared.http import PeerError
-from shared.keys import add_key, load_key_ring, make_current, public_jwk, remove_key
+from shared.crypto import jose
+from shared.crypto.keys import add_key, load_key_ring, make_current, public_jwk, remove_key
+from shared.net.http import PeerError
 from tests.contract.speaking import access_token
 from tests.network import LocalNode, LocalService, Network, codes
 

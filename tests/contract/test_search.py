@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.directory.area import distance_km
-from federation.directory.words import plain
+from federation.search.area import distance_km
+from federation.text_search import plain
 from tests.network import LocalHub, Network
 
 LYON, SEVRES = (45.7640, 4.8357), (48.8235, 2.2115)

@@ -15,14 +15,14 @@ from sqlalchemy import update
 from charter import model_sources
 from federation import jobs as hub_jobs
 from federation.statements.composing import TYP
-from node.desk.models import Visit
+from node.hub import service as sync
 from node.spaces import service as spaces
 from node.spaces.models import Space
 from node.statements import month_end
 from node.statements import service as node_statements
-from node.sync import service as sync
-from shared.db import begin_write
-from shared.keys import new_key_ring
+from node.visits.models import Visit
+from shared.crypto.keys import new_key_ring
+from shared.store.db import begin_write
 from tests.contract.speaking import access_token
 from tests.network import LocalNode, Network, Person, at_once, codes, rules
 from tests.shared.browser import Browser, Page, forget_attempts

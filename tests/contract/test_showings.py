@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import select
 
 from node import jobs
-from node.desk.models import Showing, Visit
 from node.spaces import service as spaces
 from node.spaces.models import Space
-from shared.db import begin_write
-from shared.passes import bind, showing_of
+from node.visits.models import Showing, Visit
+from shared.crypto.passes import bind, showing_of
+from shared.store.db import begin_write
 from tests.network import WEEK, LocalNode, Network, Person, at_once, codes
 from tests.shared.browser import Browser
 

@@ -13,25 +13,25 @@ from sqlalchemy import delete, select, update
 
 from federation.context import Hub
 from federation.db import db as hub_db
-from federation.directory import service as directory
-from federation.directory import silence
-from federation.directory.models import Invitation, Node
-from federation.directory.silence import Watch
 from federation.mail.models import Mail
-from shared.clock import Clock
-from shared.db import begin_write
-from shared.smtp import mail_server
+from federation.nodes import service as directory
+from federation.nodes.models import Invitation, Node
+from federation.trust import offline_alerts
+from federation.trust.offline_alerts import Watch
+from shared.base.clock import Clock
+from shared.mail.smtp import mail_server
+from shared.store.db import begin_write
 from tests.network import Network
 
 MINUTE = timedelta(minutes=1)
 
 
 def test_one_letter_waits_for_those_that_are_about_to_follow_but_not_for_ever() -> None:
-    assert not silence.due([])
-    assert not silence.due([MINUTE])
-    assert silence.due([2 * MINUTE, 3 * MINUTE])
-    assert not silence.due([5 * MINUTE, MINUTE])
-    assert silence.due([16 * MINUTE, MINUTE])
+    assert not offline_alerts.due([])
+    assert not offline_alerts.due([MINUTE])
+    assert offline_alerts.due([2 * MINUTE, 3 * MINUTE])
+    assert not offline_alerts.due([5 * MINUTE, MINUTE])
+    assert offline_alerts.due([16 * MINUTE, MINUTE])
 
 
 class Story:
@@ -56,7 +56,7 @@ class Story:
             directory.mark_silent(session, self.now, 5 * MINUTE, 60 * MINUTE)
             clock = Clock(still=self.now)
             settings = replace(self.hub.settings, clock=clock)
-            silence.tell(session, replace(self.hub, settings=settings), self.watch)
+            offline_alerts.tell(session, replace(self.hub, settings=settings), self.watch)
         mails = session.scalars(select(Mail).order_by(Mail.id))
         return [(mail.to, mail.subject.partition(" / ")[2]) for mail in mails]
 

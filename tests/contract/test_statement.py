@@ -17,15 +17,15 @@ from sqlalchemy import update
 
 from charter.canonical import canonical
 from charter.settlement import Line, balances, compensation, transfers
+from federation.charters import service as governance
 from federation.db import db as hub_db
-from federation.governance import service as governance
-from federation.statements import forms
+from federation.statements import exports
 from federation.visits.models import Visit
+from node.hub import service as sync
 from node.statements import service
-from node.sync import service as sync
-from shared.db import begin_write
-from shared.problems import Problem
+from shared.store.db import begin_write
 from shared.web.reasons import FLAG_NAMES
+from shared.wire.problems import Problem
 from tests.contract.speaking import access_token, kind
 from tests.network import LocalNode, Network, Person, rules
 
@@ -180,7 +180,7 @@ def test_no_cell_of_the_table_is_a_formula() -> None:
         balances=dict.fromkeys(hostile, -2),
         compensation=dict.fromkeys(hostile, -900),
     )
-    table = _table(forms.as_csv(document))
+    table = _table(exports.as_csv(document))
     assert len(table) == 3 * len(hostile) + 4
     for row in table:
         for name, cell in row.items():
@@ -189,7 +189,7 @@ def test_no_cell_of_the_table_is_a_formula() -> None:
 
 
 def test_the_table_has_a_row_for_every_thing_that_the_document_says() -> None:
-    rows = {(row["kind"], row["host"]): row for row in _table(forms.as_csv(_document()))}
+    rows = {(row["kind"], row["host"]): row for row in _table(exports.as_csv(_document()))}
     assert {(row["month"], row["state"], row["revision"]) for row in rows.values()} == {
         ("2026-11", "final", "7")
     }
@@ -211,7 +211,7 @@ def test_the_printed_form_says_what_the_document_says(
     made_at = datetime(2026, 12, 1, tzinfo=UTC)
     with told.hub.app.test_request_context("/"), force_locale(language):
         names = {"cordee": "La Cordée"}
-        pdf = forms.as_pdf(_document(), names, language, made_at)
+        pdf = exports.as_pdf(_document(), names, language, made_at)
         flag = str(FLAG_NAMES["quota_host"])
     text = _text(pdf)
     for expected in (

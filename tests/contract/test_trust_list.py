@@ -13,14 +13,15 @@ from sqlalchemy import func, select, update
 from federation import jobs
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory import trust_list, trust_notices
-from federation.directory.models import Node, SignedTrustList, TrustChange
+from federation.nodes.models import Node, SignedTrustList, TrustChange
+from federation.trust import notices as trust_notices
+from federation.trust import trust_list
 from node import jobs as node_jobs
-from node.sync import hub_calls
-from node.sync import service as sync
-from node.sync.models import Cached
-from shared.db import begin_write
-from shared.problems import Problem
+from node.hub import callbacks
+from node.hub import service as sync
+from node.hub.models import Cached
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 from tests.contract.speaking import claims_of
 from tests.contract.test_rotation import rotate
 from tests.network import LocalNode, Network, at_once
@@ -252,11 +253,11 @@ def test_a_notice_is_the_hubs_alone(network: Network, troquet: LocalNode) -> Non
         (good, network.nodes["cordee"].app.extensions["node"].ring, trust_notices.NOTICE_TYP),
     ):
         with troquet.context() as (session, context), pytest.raises(Problem):
-            hub_calls.hear_notice(session, context, ring.sign(claims, typ))
+            callbacks.hear_notice(session, context, ring.sign(claims, typ))
     notice = hub.ring.sign(good, trust_notices.NOTICE_TYP)
     assert troquet.post("/api/v1/hub/notices", {"notice": notice}).status_code == 204
     with troquet.context() as (session, context):
-        assert hub_calls.is_told(session, context)
-        troquet.age(hub_calls.TOLD, minutes=2)
+        assert callbacks.is_told(session, context)
+        troquet.age(callbacks.TOLD, minutes=2)
         session.rollback()
-        assert not hub_calls.is_told(session, context)
+        assert not callbacks.is_told(session, context)

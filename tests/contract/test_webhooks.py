@@ -19,13 +19,13 @@ from sqlalchemy import delete, select, update
 from federation import jobs
 from federation.audit.models import AuditEntry
 from federation.db import db
-from federation.directory.models import Node
 from federation.mail.models import Mail
+from federation.nodes.models import Node
 from federation.webhooks import delivery, service
 from federation.webhooks.models import Delivery, Told, Webhook
 from node.spaces import service as spaces
-from shared.db import begin_write
-from shared.smtp import mail_server
+from shared.mail.smtp import mail_server
+from shared.store.db import begin_write
 from tests.network import LocalNode, Network
 from tests.shared.browser import Browser, forget_attempts
 

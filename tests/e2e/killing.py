@@ -20,8 +20,8 @@ from deploy.demo.join import join
 from deploy.demo.processes import Processes
 from node.context import node as node_context
 from node.db import db
-from node.sync import outbox
-from shared.http import PeerError
+from node.hub import outbox
+from shared.net.http import PeerError
 from tests.databases import Databases
 from tests.e2e.processes import ROOT, free_port_base
 

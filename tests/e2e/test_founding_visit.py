@@ -10,7 +10,7 @@ import pytest
 import requests
 from playwright.sync_api import Page, expect
 
-from shared.px1 import unpack
+from shared.crypto.px1 import unpack
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
 

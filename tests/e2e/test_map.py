@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from shared.db import begin_write
+from shared.store.db import begin_write
 from tests.databases import Databases
 from tests.many_spaces import many_spaces
 from tests.network import new_network

@@ -15,7 +15,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image, ImageEnhance, ImageFilter
 from playwright.sync_api import BrowserContext, Page, expect
 
-from shared.px1 import unpack
+from shared.crypto.px1 import unpack
 from tests.conftest import CHROMIUM_FLAGS
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]

@@ -12,7 +12,7 @@ from typing import Any
 import requests
 from joserfc.jwk import ECKey, OKPKey
 
-from shared.passes import bind
+from shared.crypto.passes import bind
 from tests.e2e.killing import World, until
 
 SETTLED_SECONDS = 180

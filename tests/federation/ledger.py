@@ -16,16 +16,16 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from charter import model_sources
+from federation.charters import service as governance
 from federation.db import db
-from federation.directory.models import Node
-from federation.governance import service as governance
+from federation.nodes.models import Node
 from federation.statements import disputes
 from federation.statements import service as statements
 from federation.statements.models import Dispute, Statement, StatementDocument, StatementLine
 from federation.visits import changes as visits
 from federation.visits import ledger
 from federation.visits.models import HalfDayLine, Member, Visit
-from shared.db import begin_write
+from shared.store.db import begin_write
 
 PARIS = ZoneInfo("Europe/Paris")
 NODES = ("cordee", "filature", "troquet")

@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 from federation.context import Hub
 from federation.context import hub as hub_context
 from federation.db import db
-from federation.directory import publications
-from federation.directory.models import Node, Space
-from shared.db import begin_write
-from shared.spaces import SpaceSchema
+from federation.nodes.models import Node, Space
+from federation.spaces import publications
+from shared.store.db import begin_write
+from shared.wire.spaces import SpaceSchema
 from tests.network import Network
 
 _schema = SpaceSchema()

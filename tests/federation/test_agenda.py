@@ -14,9 +14,9 @@ from icalendar import Calendar
 from sqlalchemy import select, text
 
 from federation.db import db
-from federation.directory import events
-from federation.directory.models import Node, Space, SpaceEvent
-from shared.db import begin_write
+from federation.nodes.models import Node, Space, SpaceEvent
+from federation.spaces import events
+from shared.store.db import begin_write
 from tests.architecture.applications import APPLICATIONS
 from tests.conftest import EITHER, _databases
 from tests.databases import Databases

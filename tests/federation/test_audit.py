@@ -15,12 +15,12 @@ import requests
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from federation.audit.labels import ACTIONS, changes
 from federation.audit.models import AuditEntry
 from federation.audit.service import audit
-from federation.audit.words import ACTIONS, changes
 from federation.db import db
-from shared.command import migrate
-from shared.db import begin_write
+from shared.ops.command import migrate
+from shared.store.db import begin_write
 from tests.architecture.applications import hub_app
 from tests.architecture.sources import modules
 from tests.databases import Databases

@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from federation.db import db
 from federation.identity.models import Account
-from shared import totp
+from shared.crypto import totp
 from tests.databases import Databases
 from tests.network import PASSWORD, LocalHub, new_network
 from tests.shared.browser import forget_attempts

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from federation.statements import service
 from federation.statements.models import Statement, StatementLine
 from federation.visits.models import HalfDayLine
-from shared.problems import Problem
+from shared.wire.problems import Problem
 from tests.architecture.applications import hub_app
 from tests.architecture.sources import ROOT
 from tests.databases import Databases

@@ -15,14 +15,14 @@ from sqlalchemy.orm import Session
 from federation.audit.models import AuditEntry
 from federation.context import hub as hub_context
 from federation.db import db
-from federation.directory.models import ListingSource, Node, Space
-from federation.listings import document, importing, mapping, reading, service, spaces, words
+from federation.listings import document, importing, labels, mapping, reading, service, spaces
+from federation.listings.dry_run import Trial, examine
 from federation.listings.importing import Decision, Wanted
-from federation.listings.likeness import Index, Known, like_names
 from federation.listings.models import Listing, ListingChoice, ListingDraft
-from federation.listings.trial import Trial, examine
-from shared.db import begin_write
-from shared.tables import SheetFault
+from federation.listings.similarity import Index, Known, like_names
+from federation.nodes.models import ListingSource, Node, Space
+from shared.store.db import begin_write
+from shared.wire.tables import SheetFault
 from tests.conftest import EITHER, _databases
 from tests.network import new_network
 
@@ -202,7 +202,7 @@ def test_of_very_many_columns_those_that_say_most_are_kept() -> None:
     found = table(orjson.dumps(entries))
     assert len(found.columns) == reading.MAX_COLUMNS
     assert found.columns[:2] == ("name", "town")
-    assert len(words.samples(found)) == reading.MAX_COLUMNS
+    assert len(labels.samples(found)) == reading.MAX_COLUMNS
 
 
 def test_deep_and_odd_json_is_flattened_or_left() -> None:

@@ -14,8 +14,8 @@ import requests
 
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory.models import Availability
-from shared.db import begin_write
+from federation.nodes.models import Availability
+from shared.store.db import begin_write
 from tests.databases import Databases
 from tests.many_spaces import many_spaces
 from tests.network import LocalHub, Network, new_network

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from charter import statement as document
-from federation.governance import service as governance
-from federation.statements import documents, lines
+from federation.charters import service as governance
+from federation.statements import documents, statement_lines
 from federation.statements.models import Dispute, Statement, StatementLine
 from federation.statements.service import closing
 from federation.visits.models import HalfDayLine
-from shared.problems import Problem
+from shared.wire.problems import Problem
 from tests.architecture.applications import hub_app
 from tests.databases import Databases
 from tests.federation.ledger import NODES, Ledger
@@ -228,7 +228,7 @@ def test_the_document_of_an_open_month_is_of_one_moment(
     account: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account.visit(0, "troquet", HALLOWEEN, 10, 12)
-    add_up = lines.totals
+    add_up = statement_lines.totals
 
     def totals(*args: Any) -> Any:
         found = add_up(*args)
@@ -238,7 +238,7 @@ def test_the_document_of_an_open_month_is_of_one_moment(
     with account.session() as session:
         rule = governance.in_force(session).rules.balance
         with monkeypatch.context() as patch:
-            patch.setattr(lines, "totals", totals)
+            patch.setattr(statement_lines, "totals", totals)
             body = documents.as_bytes(session, OCTOBER)
         assert document.recompute(body, rule) == body
         assert len(document.read(body)["visits"]) == 1
@@ -314,7 +314,7 @@ class History:
     def _months(self) -> list[str]:
         with self.account.session() as session:
             last = session.scalar(select(Statement.month).order_by(Statement.month.desc()))
-        return [last, lines.neighbour(last, 1)] if last else MONTHS
+        return [last, statement_lines.neighbour(last, 1)] if last else MONTHS
 
     def _all_are_final(self) -> bool:
         query = select(Statement.month).where(Statement.state == "final")

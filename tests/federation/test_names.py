@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from federation.directory.names import folded
+from federation.nodes.operator_names import folded
 
 
 @pytest.mark.parametrize(

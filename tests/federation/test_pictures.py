@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from federation.db import db
-from federation.pictures import reach, service
-from federation.pictures.models import PageView, Sum
+from federation.statistics import page_views, service
+from federation.statistics.models import PageView, Sum
 from tests.conftest import EITHER, _databases
 from tests.federation.year import Year, add_nodes
 from tests.network import PASSWORD, Network, new_network
@@ -288,11 +288,11 @@ def test_views_are_counted_without_persons_and_programs_are_left_out(
     with network.hub.app.app_context():
         day = service.today(network.clock.now())
         for n in range(2):
-            names = {(day, "embed", f"h{n}x{m}"): 1 for m in range(reach.MOST_SUBJECTS)}
-            reach.add(db.session(), {**names, (day, "map", ""): 2})
+            names = {(day, "embed", f"h{n}x{m}"): 1 for m in range(page_views.MOST_SUBJECTS)}
+            page_views.add(db.session(), {**names, (day, "map", ""): 2})
         assert db.session.get_one(PageView, (day, "map", "")).times == 5
-        assert db.session.query(PageView).count() <= reach.MOST_SUBJECTS + 1
-        assert db.session.get_one(PageView, (day, "embed", reach.OTHERS)).times > 400
+        assert db.session.query(PageView).count() <= page_views.MOST_SUBJECTS + 1
+        assert db.session.get_one(PageView, (day, "embed", page_views.OTHERS)).times > 400
 
 
 def test_the_years_report_says_the_same_on_the_page_and_on_paper(staff: Browser) -> None:

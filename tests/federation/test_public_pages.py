@@ -10,9 +10,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from federation.directory.models import Availability
-from federation.governance.models import Signature
+from federation.charters.models import Signature
 from federation.moderation import changes, reports
+from federation.nodes.models import Availability
 from tests.databases import Databases
 from tests.federation.places import event, inside, put_space
 from tests.network import PASSWORD, WEEK, Network, new_network

@@ -13,10 +13,10 @@ import pytest
 
 from charter import model_sources, read_charter
 from charter.hours import read_schedule
-from federation.directory.models import Availability, Node
-from federation.governance.models import Signature
-from federation.map import outline
-from federation.map.visitors import offer
+from federation.charters.models import Signature
+from federation.nodes.models import Availability, Node
+from federation.public import outline
+from federation.public.door_answers import offer
 from tests.databases import Databases
 from tests.federation.places import event, inside, put_space
 from tests.network import WEEK, Network, new_network

@@ -17,25 +17,20 @@ from sqlalchemy import update
 
 from charter import PLAN_CLASSES, model_sources
 from charter.hours import read_schedule
+from federation.charters import service as governance
+from federation.charters.models import Signature
 from federation.db import db
-from federation.directory import (
-    answers,
-    clusters,
-    facets,
-    presenter,
-    search,
-    service,
-    spaces_api,
-    watching,
-)
-from federation.directory.area import distance_km
-from federation.directory.models import Availability, Node, Space
-from federation.directory.search import Wanted
-from federation.directory.words import FEW, Words, edits, most_edits, plain, words_of
-from federation.governance import service as governance
-from federation.governance.models import Signature
-from shared.db import begin_write
-from shared.spaces import SpaceSchema
+from federation.nodes import service
+from federation.nodes.models import Availability, Node, Space
+from federation.search import api as spaces_api
+from federation.search import clusters, facets, index_refresh, response_cache
+from federation.search import service as search
+from federation.search.area import distance_km
+from federation.search.service import Wanted
+from federation.spaces import presenter
+from federation.text_search import FEW, Words, edits, most_edits, plain, words_of
+from shared.store.db import begin_write
+from shared.wire.spaces import SpaceSchema
 from tests.architecture.applications import APPLICATIONS
 from tests.databases import Databases, create_tables
 
@@ -389,7 +384,7 @@ def test_what_is_written_elsewhere_is_found_and_what_is_withdrawn_is_not(
         session = db.session()
         _fill(session, random.Random(1), 5)
         before = _ids(app)
-        watch, revision = watching.of(db.session()), watching.of(db.session()).revision
+        watch, revision = index_refresh.of(db.session()), index_refresh.of(db.session()).revision
         assert _ids(app) == before
         assert watch.revision == revision
 
@@ -465,7 +460,7 @@ def test_what_was_committed_late_or_deleted_is_noticed_after_a_while(
     gone = sorted(before)[0]
     _write(update(Space).where(Space.id == gone).values(town="Ailleurs", stamp=1))
     assert gone not in _ids(hub, words="ailleurs")
-    monkeypatch.setattr(watching, "ALL_EVERY", 0)
+    monkeypatch.setattr(index_refresh, "ALL_EVERY", 0)
     assert _ids(hub, words="ailleurs") == {gone}
 
 
@@ -476,9 +471,9 @@ def test_a_kept_answer_is_the_answer_with_all_that_stands_above_it(
     hub: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, path = hub.test_client(), "/api/v1/spaces/points?service=cafe"
-    monkeypatch.setattr(watching, "LOOK_SECONDS", 60)
-    monkeypatch.setattr(answers, "_KEPT", timedelta(hours=1))
-    fast = _count(monkeypatch, answers, "_send")
+    monkeypatch.setattr(index_refresh, "LOOK_SECONDS", 60)
+    monkeypatch.setattr(response_cache, "_KEPT", timedelta(hours=1))
+    fast = _count(monkeypatch, response_cache, "_send")
     for asked in (path, "/api/v1/spaces.csv", "/api/v1/spaces.geojson?limit=3"):
         first, _, third = (
             client.get(asked, headers={"X-Request-ID": f"number-{n}"}) for n in "123"

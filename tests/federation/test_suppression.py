@@ -7,7 +7,7 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from federation.pictures.suppression import LEAST, TOTAL, Cell, Place, Table, few, publish
+from federation.statistics.suppression import LEAST, TOTAL, Cell, Place, Table, few, publish
 
 PEOPLE = st.frozensets(st.integers(0, 12), min_size=1, max_size=8)
 CELLS = st.dictionaries(

@@ -14,9 +14,9 @@ from sqlalchemy import MetaData, inspect, select
 from charter import model_sources
 from charter.model import fingerprint
 from charter.voting import proposal_fingerprint
+from federation.charters import votes
+from federation.charters.models import CharterVersion
 from federation.db import db
-from federation.governance import votes
-from federation.governance.models import CharterVersion
 from tests.architecture.applications import hub_app
 from tests.databases import Databases
 

@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import insert, literal, select
 from sqlalchemy.orm import Session
 
-from federation.directory.models import Node, Space
+from federation.nodes.models import Node, Space
 from federation.visits.models import HalfDayLine, Member, Refusal, Visit
-from shared.db import begin_write
-from shared.spaces import SpaceSchema
+from shared.store.db import begin_write
+from shared.wire.spaces import SpaceSchema
 
 WEEK = {day: [["09:00", "18:00"]] for day in ("mo", "tu", "we", "th", "fr")}
 REVERSED = ("id", "quantity", "reverses_id")  # what a reversal does not have as its line has it

@@ -14,8 +14,8 @@ from sqlalchemy import delete
 from node.events import service as events
 from node.events.models import Event
 from node.spaces import service as spaces
-from shared.db import begin_write
-from shared.events import EventSchema, coming
+from shared.store.db import begin_write
+from shared.wire.events import EventSchema, coming
 from tests.contract.speaking import claims_of
 from tests.network import LocalNode, Network
 from tests.shared.browser import Browser, Page, forget_attempts

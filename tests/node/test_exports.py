@@ -26,7 +26,7 @@ from node.members.models import Member, Plan
 from node.photos.models import Photo
 from node.spaces import service as spaces
 from node.spaces.hours import special_day
-from shared.db import begin_write
+from shared.store.db import begin_write
 from tests.network import LocalNode, Network
 
 # What an export does not take along, and why.

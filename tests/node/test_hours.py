@@ -18,7 +18,7 @@ from node.bookings.forms import spans
 from node.spaces import hours, osm
 from node.spaces.forms import parse_hours
 from node.spaces.whereabouts import whereabouts
-from shared.linked_data import linked_space
+from shared.wire.linked_data import linked_space
 
 TODAY = date(2026, 11, 22)
 WEEK = {name: [["09:00", "19:00"]] for name in WEEKDAYS[:5]}

@@ -12,7 +12,7 @@ from node.events.models import Event
 from node.members.models import ImportFile
 from node.spaces import service as spaces
 from node.spaces.models import Price, Room
-from shared.db import begin_write
+from shared.store.db import begin_write
 from tests.network import LocalNode, Network, at_once
 from tests.shared.browser import Browser, Page, forget_attempts
 

@@ -17,11 +17,11 @@ from sqlalchemy import func, select
 
 from node.identity.models import Account
 from node.members import importing, service
+from node.members.dry_run import Choices
 from node.members.models import ImportFile, Member
 from node.members.plans import plans
 from node.members.sheet import guess, read, read_date
-from node.members.trial import Choices
-from shared.tables import SheetFault, decode, harmless
+from shared.wire.tables import SheetFault, decode, harmless
 from tests.network import LocalNode, Network, at_once, codes
 from tests.node.postbox import Postbox
 from tests.shared.browser import Browser, Page, forget_attempts

@@ -18,7 +18,7 @@ from node.members.plans import plans
 from node.members.service import Sheet
 from node.passes import cards
 from node.passes.models import Pass
-from shared.problems import Problem
+from shared.wire.problems import Problem
 from tests.network import LocalNode, Network, Person, at_once, codes
 from tests.shared.browser import Browser, Page, forget_attempts
 

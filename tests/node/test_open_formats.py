@@ -23,8 +23,8 @@ from node.spaces import service as spaces
 from node.spaces.hours import special_day
 from node.spaces.models import Space
 from node.spaces.spaceapi import space_api
-from shared.db import begin_write
-from shared.linked_data import linked_space
+from shared.store.db import begin_write
+from shared.wire.linked_data import linked_space
 from tests.network import WEEK, LocalNode, Network
 from tests.shared.test_pages import NASTY
 

@@ -21,10 +21,10 @@ from node.photos import files, service
 from node.photos.models import Photo
 from node.photos.pictures import PictureFault, prepare
 from node.spaces import service as spaces
-from shared.db import begin_write
-from shared.problems import Problem
-from shared.spaces import photos_at
+from shared.store.db import begin_write
 from shared.web.application import origin_of
+from shared.wire.problems import Problem
+from shared.wire.spaces import photos_at
 from tests.network import PASSWORD, LocalNode, Network, at_once
 from tests.shared.browser import Browser, Page, forget_attempts
 

@@ -14,9 +14,9 @@ from charter import model_sources
 from federation import jobs as hub_jobs
 from node.governance import reminders
 from node.governance.reminders import Reminder, Version, due, read
+from node.hub import service as sync
 from node.identity.service import accounts
-from node.sync import service as sync
-from shared.db import begin_write
+from shared.store.db import begin_write
 from tests.contract.speaking import access_token
 from tests.network import PASSWORD, LocalNode, Network, rules
 from tests.node.postbox import Postbox

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from node.bookings import trips
+from node.bookings import outgoing
 from node.members.models import Member
 from node.spaces import service as spaces
 from node.spaces.hours import special_day
@@ -197,13 +197,13 @@ def test_who_has_another_telephone_since_she_booked_is_still_known_at_the_door(
     ada.get_pass(days_ago=0)
     assert codes(troquet.scan(ada.show())) == ["guest_cap"]
     with cordee.context() as (session, node):
-        trips.tell_new_passes(session, node)
+        outgoing.tell_new_passes(session, node)
     two.pass_time(minutes=1)
     assert codes(troquet.scan(eve.show())) == ["guest_cap"]
     came = troquet.scan(ada.show())
     assert came.status_code == 201, came.text
     with cordee.context() as (session, node), cordee.calls() as asked:
-        trips.tell_new_passes(session, node)
+        outgoing.tell_new_passes(session, node)
         assert not asked  # once is enough
 
 

@@ -17,8 +17,8 @@ from node.events.models import Event
 from node.spaces import service as spaces
 from node.spaces.hours import special_day
 from node.spaces.models import Price, Space
-from shared.db import begin_write
-from shared.http import PeerSession
+from shared.net.http import PeerSession
+from shared.store.db import begin_write
 from tests.contract.hostile import Hostile, answer, drop_by_drop, hostile, never, without_end
 from tests.network import LocalNode, Network, at_once
 from tests.node.feed import Feed, calendar, serve

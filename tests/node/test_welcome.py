@@ -14,8 +14,8 @@ from node import jobs
 from node.identity.models import Account
 from node.mail.models import Mail
 from node.members.models import Link
-from shared.identity import NO_PASSWORD, hash_token
-from shared.links import VALID
+from shared.accounts.password_links import VALID
+from shared.store.account_tables import NO_PASSWORD, hash_token
 from tests.network import PASSWORD, LocalNode, Network, at_once
 from tests.node.postbox import Postbox
 from tests.shared.browser import Browser, Page, forget_attempts

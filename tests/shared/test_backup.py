@@ -16,12 +16,13 @@ from alembic.script import ScriptDirectory
 from flask import Flask
 from sqlalchemy import JSON, MetaData, Table, insert, inspect, select, text
 
-from shared import backup, migrations
-from shared.backup import BackupFault, RawJson, Source, files_of, write_backup
-from shared.command import migrate
-from shared.jobs import JOBS_LOCK, Leadership
-from shared.restore import opened, restore
-from shared.server import note_serving
+from shared.ops import backup
+from shared.ops.backup import BackupFault, RawJson, Source, files_of, write_backup
+from shared.ops.command import migrate
+from shared.ops.jobs import JOBS_LOCK, Leadership
+from shared.ops.restore import opened, restore
+from shared.ops.server import note_serving
+from shared.store import migrations
 from tests.architecture.applications import APPLICATIONS
 from tests.databases import Databases
 
@@ -376,7 +377,7 @@ def test_a_restore_that_fails_half_way_leaves_everything_as_it_was(
     def full(*_args: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("shared.restore._unpack", full)
+    monkeypatch.setattr("shared.ops.restore._unpack", full)
     with pytest.raises(BackupFault, match="No space left"):
         put_back(other, tmp_path / "saved.zip", replace=True)
     assert contents(other) == before

@@ -9,8 +9,8 @@ import pytest
 
 from federation.settings import HubSettings
 from node.settings import NodeSettings
-from shared.clock import Clock, parse_clock
-from shared.config import SettingsError, describe, read_settings
+from shared.base.clock import Clock, parse_clock
+from shared.base.config import SettingsError, describe, read_settings
 
 GOOD = {
     "HUB_URL": "https://hub.example/",

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from deploy.cli import main
-from shared.config import SettingsError, read_settings
-from shared.env_file import EnvFileError, read_env, write_env
+from shared.base.config import SettingsError, read_settings
+from shared.base.env_file import EnvFileError, read_env, write_env
 from tests.architecture.test_settings import KINDS, enough
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
@@ -110,7 +110,7 @@ def _init(kind: str, folder: Path, *more: str) -> list[str]:
 @pytest.fixture
 def environ(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     # Loggers are kept once they are configured, and later tests look at theirs.
-    monkeypatch.setattr("shared.web.observe.configure_logging", lambda *_: None)
+    monkeypatch.setattr("shared.ops.metrics.configure_logging", lambda *_: None)
     for prefix in KINDS:
         monkeypatch.setenv(f"{prefix}_ENV_FILE", "")  # put back after the test
     return monkeypatch
@@ -144,7 +144,7 @@ def test_an_init_that_fails_leaves_nothing_half_made(
     assert CliRunner().invoke(main, command).exit_code == 2
     assert not folder.exists()
     environ.setenv(f"{kind.upper()}_PORT", "9001")
-    environ.setattr("shared.command.migrate", lambda _app: 1 / 0)
+    environ.setattr("shared.ops.command.migrate", lambda _app: 1 / 0)
     assert CliRunner().invoke(main, command).exit_code == 1
     assert not folder.exists()
     folder.mkdir()

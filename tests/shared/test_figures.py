@@ -6,7 +6,7 @@ import pytest
 
 from charter import RulesError, model_sources
 from charter.rules import parse_rules
-from shared.figures import with_figures
+from shared.wire.rule_figures import with_figures
 
 TOML = model_sources()["rules.toml"]
 

@@ -12,9 +12,10 @@ from flask import Flask
 from sqlalchemy import text
 from structlog.testing import CapturingLogger
 
-from shared import jobs, problems
-from shared.jobs import Job
+from shared.ops import jobs
+from shared.ops.jobs import Job
 from shared.web.guards import allow
+from shared.wire import problems
 from tests.architecture.applications import APPLICATIONS
 from tests.databases import Databases
 
@@ -72,7 +73,7 @@ def test_a_job_that_breaks_is_logged_with_our_frames(app: Flask, logged: Capturi
 
     jobs._guarded(app, Job("broken", 1, run))()
     places = _places(logged)
-    assert places[0].startswith("shared/jobs.py:")
+    assert places[0].startswith("shared/ops/jobs.py:")
     assert places[0].endswith(":run")
     assert places[-1].startswith("…/json/decoder.py:")
 

@@ -17,10 +17,10 @@ from federation.db import db as hub_db
 from federation.identity.models import Account as HubAccount
 from node.db import db as node_db
 from node.identity.models import Account as NodeAccount
-from shared import identity
-from shared.db import begin_write
+from shared.accounts.people import safe_next
+from shared.store import account_tables
+from shared.store.db import begin_write
 from shared.web.guards import PUBLIC, guard_of
-from shared.web.people import safe_next
 from tests.network import PASSWORD, LocalService, Network
 from tests.shared.browser import Browser, Page, forget_attempts
 
@@ -88,13 +88,15 @@ def test_an_unknown_address_is_answered_like_a_wrong_password(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked = []
-    verify = identity._hasher.verify
+    verify = account_tables._hasher.verify
 
     def counted(hashed: str, password: str) -> bool:
         checked.append(password)
         return verify(hashed, password)
 
-    monkeypatch.setattr(identity, "_hasher", type("Hasher", (), {"verify": staticmethod(counted)}))
+    monkeypatch.setattr(
+        account_tables, "_hasher", type("Hasher", (), {"verify": staticmethod(counted)})
+    )
     browser = Browser(place.service)
     wrong = browser.log_in(place.email, "wrong password")
     unknown = browser.log_in("nobody@example.org", "wrong password")
@@ -356,7 +358,7 @@ def test_a_token_is_shown_once_and_kept_as_a_hash(place: Place) -> None:
     with place.service.app.app_context():
         rows = place.db.session.execute(text("SELECT * FROM api_token")).all()
         assert token not in str(rows)
-        assert identity.hash_token(token) in str(rows)
+        assert account_tables.hash_token(token) in str(rows)
     assert _whoami(place, token) == 200
 
 

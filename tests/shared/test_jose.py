@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from joserfc.jwk import OKPKey
 
-from shared import jose
-from shared.keys import KeyRing, key_id, load_key_ring, make_key_ring, new_key_ring
-from shared.trust import TrustList
+from shared.crypto import jose
+from shared.crypto.keys import KeyRing, key_id, load_key_ring, make_key_ring, new_key_ring
+from shared.crypto.trust_list import TrustList
 
 RING = new_key_ring()
 CLAIMS = {"iss": "cordee", "text": "é\u202e"}

@@ -15,9 +15,9 @@ from sqlalchemy import delete
 
 from federation import cli as hub_cli
 from node import cli as node_cli
-from shared.db import begin_write
-from shared.mail import Mailbox
-from shared.smtp import mail_server
+from shared.mail.queue import Mailbox
+from shared.mail.smtp import mail_server
+from shared.store.db import begin_write
 from tests.network import LocalService, Network
 from tests.shared.browser import Browser, Page, forget_attempts
 from tests.shared.test_mail import Sink, free_port, serving
@@ -142,7 +142,7 @@ def test_a_command_sends_them_again(post: Post, monkeypatch: pytest.MonkeyPatch)
 
 def test_an_invitation_that_was_given_up_can_still_be_sent(post: Post, tmp_path: Path) -> None:
     from federation.identity.service import links as hub_links
-    from node.members.links import links as node_links
+    from node.members.password_links import links as node_links
 
     links = hub_links if post.kind == "hub" else node_links
     post.sink.refusal = "550 5.1.1 no such user"

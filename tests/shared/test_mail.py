@@ -25,13 +25,22 @@ from structlog.testing import CapturingLogger
 from federation.mail.service import mailbox as hub_mailbox
 from federation.settings import KEYS
 from node.mail.service import mailbox
-from shared import mail, smtp
-from shared.clock import Clock
-from shared.config import Settings, SettingsError, read_settings
-from shared.db import begin_write
-from shared.keys import make_key_ring
-from shared.mail import ATTEMPTS, CLAIMED_FOR, KEPT_FOR
-from shared.smtp import MailFault, MailServer, compose, is_address, mail_address, mail_server, send
+from shared.base.clock import Clock
+from shared.base.config import Settings, SettingsError, read_settings
+from shared.crypto.keys import make_key_ring
+from shared.mail import queue as mail
+from shared.mail import smtp
+from shared.mail.queue import ATTEMPTS, CLAIMED_FOR, KEPT_FOR
+from shared.mail.smtp import (
+    MailFault,
+    MailServer,
+    compose,
+    is_address,
+    mail_address,
+    mail_server,
+    send,
+)
+from shared.store.db import begin_write
 from tests.architecture.applications import APPLICATIONS
 from tests.architecture.test_settings import KINDS, enough
 from tests.databases import Databases, create_tables
@@ -640,7 +649,7 @@ def mail_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Try:
     (tmp_path / "hub").mkdir()
     make_key_ring(tmp_path / "hub" / KEYS)
     # Loggers are kept once they are configured, and later tests look at theirs.
-    monkeypatch.setattr("shared.web.observe.configure_logging", lambda *_: None)
+    monkeypatch.setattr("shared.ops.metrics.configure_logging", lambda *_: None)
     assert CliRunner().invoke(main, ["hub", "migrate"]).exit_code == 0
 
     def run(url: str, to: str = TO) -> Any:

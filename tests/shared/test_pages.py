@@ -13,15 +13,15 @@ from sqlalchemy import select
 
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.directory import joining
+from federation.nodes import join_requests
 from federation.webhooks import service as webhooks
 from node.adapters import service as sources
 from node.events import service as events
 from node.identity.models import Account
-from node.members import importing, links
+from node.members import importing, password_links
 from node.members import service as members
-from shared import problems
 from shared.web.guards import PUBLIC, guard_of
+from shared.wire import problems
 from tests.network import PASSWORD, LocalNode, LocalService, Network
 from tests.shared.browser import Browser, Page, forget_attempts
 
@@ -139,7 +139,7 @@ def test_every_page_answers_for_its_role_in_its_language(
         mine = _of_members(session, node, member.account_id)
     with lasting_network.hub.app.app_context():
         asked = dict.fromkeys(("operator", "person", "url", "words"), "")
-        request = joining.ask(hub_db.session(), hub_context(), email="a@b.example", **asked)
+        request = join_requests.ask(hub_db.session(), hub_context(), email="a@b.example", **asked)
         request_id = str(request.id)
     of_keys = cordee if kind == "hub" else troquet
     made = {
@@ -175,7 +175,7 @@ def _of_members(session: Any, node: Any, account_id: int) -> dict[str, str]:
     """Return a member, her plan, a link of hers, and a list that the admin has brought."""
     row = members.member_of(session, account_id, node.clock.now().date())
     found = {"member_id": str(row.id), "plan_id": str(row.plan_id)}
-    link = links.links.invite_again(session, node, account_id) or ""
+    link = password_links.links.invite_again(session, node, account_id) or ""
     admin = session.scalar(select(Account.id).where(Account.email == "admin@troquet.example"))
     brought = importing.keep(session, node.clock.now(), admin, "email,first name\na@b.example,A\n")
     return {**found, "token": link.rpartition("/")[2], "file_id": brought}

@@ -18,10 +18,10 @@ from sd_jwt.issuer import SDJWTIssuer
 from sd_jwt.verifier import SDJWTVerifier
 
 from charter import Fault
-from shared import jose
-from shared.clock import Clock
-from shared.keys import KeyRing, new_key_ring
-from shared.passes import (
+from shared.base.clock import Clock
+from shared.crypto import jose
+from shared.crypto.keys import KeyRing, new_key_ring
+from shared.crypto.passes import (
     RIGHTS_AUDIENCE,
     UnknownIssuer,
     bind,

@@ -13,12 +13,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import delete, func, select
 
 from federation.identity.service import passwords as hub_passwords
-from node.members.links import passwords as node_passwords
-from shared import identity
-from shared.clock import Clock
-from shared.db import begin_write
-from shared.passwords import KEPT_FOR, LONGEST_WAIT, WRONG_IN_A_ROW
-from shared.smtp import mail_server
+from node.members.password_links import passwords as node_passwords
+from shared.accounts.failed_passwords import KEPT_FOR, LONGEST_WAIT, WRONG_IN_A_ROW
+from shared.base.clock import Clock
+from shared.mail.smtp import mail_server
+from shared.store import account_tables
+from shared.store.db import begin_write
 from tests.network import PASSWORD, LocalService, Network
 from tests.shared.browser import TOKEN, Browser, Page, forget_attempts
 
@@ -91,13 +91,15 @@ def test_two_hundred_wrong_passwords_from_ten_addresses_are_slowed_and_the_owner
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked = []
-    verify = identity._hasher.verify
+    verify = account_tables._hasher.verify
 
     def counted(hashed: str, password: str) -> bool:
         checked.append(password)
         return verify(hashed, password)
 
-    monkeypatch.setattr(identity, "_hasher", type("Hasher", (), {"verify": staticmethod(counted)}))
+    monkeypatch.setattr(
+        account_tables, "_hasher", type("Hasher", (), {"verify": staticmethod(counted)})
+    )
     answers = [door.log_in(f"wrong {n}", f"203.0.113.{n % 10}") for n in range(200)]
     assert [answer.status_code for answer in answers] == [422] * 10 + [429] * 190
     assert len(checked) == 10

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import segno
 
-from shared import jose, px1
-from shared.clock import Clock
-from shared.passes import examine
-from shared.px1 import decode_base45, encode_base45, pack, unpack
+from shared.base.clock import Clock
+from shared.crypto import jose, px1
+from shared.crypto.passes import examine
+from shared.crypto.px1 import decode_base45, encode_base45, pack, unpack
 from tests.shared.test_passes import PHONE, bind, credential, issuer_key
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-"

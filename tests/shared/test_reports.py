@@ -10,9 +10,9 @@ import pytest
 from marshmallow import ValidationError
 
 from charter import Facts
-from shared import jose
-from shared.keys import new_key_ring
-from shared.reports import (
+from shared.crypto import jose
+from shared.crypto.keys import new_key_ring
+from shared.wire.reports import (
     RECEIPT_TYP,
     TYP,
     Receipt,

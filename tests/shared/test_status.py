@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from shared import jose
-from shared.keys import new_key_ring
-from shared.status import (
+from shared.crypto import jose
+from shared.crypto.keys import new_key_ring
+from shared.crypto.status_list import (
     INVALID,
     LIFETIME_SECONDS,
     MAX_UNPACKED,

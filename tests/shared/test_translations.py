@@ -18,10 +18,10 @@ from flask_babel import force_locale
 from marshmallow import ValidationError, fields
 
 from node.spaces.sections import SECTIONS
-from shared.messages import OURS, translate
-from shared.problems import KINDS
-from shared.schemas import WireSchema
-from shared.web.account_forms import LoginForm
+from shared.accounts.forms import LoginForm
+from shared.base.schemas import WireSchema
+from shared.wire.error_messages import OURS, translate
+from shared.wire.problems import KINDS
 from tests.architecture.applications import APPLICATIONS
 from tests.architecture.sources import ROOT, modules, name, tree
 from tests.databases import Databases, create_tables

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from shared import jose
-from shared.keys import KeyRing, new_key_ring
-from shared.passes import UnknownIssuer
-from shared.trust import TYP, read_trust_list
+from shared.crypto import jose
+from shared.crypto.keys import KeyRing, new_key_ring
+from shared.crypto.passes import UnknownIssuer
+from shared.crypto.trust_list import TYP, read_trust_list
 
 HUB, CORDEE, OLD, LOST = (new_key_ring() for _ in range(4))
 URL = "https://hub.example"

@@ -19,8 +19,9 @@ from federation.identity.models import Account as HubAccount
 from federation.identity.service import links as hub_links
 from node.db import db as node_db
 from node.identity.models import Account as NodeAccount
-from shared import command, totp
-from shared.db import begin_write
+from shared.crypto import totp
+from shared.ops import command
+from shared.store.db import begin_write
 from tests.network import PASSWORD, LocalService, Network, at_once
 from tests.shared.browser import Browser, Page, forget_attempts
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 import shared
-from shared import jose, px1
-from shared.clock import Clock
-from shared.passes import examine
-from shared.status import INVALID, SUSPENDED, VALID, read_list
-from shared.trust import TrustList
+from shared.base.clock import Clock
+from shared.crypto import jose, px1
+from shared.crypto.passes import examine
+from shared.crypto.status_list import INVALID, SUSPENDED, VALID, read_list
+from shared.crypto.trust_list import TrustList
 
 FOLDER = Path(shared.__file__).parent / "cases"
 PASSES, STATUS = (

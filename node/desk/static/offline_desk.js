@@ -90,7 +90,7 @@ function timeFaults({ pass, shownAt }, bundle, real, civil) {
   return fresh ? faults : [...faults, { code: "pass_stale", detail: "" }];
 }
 
-/* The facts of a scan, as node/desk/alone.py and places.py gather them. */
+/* The facts of a scan, as node/desk/offline_facts.py and places.py gather them. */
 export function factsOf(state, seen, real) {
   const { bundle } = state;
   const civil = real + bundle.civil_offset;

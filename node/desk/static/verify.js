@@ -1,4 +1,4 @@
-/* What a shown code proves, by the browser's own cryptography: shared/passes.py, but for whatever
+/* What a shown code proves, by the browser's own cryptography: shared/crypto/passes.py, but for whatever
  * depends on what time it is.
  */
 import { unpack } from "/static/px1.js";

@@ -1,4 +1,4 @@
-/* PX1, the short form of a shown pass: what it is made of is written in shared/px1.py. */
+/* PX1, the short form of a shown pass: what it is made of is written in shared/crypto/px1.py. */
 import { unzlibSync, zlibSync } from "/static/vendor/fflate/esm/browser.js";
 
 const PREFIX = "PX1:";

@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import select
 
 from federation.audit.models import AuditEntry
-from federation.directory.models import Node
+from federation.nodes.models import Node
 from federation.statements import host_disputes
 from federation.statements.models import Dispute, HostDispute, Statement
 from federation.visits.models import Visit
-from shared.db import begin_write
-from shared.problems import Problem
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
 from tests.architecture.applications import hub_app
 from tests.databases import Databases, create_tables
 from tests.federation.ledger import Ledger
@@ -211,7 +211,7 @@ def test_it_lapses_in_the_charters_days_after_the_suspension_and_not_before(
 
 
 def _days(account: Suspected) -> int:
-    from federation.governance import service as governance
+    from federation.charters import service as governance
 
     with account.session() as session:
         return governance.in_force(session).rules.dispute.days

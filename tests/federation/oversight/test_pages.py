@@ -15,8 +15,8 @@ from federation.db import db
 from federation.mail.models import Mail
 from federation.oversight import service
 from federation.visits.models import Showing, Visit
-from shared.db import begin_write
-from shared.smtp import mail_server
+from shared.mail.smtp import mail_server
+from shared.store.db import begin_write
 from tests.contract.test_inflation import THREE, late, now
 from tests.network import LocalHub, LocalNode, Network, Person
 from tests.shared.browser import Browser, Page, forget_attempts

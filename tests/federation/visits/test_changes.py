@@ -8,13 +8,13 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from federation.db import db
-from federation.directory.models import Node
+from federation.nodes.models import Node
 from federation.visits import changes, passes
 from federation.visits.models import Pass, Visit
-from shared.clock import Clock
-from shared.db import begin_write
-from shared.problems import Problem
-from shared.reports import visit_id
+from shared.base.clock import Clock
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
+from shared.wire.reports import visit_id
 from tests.federation.visits.test_timeline_in_the_account import (
     LATER,
     Fact,

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from federation.db import db
 from federation.visits import passes
 from federation.visits.models import Member, Visit
-from shared.clock import Clock
+from shared.base.clock import Clock
 from tests.federation.visits.test_timeline_in_the_account import (
     Fact,
     Teller,

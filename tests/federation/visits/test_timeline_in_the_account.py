@@ -22,14 +22,14 @@ from sqlalchemy.orm import Session
 
 from charter import Facts
 from federation.db import db
-from federation.directory.models import NodeKey, Space, SpaceHours
+from federation.nodes.models import NodeKey, Space, SpaceHours
 from federation.visits import changes, passes, service, showings
 from federation.visits.models import HalfDayLine, Pass, Visit
-from shared.clock import Clock
-from shared.db import begin_write
-from shared.passes import Evidence
-from shared.problems import Problem
-from shared.reports import Report, visit_id
+from shared.base.clock import Clock
+from shared.crypto.passes import Evidence
+from shared.store.db import begin_write
+from shared.wire.problems import Problem
+from shared.wire.reports import Report, visit_id
 from tests.network import Network
 
 PARIS = ZoneInfo("Europe/Paris")

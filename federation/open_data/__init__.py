@@ -1,1 +1,0 @@
-"""The page that tells programmers what the hub gives to everybody."""

@@ -1,0 +1,141 @@
+"""Telling the hub what we remember, so that the one of us who forgot something is noticed.
+
+The mark is renewed about every minute. When the hub has heard another than this database remembers,
+one of us was restored from a backup, or this node runs twice: what both know is then compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from node.context import Node
+from node.hub.models import Memory
+from node.hub.outbox import waiting
+from shared.net.http import VERSION
+from shared.store.db import begin_write
+from shared.wire.checkpoints import new_mark, turn_of
+
+log = structlog.get_logger()
+
+RENEW_AFTER = timedelta(minutes=1)
+# Compared so often although nothing seems amiss.
+COMPARE_AFTER = timedelta(days=1)
+
+
+def memory(session: Session) -> Memory | None:
+    return session.get(Memory, 1)
+
+
+def exchange(session: Session, node: Node) -> bool:
+    """Tell the hub our mark; return whether it is time to compare all. Raises PeerError.
+
+    A hub that does not know of marks yet is compared with once a day.
+    """
+    now = node.clock.now()
+    mark, last, remembered = _renew(session, now)
+    told = {"mark": mark, "last": last, **_said(session, node)}
+    session.rollback()
+    answer = node.hub.call("POST", "/api/v1/nodes/me/mark", json=told, timeout=5)
+    if answer.status == 200:
+        _note(session, now, answer.json(), mark, last, remembered)
+    row = memory(session)
+    due = row is None or row.compared_at is None or now - row.compared_at > COMPARE_AFTER
+    session.rollback()
+    return due
+
+
+def _said(session: Session, node: Node) -> dict[str, Any]:
+    """Return what the coordination may want to know of this node; nothing of anybody in it."""
+    counts = waiting(session)
+    return {
+        "version": VERSION,
+        "outbox_pending": counts["pending"],
+        "outbox_dead": counts["dead"] + counts["stuck"],
+        "clock": node.clock.real().isoformat(),
+    }
+
+
+def _renew(session: Session, now: datetime) -> tuple[str, str | None, datetime]:
+    """Return the mark to tell, the last the hub has, and up to when this database remembers.
+
+    There is a new one every minute, once the hub has the last.
+    """
+    row = memory(session)
+    if row is None:
+        begin_write(session)
+        row = memory(session)
+    if row is None:
+        row = Memory(id=1, mark=new_mark(), renewed_at=now, to_ask=[], copies=False)
+        session.add(row)
+        session.flush()
+    remembered = row.renewed_at
+    if row.told and now - row.renewed_at >= RENEW_AFTER:
+        row = locked(session)
+        remembered = row.renewed_at
+        if row.told and now - remembered >= RENEW_AFTER:
+            row.before, row.mark, row.renewed_at, row.told = (
+                row.mark,
+                new_mark(row.mark),
+                now,
+                False,
+            )
+    found = row.mark, row.mark if row.told else row.before, remembered
+    session.commit()
+    return found
+
+
+def locked(session: Session) -> Memory:
+    """Start writing; return the row, which there is since the first exchange."""
+    begin_write(session)
+    return session.scalars(select(Memory).with_for_update()).one()
+
+
+def _note(
+    session: Session,
+    now: datetime,
+    told: Mapping[str, Any],
+    mark: str,
+    last: str | None,
+    remembered: datetime,
+) -> None:
+    """Note that the hub has the mark; and, where it had heard another, who is behind since when."""
+    agrees, heard = told["heard"] in (mark, last), told["heard"]
+    row = memory(session)
+    if row is not None and row.told and agrees and row.copies == told["copies"]:
+        session.rollback()
+        return
+    row = locked(session)
+    row.copies = told["copies"]
+    if agrees:
+        row.told = row.told or row.mark == mark
+    else:
+        row.behind = "hub" if turn_of(heard) < turn_of(last) else "node"
+        heard_at = datetime.fromisoformat(told["heard_at"]) if told["heard_at"] else None
+        row.since = heard_at if row.behind == "hub" else remembered
+        row.compared_at = None
+        row.before, row.mark = mark, new_mark(heard, mark)
+        row.renewed_at, row.told = now, False
+        log.warning("memory.differs", behind=row.behind)
+    session.commit()
+
+
+def compared(session: Session, now: datetime, found: Mapping[str, Any] | None) -> None:
+    """Note that everything was compared; with what was found if somebody had forgotten it."""
+    row = locked(session)
+    row.compared_at = now
+    if found is not None:
+        row.found = {"at": now.isoformat(), **found}
+    session.commit()
+
+
+def dismiss(session: Session) -> None:
+    """Note that an admin has read what was found."""
+    row = locked(session)
+    row.behind, row.since, row.found = None, None, None
+    session.commit()

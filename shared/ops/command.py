@@ -1,0 +1,182 @@
+"""What the command lines of hub and node share."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from flask import Flask
+
+from shared.base.config import Settings, SettingsError, describe, read_settings
+from shared.base.env_file import write_env
+
+S = TypeVar("S", bound=Settings)
+
+
+class _Instant(click.ParamType):  # type: ignore[type-arg]
+    """RFC 3339, with its offset."""
+
+    name = "instant"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
+        try:
+            found = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        except ValueError:
+            found = None
+        if found is None or found.tzinfo is None:
+            self.fail("an instant like 2026-11-30T09:00:00+01:00 is expected", param, ctx)
+        return found
+
+
+INSTANT = _Instant()
+
+
+def settings_or_exit(kind: type[S], prefix: str) -> S:
+    """Read the settings; with a fault, name them all and stop with status 2."""
+    try:
+        settings = read_settings(kind, prefix, os.environ)
+    except SettingsError as error:
+        for fault in error.faults:
+            click.echo(fault, err=True)
+        click.echo(f"Not started: {len(error.faults)} setting(s) to correct.", err=True)
+        sys.exit(2)
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return settings
+
+
+def keys_or_exit(settings: Settings, name: str) -> None:
+    """Stop with status 2 where the file of keys is not there: only ``init`` makes one."""
+    path = settings.data_dir / name
+    if not path.exists():
+        click.echo(f"There are no keys at {path}.", err=True)
+        click.echo(
+            "Correct DATA_DIR, mount what belongs there, or restore a backup; "
+            "only init makes new keys, and nobody trusts those of a service that had others.",
+            err=True,
+        )
+        sys.exit(2)
+
+
+def show_settings(kind: type[Settings], prefix: str) -> None:
+    for name, default, text in describe(kind, prefix):
+        click.echo(f"{name}\n    {text}. Default: {default or 'empty'}")
+
+
+def write_env_file(path: Path, values: Mapping[str, str]) -> None:
+    """Write a settings file that only its owner can read. An existing one is left as it is."""
+    if path.exists():
+        raise click.ClickException(f"{path} is there already; nothing was changed")
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_env(path, values)
+
+
+@contextmanager
+def new_service(
+    kind: type[Settings], prefix: str, data_dir: Path, values: Mapping[str, str]
+) -> Iterator[Path]:
+    """Write the settings of a service that is being made, and give their file.
+
+    What the environment says is written, too. Where making it fails, nothing of it is left.
+    """
+    env_file = data_dir / f"{prefix.lower()}.env"
+    names = [f"{prefix}_{spec.name.upper()}" for spec in fields(kind)]
+    told = {name: os.environ[name] for name in names if os.environ.get(name)}
+    with in_new_folder(env_file, prefix, {**values, **told}):
+        yield env_file
+
+
+@contextmanager
+def in_new_folder(env_file: Path, prefix: str, values: Mapping[str, str]) -> Iterator[None]:
+    """Write the settings, and use them. Where what follows fails, nothing new is left beside them.
+
+    So the next try begins anew. The settings come first: who has written them owns the folder.
+    """
+    folder = env_file.parent
+    there, before = folder.exists(), set(folder.rglob("*"))
+    write_env_file(env_file, values)
+    os.environ[f"{prefix}_ENV_FILE"] = str(env_file)
+    try:
+        yield
+    except BaseException:
+        for path in sorted({*folder.rglob("*")} - before, reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        if not there:
+            folder.rmdir()
+        raise
+
+
+def new_secret() -> str:
+    return secrets.token_hex(32)
+
+
+def migrate(app: Flask) -> None:
+    """Bring the database to this version's tables."""
+    from flask_migrate import upgrade  # noqa: PLC0415 - slow to import
+
+    with app.app_context():
+        upgrade()
+
+
+def mail_test(mailbox: Any, session: Any, settings: Settings, address: str) -> None:
+    """Send one message now, and print what the mail server answered."""
+    from shared.mail.smtp import MailFault  # noqa: PLC0415
+
+    try:
+        click.echo(mailbox.test(session, settings, address))
+    except MailFault as fault:
+        raise click.ClickException(f"{fault.reason}: {fault.words}") from None
+
+
+def send_again(app: Flask, mailbox: Any) -> None:
+    """Queue again what was given up; the jobs process sends it."""
+    with app.app_context():
+        session = app.extensions["sqlalchemy"].session()
+        count = mailbox.send_again(session, app.extensions["settings"].clock.real())
+        for row in mailbox.dead(session):
+            click.echo(f"Left as it is: to {row.to!r} of {row.created_at:%Y-%m-%d}, no address")
+        click.echo(f"{count} message(s) sent again by the jobs process, within a minute.")
+
+
+def reset_account(app: Flask, address: str) -> None:
+    """Take the second step off an account, end its log-ins, and give it a link to a new password.
+
+    For who is locked out, and whom nobody with a log-in can help.
+    """
+    from shared.wire.problems import Problem  # noqa: PLC0415 - slow to import
+
+    with app.app_context():
+        people = app.extensions["people"]
+        try:
+            url = people.links.start_over(
+                people.session(), people.place(), people.two_factor, address
+            )
+        except Problem:
+            raise click.ClickException("no account that is open has this address") from None
+    click.echo(url or "A link is on its way to this address.")
+    click.echo("It works once; until it is used, the old password goes on working.", err=True)
+
+
+def serve(
+    kind: type[S], prefix: str, service: str, create_app: Callable[[S], Flask], keys: str
+) -> None:
+    """Run the production server in the foreground."""
+    settings = settings_or_exit(kind, prefix)
+    keys_or_exit(settings, keys)
+    from shared.ops.server import Server, note_serving, prepare_metrics  # noqa: PLC0415
+
+    held = note_serving(settings)
+    if held is None:
+        raise click.ClickException("a backup is being restored: start again when it is done")
+    prepare_metrics(settings)
+    from shared.ops.metrics import configure_logging  # noqa: PLC0415 - after the metrics folder
+
+    configure_logging(settings.log_level, service)
+    Server(lambda: create_app(settings), settings).run()
