@@ -170,6 +170,34 @@ RESTED_SECONDS = 1.0
 _RESTS_SINCE = "rests since"
 
 
+@contextmanager
+def write(session: Session) -> Iterator[Connection]:
+    """A unit of work: one transaction that writes, committed at its end, undone by any exception.
+
+    What was read before is read again. The connection is for statements without objects.
+    """
+    if session.info.get(_WRITES):
+        raise RuntimeError("a unit of work within another: it would commit half of that one")
+    connection = begin_write(session)
+    session.info[_WRITES] = True
+    try:
+        yield connection
+        session.commit()
+    except BaseException:
+        session.rollback()
+        raise
+    finally:
+        del session.info[_WRITES]
+
+
+_WRITES = "writes"
+
+
+def release(session: Session) -> None:
+    """Give the connection back: nothing is held while somebody else is asked, or waited for."""
+    session.rollback()
+
+
 def begin_write(session: Session) -> Connection:
     """Start the transaction of a service that will write. What was read before is read again.
 

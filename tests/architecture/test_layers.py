@@ -12,7 +12,7 @@ from tests.architecture.sources import ROOT, called_methods, imports, modules, n
 
 # What else commits, and why it is not a ``service.py``.
 OTHER_COMMITTERS = {
-    "shared/accounts/service.py": "the verbs of accounts, over either service's tables",
+    "shared/store/db.py": "the unit of work",
     "shared/accounts/password_links.py": "the verbs of one-time links, over either service's",
     "shared/accounts/two_factor.py": "the verbs of the second step, over either service's tables",
     "federation/identity/people.py": "the verbs of the desk's accounts",
@@ -68,7 +68,6 @@ OTHER_COMMITTERS = {
     "node/passes/cards.py": "the verbs of paper cards",
     "node/passes/digits.py": "the verbs of six digits",
     "node/passes/host_requests.py": "which requests of hosts were used",
-    "node/publication/service.py": "the verbs by which the hub is told what is published",
     "node/hub/contact.py": "notes who was last heard of",
     "node/console/diagnostics.py": "the verbs of “check my node”",
     "node/members/changes.py": "the verbs of a subscription, which reach the passes",
