@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.base.config import Settings, number, setting, text, yes_no
-from shared.mail.smtp import is_address
+from shared.base.mail_server import is_address
 
 KEYS = "hub-keys.json"  # in the data folder
 

@@ -18,7 +18,7 @@ from federation.identity.models import Account
 from federation.identity.service import accounts, links, two_factor
 from shared.accounts.forms import ROLE_NAMES
 from shared.accounts.password_links import VALID
-from shared.mail.smtp import is_address
+from shared.base.mail_server import is_address
 from shared.web import allow, current
 from shared.web.forms import Form
 from shared.wire.error_messages import translate

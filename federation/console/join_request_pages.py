@@ -16,7 +16,7 @@ from federation.db import db
 from federation.nodes import join_requests
 from federation.nodes.models import Invitation, JoinRequest
 from federation.trust import node_labels
-from shared.mail.smtp import is_address
+from shared.base.mail_server import is_address
 from shared.net.http import PeerError, check_url
 from shared.web import allow, current
 from shared.web.application import limiter

@@ -19,7 +19,7 @@ from wtforms.validators import DataRequired, Length, NumberRange, Optional
 
 from federation.listings import mapping as mappings
 from federation.listings.mapping import LONGEST, LONGEST_DESCRIPTION, LONGEST_URL
-from shared.mail.smtp import is_address
+from shared.base.mail_server import is_address
 from shared.web.forms import Form
 from shared.wire.events import is_web_address
 

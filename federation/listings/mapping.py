@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
-from shared.mail.smtp import is_address
+from shared.base.mail_server import is_address
 from shared.wire.events import is_web_address
 
 # What a column may be. ``place`` is both coordinates in one, ``address`` all of it in one line.

@@ -17,7 +17,7 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length
 
 from federation.moderation.reports import MOST_WORDS
-from shared.mail.smtp import is_address
+from shared.base.mail_server import is_address
 from shared.web.forms import Form
 from shared.wire.page_reports import KINDS
 

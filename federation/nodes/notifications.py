@@ -12,8 +12,8 @@ from federation.context import Hub
 from federation.identity.models import Account
 from federation.mail.service import mailbox
 from federation.nodes.models import Invitation, Space
+from shared.base.mail_server import is_address
 from shared.mail.letters import letter
-from shared.mail.smtp import is_address
 
 
 def coordinators(session: Session) -> list[Account]:

@@ -15,7 +15,7 @@ from federation.context import hub
 from federation.db import db
 from federation.trust.node_labels import reason
 from federation.webhooks import delivery, service
-from shared.mail.smtp import is_address
+from shared.base.mail_server import is_address
 from shared.net.http import PeerError
 from shared.web import allow, current
 from shared.web.forms import Form

@@ -14,7 +14,7 @@ import orjson
 from node.adapters.ical_text import find_zone
 from node.adapters.interface import Unreadable
 from node.adapters.validation import clean
-from shared.mail.smtp import is_address
+from shared.base.mail_server import is_address
 from shared.wire.events import is_web_address
 
 # As French addresses are written: 1 rue du Port, 69001 Lyon, France

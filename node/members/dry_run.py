@@ -22,7 +22,7 @@ from node.members.models import Member, Plan
 from node.members.names import fold
 from node.members.service import Sheet
 from node.members.sheet import HEADINGS, Table, read_date
-from shared.mail.smtp import is_address
+from shared.base.mail_server import is_address
 from shared.store.account_tables import normal_email
 
 _LONGEST = {"given_name": 60, "family_name": 60}

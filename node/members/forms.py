@@ -27,7 +27,7 @@ from node.members.models import Member, Plan
 from node.members.service import Sheet
 from node.spaces.forms import text_field, whole_field
 from shared.accounts.forms import ROLE_NAMES
-from shared.mail.smtp import is_address
+from shared.base.mail_server import is_address
 from shared.web.forms import Form
 
 MOST_HALF_DAYS = 62

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from shared.base.clock import Clock, parse_clock
 from shared.base.env_file import EnvFileError, read_env
-from shared.mail.smtp import MailServer, mail_address, mail_server
-from shared.net.http import PeerError, check_url
+from shared.base.mail_server import MailServer, mail_address, mail_server
+from shared.base.urls import http_url
 
 
 class SettingsError(Exception):
@@ -74,9 +74,9 @@ def database_url(value: str) -> str:
 
 def url(value: str) -> str:
     try:
-        return check_url(value, allow_private=True)
-    except PeerError as error:
-        raise ValueError(f"an http(s) address is expected ({error.reason})") from None
+        return http_url(value, plain=True)
+    except ValueError as error:
+        raise ValueError(f"an http(s) address is expected ({error})") from None
 
 
 def one_of(*choices: str) -> Callable[[str], str]:

@@ -8,7 +8,7 @@ from typing import Any
 from flask import current_app
 from flask_babel import force_locale
 
-from shared.web.application import LANGUAGES
+from charter.model import LANGUAGES
 
 _BETWEEN = "\n\n" + "-" * 40 + "\n\n"
 

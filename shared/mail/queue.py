@@ -19,7 +19,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, declared_attr, mapped_column
 
 from shared.base.config import Settings
-from shared.mail.smtp import MailFault, compose, is_address, send
+from shared.base.mail_server import is_address
+from shared.mail.smtp import MailFault, compose, send
 from shared.store.db import begin_write
 from shared.store.outbox import DEAD, PENDING, RETRY_SECONDS, next_attempt
 

@@ -7,14 +7,12 @@ to a loopback address alone.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import os
 import re
 import smtplib
 import socket
 import ssl
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from email import policy
 from email.headerregistry import Address
@@ -22,15 +20,11 @@ from email.message import EmailMessage
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
+
+from shared.base.mail_server import MailServer
 
 TIMEOUT_SECONDS = 15.0
-_PORTS = {"smtp": 587, "smtps": 465}
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_ADDRESS = re.compile(rf"{_ATOM}(\.{_ATOM})*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
-_SENDER = re.compile(
-    r"(?P<bare>[^\s<>]+)|[^\x00-\x1f\x7f-\x9f\u2028\u2029\"\\<>@,;:]+ <(?P<address>[^\s<>]+)>"
-)
 # Log-in is wanted (RFC 4954, 6); the sender's address, or who may send (RFC 3463, 3.2 and 3.8).
 _NOT_LOGGED_IN = (530, 534, 535, 538)
 _OF_SENDER = re.compile(r"5\.(1\.[78]|7\.\d+)\b")
@@ -51,70 +45,6 @@ class MailFault(Exception):
         super().__init__(reason)
         self.reason, self.words = reason, words
         self.lasting, self.of_server = lasting, of_server
-
-
-@dataclass(frozen=True, slots=True)
-class MailServer:
-    """Where messages go: ``scheme`` is smtp, smtps or file."""
-
-    scheme: str
-    host: str = ""
-    port: int = 0
-    user: str = ""
-    password: str = field(default="", repr=False)
-    folder: Path = Path()
-
-    @property
-    def plain(self) -> bool:
-        """Tell whether nothing is encrypted, since nothing leaves this machine."""
-        return self.scheme == "smtp" and is_loopback(self.host)
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine by its very name: nothing is looked up."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def mail_server(value: str) -> MailServer:
-    """Read ``smtp://``, ``smtps://`` or ``file://``. Raises ValueError, without the password."""
-    try:
-        parts = urlsplit(value)
-        port = parts.port
-    except ValueError:
-        raise ValueError(
-            "this is not an address; a : / @ in a password is written %3A %2F %40"
-        ) from (None)
-    if parts.query or parts.fragment or parts.scheme not in ("smtp", "smtps", "file"):
-        raise ValueError("smtp://user:password@host:587, smtps://… or file:///folder is expected")
-    if parts.scheme == "file":
-        if parts.netloc or len(parts.path) < 2:
-            raise ValueError("file:/// and an absolute folder is expected")
-        return MailServer("file", folder=Path(unquote(parts.path)))
-    if not parts.hostname or parts.path not in ("", "/") or port == 0:
-        raise ValueError(f"{parts.scheme}://user:password@host:port is expected")
-    user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    if bool(user) != bool(password):
-        raise ValueError("user and password go together")
-    if not (user + password).isascii():
-        raise ValueError("user and password are ASCII, as SMTP wants them")
-    port = port or _PORTS[parts.scheme]
-    return MailServer(parts.scheme, parts.hostname, port, user, password)
-
-
-def mail_address(value: str) -> str:
-    """Return ``mail@example.org``, or ``Name <mail@example.org>``. Raises ValueError."""
-    found = _SENDER.fullmatch(value)
-    if found is None or not is_address(found["bare"] or found["address"]):
-        raise ValueError("mail@example.org or Name <mail@example.org> is expected")
-    return value
-
-
-def is_address(value: str) -> bool:
-    """Tell whether a message can be sent there: ASCII on both sides, and no quoting."""
-    return len(value) <= 254 and bool(_ADDRESS.fullmatch(value))
 
 
 def _one_line(text: str) -> str:

@@ -37,6 +37,7 @@ from urllib3.exceptions import (
 from urllib3.util.ssl_ import create_urllib3_context
 
 from shared.base import deadline
+from shared.base.urls import http_url
 from shared.net import addresses
 
 log = structlog.get_logger()
@@ -80,20 +81,11 @@ class Answer:
 
 
 def check_url(url: str, *, allow_private: bool) -> str:
-    """Return the URL of a peer, without a trailing slash. Raises PeerError.
-
-    https only, and no user, query or fragment; plain http where private peers are allowed.
-    """
+    """Return the URL of a peer as ``http_url`` reads it. Raises PeerError."""
     try:
-        parts = urlsplit(url.strip())
-        port = parts.port
-    except ValueError:
-        raise PeerError("url-malformed") from None
-    if parts.scheme not in (("https", "http") if allow_private else ("https",)):
-        raise PeerError("url-not-https")
-    if not parts.hostname or parts.username or parts.query or parts.fragment or port == 0:
-        raise PeerError("url-malformed")
-    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+        return http_url(url, plain=allow_private)
+    except ValueError as error:
+        raise PeerError(str(error)) from None
 
 
 class PrivateAddress(PeerError):

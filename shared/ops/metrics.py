@@ -1,18 +1,13 @@
-"""What operators see: one line and one measure a request, health, and a correlation id."""
+"""What operators see of requests: one line and one measure each, and a correlation id."""
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import re
 import secrets
 import sys
-import time
-from collections.abc import Callable
-from typing import Any
 
 import structlog
-from flask import Flask, Response, g, request
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -22,9 +17,6 @@ from prometheus_client import (
     multiprocess,
     values,
 )
-
-from shared.web.guards import allow
-from shared.wire.problems import Problem
 
 REQUEST_ID_HEADER = "X-Request-ID"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -85,48 +77,10 @@ def note(
     return {REQUEST_ID_HEADER: given, "Server-Timing": f"app;dur={milliseconds:.2f}"}
 
 
-def install(app: Flask, service: str, ready: Callable[[], list[str]]) -> None:
-    """Add correlation ids, request lines, ``/healthz``, ``/readyz`` and ``/metrics``.
-
-    ``ready`` returns what is wrong, in words for an operator; nothing when all is well.
-    """
-
-    @app.before_request
-    def _start() -> None:
-        g.started = time.perf_counter()
-        g.request_id = request_id(request.headers.get(REQUEST_ID_HEADER, ""))
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(service=service, request_id=g.request_id)
-
-    @app.after_request
-    def _finish(response: Response) -> Response:
-        endpoint = request.endpoint or "none"
-        seconds = time.perf_counter() - g.get("started", time.perf_counter())
-        status, given = response.status_code, g.get("request_id", "")
-        response.headers.update(note(service, endpoint, request.method, status, seconds, given))
-        return response
-
-    @app.get("/healthz")
-    @allow("public")
-    def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @app.get("/readyz")
-    @allow("public")
-    def readyz() -> tuple[dict[str, Any], int]:
-        faults = ready()
-        return {"status": "ok" if not faults else "not ready", "faults": faults}, (
-            503 if faults else 200
-        )
-
-    @app.get("/metrics")
-    @allow("public")
-    def metrics() -> Response:
-        address = request.remote_addr
-        if not address or ipaddress.ip_address(address).is_global:
-            raise Problem("not-found")
-        if values.ValueClass is values.MutexValue:
-            return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)
-        registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)
-        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+def exposition() -> tuple[bytes, str]:
+    """Return what all processes of this service measured, and its content type."""
+    if values.ValueClass is values.MutexValue:
+        return generate_latest(), CONTENT_TYPE_LATEST
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)
+    return generate_latest(registry), CONTENT_TYPE_LATEST

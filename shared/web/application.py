@@ -19,17 +19,16 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
+from charter.model import LANGUAGES
 from shared.base.config import Settings
 from shared.base.schemas import unstorable
-from shared.ops import metrics
-from shared.web import compression, formats, guards
+from shared.web import compression, formats, guards, health
 from shared.web.api import PasserelleApi, any_parameters
 from shared.web.guards import Principal, allow
 from shared.web.limits import address_of
 from shared.wire import problems
 
 HERE = Path(__file__).parent
-LANGUAGES = ("fr", "en")
 MAX_REQUEST_BYTES = 1 << 20
 _API_DOCS = "api-docs.openapi_json"
 
@@ -121,7 +120,7 @@ def new_app(import_name: str, settings: Settings, service: Service) -> tuple[Fla
     Babel(app, locale_selector=language)
     csrf.init_app(app)
     compression.install(app)  # first, so that it comes last to an answer
-    metrics.install(app, service.kind, service.ready)
+    health.install(app, service.kind, service.ready)
     _remember_language(app)
     _refuse_unstorable(app)
     limiter.init_app(app)

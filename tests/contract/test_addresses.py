@@ -17,8 +17,8 @@ from federation.mail.models import Mail as HubMail
 from node.app import create_app as create_node
 from node.desk import paper_card
 from node.hub import service as sync
+from shared.base.mail_server import mail_server
 from shared.crypto import jose
-from shared.mail.smtp import mail_server
 from tests.contract.speaking import access_token, kind
 from tests.contract.test_bookings import booked, mine
 from tests.contract.test_convergence import figures, hub_states, settle, states, visit

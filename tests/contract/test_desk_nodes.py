@@ -25,7 +25,7 @@ from federation.nodes.models import Invitation, JoinRequest, Node, NodeMark
 from federation.trust import node_health
 from federation.trust.node_health import Condition
 from federation.trust.own_api import skew
-from shared.mail.smtp import mail_server
+from shared.base.mail_server import mail_server
 from shared.net.http import VERSION
 from shared.store.db import begin_write
 from shared.wire.problems import Problem

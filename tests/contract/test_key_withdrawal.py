@@ -19,9 +19,9 @@ from federation.nodes import keys as hub_keys
 from node import cli as node_cli
 from node.hub import keys
 from node.hub import service as sync
+from shared.base.mail_server import mail_server
 from shared.crypto import jose
 from shared.crypto.keys import key_id
-from shared.mail.smtp import mail_server
 from shared.wire.problems import Problem
 from tests.contract.speaking import access_token, claims_of, keys_of, kind
 from tests.contract.test_machines import _ask_token, _claims

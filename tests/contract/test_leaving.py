@@ -22,7 +22,7 @@ from node.leaving import service as leaving
 from node.mail.models import Mail
 from node.passes.models import Pass
 from node.statements import service as statements
-from shared.mail.smtp import mail_server
+from shared.base.mail_server import mail_server
 from shared.wire.problems import Problem
 from tests.contract.speaking import access_token
 from tests.network import LocalNode, Network, codes

@@ -22,7 +22,7 @@ from federation.moderation import changes, forms, hiding, reports
 from federation.moderation.models import Change, Report
 from node import jobs as node_jobs
 from node.spaces import service as spaces
-from shared.mail.smtp import mail_server
+from shared.base.mail_server import mail_server
 from shared.store.db import begin_write
 from shared.wire.problems import Problem
 from tests.network import PASSWORD, LocalNode, Network, at_once

@@ -19,7 +19,7 @@ from federation.nodes.models import Invitation, Node
 from federation.trust import offline_alerts
 from federation.trust.offline_alerts import Watch
 from shared.base.clock import Clock
-from shared.mail.smtp import mail_server
+from shared.base.mail_server import mail_server
 from shared.store.db import begin_write
 from tests.network import Network
 

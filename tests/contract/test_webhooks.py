@@ -24,7 +24,7 @@ from federation.nodes.models import Node
 from federation.webhooks import delivery, service
 from federation.webhooks.models import Delivery, Told, Webhook
 from node.spaces import service as spaces
-from shared.mail.smtp import mail_server
+from shared.base.mail_server import mail_server
 from shared.store.db import begin_write
 from tests.network import LocalNode, Network
 from tests.shared.browser import Browser, forget_attempts

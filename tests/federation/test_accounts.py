@@ -22,8 +22,8 @@ from federation.db import db
 from federation.identity import people
 from federation.identity.models import Account, Link
 from federation.identity.service import accounts
+from shared.base.mail_server import mail_server
 from shared.crypto import totp
-from shared.mail.smtp import mail_server
 from shared.store.db import begin_write
 from shared.wire.problems import Problem
 from tests.network import PASSWORD, LocalHub, Network, at_once

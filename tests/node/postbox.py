@@ -8,7 +8,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 from node import jobs
-from shared.mail.smtp import mail_server
+from shared.base.mail_server import mail_server
 from tests.network import LocalNode
 
 

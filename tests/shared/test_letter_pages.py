@@ -15,8 +15,8 @@ from sqlalchemy import delete
 
 from federation import cli as hub_cli
 from node import cli as node_cli
+from shared.base.mail_server import mail_server
 from shared.mail.queue import Mailbox
-from shared.mail.smtp import mail_server
 from shared.store.db import begin_write
 from tests.network import LocalService, Network
 from tests.shared.browser import Browser, Page, forget_attempts

@@ -27,19 +27,12 @@ from federation.settings import KEYS
 from node.mail.service import mailbox
 from shared.base.clock import Clock
 from shared.base.config import Settings, SettingsError, read_settings
+from shared.base.mail_server import MailServer, is_address, mail_address, mail_server
 from shared.crypto.keys import make_key_ring
 from shared.mail import queue as mail
 from shared.mail import smtp
 from shared.mail.queue import ATTEMPTS, CLAIMED_FOR, KEPT_FOR
-from shared.mail.smtp import (
-    MailFault,
-    MailServer,
-    compose,
-    is_address,
-    mail_address,
-    mail_server,
-    send,
-)
+from shared.mail.smtp import MailFault, compose, send
 from shared.store.db import begin_write
 from tests.architecture.applications import APPLICATIONS
 from tests.architecture.test_settings import KINDS, enough

@@ -16,7 +16,7 @@ from federation.identity.service import passwords as hub_passwords
 from node.members.password_links import passwords as node_passwords
 from shared.accounts.failed_passwords import KEPT_FOR, LONGEST_WAIT, WRONG_IN_A_ROW
 from shared.base.clock import Clock
-from shared.mail.smtp import mail_server
+from shared.base.mail_server import mail_server
 from shared.store import account_tables
 from shared.store.db import begin_write
 from tests.network import PASSWORD, LocalService, Network

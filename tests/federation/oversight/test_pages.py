@@ -15,7 +15,7 @@ from federation.db import db
 from federation.mail.models import Mail
 from federation.oversight import service
 from federation.visits.models import Showing, Visit
-from shared.mail.smtp import mail_server
+from shared.base.mail_server import mail_server
 from shared.store.db import begin_write
 from tests.contract.test_inflation import THREE, late, now
 from tests.network import LocalHub, LocalNode, Network, Person
