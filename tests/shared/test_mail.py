@@ -30,7 +30,6 @@ from shared.base.config import Settings, SettingsError, read_settings
 from shared.base.mail_server import MailServer, is_address, mail_address, mail_server
 from shared.crypto.keys import make_key_ring
 from shared.mail import queue as mail
-from shared.mail import smtp
 from shared.mail.queue import ATTEMPTS, CLAIMED_FOR, KEPT_FOR
 from shared.mail.smtp import MailFault, compose, send
 from shared.store.db import begin_write
@@ -112,7 +111,7 @@ def sink() -> Sink:
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take loopback for a server elsewhere."""
-    monkeypatch.setattr(smtp, "is_loopback", lambda _host: False)
+    monkeypatch.setattr("shared.base.mail_server.is_loopback", lambda _host: False)
 
 
 @pytest.fixture(scope="module")
