@@ -15,7 +15,7 @@ from federation.charters import service as governance
 from federation.charters.models import Signature
 from federation.db import db
 from federation.nodes.models import Availability, Node, Space
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.spaces import SpaceSchema
 
 SPACES_A_NODE = 8
@@ -39,29 +39,28 @@ def found(app: Flask, spaces: int, seed: int = 1) -> None:
     with app.app_context():
         session = db.session()
         charter = governance.adopt_first(session, now, model_sources())
-        begin_write(session)
-        nodes = [f"node-{n}" for n in range(spaces // SPACES_A_NODE + 1)]
-        common = {"plans": {}, "enrolled_at": now, "last_seen_at": now, "state": "connected"}
-        session.execute(
-            insert(Node),
-            [
-                {"id": id_, "name": id_, "url": f"http://127.0.0.1:1/{id_}", **common}
+        with write(session):
+            nodes = [f"node-{n}" for n in range(spaces // SPACES_A_NODE + 1)]
+            common = {"plans": {}, "enrolled_at": now, "last_seen_at": now, "state": "connected"}
+            session.execute(
+                insert(Node),
+                [
+                    {"id": id_, "name": id_, "url": f"http://127.0.0.1:1/{id_}", **common}
+                    for id_ in nodes
+                ],
+            )
+            signatures = [
+                {"version": charter.version, "node_id": id_, "jws": "-", "signed_at": now}
                 for id_ in nodes
-            ],
-        )
-        signatures = [
-            {"version": charter.version, "node_id": id_, "jws": "-", "signed_at": now}
-            for id_ in nodes
-            if chance.random() < 0.95
-        ]
-        session.execute(insert(Signature), signatures)
-        for start in range(0, spaces, AT_ONCE):
-            rows = list(_rows(chance, range(start, min(start + AT_ONCE, spaces)), now))
-            session.execute(insert(Space), [space for space, _ in rows])
-            session.execute(insert(Availability), [told for _, told in rows])
-        session.commit()
-        session.execute(text("ANALYZE"))
-        session.commit()
+                if chance.random() < 0.95
+            ]
+            session.execute(insert(Signature), signatures)
+            for start in range(0, spaces, AT_ONCE):
+                rows = list(_rows(chance, range(start, min(start + AT_ONCE, spaces)), now))
+                session.execute(insert(Space), [space for space, _ in rows])
+                session.execute(insert(Availability), [told for _, told in rows])
+        with write(session) as connection:
+            connection.execute(text("ANALYZE"))
         db.engine.dispose()
 
 

@@ -32,7 +32,7 @@ from node.hub.models import Cached
 from node.identity.service import accounts
 from node.spaces import service as spaces
 from shared.crypto.status_list import sign_list
-from shared.store.db import begin_write
+from shared.store.db import write
 
 NODE = "host"
 DESKS = 8
@@ -78,27 +78,26 @@ def open_door(found: Bench, kind: str, server: Postgres | None, people: int) -> 
     with node.app.app_context():
         session, context = node_db.session(), node_context()
         now = context.clock.now()
-        begin_write(session)
-        spaces.add(
-            session,
-            now,
-            NODE,
-            "Lyon",
-            id=NODE,
-            week=OPEN_ALWAYS,
-            closed_on_holidays=False,
-            guest_cap=GUESTS,
-            capacity=2 * GUESTS,
-        )
-        desk = accounts.create(
-            session,
-            now,
-            email="desk@host.example",
-            name="Desk",
-            password="-" * 12,
-            roles=["desk"],
-        ).id
-        session.commit()
+        with write(session):
+            spaces.add(
+                session,
+                now,
+                NODE,
+                "Lyon",
+                id=NODE,
+                week=OPEN_ALWAYS,
+                closed_on_holidays=False,
+                guest_cap=GUESTS,
+                capacity=2 * GUESTS,
+            )
+            desk = accounts.create(
+                session,
+                now,
+                email="desk@host.example",
+                name="Desk",
+                password="-" * 12,
+                roles=["desk"],
+            ).id
         token = accounts.add_token(session, now, desk, "bench", ["desk"])
         sync.enrol(session, context, invitation)
         sync.sign_charter(session, context)
@@ -129,13 +128,12 @@ def _keep_status_list(home: network.Home, people: int) -> None:
     )
     session = node_db.session()
     sync.keep(session, node_context().clock.real(), f"status:{home.id}", body)
-    begin_write(session)
-    session.execute(
-        update(Cached)
-        .where(Cached.name == f"status:{home.id}")
-        .values(fetched_at=datetime.now(UTC) - LIST_AGE)
-    )
-    session.commit()
+    with write(session):
+        session.execute(
+            update(Cached)
+            .where(Cached.name == f"status:{home.id}")
+            .values(fetched_at=datetime.now(UTC) - LIST_AGE)
+        )
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from federation.nodes.models import Availability, Node, Space
 from federation.settings import HubSettings
 from shared.ops.command import migrate
 from shared.ops.metrics import configure_logging
-from shared.store.db import begin_write
+from shared.store.db import write
 
 WEEK = {day: [["09:00", "19:00"]] for day in ("mo", "tu", "we", "th", "fr")}
 
@@ -36,20 +36,19 @@ def app_with(spaces: int, folder: Path) -> Flask:
     with app.app_context():
         session, now = db.session(), hub().clock.now()
         governance.adopt_first(session, now, model_sources())
-        begin_write(session)
-        node = {"id": "n", "name": "N", "url": "http://127.0.0.1:2", "plans": {}}
-        session.execute(insert(Node).values(enrolled_at=now, last_seen_at=now, **node))
-        rows, places = [], []
-        for number in range(spaces):
-            document = _document(f"space-{number:06}")
-            row = {"id": document["id"], "node_id": "n", "name": "S", "town": "Lyon"}
-            rows.append({**row, "document": document, "published_at": now})
-            told = {"guest_places": 5, "guest_places_free": 5, "paused": False, "as_of": now}
-            expires_at = now + timedelta(hours=1)
-            places.append({"space_id": document["id"], "expires_at": expires_at, **told})
-        session.execute(insert(Space), rows)
-        session.execute(insert(Availability), places)
-        session.commit()
+        with write(session):
+            node = {"id": "n", "name": "N", "url": "http://127.0.0.1:2", "plans": {}}
+            session.execute(insert(Node).values(enrolled_at=now, last_seen_at=now, **node))
+            rows, places = [], []
+            for number in range(spaces):
+                document = _document(f"space-{number:06}")
+                row = {"id": document["id"], "node_id": "n", "name": "S", "town": "Lyon"}
+                rows.append({**row, "document": document, "published_at": now})
+                told = {"guest_places": 5, "guest_places_free": 5, "paused": False, "as_of": now}
+                expires_at = now + timedelta(hours=1)
+                places.append({"space_id": document["id"], "expires_at": expires_at, **told})
+            session.execute(insert(Space), rows)
+            session.execute(insert(Availability), places)
     return app
 
 
@@ -81,11 +80,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, app_with(spaces, Path(folder)).app_context():
         measure("the first time")
         measure("nothing has changed")
-        begin_write(db.session())
-        session = db.session()
-        some = Availability.space_id.like("%77")
-        session.execute(update(Availability).where(some).values(guest_places_free=1))
-        session.commit()
+        with write(db.session()):
+            session = db.session()
+            some = Availability.space_id.like("%77")
+            session.execute(update(Availability).where(some).values(guest_places_free=1))
         measure("one in a hundred has changed")
         measure("nothing has changed")
         db.engine.dispose()

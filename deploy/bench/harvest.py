@@ -38,7 +38,7 @@ from shared.net.addresses import is_public
 from shared.net.http import Answer, PeerSession
 from shared.ops.command import migrate
 from shared.ops.metrics import configure_logging
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.documents import fingerprint, index_hash, split
 from shared.wire.spaces import PUBLICATION_TYP
 
@@ -158,14 +158,13 @@ def add_nodes(app: Flask, ring: KeyRing, ids: Sequence[str], urls: Sequence[str]
     key = {"kid": ring.kid, "jwk": ring.public_jwks()[0], "added_at": now}
     with app.app_context():
         session = db.session()
-        begin_write(session)
-        rows = [
-            {"id": each, "name": each, "url": url, **common}
-            for each, url in zip(ids, urls, strict=True)
-        ]
-        session.execute(insert(Node), rows)
-        session.execute(insert(NodeKey), [{"node_id": each, **key} for each in ids])
-        session.commit()
+        with write(session):
+            rows = [
+                {"id": each, "name": each, "url": url, **common}
+                for each, url in zip(ids, urls, strict=True)
+            ]
+            session.execute(insert(Node), rows)
+            session.execute(insert(NodeKey), [{"node_id": each, **key} for each in ids])
 
 
 def _app(folder: Path, database: str) -> Flask:
@@ -221,11 +220,9 @@ def _measure(app: Flask, label: str, nodes: int, rounds: int, servers: Sequence[
             print(found.line(met), f"  {len(found.wrong)} at fault")
         for fault, count in _faults(app):
             print(f"      {count:3} × {fault}")
-        with app.app_context():  # the same again without them
-            begin_write(db.session())
+        with app.app_context(), write(db.session()):  # the same again without them
             for table, column in ((NodeKey, NodeKey.node_id), (Node, Node.id)):
                 db.session.execute(delete(table).where(column.endswith("-bad")))
-            db.session.commit()
         print(measuring.cycle().line("without them"), "\n")
     finally:
         for process in (*stubs, *([trouble] if trouble else [])):

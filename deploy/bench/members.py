@@ -25,7 +25,7 @@ from node.settings import NodeSettings
 from node.spaces import service as spaces
 from shared.ops.command import migrate
 from shared.ops.metrics import configure_logging
-from shared.store.db import begin_write
+from shared.store.db import write
 
 AIM_MS = 300.0
 EMAIL, PASSWORD = "admin@bench.example", "a benchmark's password"
@@ -55,10 +55,9 @@ def app_for(url: str, folder: Path) -> Flask:
     migrate(app)
     with app.app_context():
         session, now = db.session(), node().clock.now()
-        begin_write(session)
-        spaces.add(session, now, "Bench", "Lyon")
-        accounts.create(session, now, email=EMAIL, name="A", password=PASSWORD, roles=["admin"])
-        session.commit()
+        with write(session):
+            spaces.add(session, now, "Bench", "Lyon")
+            accounts.create(session, now, email=EMAIL, name="A", password=PASSWORD, roles=["admin"])
         members.add_plan(session, "Nomade", "nomad", None)
         members.add_plan(session, "Résident", "resident", None)
     return app

@@ -24,7 +24,7 @@ from federation.spaces import published_hours
 from federation.visits.models import HalfDayLine, Member, Pass, Visit
 from shared.crypto.keys import KeyRing, new_key_ring
 from shared.crypto.passes import bind, issue, new_pass_id
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.reports import sign_report
 
 MEMBER_FOR = timedelta(days=200)
@@ -59,42 +59,43 @@ def found(app: Flask, homes: int, url: str = "http://127.0.0.1:1") -> list[Home]
     with app.app_context():
         session = db.session()
         charter = governance.adopt_first(session, now, model_sources())
-        begin_write(session)
-        for home in made:
-            session.add(
-                Node(
-                    id=home.id,
-                    name=home.id,
-                    url=home.url,
-                    state="connected",
-                    plans={"resident": 30},
-                    enrolled_at=now,
-                    last_seen_at=now,
+        with write(session):
+            for home in made:
+                session.add(
+                    Node(
+                        id=home.id,
+                        name=home.id,
+                        url=home.url,
+                        state="connected",
+                        plans={"resident": 30},
+                        enrolled_at=now,
+                        last_seen_at=now,
+                    )
                 )
-            )
-            session.flush()
-            session.add(
-                NodeKey(
-                    node_id=home.id,
-                    kid=home.ring.kid,
-                    jwk=home.ring.public_jwks()[0],
-                    added_at=now,
+                session.flush()
+                session.add(
+                    NodeKey(
+                        node_id=home.id,
+                        kid=home.ring.kid,
+                        jwk=home.ring.public_jwks()[0],
+                        added_at=now,
+                    )
                 )
-            )
-            session.add(Signature(version=charter.version, node_id=home.id, jws="-", signed_at=now))
-            session.add(
-                Space(
-                    id=home.id,
-                    node_id=home.id,
-                    name=home.id,
-                    town="Lyon",
-                    document={},
-                    published_at=now,
+                session.add(
+                    Signature(version=charter.version, node_id=home.id, jws="-", signed_at=now)
                 )
-            )
-            session.flush()
-            published_hours.note(session, home.id, HOURS, now)
-        session.commit()
+                session.add(
+                    Space(
+                        id=home.id,
+                        node_id=home.id,
+                        name=home.id,
+                        town="Lyon",
+                        document={},
+                        published_at=now,
+                    )
+                )
+                session.flush()
+                published_hours.note(session, home.id, HOURS, now)
         db.engine.dispose()
     return made
 
@@ -107,36 +108,35 @@ def add_phones(app: Flask, homes: list[Home], count: int) -> list[Phone]:
     since = (now - MEMBER_FOR).date()
     with app.app_context():
         session = db.session()
-        begin_write(session)
-        session.execute(
-            insert(Member),
-            [
-                {
-                    "node_id": phone.home.id,
-                    "reference": references[phone.pass_id],
-                    "member_since": since,
-                }
-                for phone in phones
-            ],
-        )
-        ids: dict[str, int] = {
-            row[0]: row[1] for row in session.execute(select(Member.reference, Member.id))
-        }
-        session.execute(
-            insert(Pass),
-            [
-                {
-                    "node_id": phone.home.id,
-                    "id": phone.pass_id,
-                    "member_id": ids[references[phone.pass_id]],
-                    "status": "valid",
-                    "known_at": now,
-                    "changed_at": now,
-                }
-                for phone in phones
-            ],
-        )
-        session.commit()
+        with write(session):
+            session.execute(
+                insert(Member),
+                [
+                    {
+                        "node_id": phone.home.id,
+                        "reference": references[phone.pass_id],
+                        "member_since": since,
+                    }
+                    for phone in phones
+                ],
+            )
+            ids: dict[str, int] = {
+                row[0]: row[1] for row in session.execute(select(Member.reference, Member.id))
+            }
+            session.execute(
+                insert(Pass),
+                [
+                    {
+                        "node_id": phone.home.id,
+                        "id": phone.pass_id,
+                        "member_id": ids[references[phone.pass_id]],
+                        "status": "valid",
+                        "known_at": now,
+                        "changed_at": now,
+                    }
+                    for phone in phones
+                ],
+            )
         db.engine.dispose()
     return phones
 
@@ -148,47 +148,46 @@ def add_history(app: Flask, homes: list[Home], visits: int) -> None:
     now = datetime.now(UTC)
     with app.app_context():
         session = db.session()
-        begin_write(session)
-        members = {row[0]: row[1] for row in session.execute(select(Pass.id, Pass.member_id))}
-        charter = governance.in_force(session).version
-        rows, lines = [], []
-        for n in range(visits):
-            phone, host = phones[n % people], homes[(n + n // people) % len(homes)]
-            started = now - timedelta(days=40 + n // people)
-            common = {
-                "member_id": members[phone.pass_id],
-                "home_id": phone.home.id,
-                "host_id": host.id,
-                "space_id": host.id,
-                "recorded_at": started,
-            }
-            rows.append(
-                {
-                    **common,
-                    **_ended(started),
-                    "id": f"past-{n}",
-                    "pass_id": phone.pass_id,
-                    "proof": hashlib.sha256(f"past-{n}".encode()).hexdigest()[:32],
-                    "charter": charter,
+        with write(session):
+            members = {row[0]: row[1] for row in session.execute(select(Pass.id, Pass.member_id))}
+            charter = governance.in_force(session).version
+            rows, lines = [], []
+            for n in range(visits):
+                phone, host = phones[n % people], homes[(n + n // people) % len(homes)]
+                started = now - timedelta(days=40 + n // people)
+                common = {
+                    "member_id": members[phone.pass_id],
+                    "home_id": phone.home.id,
+                    "host_id": host.id,
+                    "space_id": host.id,
+                    "recorded_at": started,
                 }
-            )
-            lines.append(
-                {
-                    **common,
-                    "visit_id": f"past-{n}",
-                    "month": f"{started:%Y-%m}",
-                    "day": started.date(),
-                    "half": "am",
-                    "quantity": 1,
-                    "occurrence": 0,
-                }
-            )
-        session.execute(insert(Visit), rows)
-        session.execute(insert(HalfDayLine), lines)
-        session.commit()
+                rows.append(
+                    {
+                        **common,
+                        **_ended(started),
+                        "id": f"past-{n}",
+                        "pass_id": phone.pass_id,
+                        "proof": hashlib.sha256(f"past-{n}".encode()).hexdigest()[:32],
+                        "charter": charter,
+                    }
+                )
+                lines.append(
+                    {
+                        **common,
+                        "visit_id": f"past-{n}",
+                        "month": f"{started:%Y-%m}",
+                        "day": started.date(),
+                        "half": "am",
+                        "quantity": 1,
+                        "occurrence": 0,
+                    }
+                )
+            session.execute(insert(Visit), rows)
+            session.execute(insert(HalfDayLine), lines)
         if db.engine.dialect.name == "postgresql":  # as it does by itself within a minute
-            session.execute(text("ANALYZE"))
-            session.commit()
+            with write(session) as connection:
+                connection.execute(text("ANALYZE"))
         db.engine.dispose()
 
 

@@ -23,7 +23,7 @@ from federation.settings import HubSettings
 from federation.trust import trust_list
 from shared.ops.command import migrate
 from shared.ops.metrics import configure_logging
-from shared.store.db import begin_write
+from shared.store.db import write
 
 PATH = "/api/v1/trust-list"
 EVERY_SECONDS = 60
@@ -40,24 +40,23 @@ def app_with(nodes: int, spaces: int, folder: Path) -> Flask:
     with app.app_context():
         session, now = db.session(), hub().clock.now()
         governance.adopt_first(session, now, model_sources())
-        begin_write(session)
-        jwk = hub().ring.public_jwks()[0]
-        ids = [f"node-{number:05}" for number in range(nodes)]
-        common = {"plans": {}, "enrolled_at": now, "last_seen_at": now}
-        session.execute(
-            insert(Node),
-            [{"id": i, "name": i, "url": f"https://{i}.example.org", **common} for i in ids],
-        )
-        keys = [{"node_id": i, "kid": jwk["kid"], "jwk": jwk, "added_at": now} for i in ids]
-        session.execute(insert(NodeKey), keys)
-        rows = [
-            {"id": f"space-{n:06}", "node_id": ids[n % nodes], "name": "S", "town": "Lyon"}
-            for n in range(spaces)
-        ]
-        session.execute(
-            insert(Space), [{**row, "document": {}, "published_at": now} for row in rows]
-        )
-        session.commit()
+        with write(session):
+            jwk = hub().ring.public_jwks()[0]
+            ids = [f"node-{number:05}" for number in range(nodes)]
+            common = {"plans": {}, "enrolled_at": now, "last_seen_at": now}
+            session.execute(
+                insert(Node),
+                [{"id": i, "name": i, "url": f"https://{i}.example.org", **common} for i in ids],
+            )
+            keys = [{"node_id": i, "kid": jwk["kid"], "jwk": jwk, "added_at": now} for i in ids]
+            session.execute(insert(NodeKey), keys)
+            rows = [
+                {"id": f"space-{n:06}", "node_id": ids[n % nodes], "name": "S", "town": "Lyon"}
+                for n in range(spaces)
+            ]
+            session.execute(
+                insert(Space), [{**row, "document": {}, "published_at": now} for row in rows]
+            )
     return app
 
 
@@ -75,10 +74,9 @@ def change(app: Flask) -> float:
     with app.app_context():
         session = db.session()
         started = time.perf_counter()
-        begin_write(session)
-        session.execute(update(Node).where(Node.id == "node-00000").values(state="suspended"))
-        trust_changes.note(session)
-        session.commit()
+        with write(session):
+            session.execute(update(Node).where(Node.id == "node-00000").values(state="suspended"))
+            trust_changes.note(session)
         trust_list.current(session, hub())
         return time.perf_counter() - started
 

@@ -31,7 +31,7 @@ from node.spaces.models import Price, Room
 from shared.base.clock import parse_clock
 from shared.base.names import slug
 from shared.ops.command import migrate
-from shared.store.db import begin_write
+from shared.store.db import write
 
 PASSWORD = "passerelle-demo"  # noqa: S105 - shown on the demonstration's own log-in page
 COORDINATOR = "coordination@passerelle.example"
@@ -174,13 +174,12 @@ def make_node(
 
 def _fill(sheet: Mapping[str, Any], url: str) -> dict[str, Any]:
     session, now = node_db.session(), node_context().clock.now()
-    begin_write(session)
-    for space in sheet["space"]:
-        _add_space(session, now, space)
-    domain = f"{sheet['id']}.example"
-    admin = _account(session, now, f"admin@{domain}", "Admin", ["admin", "desk"])
-    desk = _account(session, now, f"accueil@{domain}", "Accueil", ["desk"])
-    session.commit()
+    with write(session):
+        for space in sheet["space"]:
+            _add_space(session, now, space)
+        domain = f"{sheet['id']}.example"
+        admin = _account(session, now, f"admin@{domain}", "Admin", ["admin", "desk"])
+        desk = _account(session, now, f"accueil@{domain}", "Accueil", ["desk"])
     people = []
     plans = {
         plan_class: members.add_plan(session, name, plan_class, None).id

@@ -57,7 +57,7 @@ accounts = Accounts(Account, Login, ApiToken, _note)
 two_factor = TwoFactor(accounts, RecoveryCode)
 passwords = Passwords(accounts, WrongPassword, mailbox)
 links = Links(
-    accounts, Link, mailbox, "identity/mail/welcome.txt", lambda settings: settings.network
+    accounts, Link, mailbox, "accounts/mail/welcome.txt", lambda settings: settings.network
 )
 
 

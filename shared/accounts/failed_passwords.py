@@ -8,6 +8,7 @@ that nothing tells which ones have an account; what was typed is kept as a keyed
 from __future__ import annotations
 
 import hmac
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,7 +22,7 @@ from shared.base.config import Settings
 from shared.mail.letters import letter
 from shared.mail.queue import Mailbox
 from shared.store.account_tables import normal_email
-from shared.store.db import begin_write
+from shared.store.db import write
 
 WRONG_IN_A_ROW = 10
 FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=1), timedelta(hours=1)
@@ -52,27 +53,23 @@ class Passwords:
 
     def clear(self, session: Session, place: Place, email: str) -> None:
         """Begin to count anew: whoever is there has shown that the account is theirs."""
-        begin_write(session)
-        key = _hash(place.settings, email)
-        session.execute(delete(self.wrong).where(self.wrong.email_hash == key))
-        session.commit()
+        with write(session):
+            key = _hash(place.settings, email)
+            session.execute(delete(self.wrong).where(self.wrong.email_hash == key))
 
     def _count(self, session: Session, place: Place, now: datetime, key: str, email: str) -> None:
-        begin_write(session)
-        row = session.get(self.wrong, key, with_for_update=True)
-        if row is None:
-            row = self.wrong(email_hash=key, wrong=0, at=now)
-            session.add(row)
-        in_a_row = row.wrong + 1 if now - row.at < KEPT_FOR else 1
-        row.wrong, row.at = in_a_row, now
-        if in_a_row >= WRONG_IN_A_ROW:
-            doubled = min(in_a_row - WRONG_IN_A_ROW, 10)
-            row.after = now + min(FIRST_WAIT * 2**doubled, LONGEST_WAIT)
-            self._tell(session, place, now, email)
-        try:
-            session.commit()
-        except IntegrityError:  # another worker counted the first one at the same moment
-            session.rollback()
+        # Another worker may count the first one at the same moment: then that one counts.
+        with suppress(IntegrityError), write(session):
+            row = session.get(self.wrong, key, with_for_update=True)
+            if row is None:
+                row = self.wrong(email_hash=key, wrong=0, at=now)
+                session.add(row)
+            in_a_row = row.wrong + 1 if now - row.at < KEPT_FOR else 1
+            row.wrong, row.at = in_a_row, now
+            if in_a_row >= WRONG_IN_A_ROW:
+                doubled = min(in_a_row - WRONG_IN_A_ROW, 10)
+                row.after = now + min(FIRST_WAIT * 2**doubled, LONGEST_WAIT)
+                self._tell(session, place, now, email)
 
     def _tell(self, session: Session, place: Place, now: datetime, email: str) -> None:
         """Write to the owner, once a day. It takes as long where there is none."""
@@ -88,9 +85,8 @@ class Passwords:
 
     def forget(self, session: Session, now: datetime) -> None:
         """Drop what was counted a day ago."""
-        begin_write(session)
-        session.execute(delete(self.wrong).where(self.wrong.at < now - KEPT_FOR))
-        session.commit()
+        with write(session):
+            session.execute(delete(self.wrong).where(self.wrong.at < now - KEPT_FOR))
 
 
 def _hash(settings: Settings, email: str) -> str:

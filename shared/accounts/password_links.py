@@ -16,7 +16,7 @@ from shared.base.config import Settings
 from shared.mail.letters import letter
 from shared.mail.queue import SENT, Mailbox
 from shared.store.account_tables import hash_password, hash_token, new_token, normal_email
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 VALID = timedelta(days=7)
@@ -67,14 +67,11 @@ class Links:
 
     def invite_again(self, session: Session, place: Place, account_id: int) -> str | None:
         """Do the same in a transaction of its own. Raises Problem("not-found")."""
-        begin_write(session)
-        account = session.get(self.account, account_id)
-        if account is None:
-            session.rollback()
-            raise Problem("not-found")
-        url = self.invite(session, place, account)
-        session.commit()
-        return url
+        with write(session):
+            account = session.get(self.account, account_id)
+            if account is None:
+                raise Problem("not-found")
+            return self.invite(session, place, account)
 
     def start_over(
         self, session: Session, place: Place, two_factor: TwoFactor, email: str
@@ -84,17 +81,15 @@ class Links:
         The second step is taken off, log-ins and tokens end, and a link is made. Raises Problem.
         """
         now = place.clock.now()
-        begin_write(session)
-        query = select(self.account).where(self.account.email == normal_email(email))
-        account = session.scalar(query.with_for_update())
-        if account is None or account.disabled_at is not None:
-            session.rollback()
-            raise Problem("not-found")
-        two_factor.take_off(session, now, account, "cli")
-        self.accounts.start_anew(session, now, account.id)
-        url = self.invite(session, place, account)
-        self.accounts.note(session, now, "cli", "link-sent", subject=account.id)
-        session.commit()
+        with write(session):
+            query = select(self.account).where(self.account.email == normal_email(email))
+            account = session.scalar(query.with_for_update())
+            if account is None or account.disabled_at is not None:
+                raise Problem("not-found")
+            two_factor.take_off(session, now, account, "cli")
+            self.accounts.start_anew(session, now, account.id)
+            url = self.invite(session, place, account)
+            self.accounts.note(session, now, "cli", "link-sent", subject=account.id)
         return url
 
     def forgotten(self, session: Session, place: Place, email: str) -> None:
@@ -103,24 +98,22 @@ class Links:
         A letter is written in either case, so that the time that it takes does not tell, either.
         """
         now, account, link = place.clock.now(), self.account, self.link
-        begin_write(session)
-        row = session.scalar(
-            select(account).where(
-                account.email == normal_email(email), account.disabled_at.is_(None)
+        with write(session):
+            row = session.scalar(
+                select(account).where(
+                    account.email == normal_email(email), account.disabled_at.is_(None)
+                )
             )
-        )
-        lately = row is not None and session.scalar(
-            select(func.count())
-            .select_from(link)
-            .where(link.account_id == row.id, link.created_at > now - AGAIN_AFTER)
-        )
-        if row is None or lately or place.settings.smtp_url is None:
-            self._words(place, "", invited=False)
-            session.rollback()
-            return
-        url, token_hash = self._make(session, place, row.id)
-        self._queue(session, place, row, url, token_hash, invited=False)
-        session.commit()
+            lately = row is not None and session.scalar(
+                select(func.count())
+                .select_from(link)
+                .where(link.account_id == row.id, link.created_at > now - AGAIN_AFTER)
+            )
+            if row is None or lately or place.settings.smtp_url is None:
+                self._words(place, "", invited=False)
+                return
+            url, token_hash = self._make(session, place, row.id)
+            self._queue(session, place, row, url, token_hash, invited=False)
 
     def _make(self, session: Session, place: Place, account_id: int) -> tuple[str, str]:
         """Add a link, which ends those that were not used; return its address and its hash."""
@@ -182,31 +175,29 @@ class Links:
     ) -> str | None:
         """Use a link up; return the address of its account, None where it opens nothing any more.
 
-        Of two uses at once, one gets it. Log-ins and tokens from
-        before end.
+        Of two uses at once, one gets it. Log-ins and tokens from before end.
         """
-        password_hash, link = hash_password(password), self.link
-        begin_write(session)
-        spent = (
-            update(link)
-            .where(
-                link.token_hash == hash_token(token),
-                link.used_at.is_(None),
-                link.expires_at > now,
+        password_hash, account, link = hash_password(password), self.account, self.link
+        with write(session):
+            spent = (
+                update(link)
+                .where(
+                    link.token_hash == hash_token(token),
+                    link.used_at.is_(None),
+                    link.expires_at > now,
+                    link.account_id.in_(select(account.id).where(account.disabled_at.is_(None))),
+                )
+                .values(used_at=now)
+                .returning(link.account_id)
             )
-            .values(used_at=now)
-            .returning(link.account_id)
-        )
-        account_id = session.scalar(spent, execution_options={"synchronize_session": False})
-        account = session.get(self.account, account_id) if account_id is not None else None
-        if account is None or account.disabled_at is not None:
-            session.rollback()
-            return None
-        account.password_hash = password_hash
-        self.accounts.start_anew(session, now, account.id)
-        self.accounts.note(session, now, account.id, "password", way="link")
-        email: str = account.email
-        session.commit()
+            account_id = session.scalar(spent, execution_options={"synchronize_session": False})
+            if account_id is None:
+                return None
+            owner = session.get_one(account, account_id)
+            owner.password_hash = password_hash
+            self.accounts.start_anew(session, now, account_id)
+            self.accounts.note(session, now, account_id, "password", way="link")
+            email: str = owner.email
         return email
 
     def forget(self, session: Session, now: datetime) -> None:
@@ -215,12 +206,11 @@ class Links:
         One that was given up stays readable for as long as others: it can be sent again.
         """
         link, mail = self.link, self.mailbox.mail
-        begin_write(session)
-        session.execute(delete(link).where(link.expires_at < now - SPENT_KEPT))
-        session.execute(
-            update(mail)
-            .where(mail.key.startswith(_KEY), mail.state == SENT, mail.text != "")
-            .values(text=""),
-            execution_options={"synchronize_session": False},
-        )
-        session.commit()
+        with write(session):
+            session.execute(delete(link).where(link.expires_at < now - SPENT_KEPT))
+            session.execute(
+                update(mail)
+                .where(mail.key.startswith(_KEY), mail.state == SENT, mail.text != "")
+                .values(text=""),
+                execution_options={"synchronize_session": False},
+            )

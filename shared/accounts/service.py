@@ -20,7 +20,7 @@ from shared.store.account_tables import (
     new_token,
     normal_email,
 )
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.web.guards import Principal
 from shared.wire.problems import Problem
 
@@ -116,22 +116,20 @@ class Accounts:
         Raises Problem where the account was disabled meanwhile.
         """
         secret = new_token()
-        begin_write(session)
-        account = session.get(self.account, account_id)
-        if account is None or account.disabled_at is not None:
-            session.rollback()
-            raise Problem("unauthenticated")
-        session.add(
-            self.login(
-                token_hash=hash_token(secret),
-                account_id=account_id,
-                created_at=now,
-                expires_at=now + timedelta(hours=LOGIN_HOURS),
+        with write(session):
+            account = session.get(self.account, account_id)
+            if account is None or account.disabled_at is not None:
+                raise Problem("unauthenticated")
+            session.add(
+                self.login(
+                    token_hash=hash_token(secret),
+                    account_id=account_id,
+                    created_at=now,
+                    expires_at=now + timedelta(hours=LOGIN_HOURS),
+                )
             )
-        )
-        account.logged_in_at = now
-        self.note(session, now, account_id, "log-in")
-        session.commit()
+            account.logged_in_at = now
+            self.note(session, now, account_id, "log-in")
         _renew_cookie(_COOKIE_KEY, secret)
         return account
 
@@ -184,10 +182,9 @@ class Accounts:
 
     def log_out_elsewhere(self, session: Session, now: datetime, account_id: int) -> int:
         """End an account's log-ins in other browsers than this; return how many they were."""
-        begin_write(session)
-        ended = self.end_other_logins(session, account_id)
-        self.note(session, now, account_id, "log-ins-ended", ended=ended)
-        session.commit()
+        with write(session):
+            ended = self.end_other_logins(session, account_id)
+            self.note(session, now, account_id, "log-ins-ended", ended=ended)
         return ended
 
     def change_password(
@@ -198,16 +195,14 @@ class Accounts:
         if not check_password(account, old):
             return False
         before, new_hash = account.password_hash, hash_password(new)
-        begin_write(session)
-        account = session.get(self.account, account_id, with_for_update=True)
-        if account is None or account.password_hash != before:  # changed at the same moment
-            session.rollback()
-            return False
-        account.password_hash = new_hash
-        self.end_other_logins(session, account_id)
-        self.end_tokens(session, now, account_id)
-        self.note(session, now, account_id, "password", way="old-password")
-        session.commit()
+        with write(session):
+            account = session.get(self.account, account_id, with_for_update=True)
+            if account is None or account.password_hash != before:  # changed at the same moment
+                return False
+            account.password_hash = new_hash
+            self.end_other_logins(session, account_id)
+            self.end_tokens(session, now, account_id)
+            self.note(session, now, account_id, "password", way="old-password")
         return True
 
     def keep_one(self, session: Session, account: Any, role: str) -> bool:
@@ -232,11 +227,10 @@ class Accounts:
         secret = cookie.pop(_COOKIE_KEY, None)
         cookie.clear()
         if secret:
-            begin_write(session)
-            row = session.get(self.login, hash_token(secret))
-            if row is not None:
-                session.delete(row)
-            session.commit()
+            with write(session):
+                row = session.get(self.login, hash_token(secret))
+                if row is not None:
+                    session.delete(row)
 
     def find(self, session: Session, now: datetime, bearer: str | None) -> Principal | None:
         """Return who holds this token, or who is logged in with this browser."""
@@ -260,11 +254,10 @@ class Accounts:
         if row is None:
             return None
         if row.last_used_at is None or now - row.last_used_at > _USE_NOTED_AFTER:
-            begin_write(session)
-            session.execute(
-                update(self.token).where(self.token.id == row.token_id).values(last_used_at=now)
-            )
-            session.commit()
+            with write(session):
+                session.execute(
+                    update(self.token).where(self.token.id == row.token_id).values(last_used_at=now)
+                )
         return _principal(row, frozenset(row.scopes) & frozenset(row.roles), "token")
 
     def add_token(
@@ -275,22 +268,20 @@ class Accounts:
         Raises Problem for scopes beyond the account's roles.
         """
         secret = new_token(TOKEN_PREFIX)
-        begin_write(session)
-        account = session.get(self.account, account_id)
-        if account is None or not scopes or not set(scopes) <= set(account.roles):
-            session.rollback()
-            raise Problem("forbidden", "a token cannot do more than its owner")
-        session.add(
-            self.token(
-                token_hash=hash_token(secret),
-                account_id=account_id,
-                name=name,
-                scopes=sorted(scopes),
-                created_at=now,
+        with write(session):
+            account = session.get(self.account, account_id)
+            if account is None or not scopes or not set(scopes) <= set(account.roles):
+                raise Problem("forbidden", "a token cannot do more than its owner")
+            session.add(
+                self.token(
+                    token_hash=hash_token(secret),
+                    account_id=account_id,
+                    name=name,
+                    scopes=sorted(scopes),
+                    created_at=now,
+                )
             )
-        )
-        self.note(session, now, account_id, "token", name=name, roles=sorted(scopes))
-        session.commit()
+            self.note(session, now, account_id, "token", name=name, roles=sorted(scopes))
         return secret
 
     def tokens(self, session: Session, account_id: int) -> list[Any]:
@@ -301,15 +292,13 @@ class Accounts:
 
     def revoke_token(self, session: Session, now: datetime, account_id: int, token_id: int) -> None:
         """Revoke one of the account's own tokens. Raises Problem("not-found")."""
-        begin_write(session)
-        token = session.get(self.token, token_id)
-        if token is None or token.account_id != account_id:
-            session.rollback()
-            raise Problem("not-found")
-        if token.revoked_at is None:
-            token.revoked_at = now
-            self.note(session, now, account_id, "token-revoked", name=token.name)
-        session.commit()
+        with write(session):
+            token = session.get(self.token, token_id)
+            if token is None or token.account_id != account_id:
+                raise Problem("not-found")
+            if token.revoked_at is None:
+                token.revoked_at = now
+                self.note(session, now, account_id, "token-revoked", name=token.name)
 
 
 def _renew_cookie(name: str, value: Any) -> None:

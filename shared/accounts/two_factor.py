@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +16,7 @@ from shared.accounts.service import Accounts
 from shared.base.config import Settings
 from shared.crypto import totp
 from shared.store.account_tables import hash_token
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 RECOVERY_CODES = 10
@@ -38,11 +40,10 @@ class TwoFactor:
 
     def begin(self, session: Session, settings: Settings, account_id: int) -> None:
         """Give an account a new key, which counts once ``turn_on`` has seen a code of it."""
-        account = self._locked(session, account_id)
-        if account.totp_on_at is None:
-            account.totp_secret = totp.seal(settings.secret_key, account_id, totp.new_key())
-            account.totp_step = None
-        session.commit()
+        with self._locked(session, account_id) as account:
+            if account.totp_on_at is None:
+                account.totp_secret = totp.seal(settings.secret_key, account_id, totp.new_key())
+                account.totp_step = None
 
     def key(self, settings: Settings, account: Any) -> bytes | None:
         """Return an account's key, or None where there is none that can be read."""
@@ -57,46 +58,42 @@ class TwoFactor:
 
         Every other log-in of the account ends.
         """
-        account = self._locked(session, account_id)
-        key = self.key(settings, account)
-        step = key and totp.matching_step(key, typed, settings.clock.real(), account.totp_step)
-        if account.totp_on_at is not None or not step:
-            session.rollback()
-            return None
-        now = settings.clock.now()
-        account.totp_on_at, account.totp_step = now, step
-        account.wrong_codes, account.codes_after = 0, None
-        codes = self._new_codes(session, account_id)
-        self.accounts.end_other_logins(session, account_id)
-        self.accounts.note(session, now, account_id, "two-factor-on", before="off", after="on")
-        session.commit()
-        return codes
+        with self._locked(session, account_id) as account:
+            key = self.key(settings, account)
+            step = key and totp.matching_step(key, typed, settings.clock.real(), account.totp_step)
+            if account.totp_on_at is not None or not step:
+                return None
+            now = settings.clock.now()
+            account.totp_on_at, account.totp_step = now, step
+            account.wrong_codes, account.codes_after = 0, None
+            self.accounts.end_other_logins(session, account_id)
+            self.accounts.note(session, now, account_id, "two-factor-on", before="off", after="on")
+            return self._new_codes(session, account_id)
 
     def check(self, session: Session, settings: Settings, account_id: int, typed: str) -> str:
         """Take a code, once: ``right``, ``wrong``, or ``wait`` while too many were wrong."""
-        now, account = settings.clock.real(), self._locked(session, account_id)
+        with self._locked(session, account_id) as account:
+            return self._check(session, settings, account, typed)
+
+    def _check(self, session: Session, settings: Settings, account: Any, typed: str) -> str:
+        now = settings.clock.real()
         if account.totp_on_at is None or account.disabled_at is not None:
-            session.rollback()
             return WRONG
         if self._use_recovery_code(session, account, settings, typed):
-            session.commit()
             return RIGHT
         if account.codes_after is not None and now < account.codes_after:
-            session.rollback()
             return WAIT
         key = self.key(settings, account)
         step = key and totp.matching_step(key, typed, now, account.totp_step)
         if step:
             account.totp_step, account.wrong_codes, account.codes_after = step, 0, None
-            session.commit()
             return RIGHT
         account.wrong_codes += 1
         if account.wrong_codes % WRONG_IN_A_ROW == 0:
             times = account.wrong_codes // WRONG_IN_A_ROW
             account.codes_after = now + min(FIRST_WAIT * 2 ** min(times - 1, 10), LONGEST_WAIT)
         told = {"in_a_row": account.wrong_codes}
-        self.accounts.note(session, settings.clock.now(), account_id, "code-refused", **told)
-        session.commit()
+        self.accounts.note(session, settings.clock.now(), account.id, "code-refused", **told)
         return WRONG
 
     def _use_recovery_code(
@@ -118,11 +115,9 @@ class TwoFactor:
 
     def renew_codes(self, session: Session, settings: Settings, account_id: int) -> list[str]:
         """Return ten new recovery codes; those before work no more."""
-        self._locked(session, account_id)
-        codes = self._new_codes(session, account_id)
-        self.accounts.note(session, settings.clock.now(), account_id, "recovery-codes")
-        session.commit()
-        return codes
+        with self._locked(session, account_id):
+            self.accounts.note(session, settings.clock.now(), account_id, "recovery-codes")
+            return self._new_codes(session, account_id)
 
     def _new_codes(self, session: Session, account_id: int) -> list[str]:
         session.execute(delete(self.recovery).where(self.recovery.account_id == account_id))
@@ -136,11 +131,10 @@ class TwoFactor:
         self, session: Session, now: datetime, account_id: int, by: int | None = None
     ) -> None:
         """Turn it off, for the account itself; by another, all log-ins and tokens end."""
-        account = self._locked(session, account_id)
-        self.take_off(session, now, account, account_id if by is None else by)
-        if by not in (None, account_id):
-            self.accounts.start_anew(session, now, account_id)
-        session.commit()
+        with self._locked(session, account_id) as account:
+            self.take_off(session, now, account, account_id if by is None else by)
+            if by not in (None, account_id):
+                self.accounts.start_anew(session, now, account_id)
 
     def take_off(self, session: Session, now: datetime, account: Any, by: int | str) -> None:
         """Do the same within the caller's transaction, in which the account is locked."""
@@ -152,13 +146,13 @@ class TwoFactor:
         account.wrong_codes, account.codes_after = 0, None
         session.execute(delete(self.recovery).where(self.recovery.account_id == account.id))
 
-    def _locked(self, session: Session, account_id: int) -> Any:
-        begin_write(session)
-        account = session.get(self.account, account_id, with_for_update=True)
-        if account is None:
-            session.rollback()
-            raise Problem("not-found")
-        return account
+    @contextmanager
+    def _locked(self, session: Session, account_id: int) -> Iterator[Any]:
+        with write(session):
+            account = session.get(self.account, account_id, with_for_update=True)
+            if account is None:
+                raise Problem("not-found")
+            yield account
 
 
 def _written(code: bytes) -> str:

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Mapped, Session, declared_attr, mapped_column
 from shared.base.config import Settings
 from shared.base.mail_server import is_address
 from shared.mail.smtp import MailFault, compose, send
-from shared.store.db import begin_write
+from shared.store.db import release, write
 from shared.store.outbox import DEAD, PENDING, RETRY_SECONDS, next_attempt
 
 log = structlog.get_logger()
@@ -141,17 +141,16 @@ class Mailbox:
         values = {"next_attempt_at": now + CLAIMED_FOR, "attempts": mail.attempts + 1}
         while True:
             row_id = session.scalar(first)
-            session.rollback()
+            release(session)
             if row_id is None:
                 return None
-            begin_write(session)
-            claim = update(mail).where(mail.id == row_id, due).values(values).returning(mail.id)
-            won = session.scalar(claim, execution_options={"synchronize_session": False})
-            session.commit()
+            with write(session):
+                claim = update(mail).where(mail.id == row_id, due).values(values).returning(mail.id)
+                won = session.scalar(claim, execution_options={"synchronize_session": False})
             if won is not None:
                 found = session.get(mail, row_id)
                 session.expunge(found)
-                session.rollback()
+                release(session)
                 return found
 
     def _send(self, session: Session, settings: Settings, row: Any, now: datetime) -> str:
@@ -186,21 +185,18 @@ class Mailbox:
             log.warning("mail.put-off", id=row.id, reason=fault.reason, attempts=row.attempts)
         self._mark(session, [row.id], {**later, "state": DEAD if ended else PENDING})
         if fault.of_server:
-            begin_write(session)
             due = select(mail.id).where(mail.state == PENDING, mail.next_attempt_at <= now)
             others = list(session.scalars(due))
-            session.rollback()
             self._mark(session, others, {k: v for k, v in later.items() if k != "attempts"})
 
     def _mark(self, session: Session, ids: Collection[int], values: dict[str, Any]) -> None:
-        begin_write(session)
-        session.execute(
-            update(self.mail)
-            .where(self.mail.id.in_(ids), self.mail.state == PENDING)
-            .values(values),
-            execution_options={"synchronize_session": False},
-        )
-        session.commit()
+        with write(session):
+            session.execute(
+                update(self.mail)
+                .where(self.mail.id.in_(ids), self.mail.state == PENDING)
+                .values(values),
+                execution_options={"synchronize_session": False},
+            )
 
     def counts(self, session: Session) -> dict[str, int]:
         """Return how many messages were sent, wait, and are dead."""
@@ -230,32 +226,29 @@ class Mailbox:
     def send_again(self, session: Session, now: datetime, row_id: int | None = None) -> int:
         """Queue one dead message anew, or all that have an address; return how many."""
         mail = self.mail
-        begin_write(session)
-        again = update(mail).where(mail.state == DEAD, mail.to != "", mail.error != NO_ADDRESS)
-        if row_id is not None:
-            again = again.where(mail.id == row_id)
-        values = {"state": PENDING, "attempts": 0, "next_attempt_at": now, "error": None}
-        options = {"synchronize_session": False}
-        count = int(session.execute(again.values(values), execution_options=options).rowcount)  # type: ignore[attr-defined]
-        session.commit()
-        return count
+        with write(session):
+            again = update(mail).where(mail.state == DEAD, mail.to != "", mail.error != NO_ADDRESS)
+            if row_id is not None:
+                again = again.where(mail.id == row_id)
+            values = {"state": PENDING, "attempts": 0, "next_attempt_at": now, "error": None}
+            options = {"synchronize_session": False}
+            return int(session.execute(again.values(values), execution_options=options).rowcount)  # type: ignore[attr-defined]
 
     def forget(self, session: Session, now: datetime) -> None:
         """Empty what is a month old, and give it up: the key stays, so nothing is repeated."""
         mail = self.mail
-        begin_write(session)
-        session.execute(
-            update(mail)
-            .where(mail.created_at < now - KEPT_FOR, mail.to != "")
-            .values(
-                to="",
-                subject="",
-                text="",
-                state=case((mail.state == PENDING, DEAD), else_=mail.state),
-            ),
-            execution_options={"synchronize_session": False},
-        )
-        session.commit()
+        with write(session):
+            session.execute(
+                update(mail)
+                .where(mail.created_at < now - KEPT_FOR, mail.to != "")
+                .values(
+                    to="",
+                    subject="",
+                    text="",
+                    state=case((mail.state == PENDING, DEAD), else_=mail.state),
+                ),
+                execution_options={"synchronize_session": False},
+            )
 
     def test(self, session: Session, settings: Settings, to: str) -> str:
         """Queue and send one message; return what the server answered. Raises MailFault."""
@@ -264,9 +257,10 @@ class Mailbox:
         if not is_address(to):
             raise MailFault("address", "this is no e-mail address")
         key = f"test:{settings.clock.real().timestamp()}"
-        begin_write(session)
-        self.queue(session, settings, key, to, f"Passerelle: test / essai ({settings.url})", _TEST)
-        session.commit()
+        with write(session):
+            self.queue(
+                session, settings, key, to, f"Passerelle: test / essai ({settings.url})", _TEST
+            )
         return self.deliver_one(session, settings, settings.clock.real(), key)
 
 

@@ -13,11 +13,7 @@ from tests.architecture.sources import ROOT, called_methods, imports, modules, n
 # What else commits, and why it is not a ``service.py``.
 OTHER_COMMITTERS = {
     "shared/store/db.py": "the unit of work",
-    "shared/accounts/password_links.py": "the verbs of one-time links, over either service's",
-    "shared/accounts/two_factor.py": "the verbs of the second step, over either service's tables",
     "federation/identity/people.py": "the verbs of the desk's accounts",
-    "shared/accounts/failed_passwords.py": "the count of wrong passwords, over either's table",
-    "shared/mail/queue.py": "the verbs of e-mail, over either service's table",
     "shared/ops/jobs.py": "ends the transaction that holds the leader's lock",
     "federation/nodes/enrolment.py": "the verbs by which a node comes in",
     "federation/nodes/keys.py": "the verbs by which a node's keys are added and withdrawn",
