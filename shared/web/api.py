@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import flask_smorest
 from flask import Flask, current_app, request
@@ -14,6 +15,7 @@ from shared.base.schemas import ProblemSchema
 from shared.web.guards import SAFE_METHODS, View
 from shared.wire.problems import wants_json
 
+V = TypeVar("V", bound=Callable[..., Any])
 _PARAMETERS = "passerelle_parameters"
 _EVERYWHERE = frozenset({"lang"})  # in which language a problem is said
 
@@ -34,15 +36,23 @@ class _Parser(FlaskParser):
 class Blueprint(flask_smorest.Blueprint):
     ARGUMENTS_PARSER = _Parser()
 
-    def arguments(self, schema: Any, **kwargs: Any) -> Any:
+    if TYPE_CHECKING:  # the library does not say that its decorators keep a view's type
+
+        def route(self, rule: str, **options: Any) -> Callable[[V], V]: ...
+        def response(self, status_code: int, *args: Any, **kwargs: Any) -> Callable[[V], V]: ...
+        def alt_response(self, status_code: int, *args: Any, **kwargs: Any) -> Callable[[V], V]: ...
+        def doc(self, **kwargs: Any) -> Callable[[V], V]: ...
+        def after_request(self, f: V) -> V: ...
+
+    def arguments(self, schema: Any, **kwargs: Any) -> Callable[[V], V]:
         """Take the schema's one instance: given its class, it would be made at every request."""
         made = schema() if isinstance(schema, type) else schema
-        take = super().arguments(made, **kwargs)
+        take: Callable[[V], V] = super().arguments(made, **kwargs)
         if kwargs.get("location") != "query":
             return take
         names = frozenset(field.data_key or name for name, field in made.load_fields.items())
 
-        def mark(view: Any) -> Any:
+        def mark(view: V) -> V:
             taking = take(view)
             setattr(taking, _PARAMETERS, names)
             return taking
