@@ -14,7 +14,7 @@ TETHER := $(if $(shell command -v setpriv),setpriv --pdeathsig TERM)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint bench requirements clean
+.PHONY: help demo test test-all lint bench requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,9 @@ test: $(VENV)/dev.stamp $(VENV)/bin/passerelle $(COMPILED) ## Check the code, an
 	@$(MAKE) --no-print-directory lint; checks=$$?; \
 		[ $$checks = 0 ] || echo "make lint found what is above; the tests run all the same." >&2; \
 		PYTHONHASHSEED=0 $(RUN) -m pytest -n 2 --dist loadscope $(ARGS) && exit $$checks
+
+test-all: ## The same, every test on both databases (what .ci/run runs)
+	@$(MAKE) --no-print-directory test ARGS="--every-database $(ARGS)"
 
 lint: $(VENV)/dev.stamp ## Check style, types and the layers
 	@$(RUN) -m ruff check .

@@ -95,7 +95,32 @@ def _left_out(config: pytest.Config) -> str:
     return ", ".join(f"{number} {what}" for what, number in counts.items())
 
 
-def pytest_configure() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--every-database",
+        action="store_true",
+        help="every test on both databases, not only those marked both_databases",
+    )
+
+
+# Thousands of tests commit, and a disk takes milliseconds over each: files are kept in memory.
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made there
+ROOM = 4 << 30
+
+
+def _in_memory() -> str | None:
+    """Return a new folder in memory, where the machine has one that is large enough."""
+    if not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < ROOM:
+        return None
+    return tempfile.mkdtemp(prefix="passerelle-tests-", dir=MEMORY)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and config.option.basetemp is None:
+        config.option.basetemp = folder = _in_memory()
+        if folder is not None:
+            config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     if threading.current_thread() is threading.main_thread():
         # Being told to end is like Ctrl-C: what was started for tests is ended too.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -126,6 +151,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return "demo" if Path(file).stem in DEMO else file
 
     return Together(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave PostgreSQL to those whose statements or locks differ there, and to ``make test-all``."""
+    if config.option.every_database:
+        return
+    left = [
+        item
+        for item in items
+        if item.get_closest_marker("postgres") and not item.get_closest_marker("both_databases")
+    ]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in set(left)]
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
@@ -164,7 +203,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         found.drop_all()
         return
     # Not in pytest's own folder: the server runs as another user when tests run as root.
-    folder = Path(tempfile.mkdtemp(prefix="passerelle-postgres-"))
+    folder = Path(_in_memory() or tempfile.mkdtemp(prefix="passerelle-postgres-"))
     (folder / "python_PostgresServer").mkdir()  # for its lock, which would else be everybody's
     try:
         with pytest.MonkeyPatch.context() as patch:
