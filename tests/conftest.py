@@ -154,7 +154,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave PostgreSQL to those whose statements or locks differ there, and to ``make test-all``."""
+    """Leave PostgreSQL to those whose statements or locks differ, and to ``make test-all``."""
     if config.option.every_database:
         return
     left = [
