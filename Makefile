@@ -27,8 +27,8 @@ test: $(VENV)/dev.stamp $(VENV)/bin/passerelle $(COMPILED) ## Check the code, an
 		[ $$checks = 0 ] || echo "make lint found what is above; the tests run all the same." >&2; \
 		PYTHONHASHSEED=0 $(RUN) -m pytest -n 2 --dist loadscope $(ARGS) && exit $$checks
 
-test-all: ## The same, every test on both databases (what .ci/run runs)
-	@$(MAKE) --no-print-directory test ARGS="--every-database $(ARGS)"
+test-all: ## The same with those that take long, and all on both databases (as .ci/run does)
+	@$(MAKE) --no-print-directory test ARGS="--thorough $(ARGS)"
 
 lint: $(VENV)/dev.stamp ## Check style, types and the layers
 	@$(RUN) -m ruff check .

@@ -97,9 +97,9 @@ def _left_out(config: pytest.Config) -> str:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--every-database",
+        "--thorough",
         action="store_true",
-        help="every test on both databases, not only those marked both_databases",
+        help="also those marked thorough, and every test on both databases",
     )
 
 
@@ -154,17 +154,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave PostgreSQL to those whose statements or locks differ, and to ``make test-all``."""
-    if config.option.every_database:
+    """Leave to ``make test-all`` what takes long, and PostgreSQL where nothing differs there."""
+    if config.option.thorough:
         return
-    left = [
-        item
-        for item in items
-        if item.get_closest_marker("postgres") and not item.get_closest_marker("both_databases")
-    ]
+
+    def is_left(item: pytest.Item) -> bool:
+        marks = {mark.name for mark in item.iter_markers()}
+        return "thorough" in marks or ("postgres" in marks and "both_databases" not in marks)
+
+    left = [item for item in items if is_left(item)]
     if left:
         config.hook.pytest_deselected(items=left)
-        items[:] = [item for item in items if item not in set(left)]
+        items[:] = [item for item in items if not is_left(item)]
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

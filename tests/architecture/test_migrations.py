@@ -16,6 +16,8 @@ from shared.ops.command import migrate
 from tests.architecture.applications import APPLICATIONS
 from tests.databases import Databases, create_tables
 
+pytestmark = pytest.mark.both_databases
+
 
 def _script(app: Flask) -> ScriptDirectory:
     return ScriptDirectory(app.extensions["migrate"].directory)

@@ -26,6 +26,8 @@ from tests.contract.speaking import FromNow, at_last, keys_of, kind, named
 from tests.network import LocalNode, Network
 from tests.shared.browser import Browser
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def cordee(lasting_network: Network) -> LocalNode:

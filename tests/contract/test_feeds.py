@@ -18,6 +18,8 @@ from tests.contract import rpde
 from tests.network import LocalHub, LocalNode, Network, at_once
 from tests.shared.browser import Page
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def hub(network: Network) -> LocalHub:

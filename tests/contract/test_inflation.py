@@ -14,6 +14,8 @@ from shared.wire.reports import visit_id
 from tests.contract.speaking import claims_of_visit, keys_of, send_report
 from tests.network import LocalNode, Network, Person, codes
 
+pytestmark = pytest.mark.both_databases
+
 THREE = ("cordee", "troquet", "filature")
 MINUTE = timedelta(minutes=1)
 TERMS = {"until": None, "services": [], "half_days_left": {"host": None, "network": None}}

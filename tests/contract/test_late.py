@@ -15,6 +15,8 @@ from charter import CODES, model_sources
 from node.visits.models import Visit
 from tests.network import LocalNode, Network, Person, at_once, codes
 
+pytestmark = pytest.mark.both_databases
+
 TEN_MINUTES = 600
 
 

@@ -328,6 +328,7 @@ def _bodies() -> Iterator[tuple[str | None, str, bytes]]:
             yield content_type, name, NASTY[name]
 
 
+@pytest.mark.thorough
 @ON_THE_STRICTER
 @pytest.mark.parametrize("service", ["hub", "node"], indirect=True)
 def test_no_body_whatever_breaks_a_route(lasting_network: Network, service: Service) -> None:
@@ -344,6 +345,7 @@ def test_no_body_whatever_breaks_a_route(lasting_network: Network, service: Serv
     _take_back(lasting_network)
 
 
+@pytest.mark.thorough
 @ON_THE_STRICTER
 @pytest.mark.parametrize("service", ["hub", "node"], indirect=True)
 def test_no_value_in_any_field_breaks_a_route(lasting_network: Network, service: Service) -> None:
@@ -402,6 +404,7 @@ QUERY_VALUES = [
 PAGE_PARAMETERS = {"q", "space", "next", "lang"}
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("lasting_network")
 @ON_THE_STRICTER
 @pytest.mark.parametrize("service", ["hub", "node"], indirect=True)

@@ -19,6 +19,8 @@ from shared.store.db import begin_write
 from tests.network import PASSWORD, LocalNode, Network, Person
 from tests.shared.browser import Browser, Page, forget_attempts
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def troquet(network: Network) -> LocalNode:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import requests
 
 from federation.context import hub as hub_context
@@ -14,6 +15,8 @@ from federation.nodes import enrolment
 from node.hub import service as sync
 from shared.wire.problems import Problem
 from tests.network import LocalNode, Network, at_once, codes, rules
+
+pytestmark = pytest.mark.both_databases
 
 MakeNetwork = Callable[..., Network]
 

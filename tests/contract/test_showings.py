@@ -18,6 +18,8 @@ from shared.store.db import begin_write
 from tests.network import WEEK, LocalNode, Network, Person, at_once, codes
 from tests.shared.browser import Browser
 
+pytestmark = pytest.mark.both_databases
+
 THREE = ("cordee", "troquet", "filature")
 
 

@@ -29,6 +29,8 @@ from shared.wire.problems import Problem
 from tests.contract.speaking import access_token, kind
 from tests.network import LocalNode, Network, Person, rules
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture(scope="module")
 def told(lasting_network: Network) -> Network:

@@ -26,6 +26,8 @@ from tests.contract.speaking import claims_of
 from tests.contract.test_rotation import rotate
 from tests.network import LocalNode, Network, at_once
 
+pytestmark = pytest.mark.both_databases
+
 PATH = "/api/v1/trust-list"
 
 

@@ -18,6 +18,8 @@ from tests.contract.speaking import access_token
 from tests.network import Network, at_once, rules
 from tests.shared.browser import Browser, Page
 
+pytestmark = pytest.mark.both_databases
+
 MakeNetwork = Callable[..., Network]
 PATH = "/api/v1/charters"
 NODES = ("cordee", "filature", "troquet")

@@ -29,6 +29,8 @@ from shared.store.db import begin_write
 from tests.network import LocalNode, Network
 from tests.shared.browser import Browser, forget_attempts
 
+pytestmark = pytest.mark.both_databases
+
 
 class Receiver:
     """An integrator's server: keeps what it is sent, and answers what the test says."""

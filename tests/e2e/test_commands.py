@@ -116,6 +116,7 @@ def test_a_hub_and_a_node_are_set_up_and_join_by_commands(tmp_path: Path) -> Non
         assert passerelle("node", "sync", **node).returncode == 0
 
 
+@pytest.mark.thorough
 def test_a_hub_is_backed_up_while_it_serves_and_restored_on_another_machine(tmp_path: Path) -> None:
     port = free_port_base(1)
     url, saved = f"http://127.0.0.1:{port}", tmp_path / "saved.zip"

@@ -77,6 +77,7 @@ def test_rules_that_cannot_be_used_are_named_and_nothing_is_left(tmp_path: Path)
     assert processes_of(tmp_path) == {}
 
 
+@pytest.mark.thorough
 def test_other_rules_are_what_the_doors_execute_and_a_dead_child_is_named(tmp_path: Path) -> None:
     """The founding visit is refused on a holiday; the demonstration starts, and goes on."""
     rules = tmp_path / "rules.toml"

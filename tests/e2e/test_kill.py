@@ -167,6 +167,7 @@ def _recomputed(world: World) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(300 + 20 * VISITS)
 def test_each_visit_is_accounted_once_whatever_is_killed_meanwhile(world: World) -> None:
     began = time.monotonic()

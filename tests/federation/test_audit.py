@@ -27,6 +27,8 @@ from tests.databases import Databases
 from tests.network import LocalHub, Network
 from tests.shared.browser import Browser, Page, forget_attempts
 
+pytestmark = pytest.mark.both_databases
+
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 PATH = "/coordination/audit"
 

@@ -21,6 +21,8 @@ from tests.architecture.sources import ROOT
 from tests.databases import Databases
 from tests.federation.ledger import Ledger
 
+pytestmark = pytest.mark.both_databases
+
 CASES = json.loads((ROOT / "charter" / "cases" / "disputes.json").read_text())
 
 

@@ -28,6 +28,8 @@ from tests.databases import Databases
 from tests.federation.ledger import NODES, Ledger
 from tests.network import at_once
 
+pytestmark = pytest.mark.both_databases
+
 OCTOBER, NOVEMBER, DECEMBER = "2026-10", "2026-11", "2026-12"
 HALLOWEEN = date(2026, 10, 31)
 

@@ -18,6 +18,7 @@ def url(tmp_path: Path, postgres_server: PostgresServer) -> Iterator[str]:
     databases.drop()
 
 
+@pytest.mark.both_databases
 @pytest.mark.postgres
 def test_a_small_month_is_issued_and_recomputed(tmp_path: Path, url: str) -> None:
     app = bench.app_for(url, tmp_path)

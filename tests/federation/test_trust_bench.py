@@ -9,6 +9,7 @@ import pytest
 from deploy.bench import trust
 
 
+@pytest.mark.thorough
 def test_the_benchmark_of_the_trust_list_runs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from alembic.script import ScriptDirectory
 from flask import Flask
 from flask_migrate import downgrade, upgrade
@@ -19,6 +20,8 @@ from federation.charters.models import CharterVersion
 from federation.db import db
 from tests.architecture.applications import hub_app
 from tests.databases import Databases
+
+pytestmark = pytest.mark.both_databases
 
 OPENED = datetime(2026, 11, 24, 9, tzinfo=UTC)
 SOURCES = model_sources()

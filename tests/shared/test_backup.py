@@ -256,6 +256,7 @@ def test_every_table_of_the_models_is_in_a_backup(kind: str, make: Make, tmp_pat
     assert (tmp_path / "saved.zip").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("target", EITHER)
 @pytest.mark.parametrize("kind", APPLICATIONS)
 def test_a_backup_of_each_older_version_is_restored_and_brought_to_todays_tables(
@@ -450,6 +451,7 @@ def test_a_backup_never_takes_the_place_of_another_file(make: Make, tmp_path: Pa
     assert not list(tmp_path.glob(".backup-*"))
 
 
+@pytest.mark.both_databases
 @pytest.mark.postgres
 def test_numbers_go_on_after_those_that_were_restored(make: Make, tmp_path: Path) -> None:
     before, after = make("node", "sqlite"), make("node", "postgres", None)

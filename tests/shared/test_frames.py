@@ -78,6 +78,7 @@ def test_a_job_that_breaks_is_logged_with_our_frames(app: Flask, logged: Capturi
     assert places[-1].startswith("…/json/decoder.py:")
 
 
+@pytest.mark.both_databases
 @pytest.mark.postgres
 def test_what_a_database_cannot_hold_is_no_fault_of_ours(
     app: Flask, logged: CapturingLogger

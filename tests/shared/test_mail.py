@@ -38,6 +38,8 @@ from tests.architecture.test_settings import KINDS, enough
 from tests.databases import Databases, create_tables
 from tests.network import at_once
 
+pytestmark = pytest.mark.both_databases
+
 TO = "ada@la-cordee.example"
 AT = datetime(2026, 11, 24, 9, tzinfo=UTC)
 

@@ -22,6 +22,8 @@ from shared.store.db import begin_write
 from tests.network import PASSWORD, LocalService, Network
 from tests.shared.browser import TOKEN, Browser, Page, forget_attempts
 
+pytestmark = pytest.mark.both_databases
+
 NEW = "four words that nobody guesses"
 
 

@@ -25,6 +25,8 @@ from shared.store.db import begin_write
 from tests.network import PASSWORD, LocalService, Network, at_once
 from tests.shared.browser import Browser, Page, forget_attempts
 
+pytestmark = pytest.mark.both_databases
+
 AT = datetime(2026, 3, 2, 9, 0, 7, tzinfo=UTC)
 
 

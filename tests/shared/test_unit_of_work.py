@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 from shared.store.db import engine_options, prepare_engine, release, write
 from tests.databases import Databases
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def session(databases: Databases) -> Iterator[Session]:

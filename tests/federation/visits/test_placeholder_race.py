@@ -25,6 +25,8 @@ from tests.federation.visits.test_timeline_in_the_account import (
 )
 from tests.network import Network
 
+pytestmark = pytest.mark.both_databases
+
 __all__ = ["hub"]
 
 

@@ -32,6 +32,8 @@ from shared.wire.problems import Problem
 from shared.wire.reports import Report, visit_id
 from tests.network import Network
 
+pytestmark = pytest.mark.both_databases
+
 PARIS = ZoneInfo("Europe/Paris")
 # Tuesday to Thursday, and told by the Saturday after.
 FIRST, LATER = datetime(2026, 11, 24, tzinfo=PARIS), datetime(2026, 11, 28, 12, tzinfo=UTC)
