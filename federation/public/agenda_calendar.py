@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from icalendar import Calendar, vText
 from icalendar import Event as Entry
 
-from federation.nodes.models import SpaceEvent
+from federation.spaces.models import SpaceEvent
 
 # RFC 5545, section 3.1: no control character but the tabulator in what people write.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u2029]")

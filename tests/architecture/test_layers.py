@@ -19,6 +19,7 @@ OTHER_COMMITTERS = {
     "shared/accounts/failed_passwords.py": "the count of wrong passwords, over either's table",
     "shared/mail/queue.py": "the verbs of e-mail, over either service's table",
     "shared/ops/jobs.py": "ends the transaction that holds the leader's lock",
+    "federation/nodes/access_tokens.py": "notes which assertions were used",
     "federation/nodes/enrolment.py": "the verbs by which a node comes in",
     "federation/nodes/keys.py": "the verbs by which a node's keys are added and withdrawn",
     "federation/trust/trust_list.py": "the signed list, when something in it has changed",
