@@ -11,25 +11,27 @@ from flask_migrate import Migrate
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from federation.charters import api as governance_api
 from federation.console import account_pages as identity
 from federation.console import audit_pages as audit
 from federation.console import join_request_pages, key_pages, node_pages
 from federation.console import pages as console
-from federation.console.menu import STAFF
 from federation.context import Hub, hub
 from federation.db import db
 from federation.feeds import api as feeds_api
-from federation.identity.service import accounts, links, node_principal, passwords, two_factor
+from federation.feeds import service as feeds
+from federation.identity.roles import STAFF
+from federation.identity.service import accounts, links, passwords, two_factor
 from federation.listings import draft_pages as listing_drafts
 from federation.listings import pages as listing_pages
 from federation.listings import space_pages as listed_pages
+from federation.listings import spaces as listed
 from federation.mail import models as _mail  # noqa: F401 - the table that jobs send from
 from federation.mail import pages as letters
 from federation.moderation import api as moderation_api
+from federation.moderation import changes, report_pages
 from federation.moderation import pages as moderation
-from federation.moderation import report_pages
-from federation.nodes import oauth
+from federation.nodes import notifications, oauth
+from federation.nodes.access_tokens import node_principal
 from federation.oversight import pages as oversight_pages
 from federation.public import agenda_api, open_data_pages, search_page, space_pages
 from federation.public import agenda_pages as agenda
@@ -37,16 +39,21 @@ from federation.public import pages as network_map
 from federation.search import api as spaces_api
 from federation.search import response_cache
 from federation.settings import KEYS, HubSettings
+from federation.simulation import api as governance_api
 from federation.simulation import pages as governance_pages
+from federation.spaces import publications
+from federation.spaces import queries as published
 from federation.statements import api as statements_api
 from federation.statements import disputes
 from federation.statistics import api as pictures_api
 from federation.statistics import page_views
 from federation.statistics import pages as pictures
 from federation.trust import api as directory_api
-from federation.trust import own_api
+from federation.trust import leaving, own_api
 from federation.visits import api as visits_api
 from federation.visits import changes as visits
+from federation.visits import passes
+from federation.webhooks import events
 from federation.webhooks import pages as webhook_pages
 from shared.accounts.pages import account_room
 from shared.accounts.people import People
@@ -56,7 +63,14 @@ from shared.store.account_tables import TOKEN_PREFIX
 from shared.store.db import configure, missing_tables, prepare_engine
 from shared.web import Principal, Service, allow, limits, new_app
 
+# What follows above from what happens below, in the same transaction.
 visits.ON_VOID.append(disputes.settle_voided)
+leaving.ON_LEAVE.append(passes.end_all)
+publications.ON_CHANGE.append(changes.note)
+feeds.ON_CHANGES.append(events.owe_changes)
+# What rooms below ask of those above.
+notifications.CONTACTS.append(published.contacts)
+spaces_api.SUCCESSORS.append(listed.now_at)
 
 APIS = (
     spaces_api.blp,

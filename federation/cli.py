@@ -168,6 +168,7 @@ def withdraw_key(node_id: str, kid: str, reason: str, since: datetime | None, ye
     from marshmallow import ValidationError  # noqa: PLC0415
 
     from federation.audit.service import CLI  # noqa: PLC0415
+    from federation.console import key_preview  # noqa: PLC0415
     from federation.context import hub as context  # noqa: PLC0415
     from federation.db import db  # noqa: PLC0415
     from federation.nodes import keys  # noqa: PLC0415
@@ -176,7 +177,7 @@ def withdraw_key(node_id: str, kid: str, reason: str, since: datetime | None, ye
     with app.app_context():
         now = context().clock.now()
         try:
-            effect = keys.effect_of(db.session(), now, node_id, kid)
+            effect = key_preview.effect_of(db.session(), now, node_id, kid)
             click.echo(f"At most {effect.passes} valid pass(es) of {effect.members} member(s).")
             if effect.last:
                 click.echo("It is the last key: the node is out until you invite it again.")

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from federation.nodes.models import Availability, Space
+from federation.spaces.models import Availability, Space
 from shared.wire.spaces import SpaceSchema
 
 TOWNS = (

@@ -25,14 +25,14 @@ from federation.app import create_new as create_hub
 from federation.charters import service as governance
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.identity import service as oauth_tokens
 from federation.identity.service import accounts as hub_accounts
+from federation.nodes import access_tokens as oauth_tokens
 from federation.nodes import enrolment
 from federation.nodes import service as directory
 from federation.nodes.models import Node as HubNode
-from federation.nodes.models import SpaceHours
 from federation.search import index_refresh
 from federation.settings import HubSettings
+from federation.spaces.models import SpaceHours
 from node import app as node_app
 from node import jobs
 from node.app import create_new as create_node

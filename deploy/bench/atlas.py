@@ -14,7 +14,8 @@ from charter import model_sources
 from federation.charters import service as governance
 from federation.charters.models import Signature
 from federation.db import db
-from federation.nodes.models import Availability, Node, Space
+from federation.nodes.models import Node
+from federation.spaces.models import Availability, Space
 from shared.store.db import write
 from shared.wire.spaces import SpaceSchema
 

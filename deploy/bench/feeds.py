@@ -18,8 +18,9 @@ from federation.app import create_new
 from federation.charters import service as governance
 from federation.context import hub
 from federation.db import db
-from federation.nodes.models import Availability, Node, Space
+from federation.nodes.models import Node
 from federation.settings import HubSettings
+from federation.spaces.models import Availability, Space
 from shared.ops.command import migrate
 from shared.ops.metrics import configure_logging
 from shared.store.db import write

@@ -29,9 +29,10 @@ from federation.app import create_new
 from federation.charters import service as governance
 from federation.db import db
 from federation.jobs import open_connections
-from federation.nodes.models import Node, NodeKey, Space
+from federation.nodes.models import Node, NodeKey
 from federation.settings import HubSettings
 from federation.spaces import harvest
+from federation.spaces.models import Space
 from shared.crypto.keys import KeyRing, new_key_ring
 from shared.net import http
 from shared.net.addresses import is_public

@@ -18,9 +18,10 @@ from charter.hours import WEEKDAYS
 from federation.charters import service as governance
 from federation.charters.models import Signature
 from federation.db import db
-from federation.identity.service import access_token
-from federation.nodes.models import Node, NodeKey, Space
+from federation.nodes.access_tokens import access_token
+from federation.nodes.models import Node, NodeKey
 from federation.spaces import published_hours
+from federation.spaces.models import Space
 from federation.visits.models import HalfDayLine, Member, Pass, Visit
 from shared.crypto.keys import KeyRing, new_key_ring
 from shared.crypto.passes import bind, issue, new_pass_id

@@ -23,7 +23,7 @@ from deploy.bench.report import at_most
 from deploy.bench.services import postgres
 from deploy.bench.statement import app_for
 from federation.db import db
-from federation.nodes.models import Space
+from federation.spaces.models import Space
 from federation.statements.models import Statement, StatementLine
 from federation.statistics import pdf, service, yearly_report
 from federation.statistics.pages import PICTURES

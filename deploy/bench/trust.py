@@ -18,8 +18,9 @@ from federation.charters import service as governance
 from federation.context import hub
 from federation.db import db
 from federation.nodes import trust_changes
-from federation.nodes.models import Node, NodeKey, Space
+from federation.nodes.models import Node, NodeKey
 from federation.settings import HubSettings
+from federation.spaces.models import Space
 from federation.trust import trust_list
 from shared.ops.command import migrate
 from shared.ops.metrics import configure_logging

@@ -1,4 +1,4 @@
-"""JSON of the charter: its versions, proposing, voting, signing, comparing and simulating."""
+"""JSON of the charter: its versions, proposing, voting, signing and comparing."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ from flask import Response, g, request
 from charter.voting import MOST_EDITS
 from federation.charters import proposals, schemas, service, votes
 from federation.charters.models import Ballot, CharterVersion
-from federation.console.menu import STAFF
 from federation.context import hub
 from federation.db import db
 from federation.nodes import service as directory
-from federation.simulation import service as simulation
 from shared.web import allow, current
 from shared.web.api import Blueprint
 from shared.web.open_data import share
@@ -40,7 +38,7 @@ def _sources(data: Mapping[str, Any]) -> dict[str, str]:
     return {"rules.toml": found["rules"], "fr.md": found["fr"], "en.md": found["en"]}
 
 
-def _node() -> str:
+def acting_node() -> str:
     return directory.active_node(db.session(), current().id).id
 
 
@@ -154,7 +152,7 @@ def read_charter(version: str) -> dict[str, Any]:
 @allow("node")
 def propose(data: dict[str, Any]) -> dict[str, Any]:
     """Put a charter to the vote; an operator has one open proposal at most."""
-    session, node = db.session(), _node()
+    session, node = db.session(), acting_node()
     now = hub().clock.now()
     return shown(proposals.propose(session, now, node, _sources(data), data["argument"]), node)
 
@@ -165,7 +163,7 @@ def propose(data: dict[str, Any]) -> dict[str, Any]:
 @allow("node")
 def edit(data: dict[str, Any], version: str) -> dict[str, Any]:
     """Change one's own proposal, three times at most: the vote starts anew."""
-    session, node, now = db.session(), _node(), hub().clock.now()
+    session, node, now = db.session(), acting_node(), hub().clock.now()
     row = proposals.edit(session, now, node, version, _sources(data), data["argument"])
     return shown(row, node)
 
@@ -175,7 +173,7 @@ def edit(data: dict[str, Any], version: str) -> dict[str, Any]:
 @allow("node")
 def withdraw(version: str) -> None:
     """Take one's own proposal back while its vote is open."""
-    proposals.withdraw(db.session(), hub().clock.now(), _node(), version)
+    proposals.withdraw(db.session(), hub().clock.now(), acting_node(), version)
 
 
 @blp.route("/charters/<version>/texts")
@@ -218,7 +216,7 @@ def list_votes(query: dict[str, Any], version: str) -> dict[str, Any]:
 @allow("node")
 def vote(data: dict[str, Any], version: str) -> dict[str, Any]:
     """Vote on the proposal as it stands: one operator, one vote, the last one counts."""
-    session, node, now = db.session(), _node(), hub().clock.now()
+    session, node, now = db.session(), acting_node(), hub().clock.now()
     cast = votes.vote(
         session, now, node, version, data["choice"], data["reason"], data["proposal_sha256"]
     )
@@ -260,44 +258,3 @@ def diff(before: str, after: str) -> dict[str, Any]:
         "after": other.version,
         **comparison.compare(service.as_charter(one), service.as_charter(other)),
     }
-
-
-def _check_signed(node_id: str) -> None:
-    """Raise Problem unless a node has signed the charter: what it asks for is the account."""
-    in_force = service.in_force(db.session()).version
-    if node_id not in service.signed_versions(db.session(), in_force):
-        raise Problem("charter-unsigned")
-
-
-def _simulated(version: str, query: Mapping[str, Any], rules: str | None) -> Any:
-    if current().kind == "node":
-        _check_signed(_node())
-    today = hub().clock.now().date()
-    first, last = query["first"] or today.replace(day=1), query["last"] or today
-    for day in (first, last):
-        if not 2000 <= day.year <= 2200:
-            raise Problem("validation", errors={"from": ["Not a valid date."]})
-    found = simulation.run(db.session(), version, first, last, rules)
-    if query["format"] == "csv":
-        return Response(simulation.as_csv(found), mimetype="text/csv")
-    result = simulation.as_json(found, query["limit"])
-    return {"version": version, "first": str(first), "last": str(last), **result}
-
-
-@blp.route("/charters/<version>/simulation")
-@blp.arguments(schemas.SimulationQuerySchema, location="query")
-@blp.response(200, schemas.SimulationSchema)
-@allow(*STAFF, "node")
-def simulate(query: dict[str, Any], version: str) -> Any:
-    """Decide the recorded visits of a period again under a version: what would change."""
-    return _simulated(version, query, None)
-
-
-@blp.route("/charters/<version>/simulation", methods=["POST"])
-@blp.arguments(schemas.SimulationQuerySchema, location="query")
-@blp.arguments(schemas.TrialSchema)
-@blp.response(200, schemas.SimulationSchema)
-@allow(*STAFF, "node")
-def try_rules(query: dict[str, Any], data: dict[str, Any], version: str) -> Any:
-    """The same, under a version's text with other rules."""
-    return _simulated(version, query, data["rules"])

@@ -39,6 +39,11 @@ def in_force(session: Session) -> Charter:
     return as_charter(row)
 
 
+def signatories(session: Session) -> set[str]:
+    """Return the nodes that signed the charter in force."""
+    return set(signed_versions(session, in_force(session).version))
+
+
 def split(session: Session) -> time:
     """Return when a morning ends, under the charter in force."""
     return in_force(session).rules.opening_hours.split

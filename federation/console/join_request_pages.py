@@ -10,9 +10,9 @@ from sqlalchemy import select
 from wtforms import EmailField, StringField, TextAreaField, ValidationError
 from wtforms.validators import DataRequired, Length, Optional
 
-from federation.console import menu
 from federation.context import hub
 from federation.db import db
+from federation.identity.roles import STAFF
 from federation.nodes import join_requests
 from federation.nodes.models import Invitation, JoinRequest
 from federation.trust import node_labels
@@ -116,7 +116,7 @@ def join() -> Any:
 
 
 @pages.get("/coordination/join")
-@allow(*menu.STAFF)
+@allow(*STAFF)
 def index() -> str:
     query = select(JoinRequest).order_by(
         JoinRequest.decided_at.is_not(None), JoinRequest.asked_at.desc()
@@ -143,7 +143,7 @@ def _shown(request_id: int, form: AnswerForm, token: str | None = None) -> Any:
 
 
 @pages.get("/coordination/join/<int:request_id>")
-@allow(*menu.STAFF)
+@allow(*STAFF)
 def show(request_id: int) -> Any:
     return _shown(request_id, AnswerForm())
 

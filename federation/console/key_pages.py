@@ -8,6 +8,7 @@ from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext
 from marshmallow import ValidationError
 
+from federation.console import key_preview
 from federation.context import hub
 from federation.db import db
 from federation.nodes import enrolment, keys, url_change
@@ -41,7 +42,7 @@ def key(node_id: str, kid: str) -> Any:
         node=session.get_one(Node, node_id),
         key=session.get_one(NodeKey, (node_id, kid)),
         form=form,
-        effect=keys.effect_of(session, hub().clock.now(), node_id, kid),
+        effect=key_preview.effect_of(session, hub().clock.now(), node_id, kid),
     ), (422 if form.errors else 200)
 
 

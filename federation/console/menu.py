@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from flask import g, request
 from flask_babel import lazy_gettext
 
-STAFF = ("coordinator", "moderator", "reader")
+from federation.identity.roles import STAFF
 
 # address, name, and whom it is open to
 ROOMS = (

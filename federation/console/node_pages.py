@@ -13,11 +13,13 @@ from wtforms import DateField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length
 
 from federation.charters import service as governance
-from federation.console import menu, suspension_preview
+from federation.console import suspension_preview
 from federation.context import hub
 from federation.db import db
+from federation.identity.roles import STAFF
 from federation.nodes import enrolment
-from federation.nodes.models import Document, FormerUrl, Invitation, Space, UrlChange
+from federation.nodes.models import FormerUrl, Invitation, UrlChange
+from federation.spaces.models import Document, Space
 from federation.trust import leaving, node_health, node_labels
 from federation.trust import suspension as standing
 from shared.web import allow, current
@@ -65,7 +67,7 @@ def _one(node_id: str) -> node_health.Condition:
 
 
 @pages.get("/coordination/nodes")
-@allow(*menu.STAFF)
+@allow(*STAFF)
 def index() -> Any:
     return _listed(InviteForm())
 
@@ -116,7 +118,7 @@ def _matches(one: node_health.Condition, state: str, q: str) -> bool:
 
 
 @pages.get("/coordination/nodes/<node_id>")
-@allow(*menu.STAFF)
+@allow(*STAFF)
 def show(node_id: str) -> str:
     session, one = db.session(), _one(node_id)
     refused = session.scalars(

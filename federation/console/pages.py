@@ -14,12 +14,14 @@ from federation.charters.adoption import UNDER_WAY
 from federation.console import menu
 from federation.context import hub
 from federation.db import db
+from federation.identity.roles import STAFF
 from federation.mail.service import mailbox
 from federation.nodes import join_requests, rollback_detection
 from federation.nodes import service as directory
 from federation.oversight import labels
 from federation.oversight import queries as oversight
 from federation.search import service as search
+from federation.spaces import queries as published
 from federation.statements import auto_issue, disputes, documents, logs, statement_lines
 from federation.statements import service as statements
 from federation.statements.flows import OTHERS
@@ -40,7 +42,7 @@ SHOWN = 500  # lines on a page; all are in the files
 
 
 @pages.get("/coordination")
-@allow(*menu.STAFF)
+@allow(*STAFF)
 def overview() -> str:
     now = hub().clock.now()
     month = documents.sheet(db.session(), f"{now:%Y-%m}")  # first: what was read before is let go
@@ -59,7 +61,7 @@ def overview() -> str:
         against=labels.against,
         node_names={node.id: node.name for node in nodes},
         visits=latest,
-        names=directory.names_of(db.session(), {visit.space_id for visit in latest}),
+        names=published.names_of(db.session(), {visit.space_id for visit in latest}),
         on_map=len(search.matches(db.session(), search.Wanted(), now)),
         present=visits.present(db.session()),
         month=month,
@@ -69,7 +71,7 @@ def overview() -> str:
 
 
 @pages.get("/coordination/statements/<month>")
-@allow(*menu.STAFF)
+@allow(*STAFF)
 def statement(month: str) -> str:
     if not statements.is_month(month):
         raise Problem("not-found")

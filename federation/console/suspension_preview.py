@@ -9,7 +9,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from federation.charters.models import CharterVersion
-from federation.nodes.models import Space
+from federation.spaces.models import Space
 from federation.statements import documents
 from federation.visits.models import Pass, Visit
 

@@ -18,7 +18,8 @@ from charter.conditions import NOON, read_conditions
 from charter.hours import read_schedule
 from federation.charters.models import CharterVersion, Signature
 from federation.feeds.models import FeedMark
-from federation.nodes.models import Availability, Node, Space
+from federation.nodes.models import Node
+from federation.spaces.models import Availability, Space
 
 # Each is looked at again after so long, whatever the comparison says.
 AT_LEAST_EVERY = timedelta(hours=1)

@@ -14,12 +14,12 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from federation.charters import service as governance
 from federation.feeds import changed_spaces
 from federation.feeds.models import FeedCounter, FeedItem, FeedMark
-from federation.nodes import service as directory
-from federation.nodes.models import Space
 from federation.spaces import presenter
-from federation.webhooks import events
+from federation.spaces import queries as published
+from federation.spaces.models import Space
 from shared.base.clock import Clock
 from shared.store.db import begin_write
 
@@ -39,6 +39,9 @@ class Change(NamedTuple):
     after: dict[str, Any] | None
 
 
+# Called in the transaction in which feeds change, with the hub's time and the real one; rooms above
+# add what follows.
+ON_CHANGES: list[Callable[[Session, datetime, datetime, Sequence[Change]], None]] = []
 # What ages by itself is no change of its own.
 _AGES = ("as_of", "closes_at", "opens_at")
 
@@ -106,11 +109,11 @@ def _catch_up(session: Session, clock: Clock, hub_url: str, ids: Sequence[str]) 
     likeness = changed_spaces.likeness(session, ids)
     query = select(Space).where(Space.id.in_(ids)).execution_options(populate_existing=True)
     spaces = {space.id: space for space in session.scalars(query)}
-    signed = directory.signed(session)
+    signed = governance.signatories(session)
     shown = {
         space.id: presenter.present(space, now, hub_url, signed)
         for space in spaces.values()
-        if directory.is_public(space)
+        if published.is_public(space)
     }
     held = {
         (row.feed, row.item_id): row
@@ -128,7 +131,8 @@ def _catch_up(session: Session, clock: Clock, hub_url: str, ids: Sequence[str]) 
         session.add(
             changed_spaces.mark(now, space, likeness[space.id], told_data, shown.get(space.id))
         )
-    events.owe_changes(session, now, clock.real(), changes)
+    for follow in ON_CHANGES:
+        follow(session, now, clock.real(), changes)
     session.commit()
     return changes
 

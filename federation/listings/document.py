@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from federation.nodes.models import LISTED_PREFIX
+from federation.spaces.models import LISTED_PREFIX
 from shared.base.names import slug
 
 ZONE = "Europe/Paris"

@@ -15,7 +15,8 @@ from federation.listings.mapping import Fault
 from federation.listings.models import Listing, ListingChoice
 from federation.listings.reading import Table
 from federation.listings.similarity import Index, Known, Like, known
-from federation.nodes.models import Node, Space
+from federation.nodes.models import Node
+from federation.spaces.models import Space
 
 STATES = ("new", "changed", "same", "doubtful", "merged", "joined", "skipped", "fault")
 

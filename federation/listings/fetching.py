@@ -13,7 +13,7 @@ from federation.listings import importing
 from federation.listings.dry_run import examine
 from federation.listings.importing import Overtaken
 from federation.listings.reading import MAX_BYTES, read, to_text
-from federation.nodes.models import ListingSource
+from federation.spaces.models import ListingSource
 from shared.net.http import Answer, PeerError, PeerSession, check_url
 from shared.store.db import begin_write
 from shared.wire.tables import SheetFault

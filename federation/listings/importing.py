@@ -22,7 +22,7 @@ from federation.listings import labels, reading
 from federation.listings.dry_run import Trial, examine
 from federation.listings.models import ListingChoice, ListingDraft
 from federation.listings.storing import store
-from federation.nodes.models import ListingSource, Space
+from federation.spaces.models import ListingSource, Space
 from shared.store.db import begin_write
 
 AT_ONCE = 250

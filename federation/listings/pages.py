@@ -7,9 +7,9 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext
 
-from federation.console import menu
 from federation.context import hub
 from federation.db import db
+from federation.identity.roles import STAFF
 from federation.listings import fetching, labels, reading, service, spaces
 from federation.listings.forms import LICENCES, ExistingSourceForm, NewSourceForm
 from shared.web import allow, current
@@ -27,7 +27,7 @@ FORM_BYTES = 1 << 16  # around the file
 
 
 @pages.get(ROOM)
-@allow(*menu.STAFF)
+@allow(*STAFF)
 def sources() -> str:
     session = db.session()
     joined = spaces.joined(session)
@@ -118,7 +118,7 @@ def _say(fault: Exception) -> str:
 
 
 @pages.get(f"{ROOM}/sources/<int:source_id>")
-@allow(*menu.STAFF)
+@allow(*STAFF)
 def source(source_id: int) -> str:
     found = service.source(db.session(), source_id)
     values = {name: getattr(found, name) for name in ("name", "licence", "attribution", "url")}

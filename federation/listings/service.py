@@ -14,7 +14,7 @@ from federation.audit.service import audit
 from federation.listings import mapping as mappings
 from federation.listings.models import Listing, ListingChoice, ListingDraft
 from federation.listings.reading import Table
-from federation.nodes.models import ListingSource, Space
+from federation.spaces.models import ListingSource, Space
 from shared.store.account_tables import new_token
 from shared.store.db import begin_write
 from shared.wire.problems import Problem

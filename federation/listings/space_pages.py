@@ -16,8 +16,8 @@ from federation.listings.document import merged
 from federation.listings.forms import SpaceForm, space_form
 from federation.listings.pages import EDITORS, ROOM, actor
 from federation.nodes import enrolment
-from federation.nodes.models import Space
 from federation.spaces import presenter
+from federation.spaces.models import Space
 from shared.mail.letters import letter
 from shared.web import allow, current
 from shared.wire.linked_data import linked_space

@@ -14,7 +14,8 @@ from federation.listings.dry_run import others
 from federation.listings.models import Listing, ListingChoice
 from federation.listings.similarity import Index, Known, Like
 from federation.listings.storing import show
-from federation.nodes.models import LISTED_PREFIX, Node, Space
+from federation.nodes.models import Node
+from federation.spaces.models import LISTED_PREFIX, Space
 from shared.store.db import begin_write
 from shared.wire.problems import Problem
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from federation.listings import document
 from federation.listings.dry_run import Line
 from federation.listings.models import Listing, ListingChoice
-from federation.nodes.models import Space
+from federation.spaces.models import Space
 
 
 def store(session: Session, now: datetime, source_id: int, batch: Sequence[Line]) -> None:

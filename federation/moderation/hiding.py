@@ -12,7 +12,7 @@ from federation.audit.service import audit
 from federation.context import Hub
 from federation.mail.service import mailbox
 from federation.nodes import service as directory
-from federation.nodes.models import Space
+from federation.spaces.models import Space
 from shared.mail.letters import letter, quoted
 from shared.store.db import begin_write
 from shared.wire.problems import Problem

@@ -9,7 +9,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from federation.db import db
-from federation.nodes.models import Space
+from federation.spaces.models import Space
 
 
 class Report(db.Model):

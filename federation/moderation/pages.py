@@ -9,14 +9,14 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext, ngettext
 
-from federation.console import menu
 from federation.context import hub
 from federation.db import db
+from federation.identity.roles import STAFF
 from federation.moderation import changes, hiding, labels, reports
 from federation.moderation.difference import lines
 from federation.moderation.models import Change
 from federation.nodes import service as directory
-from federation.nodes.models import Space
+from federation.spaces.models import Space
 from shared.base.schemas import unstorable
 from shared.web import allow, current
 from shared.wire.page_reports import ANSWERS, KINDS
@@ -30,7 +30,7 @@ HERE = "/coordination/moderation"
 
 
 @pages.get("/coordination/moderation")
-@allow(*menu.STAFF)
+@allow(*STAFF)
 def moderation() -> str:
     session = db.session()
     closed = request.args.get("reports") == "closed"
@@ -79,7 +79,7 @@ def _grouped(found: Sequence[Change]) -> list[tuple[str | None, str, str, list[C
 
 
 @pages.get("/coordination/moderation/spaces/<space_id>")
-@allow(*menu.STAFF)
+@allow(*STAFF)
 def of_space(space_id: str) -> str:
     session = db.session()
     space = session.get(Space, space_id)

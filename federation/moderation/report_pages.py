@@ -11,7 +11,7 @@ from federation.context import hub
 from federation.db import db
 from federation.moderation import reports
 from federation.moderation.forms import ReportForm, new_stamp, read_stamp
-from federation.nodes import service as directory
+from federation.spaces import queries as published
 from shared.web import allow
 from shared.web.application import limiter
 from shared.wire.problems import Problem
@@ -24,7 +24,7 @@ pages = Blueprint("report_pages", __name__, template_folder="templates")
 @allow("public")
 def report(space_id: str) -> Any:
     session = db.session()
-    space = directory.space(session, space_id)
+    space = published.space(session, space_id)
     form = ReportForm()
     form.email.flags.optional = True
     if form.validate_on_submit() and _taken(form, space_id):

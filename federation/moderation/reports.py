@@ -16,7 +16,8 @@ from federation.context import Hub
 from federation.mail.service import mailbox
 from federation.moderation.models import Report
 from federation.nodes import service as directory
-from federation.nodes.models import Space
+from federation.spaces import queries as published
+from federation.spaces.models import Space
 from shared.mail.letters import letter, quoted
 from shared.store.db import begin_write
 from shared.wire.page_reports import ANSWERS, KINDS
@@ -38,7 +39,7 @@ def file(
     Raises Problem("not-found"), or Problem("too-many-requests") where one space has had many today.
     """
     now = hub.clock.now()
-    directory.space(session, space_id)
+    published.space(session, space_id)
     begin_write(session)
     found = session.scalar(select(Report).where(Report.key == key))
     if found is not None:

@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 
 from federation.audit.service import audit
 from federation.context import Hub
-from federation.nodes import diagnostics, notifications
-from federation.nodes.diagnostics import Finding
+from federation.nodes import findings, notifications
 from federation.nodes.enrolment import INVITATION_TRIES, add_invitation
+from federation.nodes.findings import SECONDS, Finding
 from federation.nodes.models import Invitation, JoinRequest, Node
 from federation.nodes.node_urls import check_free
 from shared.base.names import slug
@@ -28,7 +28,6 @@ from shared.wire.problems import Problem
 
 MOST_WAITING = 200
 KEPT_FOR = timedelta(days=180)
-SECONDS = 4.0
 AT_ONCE = 10
 NAMES = ("name", "address", "reachable", "certificate", "software", "clock", "mail")
 
@@ -200,12 +199,12 @@ def _asked(peers: PeerSession, url: str, real: datetime) -> Iterator[Finding]:
         found = peers.request("GET", f"{url}/healthz", timeout=SECONDS, max_bytes=1 << 16)
     except PeerError as error:
         yield Finding("reachable", "failed", "unreachable", {"reason": error.reason})
-        yield diagnostics.certificate(peers, url, real)
+        yield findings.certificate(peers, url, real)
         yield Finding("software", "skipped", "unreachable")
         yield Finding("clock", "skipped", "unreachable")
         return
     yield Finding("reachable", "passed")
-    yield diagnostics.certificate(peers, url, real)
+    yield findings.certificate(peers, url, real)
     yield _software(peers, url, found)
     yield _clock(found, real)
 
@@ -226,7 +225,7 @@ def _clock(found: Answer, real: datetime) -> Finding:
     except (ValueError, TypeError):
         return Finding("clock", "skipped", "unreadable")
     said = said if said.tzinfo else said.replace(tzinfo=UTC)
-    return diagnostics.clock(int(said.timestamp()), real)
+    return findings.clock(int(said.timestamp()), real)
 
 
 def _mail(email: str, url: str) -> Finding:

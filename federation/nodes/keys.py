@@ -7,13 +7,12 @@ address for a proof by the new key, and whoever only stole a key does not answer
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from joserfc.jwk import OKPKey
 from marshmallow import ValidationError
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from federation.audit.service import audit
@@ -21,7 +20,6 @@ from federation.context import Hub
 from federation.nodes import notifications, trust_changes
 from federation.nodes.challenges import call_back, check_fresh
 from federation.nodes.models import Node, NodeKey
-from federation.visits.models import Pass
 from shared.crypto import jose
 from shared.crypto.keys import key_id
 from shared.store.db import begin_write
@@ -95,29 +93,6 @@ def take(session: Session, now: datetime, node: Node, public: dict[str, Any]) ->
         audit(session, now, f"node:{node.id}", "add-key", node.id, kid=public["kid"])
     trust_changes.note(session)
     return row
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """What withdrawing a key would change: at most so many valid passes, of so many members.
-
-    ``last``: no other key is good, so that the node is out until it has registered another.
-    """
-
-    passes: int
-    members: int
-    last: bool
-
-
-def effect_of(session: Session, now: datetime, node_id: str, kid: str) -> Effect:
-    """Return what withdrawing a key would change. Which of its passes are by it no hub knows."""
-    holds = or_(Pass.expires_at.is_(None), Pass.expires_at > now)
-    query = select(func.count(), func.count(Pass.member_id.distinct())).where(
-        Pass.node_id == node_id, Pass.status == "valid", holds
-    )
-    passes, members = session.execute(query).one()
-    others = [key for key in usable(session.get_one(Node, node_id)) if key.kid != kid]
-    return Effect(passes, members, not others)
 
 
 def withdraw(

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from federation.context import hub
 from federation.db import db
-from federation.identity import service
+from federation.nodes import access_tokens
 from federation.nodes import service as directory
 from federation.nodes.models import Node
 from shared.crypto import jose
@@ -101,7 +101,7 @@ class NodeAssertion(JWTBearerClientAssertion):  # type: ignore[misc]
         if not isinstance(jti, str) or not 8 <= len(jti) <= 128 or not _plain(jti):
             return False
         expires = claims["exp"] + LEEWAY_SECONDS + 1
-        return service.use_assertion(db.session(), claims["sub"], jti, expires)
+        return access_tokens.use_assertion(db.session(), claims["sub"], jti, expires)
 
 
 class NodeGrant(ClientCredentialsGrant):  # type: ignore[misc]
@@ -125,7 +125,7 @@ def _query_client(client_id: str) -> NodeClient | None:
 
 
 def _generate(client: NodeClient, **_kwargs: Any) -> str:
-    return service.access_token(hub().ring, hub().url, client.node_id, g.assertion_kid)
+    return access_tokens.access_token(hub().ring, hub().url, client.node_id, g.assertion_kid)
 
 
 class _Server(AuthorizationServer):  # type: ignore[misc]
@@ -166,7 +166,9 @@ def metadata() -> dict[str, Any]:
 
 def install(app: Flask) -> None:
     app.config["OAUTH2_ACCESS_TOKEN_GENERATOR"] = _generate
-    app.config["OAUTH2_TOKEN_EXPIRES_IN"] = {"client_credentials": service.ACCESS_TOKEN_SECONDS}
+    app.config["OAUTH2_TOKEN_EXPIRES_IN"] = {
+        "client_credentials": access_tokens.ACCESS_TOKEN_SECONDS
+    }
     server.init_app(app, query_client=_query_client, save_token=lambda _token, _request: None)
     server.register_client_auth_method(METHOD, NodeAssertion())
     server.register_grant(NodeGrant)

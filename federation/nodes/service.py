@@ -1,18 +1,16 @@
-"""Who is in the network: nodes that may act, their keys, and the published spaces."""
+"""Who is in the network: nodes that may act, and their keys."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from nacl.signing import VerifyKey
-from sqlalchemy import or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from federation.audit.service import audit as audit  # noqa: PLC0414 - rooms note what they do with it
-from federation.charters import service as governance
-from federation.nodes.models import Node, NodeKey, Space
+from federation.nodes.models import Node, NodeKey
 from shared.crypto import jose
 from shared.crypto.passes import UnknownIssuer
 from shared.store.db import begin_write
@@ -107,59 +105,6 @@ def find_key_of(session: Session, node_id: str, read: Any = node_key) -> jose.Fi
             raise jose.TokenFault("key") from None
 
     return find
-
-
-def spaces(
-    session: Session,
-    *,
-    after: str = "",
-    limit: int = 1000,
-    listed: bool = True,
-) -> list[Space]:
-    """Return published spaces by id, with those that run no node unless ``listed`` is false."""
-    in_network = Node.state.notin_(("left",))
-    query = (
-        select(Space)
-        .outerjoin(Node)
-        .where(
-            Space.withdrawn_at.is_(None),
-            Space.hidden_at.is_(None),
-            or_(Space.node_id.is_(None), in_network) if listed else in_network,
-            Space.id > after,
-        )
-        .order_by(Space.id)
-        .limit(limit)
-    )
-    return list(session.scalars(query))
-
-
-def names_of(session: Session, ids: Collection[str]) -> dict[str, str]:
-    """Return the names of some spaces by id, whatever has become of them."""
-    rows = session.execute(select(Space.id, Space.name).where(Space.id.in_(ids)))
-    return {row.id: row.name for row in rows}
-
-
-def space(session: Session, space_id: str, *, hidden: bool = False) -> Space:
-    """Return one published space; one kept off the map only if ``hidden``.
-
-    Raises Problem("not-found").
-    """
-    row = session.get(Space, space_id)
-    if row is None or not is_public(row, hidden=hidden):
-        raise Problem("not-found")
-    return row
-
-
-def is_public(space: Space, *, hidden: bool = False) -> bool:
-    """Tell whether a space is on the map, or, if ``hidden``, would be but for a moderator."""
-    if space.withdrawn_at is not None or (space.hidden_at is not None and not hidden):
-        return False
-    return space.node is None or space.node.state != "left"
-
-
-def signed(session: Session) -> set[str]:
-    """Return the nodes that signed the charter in force."""
-    return set(governance.signed_versions(session, governance.in_force(session).version))
 
 
 def nodes(session: Session) -> list[Node]:

@@ -9,12 +9,13 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext, ngettext
 
-from federation.console import menu
 from federation.context import hub
 from federation.db import db
+from federation.identity.roles import STAFF
 from federation.nodes import service as directory
 from federation.oversight import comparing, labels, queries, service
 from federation.oversight.service import PAGE
+from federation.spaces import queries as published
 from federation.statements import disputes, host_disputes
 from federation.statements import service as statements
 from federation.statements.statement_lines import neighbour
@@ -34,7 +35,7 @@ SHOWN_HOSTS, SHOWN_VISITS, SHOWN_DISPUTES = 50, 20, 50
 
 
 @pages.get("/coordination/hosts")
-@allow(*menu.STAFF)
+@allow(*STAFF)
 def hosts() -> str:
     session, this = db.session(), f"{formats.local_day(hub().clock.now()):%Y-%m}"
     month = request.args.get("month", this)
@@ -78,7 +79,7 @@ def _acts() -> bool:
 
 
 @pages.get("/coordination/hosts/held")
-@allow(*menu.STAFF)
+@allow(*STAFF)
 def held() -> str:
     host = request.args.get("host", "").replace("\x00", "")
     return _held(host, request.args.get("after", ""))
@@ -104,7 +105,7 @@ def _held(host: str, after: str, ticked: Collection[str] = (), reason: str = "")
         waiting=waiting,
         host=host,
         names={node.id: node.name for node in directory.nodes(session)},
-        spaces=directory.names_of(session, spaces),
+        spaces=published.names_of(session, spaces),
         why=held_visits.why,
         flags_in_words=flags_in_words,
         acts=_acts(),

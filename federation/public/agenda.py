@@ -12,9 +12,10 @@ from typing import Any
 from sqlalchemy import Select, and_, or_, select
 from sqlalchemy.orm import Session, contains_eager
 
-from federation.nodes.models import Node, Space, SpaceEvent
+from federation.nodes.models import Node
 from federation.search.area import EARTH_KM, distance_km
 from federation.spaces.events import as_words
+from federation.spaces.models import Space, SpaceEvent
 from shared.base.schemas import DEFAULT_ZONE
 from shared.web.paging import Paging
 

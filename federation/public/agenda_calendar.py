@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from federation.nodes.models import SpaceEvent
+from federation.spaces.models import SpaceEvent
 from shared.wire.icalendar import Entry, calendar_bytes
 
 

@@ -18,6 +18,7 @@ from federation.context import hub
 from federation.db import db
 from federation.nodes import service as directory
 from federation.spaces import presenter
+from federation.spaces import queries as published
 from shared.web import allow
 from shared.web.prose import paragraphs, rule_of_article
 from shared.wire import comparison
@@ -39,7 +40,7 @@ pages = Blueprint(
 def compare_values() -> str:
     """Where every space says it stands on the shared values, side by side."""
     shared = shared_values(governance.in_force(db.session()))
-    spaces = directory.spaces(db.session(), listed=False)
+    spaces = published.spaces(db.session(), listed=False)
     return render_template(
         "map/values.html",
         shared=shared,

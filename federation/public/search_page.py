@@ -14,10 +14,10 @@ from charter.values import shared_values
 from federation.charters import service as governance
 from federation.context import hub
 from federation.db import db
-from federation.nodes import service as directory
 from federation.public.query import LONGEST, Asked, read
 from federation.search import service as search
 from federation.spaces import presenter
+from federation.spaces import queries as published
 from shared.web import allow
 from shared.web.application import policy
 from shared.web.compression import compressible
@@ -122,10 +122,10 @@ def space_cards() -> Response:
 
 
 def _present(ids: Sequence[str]) -> list[dict[str, Any]]:
-    shown, signed = [], directory.signed(db.session())
+    shown, signed = [], governance.signatories(db.session())
     for space_id in ids:
         try:
-            space = directory.space(db.session(), space_id)
+            space = published.space(db.session(), space_id)
         except Problem:
             continue  # withdrawn meanwhile
         shown.append(presenter.present(space, hub().clock.now(), hub().url, signed))

@@ -21,11 +21,11 @@ from federation.context import hub
 from federation.db import db
 from federation.listings import spaces as listed
 from federation.listings.space_pages import public_page
-from federation.nodes import service as directory
-from federation.nodes.models import Space
 from federation.public import outline
 from federation.public.door_answers import offer
 from federation.spaces import presenter
+from federation.spaces import queries as published
+from federation.spaces.models import Space
 from shared.base.schemas import DEFAULT_ZONE
 from shared.web import allow
 from shared.web.application import origin_of, policy
@@ -48,11 +48,11 @@ def space_page(space_id: str) -> BaseResponse:
     became = listed.now_at(session, space_id)
     if became is not None:
         return redirect(f"/spaces/{became}", 301)
-    space = directory.space(session, space_id)
+    space = published.space(session, space_id)
     if space.node is None:
         return Response(public_page(space))
     document, schedule = space.document, read_schedule(space.document)
-    charter, signed = governance.in_force(session), directory.signed(session)
+    charter, signed = governance.in_force(session), governance.signatories(session)
     origin = origin_of(space.node.url) if space.node else ""
     photos = photos_at(document, origin) if origin else []
     address = f"{hub().url}/spaces/{space.id}"
@@ -122,7 +122,7 @@ def _code(address: str) -> Markup:
 @allow("public")
 def place_picture(space_id: str) -> Response:
     """A small picture of where the space is, as its page shows and prints it."""
-    space = directory.space(db.session(), space_id)
+    space = published.space(db.session(), space_id)
     if space.latitude is None or space.longitude is None:
         raise Problem("not-found")
     label = gettext("Where %(name)s is", name=space.name)

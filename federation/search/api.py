@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,17 +16,18 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
+from federation.charters import service as governance
 from federation.context import hub
 from federation.db import db
-from federation.listings import spaces as listed
-from federation.nodes import service
-from federation.nodes.models import ListingSource, Node, Space
-from federation.search import clusters
+from federation.nodes.models import Node
+from federation.search import clusters, features
 from federation.search import query as queries
 from federation.search import service as search
 from federation.search.index import Entry
 from federation.search.response_cache import KEPT_SECONDS, Made, kept
 from federation.spaces import presenter
+from federation.spaces import queries as published
+from federation.spaces.models import ListingSource, Space
 from shared.base.schemas import WireSchema
 from shared.web import allow
 from shared.web.api import Blueprint
@@ -36,6 +37,8 @@ from shared.web.paging import Paging, page_limit, page_of
 blp = Blueprint("spaces", __name__, url_prefix="/api/v1", description="Spaces, for everybody")
 
 LICENCE = "Licence Ouverte 2.0"
+# Asked in turn which space another one is now; rooms above add what they know.
+SUCCESSORS: list[Callable[[Session, str], str | None]] = []
 
 
 EXAMPLE = {
@@ -119,7 +122,7 @@ def _entries(query: dict[str, Any], now: datetime) -> tuple[Sequence[Entry], str
     return page["items"], page["next_cursor"]
 
 
-def _heard(session: Session, entries: Sequence[Entry]) -> dict[str, presenter.Heard]:
+def _heard(session: Session, entries: Sequence[Entry]) -> dict[str, features.Heard]:
     """Return when those were last heard of whose free places nothing was said, by space id."""
     silent = [entry.id for entry in entries if entry.told is None]
     source = ListingSource
@@ -131,7 +134,7 @@ def _heard(session: Session, entries: Sequence[Entry]) -> dict[str, presenter.He
         .where(Space.id.in_(silent))
     )
     return {
-        row.id: presenter.Heard(
+        row.id: features.Heard(
             row.last_seen_at or row.imported_at or row.published_at,
             None
             if row.source_id is None
@@ -141,7 +144,7 @@ def _heard(session: Session, entries: Sequence[Entry]) -> dict[str, presenter.He
     }
 
 
-def _credited(heard: presenter.Heard | None) -> tuple[str | None, str | None]:
+def _credited(heard: features.Heard | None) -> tuple[str | None, str | None]:
     source = heard.source if heard else None
     return (source["name"], source["licence"]) if source else (None, None)
 
@@ -181,7 +184,7 @@ def spaces_geojson(query: dict[str, Any]) -> Made:
     heard = _heard(db.session(), found)
     page = {
         "type": "FeatureCollection",
-        "features": [presenter.feature(entry, now, hub().url, heard) for entry in found],
+        "features": [features.feature(entry, now, hub().url, heard) for entry in found],
         "next_cursor": cursor,
         "licence": LICENCE,
     }
@@ -228,7 +231,7 @@ def spaces_csv(query: dict[str, Any]) -> Made:
             entry.longitude,
             words[entry.hours.is_open(now)],
             "unknown" if free is None else free,
-            presenter.as_of(entry, heard).isoformat(),
+            features.as_of(entry, heard).isoformat(),
             f"{hub().url}/spaces/{entry.id}",
             words[entry.listed],
             *_credited(heard.get(entry.id)),
@@ -254,7 +257,7 @@ def spaces_points(query: dict[str, Any]) -> Made:
     said = {
         "total": len(found),
         "unplaced": len(found) - len(placed),
-        "points": [presenter.point(each, now) for each in sorted(alone, key=lambda e: e.id)],
+        "points": [features.point(each, now) for each in sorted(alone, key=lambda e: e.id)],
         "clusters": sorted(map(list, together)),
     }
     etag = hashlib.sha256(orjson.dumps(said)).hexdigest()[:32]
@@ -269,11 +272,11 @@ def spaces_points(query: dict[str, Any]) -> Made:
 @allow("public")
 def one_space(space_id: str) -> BaseResponse:
     """One space. A listed one that has joined the network since leads to what it is now."""
-    became = listed.now_at(db.session(), space_id)
+    became = next(filter(None, (find(db.session(), space_id) for find in SUCCESSORS)), None)
     if became is not None:
         return redirect(f"{hub().url}/api/v1/spaces/{became}", 301)
-    space = service.space(db.session(), space_id)
-    signed = service.signed(db.session())
+    space = published.space(db.session(), space_id)
+    signed = governance.signatories(db.session())
     shown = presenter.present(space, hub().clock.now(), hub().url, signed)
     body = orjson.dumps({**shown, "licence": LICENCE})
     return open_data(body, "application/json", seconds=KEPT_SECONDS)
@@ -288,5 +291,5 @@ def one_space(space_id: str) -> BaseResponse:
 @allow("public")
 def spaceapi_directory() -> Response:
     """The spaces as a SpaceAPI directory: where each says of itself whether it is open."""
-    found = presenter.spaceapi_directory(service.spaces(db.session(), limit=10_000))
+    found = presenter.spaceapi_directory(published.spaces(db.session(), limit=10_000))
     return open_data(orjson.dumps(found), "application/json")

@@ -10,7 +10,7 @@ import math
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import chain
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
@@ -21,10 +21,9 @@ from charter.conditions import HouseConditions, read_conditions
 from charter.hours import read_schedule
 from federation.search.facets import facets
 from federation.search.opening import Hours, Week
+from federation.spaces.presenter import CLOCKS_DIFFER
 from federation.text_search import Words, plain_name, words_of
 
-# Of the hub's own processes.
-CLOCKS_DIFFER = timedelta(seconds=5)
 CELLS_A_DEGREE = 10
 MERCATOR_EDGE = 85.0511287798
 

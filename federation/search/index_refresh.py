@@ -19,8 +19,9 @@ from sqlalchemy import Engine, Select, Text, cast, func, or_, select
 from sqlalchemy.orm import Session
 
 from federation.charters.models import CharterVersion, Signature
-from federation.nodes.models import Availability, Node, Space, stamp
+from federation.nodes.models import Node
 from federation.search.index import Host, Index, Told
+from federation.spaces.models import Availability, Space, stamp
 
 # A check-in is on the map within two seconds, a second of which its node may take.
 LOOK_SECONDS = 0.25

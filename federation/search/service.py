@@ -18,12 +18,12 @@ from sqlalchemy.orm import Session
 from charter.conditions import guest_places
 from charter.rules import Rules
 from federation.charters import service as governance
-from federation.nodes import service
-from federation.nodes.models import Space
 from federation.search import area, index_refresh
 from federation.search.area import distance_km
 from federation.search.index import Entry, Index
 from federation.spaces import presenter
+from federation.spaces import queries as published
+from federation.spaces.models import Space
 from federation.text_search import plain
 from shared.wire.spaces import is_over
 
@@ -212,8 +212,8 @@ def _ordered(found: list[Entry], ranks: Ranks) -> list[Entry]:
 
 def _every(session: Session, now: datetime, hub_url: str, after: str) -> Iterator[dict[str, Any]]:
     """Yield all there are, row by row: who wants them all needs no index."""
-    signed = service.signed(session)
-    while rows := service.spaces(session, after=after, limit=AT_ONCE):
+    signed = governance.signatories(session)
+    while rows := published.spaces(session, after=after, limit=AT_ONCE):
         for space in rows:
             yield presenter.present(space, now, hub_url, signed)
         after = rows[-1].id
@@ -222,7 +222,7 @@ def _every(session: Session, now: datetime, hub_url: str, after: str) -> Iterato
 def _present(
     session: Session, wanted: Wanted, now: datetime, hub_url: str, entries: Sequence[Entry]
 ) -> Iterator[dict[str, Any]]:
-    signed = service.signed(session)
+    signed = governance.signatories(session)
     query = select(Space).where(Space.id.in_([entry.id for entry in entries]))
     rows = {space.id: space for space in session.scalars(query)}
     for entry in entries:

@@ -20,12 +20,13 @@ from charter import RulesError
 from charter.effect import Simulation, result
 from federation.charters import service
 from federation.charters.models import CharterVersion
-from federation.console.menu import STAFF
 from federation.context import hub
 from federation.db import db
+from federation.identity.roles import STAFF
 from federation.nodes import service as directory
 from federation.simulation import service as simulation
 from federation.simulation.forms import PLANS, SandboxForm
+from federation.spaces import queries as published
 from shared.web import allow, formats
 from shared.web.reasons import CAUSES
 from shared.wire.problems import Problem
@@ -117,7 +118,7 @@ def _result(found: Simulation, asked: _Asked) -> dict[str, Any]:
         "causes": CAUSES,
         "plan_names": dict(PLANS),
         "names": {node.id: node.name for node in directory.nodes(session)},
-        "spaces": {space.id: space.name for space in directory.spaces(session)},
+        "spaces": {space.id: space.name for space in published.spaces(session)},
     }
 
 

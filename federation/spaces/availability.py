@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from federation.nodes.models import Availability, Node, Space
+from federation.nodes.models import Node
 from federation.nodes.service import active_node, hear
+from federation.spaces.models import Availability, Space
 from shared.store.db import begin_write
 
 

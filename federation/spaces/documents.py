@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from federation.nodes.models import LISTED_PREFIX, Document
+from federation.spaces.models import LISTED_PREFIX, Document
 from shared.wire.documents import OPERATOR, SHEET, space_of
 from shared.wire.spaces import PublicationSchema, SpaceSchema
 

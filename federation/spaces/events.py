@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import delete, insert
 from sqlalchemy.orm import Session
 
-from federation.nodes.models import Space, SpaceEvent
+from federation.spaces.models import Space, SpaceEvent
 from federation.text_search import plain
 from shared.base.schemas import DEFAULT_ZONE
 from shared.wire.events import span

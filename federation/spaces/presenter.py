@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from charter.hours import WEEKDAYS, read_schedule
-from federation.nodes.models import Node, Space
-from federation.search.index import CLOCKS_DIFFER, Entry
+from federation.nodes.models import Node
+from federation.spaces.models import Space
 from shared.wire.availability import TTL_SECONDS
 from shared.wire.spaces import host_facts
+
+CLOCKS_DIFFER = timedelta(seconds=5)  # of the hub's own processes
 
 
 def present(space: Space, now: datetime, hub_url: str, signed: Container[str]) -> dict[str, Any]:
@@ -163,66 +165,3 @@ def week(space: Space, now: datetime) -> list[dict[str, Any]]:
 def standing(assessments: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """Return what a space last said of each shared value, by value id."""
     return {each["value"]: each for each in sorted(assessments, key=lambda each: each["year"])}
-
-
-class Heard(NamedTuple):
-    """When what is said of a space was last heard, and whom a licence asks to be named for it."""
-
-    at: datetime
-    source: Mapping[str, Any] | None
-
-
-def feature(
-    entry: Entry, now: datetime, hub_url: str, heard: Mapping[str, Heard]
-) -> dict[str, Any]:
-    """Return the GeoJSON feature of a space as ``present`` shows it; no place, no geometry.
-
-    ``heard`` is of the spaces of whose free places nothing was said.
-    """
-    placed = entry.latitude is not None
-    geometry = {"type": "Point", "coordinates": [entry.longitude, entry.latitude]}
-    source = heard[entry.id].source if entry.listed and entry.id in heard else None
-    return {
-        "type": "Feature",
-        "id": entry.id,
-        "geometry": geometry if placed else None,
-        "properties": {
-            "id": entry.id,
-            "name": entry.name,
-            "town": entry.town,
-            "url": f"{hub_url}/spaces/{entry.id}",
-            "open": entry.hours.is_open(now),
-            "guest_places_free": entry.free(now),
-            "as_of": as_of(entry, heard).isoformat(),
-            "services": entry.services,
-            "values": entry.values,
-            "reciprocity": entry.host.reciprocity,
-            "listed": entry.listed,
-            "source": source,
-        },
-    }
-
-
-def as_of(entry: Entry, heard: Mapping[str, Heard]) -> datetime:
-    """Return what time a space's figures are of."""
-    if entry.told is not None:
-        return entry.told.as_of
-    return heard[entry.id].at if entry.id in heard else entry.published_at
-
-
-STATES = {True: "open", False: "closed", None: "unknown"}
-
-
-def point(entry: Entry, now: datetime) -> list[Any]:
-    """Return what the map shows of a space, as ``/spaces/points`` lists it."""
-    return [
-        entry.id,
-        entry.name,
-        entry.town,
-        entry.latitude,
-        entry.longitude,
-        STATES[entry.hours.is_open(now)],
-        entry.free(now),
-        entry.host.reciprocity,
-        entry.listed,
-    ]

@@ -6,7 +6,7 @@ a whole publication that is pushed as such (``publish``) is all right or changes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,11 +16,11 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from federation.moderation import changes
 from federation.nodes import operator_names, trust_changes
-from federation.nodes.models import LISTED_PREFIX, Document, Node, Space
+from federation.nodes.models import Node
 from federation.nodes.service import active_node, find_key_of, hear
 from federation.spaces import documents, events, published_hours
+from federation.spaces.models import LISTED_PREFIX, Document, Space
 from shared.crypto import jose
 from shared.store.db import begin_write
 from shared.wire.documents import (
@@ -38,6 +38,11 @@ from shared.wire.spaces import PUBLICATION_TYP, PublicationSchema, SpaceSchema
 MOST_BYTES = 2 << 20
 # A node restored from a backup is believed when asked, but not what a cache kept for long.
 FRESH_SECONDS = 300
+
+Body = Mapping[str, Any] | None
+# Called in the transaction in which a node's document becomes another, with what it was and is;
+# rooms above add what they note of it.
+ON_CHANGE: list[Callable[[Session, datetime, str, str, Body, Body, int], None]] = []
 
 _publication = PublicationSchema()
 _changes = DocumentsSchema()
@@ -192,7 +197,7 @@ def _take_once(session: Session, now: datetime, node_id: str, told: Told) -> dic
         raise ValidationError(named)
     for name in rows.keys() - told.hashes.keys():
         gone = rows.pop(name)
-        changes.note(session, now, node_id, name, gone.body, None, gone.version)
+        _announce(session, now, gone, gone.body, None, gone.version)
         session.delete(gone)
     for name in told.hashes:
         if name not in rows:
@@ -258,9 +263,16 @@ def _judge(
         }
         return
     if row.sha256 != sha256:
-        changes.note(session, now, row.node_id, row.name, row.body, body, version)
+        _announce(session, now, row, row.body, body, version)
         row.sha256, row.body, row.accepted_at = sha256, dict(body or {}), now
     row.version, row.refused = version, None
+
+
+def _announce(
+    session: Session, now: datetime, row: Document, before: Body, after: Body, version: int
+) -> None:
+    for note in ON_CHANGE:
+        note(session, now, row.node_id, row.name, before, after, version)
 
 
 def _store(session: Session, node: Node, rows: Mapping[str, Document], now: datetime) -> None:

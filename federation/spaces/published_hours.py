@@ -15,7 +15,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from charter.hours import Schedule, read_schedule
-from federation.nodes.models import SpaceHours
+from federation.spaces.models import SpaceHours
 from shared.store.db import begin_write
 
 KEPT = timedelta(days=36)

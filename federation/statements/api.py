@@ -9,9 +9,9 @@ from flask import Response, request
 from flask_babel import get_locale
 from marshmallow import fields, validate
 
-from federation.console.menu import STAFF
 from federation.context import hub
 from federation.db import db
+from federation.identity.roles import STAFF
 from federation.nodes import service as directory
 from federation.nodes.models import Node
 from federation.statements import disputes, documents, exports, logs, service

@@ -16,7 +16,7 @@ from sqlalchemy import Text, cast, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from charter.decision import CODES
-from federation.nodes import service as directory
+from federation.audit.service import audit
 from federation.nodes.models import Node
 from federation.statistics import charts, service
 from federation.statistics.models import Asked, Reply
@@ -200,7 +200,7 @@ def reply(session: Session, now: datetime, node_id: str, month: str, text: str) 
         row = None
     if text != before:
         actor = f"node:{node_id}"
-        directory.audit(session, now, actor, "reply", month, before=before, after=text)
+        audit(session, now, actor, "reply", month, before=before, after=text)
     session.commit()
     return row
 

@@ -15,7 +15,8 @@ from charter import Rules
 from charter.conditions import NOON, ConditionsError, guest_places, read_conditions
 from charter.hours import HoursError, Interval, read_schedule
 from federation.charters import service as governance
-from federation.nodes.models import Node, Space
+from federation.nodes.models import Node
+from federation.spaces.models import Space
 from federation.statistics import charts, service
 from federation.statistics.statistic import Picture, Value, percent, written
 from federation.statistics.suppression import TOTAL, Cell, Shown, Table, publish

@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 
 from federation.context import hub
 from federation.db import db
-from federation.nodes.models import Space
+from federation.spaces.models import Space
 from federation.statistics import charts, service
 from federation.statistics.models import PageView
 from federation.statistics.statistic import Picture, Value, largest

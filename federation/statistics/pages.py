@@ -11,9 +11,9 @@ from flask import Blueprint, Response, render_template, request
 from flask_babel import get_locale, gettext
 from markupsafe import Markup
 
-from federation.console import menu
 from federation.context import hub
 from federation.db import db
+from federation.identity.roles import STAFF
 from federation.statements import statement_lines
 from federation.statistics import (
     admission_rate,
@@ -121,7 +121,7 @@ def _page(template: str, period: service.Period, **values: Any) -> str:
 
 
 @pages.get("/coordination/pictures")
-@allow(*menu.STAFF)
+@allow(*STAFF)
 def overview() -> str:
     period = _period()
     found = [draw(db.session(), period) for draw in PICTURES.values()]
@@ -129,7 +129,7 @@ def overview() -> str:
 
 
 @pages.get("/coordination/pictures/<name>")
-@allow(*menu.STAFF)
+@allow(*STAFF)
 def one(name: str) -> str:
     period = _period()
     return _page(
@@ -142,7 +142,7 @@ def one(name: str) -> str:
 
 
 @pages.get("/coordination/report/<int:year>")
-@allow(*menu.STAFF)
+@allow(*STAFF)
 def yearly(year: int) -> str:
     found = _report(year)
     return render_template(
@@ -155,7 +155,7 @@ def yearly(year: int) -> str:
 
 
 @pages.get("/coordination/report/<int:year>.pdf")
-@allow(*menu.STAFF)
+@allow(*STAFF)
 def yearly_paper(year: int) -> Response:
     now, language = hub().clock.now(), str(get_locale())
     pdf = paper.as_pdf(_report(year), hub().settings.network, language, now)
@@ -171,7 +171,7 @@ def _report(year: int) -> yearly_report.Report:
 
 
 @pages.get("/coordination/pictures/<name>.csv")
-@allow(*menu.STAFF)
+@allow(*STAFF)
 def as_file(name: str) -> Response:
     period = _period()
     body = as_csv(_drawn(name, period))
@@ -179,7 +179,7 @@ def as_file(name: str) -> Response:
 
 
 @pages.get("/coordination/pictures/<name>.svg")
-@allow(*menu.STAFF)
+@allow(*STAFF)
 def as_drawing(name: str) -> Response:
     period = _period()
     found = _drawn(name, period)

@@ -13,7 +13,8 @@ from sqlalchemy import ColumnElement, Row, Text, cast, exists, func, not_, selec
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
-from federation.nodes.models import Node, Space
+from federation.nodes.models import Node
+from federation.spaces.models import Space
 from federation.statements import documents, statement_lines
 from federation.statements import service as statements
 from federation.statements.models import Statement

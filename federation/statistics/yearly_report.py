@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from charter.values import SharedValue, shared_values
 from federation.charters import service as governance
 from federation.charters.models import CharterVersion
-from federation.nodes.models import Node, Space
+from federation.nodes.models import Node
+from federation.spaces.models import Space
 from federation.statistics import admission_rate, balance, occupancy, page_views, service
 from federation.statistics import flows as travels
 from federation.statistics.statistic import Picture, counted

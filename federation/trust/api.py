@@ -7,9 +7,9 @@ from typing import Any
 from flask import Response, request
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from federation.console.menu import STAFF
 from federation.context import hub
 from federation.db import db
+from federation.identity.roles import STAFF
 from federation.nodes import enrolment, keys, service, url_change
 from federation.spaces import availability, publications
 from federation.trust import suspension

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import structlog
 from marshmallow import ValidationError
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from federation.audit.service import JOBS, audit
 from federation.charters import proposals
 from federation.context import Hub
 from federation.nodes import notifications, trust_changes
-from federation.nodes.models import Node, Space
-from federation.visits.models import Pass
+from federation.nodes.models import Node
+from federation.spaces.models import Space
 from shared.store.db import begin_write
 from shared.wire.problems import Problem
 
 log = structlog.get_logger()
 AHEAD = timedelta(days=2 * 366)
 _ZONE = "Europe/Paris"
+# Called in the transaction in which a node has left; rooms above add what follows from it.
+ON_LEAVE: list[Callable[[Session, datetime, str], None]] = []
 
 
 def ends_at(session: Session, node_id: str, last_day: date) -> datetime:
@@ -128,7 +131,7 @@ def _leave(session: Session, now: datetime, node_id: str) -> bool:
 
 
 def leave(session: Session, now: datetime, node: Node, actor: str, reason: str = "") -> None:
-    """Let a node have left, in the caller's transaction, which holds its row; its passes end.
+    """Let a node have left, in the caller's transaction, which holds its row.
 
     Its last day is the one that was announced, or today where that is not over yet.
     """
@@ -140,6 +143,6 @@ def leave(session: Session, now: datetime, node: Node, actor: str, reason: str =
     node.state = "left"
     proposals.withdraw_of(session, now, node.id, actor, "left")
     trust_changes.note(session)
-    ended = update(Pass).where(Pass.node_id == node.id, Pass.status != "revoked")
-    session.execute(ended.values(status="revoked", changed_at=now))
+    for follow in ON_LEAVE:
+        follow(session, now, node.id)
     log.info("node.left", node=node.id)

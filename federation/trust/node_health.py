@@ -9,9 +9,10 @@ from typing import Any
 from sqlalchemy import String, cast, func, select
 from sqlalchemy.orm import Session, lazyload
 
-from federation.nodes.models import Availability, Document, Node, NodeMark, Space
+from federation.charters.service import signatories
+from federation.nodes.models import Node, NodeMark
 from federation.nodes.rollback_detection import runs_twice
-from federation.nodes.service import signed
+from federation.spaces.models import Availability, Document, Space
 
 CLOCK_SECONDS, CLOCK_WORST_SECONDS = 20, 60
 MANY_WAITING = 20
@@ -80,7 +81,7 @@ def all_of(session: Session, now: datetime, node_id: str | None = None) -> list[
             .group_by(Space.node_id)
         )
     }
-    who_signed = signed(session)
+    who_signed = signatories(session)
     found = []
     for node in nodes:
         as_of, until = places.get(node.id, (None, None))

@@ -9,8 +9,8 @@ from marshmallow import fields, validate
 
 from federation.context import hub
 from federation.db import db
-from federation.nodes import diagnostics, keys, rollback_detection, service, url_change
-from federation.trust import leaving
+from federation.nodes import findings, keys, rollback_detection, service, url_change
+from federation.trust import diagnostics, leaving
 from federation.trust.api import InstantSchema, NodeKeySchema, NodeSchema
 from shared.base.schemas import JwkSchema, WireSchema, text
 from shared.web import allow, current
@@ -42,7 +42,7 @@ class NewKeySchema(WireSchema):
 
 class FindingSchema(WireSchema):
     name = fields.String(required=True, validate=validate.OneOf(diagnostics.NAMES))
-    state = fields.String(required=True, validate=validate.OneOf(diagnostics.STATES))
+    state = fields.String(required=True, validate=validate.OneOf(findings.STATES))
     code = fields.String(required=True, metadata={"description": "Why; “ok” if all is well."})
     params = fields.Dict(required=True)
 

@@ -19,9 +19,10 @@ from sqlalchemy.orm import Session
 
 from federation.charters import service as governance
 from federation.context import Hub
-from federation.nodes.models import Node, NodeKey, SignedTrustList, Space, TrustChange
+from federation.nodes.models import Node, NodeKey, SignedTrustList, TrustChange
 from federation.nodes.node_urls import former_urls
 from federation.nodes.trust_changes import note
+from federation.spaces.models import Space
 from shared.crypto import jose, trust_list
 from shared.store.db import begin_write
 

@@ -9,9 +9,9 @@ from flask_babel import get_locale
 from marshmallow import ValidationError
 
 from charter import NOT_YET, localise
-from federation.console.menu import STAFF
 from federation.context import hub
 from federation.db import db
+from federation.identity.roles import STAFF
 from federation.nodes import service as directory
 from federation.visits import (
     changes,

@@ -25,8 +25,9 @@ from charter.hours import OpeningDay, Schedule
 from charter.timeline import Stay
 from federation.charters import service as governance
 from federation.charters.models import CharterVersion, Signature
-from federation.nodes.models import Node, NodeKey, Space, SpaceHours
+from federation.nodes.models import Node, NodeKey
 from federation.spaces import published_hours
+from federation.spaces.models import Space, SpaceHours
 from federation.visits import ledger, passes, showings
 from federation.visits.models import Member, Pass
 from shared.base.clock import Clock

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -75,6 +75,12 @@ def _register(session: Session, now: datetime, node_id: str, pass_id: str, word:
         session.delete(stand_in)
     _take(row, word, now)
     session.commit()
+
+
+def end_all(session: Session, now: datetime, node_id: str) -> None:
+    """Let the passes of a node that leaves end, in the caller's transaction."""
+    ended = update(Pass).where(Pass.node_id == node_id, Pass.status != "revoked")
+    session.execute(ended.values(status="revoked", changed_at=now))
 
 
 def _lock_people(

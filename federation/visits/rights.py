@@ -16,8 +16,9 @@ from charter.halfdays import half_day_at
 from charter.hours import Schedule, read_schedule
 from charter.timeline import Stay
 from federation.charters import service as governance
-from federation.nodes import service as directory
-from federation.nodes.models import Node, Space
+from federation.nodes.models import Node
+from federation.spaces import queries as published
+from federation.spaces.models import Space
 from federation.visits import ledger, queries
 from federation.visits.models import Member, Visit
 from shared.wire.problems import Problem
@@ -81,9 +82,9 @@ def rights(
 def _spaces(session: Session, space_id: str | None) -> list[Space]:
     """Return the spaces that have a door of the network: one, or all. Raises Problem."""
     if space_id is None:
-        return directory.spaces(session, listed=False)
+        return published.spaces(session, listed=False)
     # One that is kept off the map receives as ever: its door is asked for by name.
-    space = directory.space(session, space_id, hidden=True)
+    space = published.space(session, space_id, hidden=True)
     if space.node is None:
         raise Problem("not-found")
     return [space]

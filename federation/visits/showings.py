@@ -16,7 +16,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from federation.nodes.models import Node, Space
+from federation.nodes.models import Node
+from federation.spaces.models import Space
 from federation.visits.models import Member, Showing, Visit
 from shared.store.db import begin_write
 from shared.wire.problems import Problem

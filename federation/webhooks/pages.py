@@ -10,9 +10,9 @@ from wtforms import SelectChoice, SelectMultipleField, StringField
 from wtforms.validators import DataRequired, Length, Optional, ValidationError
 from wtforms.widgets import CheckboxInput, ListWidget
 
-from federation.console import menu
 from federation.context import hub
 from federation.db import db
+from federation.identity.roles import STAFF
 from federation.trust.node_labels import reason
 from federation.webhooks import delivery, service
 from shared.base.mail_server import is_address
@@ -74,7 +74,7 @@ def _actor() -> str:
 
 
 @pages.get("/coordination/webhooks")
-@allow(*menu.STAFF)
+@allow(*STAFF)
 def overview() -> str:
     return _overview(WebhookForm())
 
@@ -104,7 +104,7 @@ def subscribe() -> Any:
 
 
 @pages.get("/coordination/webhooks/<int:webhook_id>")
-@allow(*menu.STAFF)
+@allow(*STAFF)
 def one(webhook_id: int) -> str:
     return _one(webhook_id)
 

@@ -12,8 +12,8 @@ from flask_babel import lazy_gettext
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from federation.audit.service import audit
 from federation.context import Hub
-from federation.nodes.service import audit
 from federation.webhooks import signing
 from federation.webhooks.models import Delivery, Webhook
 from shared.net.http import PeerError, check_url

@@ -15,6 +15,7 @@ OTHER_COMMITTERS = {
     "shared/store/db.py": "the unit of work",
     "federation/identity/people.py": "the verbs of the desk's accounts",
     "shared/ops/jobs.py": "ends the transaction that holds the leader's lock",
+    "federation/nodes/access_tokens.py": "notes which assertions were used",
     "federation/nodes/enrolment.py": "the verbs by which a node comes in",
     "federation/nodes/keys.py": "the verbs by which a node's keys are added and withdrawn",
     "federation/trust/trust_list.py": "the signed list, when something in it has changed",

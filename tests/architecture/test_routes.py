@@ -14,7 +14,7 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from federation.context import hub as hub_context
-from federation.identity.service import access_token
+from federation.nodes.access_tokens import access_token
 from shared.web.guards import PUBLIC, SAFE_METHODS, guard_of
 from shared.wire.problems import API_PREFIXES
 from tests.databases import Databases

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from federation.nodes.models import Availability
+from federation.spaces.models import Availability
 from node.bookings.models import Booking
 from node.desk import availability
 from node.spaces import service as spaces

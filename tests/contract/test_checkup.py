@@ -18,9 +18,9 @@ from sqlalchemy import delete, update
 
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.nodes import diagnostics as looking
-from federation.nodes.models import Availability
 from federation.nodes.models import Node as HubNode
+from federation.spaces.models import Availability
+from federation.trust import diagnostics as looking
 from node import jobs
 from node.console import diagnostics, hub_labels
 from node.hub import outbox, service

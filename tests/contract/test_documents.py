@@ -15,10 +15,10 @@ from sqlalchemy import delete, select, update
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
 from federation.nodes import service as directory
-from federation.nodes.models import Document as Held
 from federation.nodes.models import Node as HubNode
 from federation.spaces import harvest as harvesting
 from federation.spaces import publications
+from federation.spaces.models import Document as Held
 from node import jobs
 from node.hub import outbox
 from node.hub import service as sync

@@ -105,7 +105,7 @@ def test_one_code_at_nine_spaces_of_one_host_is_one_visit(
 
 def _add_spaces(network: Network, like: str, count: int) -> None:
     from federation.db import db
-    from federation.nodes.models import Space, SpaceHours
+    from federation.spaces.models import Space, SpaceHours
     from shared.store.db import begin_write
 
     with network.hub.app.app_context():

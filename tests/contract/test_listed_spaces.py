@@ -20,8 +20,8 @@ from federation.db import db
 from federation.feeds import service as feeds
 from federation.identity.service import accounts
 from federation.listings import fetching, reading
-from federation.nodes.models import ListingSource, Space
 from federation.spaces import documents, publications
+from federation.spaces.models import ListingSource, Space
 from federation.visits.rights import rights
 from shared.store.db import begin_write
 from tests.databases import Databases

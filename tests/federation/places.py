@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 from federation.context import Hub
 from federation.context import hub as hub_context
 from federation.db import db
-from federation.nodes.models import Node, Space
+from federation.nodes.models import Node
 from federation.spaces import publications
+from federation.spaces.models import Space
 from shared.store.db import begin_write
 from shared.wire.spaces import SpaceSchema
 from tests.network import Network

@@ -14,8 +14,9 @@ from icalendar import Calendar
 from sqlalchemy import select, text
 
 from federation.db import db
-from federation.nodes.models import Node, Space, SpaceEvent
+from federation.nodes.models import Node
 from federation.spaces import events
+from federation.spaces.models import Space, SpaceEvent
 from shared.store.db import begin_write
 from tests.architecture.applications import APPLICATIONS
 from tests.conftest import EITHER, _databases

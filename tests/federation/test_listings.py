@@ -20,7 +20,8 @@ from federation.listings.dry_run import Trial, examine
 from federation.listings.importing import Decision, Wanted
 from federation.listings.models import Listing, ListingChoice, ListingDraft
 from federation.listings.similarity import Index, Known, like_names
-from federation.nodes.models import ListingSource, Node, Space
+from federation.nodes.models import Node
+from federation.spaces.models import ListingSource, Space
 from shared.store.db import begin_write
 from shared.wire.tables import SheetFault
 from tests.conftest import EITHER, _databases

@@ -14,7 +14,7 @@ import requests
 
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.nodes.models import Availability
+from federation.spaces.models import Availability
 from shared.store.db import begin_write
 from tests.databases import Databases
 from tests.many_spaces import many_spaces

@@ -207,7 +207,7 @@ def test_only_want_of_room_is_held_against_a_host(staff: Browser) -> None:
 def as_node(network: Network) -> Any:
     """Call the hub as a node does."""
     from federation.context import hub
-    from federation.identity.service import access_token
+    from federation.nodes.access_tokens import access_token
 
     def call(node: str, method: str, path: str, body: Any = None) -> Any:
         with network.hub.app.app_context():

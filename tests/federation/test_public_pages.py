@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from federation.charters.models import Signature
 from federation.moderation import changes, reports
-from federation.nodes.models import Availability
+from federation.spaces.models import Availability
 from tests.databases import Databases
 from tests.federation.places import event, inside, put_space
 from tests.network import PASSWORD, WEEK, Network, new_network

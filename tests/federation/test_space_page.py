@@ -14,9 +14,10 @@ import pytest
 from charter import model_sources, read_charter
 from charter.hours import read_schedule
 from federation.charters.models import Signature
-from federation.nodes.models import Availability, Node
+from federation.nodes.models import Node
 from federation.public import outline
 from federation.public.door_answers import offer
+from federation.spaces.models import Availability
 from tests.databases import Databases
 from tests.federation.places import event, inside, put_space
 from tests.network import WEEK, Network, new_network

@@ -20,14 +20,15 @@ from charter.hours import read_schedule
 from federation.charters import service as governance
 from federation.charters.models import Signature
 from federation.db import db
-from federation.nodes import service
-from federation.nodes.models import Availability, Node, Space
+from federation.nodes.models import Node
 from federation.search import api as spaces_api
-from federation.search import clusters, facets, index_refresh, response_cache
+from federation.search import clusters, facets, features, index_refresh, response_cache
 from federation.search import service as search
 from federation.search.area import distance_km
 from federation.search.service import Wanted
 from federation.spaces import presenter
+from federation.spaces import queries as published
+from federation.spaces.models import Availability, Space
 from federation.text_search import FEW, Words, edits, most_edits, plain, words_of
 from shared.store.db import begin_write
 from shared.wire.spaces import SpaceSchema
@@ -144,8 +145,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
 
 def _walk(session: Any, wanted: Wanted, now: datetime) -> list[dict[str, Any]]:
     """The plain way: look at each space as the public sees it."""
-    signed, rules = service.signed(session), governance.in_force(session).rules
-    rows = {row.id: row for row in service.spaces(session)}
+    signed, rules = governance.signatories(session), governance.in_force(session).rules
+    rows = {row.id: row for row in published.spaces(session)}
     shown = [presenter.present(row, now, HUB, signed) for row in rows.values()]
     return [
         each
@@ -234,8 +235,8 @@ def test_whatever_is_asked_a_plain_walk_finds_the_same(
     page = search.page(session, wanted, now, HUB)
     assert [shown["id"] for shown in page.shown] == [entry.id for entry in found]
     for entry in found:
-        shown, feature = expected[entry.id], presenter.point(entry, now)
-        assert feature[5] == presenter.STATES[shown["open"]]
+        shown, feature = expected[entry.id], features.point(entry, now)
+        assert feature[5] == features.STATES[shown["open"]]
         assert feature[6] == shown["availability"]["guest_places_free"]
         assert feature[7:] == [shown["reciprocity"], shown["listed"]]
     if wanted.near is not None:
@@ -253,7 +254,7 @@ def test_features_say_what_spaces_say(hub: Flask) -> None:
     shown = _walk(session, Wanted(), NOW)
     assert len(shown) == len(entries) > 40
     for each in shown:
-        properties = presenter.feature(entries[each["id"]], NOW, HUB, heard)["properties"]
+        properties = features.feature(entries[each["id"]], NOW, HUB, heard)["properties"]
         assert properties["as_of"] == each["availability"]["as_of"]
         assert properties["url"] == each["url"]
         assert [*properties["services"]] == each["services"]

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import insert, literal, select
 from sqlalchemy.orm import Session
 
-from federation.nodes.models import Node, Space
+from federation.nodes.models import Node
+from federation.spaces.models import Space
 from federation.visits.models import HalfDayLine, Member, Refusal, Visit
 from shared.store.db import begin_write
 from shared.wire.spaces import SpaceSchema

@@ -22,7 +22,8 @@ from sqlalchemy.orm import Session
 
 from charter import Facts
 from federation.db import db
-from federation.nodes.models import NodeKey, Space, SpaceHours
+from federation.nodes.models import NodeKey
+from federation.spaces.models import Space, SpaceHours
 from federation.visits import changes, passes, service, showings
 from federation.visits.models import HalfDayLine, Pass, Visit
 from shared.base.clock import Clock

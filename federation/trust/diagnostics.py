@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -16,9 +15,10 @@ from marshmallow import ValidationError
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from federation.nodes.models import Availability, Space
+from federation.nodes.findings import SECONDS, Finding, certificate, clock
 from federation.nodes.service import active_node, find_key_of
 from federation.spaces import publications
+from federation.spaces.models import Availability, Space
 from shared.crypto import jose
 from shared.net.http import Answer, PeerError, PeerSession
 from shared.wire import spaceapi
@@ -26,24 +26,11 @@ from shared.wire.problems import Problem
 from shared.wire.spaces import PUBLICATION_TYP
 
 NAMES = ("reachable", "certificate", "clock", "key", "publication", "cors", "spaceapi", "jobs")
-STATES = ("passed", "warning", "failed", "skipped")
-SECONDS = 4.0
 MOST_SPACES = 10
-DAYS_AHEAD = 14
-# What a signature is given; a call to the hub is refused a little later.
-CLOCK_SECONDS, CLOCK_WORST_SECONDS = 20, 60
 PUBLICATION, KEYS = "/.well-known/passerelle", "/.well-known/jwks.json"
 AVAILABILITY = f"{PUBLICATION}/availability"
 
 Found = Answer | PeerError
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    name: str
-    state: str
-    code: str = "ok"
-    params: dict[str, Any] = field(default_factory=dict)
 
 
 def look(
@@ -106,19 +93,6 @@ def _reachable(found: Found) -> Finding:
     return Finding("reachable", "passed")
 
 
-def certificate(peers: PeerSession, url: str, real: datetime) -> Finding:
-    """Look at the certificate of an address."""
-    if url.startswith("http://"):
-        return Finding("certificate", "warning", "plain-http")
-    try:
-        days = (peers.certificate_end(url, timeout=SECONDS) - real).days
-    except PeerError as error:
-        return Finding("certificate", "failed", "invalid", {"detail": error.detail})
-    if days < DAYS_AHEAD:
-        return Finding("certificate", "warning", "ends-soon", {"days": days})
-    return Finding("certificate", "passed", params={"days": days})
-
-
 def _signed(
     session: Session, node_id: str, body: bytes, keys: Found, real: datetime
 ) -> Iterator[Finding]:
@@ -142,19 +116,6 @@ def _signed(
         yield Finding("key", "failed", "not-shown")
     else:
         yield Finding("key", "passed")
-
-
-def clock(issued: Any, real: datetime) -> Finding:
-    """Compare a Unix time that a node has just given with ours."""
-    if isinstance(issued, bool) or not isinstance(issued, int) or not 0 <= issued < 1 << 33:
-        return Finding("clock", "failed", "unreadable")
-    seconds = issued - int(real.timestamp())
-    params = {"seconds": seconds}
-    if abs(seconds) > CLOCK_WORST_SECONDS:
-        return Finding("clock", "failed", "wrong", params)
-    if abs(seconds) > CLOCK_SECONDS:
-        return Finding("clock", "warning", "wrong", params)
-    return Finding("clock", "passed", params=params)
 
 
 def _key_ids(found: Found) -> set[Any]:
