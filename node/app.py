@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.bookings import api as bookings_api
 from node.bookings import pages as bookings_pages
+from node.bookings.reserved import reserved
 from node.console import (
     conditions_pages,
     key_pages,
@@ -39,19 +40,20 @@ from node.exports import pages as exports_pages
 from node.governance import pages as governance_pages
 from node.hub import outbox
 from node.hub import service as sync
-from node.hub.client import HubClient
+from node.hub_client import HubClient
 from node.identity.service import accounts, two_factor
 from node.leaving import pages as leaving_pages
 from node.mail import pages as letters
 from node.members.password_links import links, passwords
 from node.passes import api as passes_api
-from node.passes import pages as passes_pages
+from node.passes import lifecycle
 from node.public import machine_pages
 from node.public import network_api as sync_api
 from node.reports import pages as reports_pages
 from node.settings import KEYS, NodeSettings
 from node.spaces.service import own_zone
 from node.statements import pages as statements_pages
+from node.visits import pages as visits_pages
 from shared.accounts.pages import account_room
 from shared.accounts.people import People
 from shared.crypto.keys import load_key_ring, make_key_ring
@@ -92,6 +94,12 @@ def _attend(app: Flask) -> None:
     app.after_request(_tell_soon)
 
 
+def _introduce(app: Flask) -> None:
+    """Tell rooms what those above them do in their transactions."""
+    app.extensions["passes_of_members"] = lifecycle
+    app.extensions["reserved_places"] = reserved
+
+
 def create_app(settings: NodeSettings) -> Flask:
     """Return a node. Its database must be migrated and its data folder there."""
     service = Service(
@@ -117,6 +125,7 @@ def create_app(settings: NodeSettings) -> Flask:
         settings, ring, peers, HubClient(settings.hub_url, ring, peers, node_id)
     )
     app.extensions["zone_here"] = lambda: str(own_zone(db.session()))
+    _introduce(app)
     _attend(app)
     with app.app_context():
         prepare_engine(db.engine, settings.sqlite_synchronous)
@@ -140,7 +149,7 @@ def create_app(settings: NodeSettings) -> Flask:
         members_pages.pages,
         plan_pages.pages,
         member_import_pages.pages,
-        passes_pages.pages,
+        visits_pages.pages,
         bookings_pages.pages,
         desk_pages.pages,
         poster_pages.pages,

@@ -190,11 +190,12 @@ def withdraw_key(kid: str, reason: str, since: datetime | None, yes: bool) -> No
     from node.context import node as context  # noqa: PLC0415
     from node.db import db  # noqa: PLC0415
     from node.hub import keys  # noqa: PLC0415
+    from node.passes.service import count_valid  # noqa: PLC0415
     from shared.net.http import PeerError  # noqa: PLC0415
     from shared.wire.problems import Problem  # noqa: PLC0415
 
     with app.app_context():
-        passes, members = keys.concerned(db.session(), context())
+        passes, members = count_valid(db.session(), context())
         click.echo(f"At most {passes} valid pass(es) of {members} member(s) were signed with it;")
         click.echo("whoever has one makes a new one on the pass page.")
         if not yes:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flask import current_app
 
-from node.hub.client import HubClient
+from node.hub_client import HubClient
 from node.settings import KEYS, NodeSettings
 from shared.base.clock import Clock
 from shared.crypto.keys import KeyRing

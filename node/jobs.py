@@ -27,9 +27,9 @@ from node.hub import service as sync
 from node.identity import service as identity
 from node.leaving import service as leaving
 from node.mail.service import mailbox
-from node.members import changes, importing
+from node.members import importing
 from node.members.password_links import links, passwords
-from node.passes import cards, digits
+from node.passes import cards, digits, lifecycle
 from node.photos import service as photos
 from node.publication import service as publication
 from node.reports import service as reports
@@ -161,7 +161,7 @@ def tend_leaving() -> None:
 
 
 def end_subscriptions() -> None:
-    changes.end_due(db.session(), node())
+    lifecycle.end_due(db.session(), node())
 
 
 def send_mail() -> None:

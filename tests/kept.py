@@ -18,8 +18,8 @@ from sqlalchemy import update
 
 from federation.context import Hub
 from node.context import Node
-from node.hub.client import HubClient
 from node.hub.models import Cached
+from node.hub_client import HubClient
 from shared.base.clock import Clock, parse_clock
 from shared.crypto.keys import load_key_ring
 from shared.net.http import PeerSession

@@ -34,12 +34,11 @@ from federation.search import index_refresh
 from federation.settings import HubSettings
 from federation.spaces.models import SpaceHours
 from node import app as node_app
+from node import hub_client as hub_calls
 from node import jobs
 from node.app import create_new as create_node
 from node.context import node as node_context
 from node.db import db as node_db
-from node.desk import scan
-from node.hub import client as hub_calls
 from node.hub import outbox
 from node.hub import service as sync
 from node.hub.models import Cached, Outbox
@@ -48,6 +47,7 @@ from node.members import service as members
 from node.members.models import Plan
 from node.settings import NodeSettings
 from node.spaces import service as spaces
+from node.visits import scan
 from shared.base.clock import Clock
 from shared.crypto.passes import AUDIENCE, bind
 from shared.net.http import Answer, Away, Circuit, PeerSession

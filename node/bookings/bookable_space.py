@@ -17,9 +17,9 @@ from charter.hours import Schedule
 from node.bookings import half_days, occupancy
 from node.bookings.models import Booking
 from node.context import Node
-from node.desk.scan import as_document, find_space, schedule_of
 from node.hub import service as sync
 from node.spaces.models import Space
+from node.spaces.space_row import as_document, find_space, schedule_of
 from node.visits.models import Visit
 from shared.store.db import begin_write
 from shared.wire.problems import Problem

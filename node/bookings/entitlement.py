@@ -13,7 +13,7 @@ from charter import Charter
 from charter.bookings import beyond, left_unasked
 from charter.halfdays import touched
 from charter.hours import Schedule, read_schedule
-from node.bookings import half_days, partner_documents
+from node.bookings import half_days
 from node.bookings.models import Trip
 from node.bookings.occupancy import Span
 from node.bookings.rules import OF_THE_DAY
@@ -22,6 +22,7 @@ from node.hub import service as sync
 from node.hub.departures import is_after
 from node.members.models import Member
 from node.passes.rights import rights
+from node.publication import partner_documents
 from node.spaces.service import own_zone
 from shared.wire.problems import Problem
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from charter.conditions import read_conditions
 from charter.hours import read_schedule
-from node.bookings import hosted, outgoing, partner_documents, rules
+from node.bookings import hosted, outgoing, rules
 from node.bookings.forms import BookingForm
 from node.bookings.labels import words_of
 from node.bookings.models import Trip
@@ -22,6 +22,7 @@ from node.db import db
 from node.hub import service as sync
 from node.passes import rights
 from node.passes.api import me
+from node.publication import partner_documents
 from node.spaces import service as spaces
 from shared.base.schemas import unstorable
 from shared.web import allow, current

@@ -14,10 +14,10 @@ from charter.hours import WEEKDAYS, Schedule
 from node.bookings import messages, occupancy
 from node.bookings.bookable_space import House
 from node.context import Node
-from node.desk.scan import as_document
 from node.hub import service as sync
 from node.hub.departures import is_after, last_day
 from node.spaces.models import Room
+from node.spaces.space_row import as_document
 from shared.wire.spaces import host_facts, is_bookable
 
 AHEAD = timedelta(days=60)

@@ -10,6 +10,7 @@ from flask_babel import gettext
 from node.context import node
 from node.db import db
 from node.hub import keys, service
+from node.passes.service import count_valid
 from shared.net.http import PeerError
 from shared.web import allow
 from shared.web.key_forms import WithdrawKeyForm
@@ -49,7 +50,8 @@ def key(kid: str) -> Any:
         else:
             flash(gettext("The key is withdrawn."), "success")
             return redirect("/console/keys")
-    passes, members = keys.concerned(session, node())
+    # At most so many passes are by one key.
+    passes, members = count_valid(session, node())
     return render_template("sync/key.html", key=row, form=form, passes=passes, members=members), (
         422 if form.errors else 200
     )

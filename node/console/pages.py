@@ -21,6 +21,7 @@ from node.governance.pending_actions import awaited
 from node.hub import service as sync
 from node.hub.departures import last_day
 from node.mail.service import mailbox
+from node.publication.service import full_document
 from node.reports import service as reports
 from node.spaces import hours, service
 from node.spaces.sections import completeness
@@ -57,7 +58,7 @@ def space_page(space_id: str) -> str:
     ]
     opening = schedule.opening_at(now)
     known = sync.network(db.session(), node())
-    document = service.full_document(db.session(), node(), row)
+    document = full_document(db.session(), node(), row)
     return render_template(
         "spaces/space.html",
         space=row,

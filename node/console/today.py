@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 from node.bookings import hosted
 from node.context import Node
 from node.desk import corrections
-from node.desk.scan import find_space, schedule_of
 from node.hub import service as sync
 from node.spaces import service as spaces
 from node.spaces.models import Space
+from node.spaces.space_row import find_space, schedule_of
 from node.visits.seats import places_left, present
 
 

@@ -15,8 +15,9 @@ from node.context import node
 from node.db import db
 from node.desk import digits, from_home, idempotency, offline_bundle, paper_card, service
 from node.desk.from_home import AtHome
-from node.desk.scan import at_door, find_space
+from node.spaces.space_row import find_space
 from node.visits import presence
+from node.visits.scan import at_door
 from shared.base.schemas import DecisionSchema, VisitSchema, WireSchema, moment, text
 from shared.web import allow, current
 from shared.web.api import Blueprint

@@ -13,11 +13,11 @@ from sqlalchemy.orm import Session
 from charter import Charter
 from charter.conditions import guest_places
 from node.context import Node
-from node.desk.scan import as_document, find_space, local_day, schedule_of
 from node.hub import contact
 from node.hub import service as sync
-from node.hub.client import HubClient
+from node.hub_client import HubClient
 from node.spaces.models import Space
+from node.spaces.space_row import as_document, find_space, local_day, schedule_of
 from node.visits.seats import places_left
 from shared.net.http import PeerError
 from shared.wire.availability import SAY_AGAIN_SECONDS, TTL_SECONDS

@@ -8,9 +8,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from node.context import Node
-from node.desk.hub_messages import TOPIC_ANSWER, subject_of
+from node.desk.hub_messages import TOPIC_ANSWER
 from node.hub import outbox
 from node.visits.models import Correction, Visit
+from node.visits.presence import subject_of
 from shared.store.db import begin_write
 from shared.wire.problems import Problem
 

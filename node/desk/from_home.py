@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from charter import Fault, decide
 from node.context import Node
 from node.desk import service
-from node.desk.scan import Scan, at_door, read_fresh
+from node.visits.scan import Scan, at_door, read_fresh
 from shared.net.http import PeerError
 
 _WAIT_SECONDS = 1.5

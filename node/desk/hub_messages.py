@@ -19,6 +19,7 @@ from node.hub import service as sync
 from node.spaces import hours
 from node.spaces.models import Space
 from node.visits.models import Correction, Visit
+from node.visits.presence import TOPIC_CHECK_OUT, TOPIC_VOID
 from shared.crypto import jose
 from shared.net.http import Answer, PeerError
 from shared.store.db import begin_write
@@ -26,14 +27,8 @@ from shared.wire.reports import Receipt, read_receipt
 
 log = structlog.get_logger()
 
-TOPIC_VISIT, TOPIC_CHECK_OUT, TOPIC_VOID = "visit", "check-out", "void"
-TOPIC_ANSWER = "correction/answer"
+TOPIC_VISIT, TOPIC_ANSWER = "visit", "correction/answer"
 VISITS = "/api/v1/visits"
-
-
-def subject_of(visit_id: str) -> str:
-    """Return what all messages about a visit are about: they are told in their order."""
-    return f"visit:{visit_id}"
 
 
 def reconcile(session: Session, node: Node) -> int:

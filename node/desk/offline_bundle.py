@@ -21,10 +21,10 @@ from charter.messages import sentences
 from node.bookings.models import Booking
 from node.bookings.reserved import came
 from node.context import Node
-from node.desk.scan import as_document, find_space, schedule_of
 from node.hub import service as sync
 from node.passes import service as passes
 from node.spaces.models import Space
+from node.spaces.space_row import as_document, find_space, schedule_of
 from node.visits.models import Visit
 from shared.crypto import jose, status_list
 from shared.crypto.passes import FRESH_SECONDS

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from charter import Facts, Fault
 from charter.halfdays import half_day_at, half_days
 from node.context import Node
-from node.desk.scan import Scan
 from node.hub import service as sync
 from node.visits.models import Visit
+from node.visits.scan import Scan
 from shared.crypto import status_list
 
 

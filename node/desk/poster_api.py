@@ -14,7 +14,7 @@ from node.db import db
 from node.desk import service
 from node.desk.api import AdmittedSchema, ScanSchema, shown
 from node.desk.offline_bundle import welcome
-from node.desk.scan import find_space
+from node.spaces.space_row import find_space
 from shared.web import allow
 from shared.web.api import Blueprint
 from shared.web.application import limiter

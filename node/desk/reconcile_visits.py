@@ -15,18 +15,16 @@ from node.context import Node
 from node.desk import corrections
 from node.desk.hub_messages import (
     TOPIC_ANSWER,
-    TOPIC_CHECK_OUT,
     TOPIC_VISIT,
-    TOPIC_VOID,
     hub_has,
-    subject_of,
     take_over,
 )
-from node.desk.scan import as_document, find_space, local_day, schedule_of
 from node.hub import outbox
 from node.hub import service as sync
 from node.hub.models import Outbox
+from node.spaces.space_row import as_document, find_space, local_day, schedule_of
 from node.visits.models import Correction, Visit
+from node.visits.presence import TOPIC_CHECK_OUT, TOPIC_VOID, subject_of
 from shared.net.http import PeerError
 from shared.store.db import begin_write
 from shared.wire.reports import digests_by_day, tell_again

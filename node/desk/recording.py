@@ -11,9 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from node.context import Node
-from node.desk.scan import Scan
 from node.desk.showings import remember
 from node.visits.models import Refusal, Visit
+from node.visits.scan import Scan
 from node.visits.seats import Hers, add_visit, drop_hold, lock
 from shared.store.db import begin_write
 

@@ -22,16 +22,17 @@ from sqlalchemy.orm import Session
 from charter import NOT_YET, Decision, Facts, Fault, decide
 from node.context import Node
 from node.desk.hub_answers import decided, recorded
-from node.desk.hub_messages import TOPIC_VISIT, VISITS, subject_of
+from node.desk.hub_messages import TOPIC_VISIT, VISITS
 from node.desk.offline_facts import facts_alone, with_home
 from node.desk.recording import enter, is_over, note, note_refusal
-from node.desk.scan import Scan, at_door, read_fresh, report
 from node.desk.showings import remember
 from node.hub import outbox
-from node.hub.client import ClocksDiffer, Refused
+from node.hub_client import ClocksDiffer, Refused
 from node.members.models import Member
 from node.passes import service as passes
 from node.spaces import service as spaces
+from node.visits.presence import subject_of
+from node.visits.scan import Scan, at_door, read_fresh, report
 from node.visits.seats import Hers, count_present, drop_hold, hers, hold, lock, release
 from shared.crypto.passes import UNREADABLE, Evidence
 from shared.net.http import Answer, Unreachable

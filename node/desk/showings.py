@@ -14,9 +14,9 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from node.context import Node
-from node.desk.scan import Scan
 from node.hub import outbox
 from node.visits.models import Showing, Visit
+from node.visits.scan import Scan
 from shared.net.http import Answer, PeerError
 from shared.store.db import begin_write
 

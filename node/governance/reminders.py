@@ -18,7 +18,8 @@ from sqlalchemy.orm import Session
 from node.context import Node
 from node.governance import service
 from node.hub import service as sync
-from node.mail.service import mailbox, tell_admins
+from node.identity.admins import tell_admins
+from node.mail.service import mailbox
 from shared.mail.letters import letter, quoted
 from shared.net.http import PeerError
 from shared.wire.problems import Problem

@@ -8,12 +8,10 @@ from datetime import datetime
 from urllib.parse import urlencode
 
 from joserfc.jwk import OKPKey
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from node.context import Node
 from node.hub import service as sync
-from node.passes.models import Pass
 from shared.crypto import jose
 from shared.crypto.keys import KeyRing, add_key, load_key_ring, make_current, public_jwk, remove_key
 from shared.net.http import Answer, PeerError
@@ -83,15 +81,6 @@ def _known(kid: str, jwk: dict[str, str] | None, *, signs: bool) -> OwnKey:
         since = jwk.get("withdrawn_at")
         return OwnKey(kid, "withdrawn", datetime.fromisoformat(since) if since else None)
     return OwnKey(kid, "signs" if signs else "good")
-
-
-def concerned(session: Session, node: Node) -> tuple[int, int]:
-    """Return how many valid passes there are, of how many members: at most so many are by a key."""
-    query = select(func.count(), func.count(Pass.member_id.distinct())).where(
-        Pass.status == "valid", Pass.expires_at > node.clock.real()
-    )
-    passes, members = session.execute(query).one()
-    return passes, members
 
 
 def withdraw_key(

@@ -21,8 +21,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, aliased
 
 from node.context import Node
-from node.hub.client import ClocksDiffer, Refused
 from node.hub.models import Outbox
+from node.hub_client import ClocksDiffer, Refused
 from shared.base import deadline
 from shared.net.http import Answer, PeerError
 from shared.store.db import begin_write

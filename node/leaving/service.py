@@ -19,7 +19,7 @@ from node.bookings.models import Booking, Trip
 from node.context import Node
 from node.hub import service as sync
 from node.hub.departures import has_left, is_after, last_day
-from node.mail.service import tell_admins
+from node.identity.admins import tell_admins
 from node.members.service import today
 from node.passes.models import Pass
 from node.spaces.models import Space

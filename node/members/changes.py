@@ -17,9 +17,8 @@ from node.identity.models import Account
 from node.identity.service import accounts
 from node.members.models import Link, Member, Plan
 from node.members.names import folded, full_name
+from node.members.passes import passes
 from node.members.service import Sheet, lock, today
-from node.passes import lifecycle
-from node.passes.models import Pass
 from shared.store.account_tables import normal_email
 from shared.store.db import begin_write
 from shared.wire.problems import Problem
@@ -69,9 +68,9 @@ def apply(session: Session, node: Node, row: Member, sheet: Sheet) -> int:
     other = row.plan.plan_class != plan.plan_class or row.joined_on != sheet.joined_on
     row.plan, row.joined_on, row.ended_on = plan, sheet.joined_on, sheet.ended_on
     session.flush()
-    phones = lifecycle.renew_all(session, node, row.id) if other else 0
+    phones = passes().renew_all(session, node, row.id) if other else 0
     if row.ended_on is not None and row.ended_on < today(session, node):
-        lifecycle.end_all(session, node, row.id)
+        passes().end_all(session, node, row.id)
     return phones
 
 
@@ -99,7 +98,7 @@ def suspend(session: Session, node: Node, member_id: int) -> None:
     if row.suspended_at is None:
         row.suspended_at = node.clock.now()
         session.flush()
-        lifecycle.suspend_all(session, node, row.id)
+        passes().suspend_all(session, node, row.id)
     session.commit()
 
 
@@ -109,7 +108,7 @@ def resume(session: Session, node: Node, member_id: int) -> None:
     if row.suspended_at is not None:
         row.suspended_at = None
         session.flush()
-        lifecycle.resume_all(session, node, row.id)
+        passes().resume_all(session, node, row.id)
     session.commit()
 
 
@@ -124,22 +123,8 @@ def end(session: Session, node: Node, member_id: int, last_day: date) -> None:
     row.ended_on = last_day
     session.flush()
     if last_day < today(session, node):
-        lifecycle.end_all(session, node, row.id)
+        passes().end_all(session, node, row.id)
     session.commit()
-
-
-def end_due(session: Session, node: Node) -> int:
-    """End the passes of those whose last day is over; return how many people that were."""
-    day = today(session, node)
-    over = select(Pass.member_id).join(Member).where(Member.ended_on < day)
-    due = list(session.scalars(over.where(Pass.status != "revoked").distinct()))
-    session.rollback()
-    for member_id in due:
-        row = locked(session, member_id)
-        if row.ended_on is not None and row.ended_on < day:
-            lifecycle.end_all(session, node, member_id)
-        session.commit()
-    return len(due)
 
 
 def set_roles(session: Session, member_id: int, roles: Collection[str]) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from node.context import Node
 from node.members.models import Member, Plan
-from node.passes import lifecycle
+from node.members.passes import passes
 from node.spaces.service import queue_publication
 from shared.store.db import begin_write
 from shared.wire.problems import Problem
@@ -46,7 +46,7 @@ def save(
     if renewed:
         of_plan = select(Member.id).where(Member.plan_id == row.id).order_by(Member.id)
         for member_id in list(session.scalars(of_plan.with_for_update(of=Member))):
-            lifecycle.renew_all(session, node, member_id)
+            passes().renew_all(session, node, member_id)
     session.commit()
 
 

@@ -11,6 +11,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from node.context import Node
+from node.members import changes
+from node.members.models import Member
+from node.members.service import today
 from node.passes import service
 from node.passes.models import Card, Pass
 
@@ -62,3 +65,17 @@ def renew_all(session: Session, node: Node, member_id: int) -> int:
         else:
             service.end(session, node, row, "revoked")
     return len(rows) - len(cards)
+
+
+def end_due(session: Session, node: Node) -> int:
+    """End the passes of those whose last day is over; return how many people that were."""
+    day = today(session, node)
+    over = select(Pass.member_id).join(Member).where(Member.ended_on < day)
+    due = list(session.scalars(over.where(Pass.status != "revoked").distinct()))
+    session.rollback()
+    for member_id in due:
+        row = changes.locked(session, member_id)
+        if row.ended_on is not None and row.ended_on < day:
+            end_all(session, node, member_id)
+        session.commit()
+    return len(due)

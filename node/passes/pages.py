@@ -18,21 +18,17 @@ from flask import (
 from flask_babel import get_locale, gettext
 from sqlalchemy.orm import Session
 
-from node.bookings import partner_documents
 from node.context import node
 from node.db import db
 from node.hub import service as sync
 from node.passes import cards, devices, diagnosis, rights, service
 from node.passes import pdf as paper
 from node.passes.api import me
-from node.passes.calendar import visits_ics
-from node.passes.history import ask_correction, history, visit_of
 from node.passes.models import Pass
-from shared.base.schemas import unstorable
+from node.publication import partner_documents
 from shared.web import allow
 from shared.web.application import origin_of, policy
 from shared.web.offline import worker as keep_offline
-from shared.wire import held_visits
 from shared.wire.problems import Problem
 
 pages = Blueprint(
@@ -77,7 +73,7 @@ def my_pass() -> str:
         asked=node().clock.now(),
         home=node().settings.name,
         rights=found,
-        names=_space_names(session),
+        names=space_names(session),
         hub_url=node().hub.url,
         passes=(passes := _valid(session, member.id)),
         phones=[each for each in passes if not card or each.id != card.id],
@@ -93,7 +89,7 @@ def _valid(session: Session, member_id: int) -> list[Pass]:
     return [each for each in every if each.status == "valid" and each.expires_at > now]
 
 
-def _space_names(session: Session) -> dict[str, dict[str, str]]:
+def space_names(session: Session) -> dict[str, dict[str, str]]:
     known = sync.network(session, node())
     return {
         space["id"]: {
@@ -108,31 +104,12 @@ def _space_names(session: Session) -> dict[str, dict[str, str]]:
     }
 
 
-@pages.get("/pass/visits")
-@allow("member")
-def my_visits() -> str:
-    session = db.session()
-    try:
-        found: list[dict[str, Any]] | None = history(session, node(), me())
-    except Problem:
-        found = None
-    names = {space: about["name"] for space, about in _space_names(session).items()}
-    hub_url = node().hub.url
-    return render_template(
-        "passes/history.html",
-        visits=found,
-        names=names,
-        hub_url=hub_url,
-        why_held=held_visits.why,
-    )
-
-
 @pages.get("/pass/at/<space_id>")
 @allow("member")
 def there(space_id: str) -> Response:
     """Her pass at one partner space: its conditions, whether all works, and checking herself in."""
     session, member = db.session(), me()
-    where = _space_names(session).get(space_id)
+    where = space_names(session).get(space_id)
     if where is None:
         raise Problem("not-found")
     decision = None
@@ -173,42 +150,6 @@ def there(space_id: str) -> Response:
     return response
 
 
-@pages.get("/pass/visits.ics")
-@allow("member")
-def my_visits_ics() -> Response:
-    session = db.session()
-    found = history(session, node(), me())
-    names = {space: about["name"] for space, about in _space_names(session).items()}
-    ics = visits_ics(found, names, node().url, node().clock.now())
-    return _file(ics, "text/calendar", "visits.ics")
-
-
-@pages.get("/pass/visits/<visit_id>/receipt.pdf")
-@allow("member")
-def my_receipt(visit_id: str) -> Response:
-    session, member = db.session(), me()
-    visit = visit_of(session, node(), member, visit_id)
-    if visit["state"] == "void":
-        raise Problem("not-found")
-    space = _space_names(session).get(visit["space"], {}).get("name", visit["space"])
-    name, home, hub_url = me().account.name, node().settings.name, node().hub.url
-    made_at, language = node().clock.now(), str(get_locale())
-    pdf = paper.receipt(name, home, space, visit, hub_url, language, made_at)
-    return _file(pdf, "application/pdf", "receipt.pdf")
-
-
-@pages.post("/pass/visits/<visit_id>/correction")
-@allow("member")
-def ask_for_correction(visit_id: str) -> Any:
-    reason = request.form.get("reason", "").strip()
-    if not 1 <= len(reason) <= 500 or unstorable(reason):
-        flash(gettext("Say in a few words what is wrong (500 characters at most)."), "error")
-        return redirect("/pass/visits")
-    ask_correction(node(), me(), visit_id, reason)
-    flash(gettext("Your request is with the host. The answer appears here."), "success")
-    return redirect("/pass/visits")
-
-
 @pages.post("/pass/card")
 @allow("member")
 def make_card() -> str:
@@ -227,7 +168,7 @@ def print_card() -> Response:
     address, home = cards.address(node(), row.id), node().settings.name
     now, language = node().clock.now(), str(get_locale())
     pdf = paper.card(member.given_name, home, address, row.expires_at, language, now)
-    return _file(pdf, "application/pdf", "card.pdf")
+    return file(pdf, "application/pdf", "card.pdf")
 
 
 @pages.get("/card/<pass_id>")
@@ -238,7 +179,7 @@ def found_card(pass_id: str) -> str:
     return render_template("passes/card_found.html", home=node().settings.name)
 
 
-def _file(content: bytes, mimetype: str, name: str) -> Response:
+def file(content: bytes, mimetype: str, name: str) -> Response:
     disposition = f'attachment; filename="{name}"'
     return Response(content, mimetype=mimetype, headers={"Content-Disposition": disposition})
 

@@ -201,6 +201,15 @@ def passes_of(session: Session, member_id: int) -> list[Pass]:
     return list(session.scalars(query))
 
 
+def count_valid(session: Session, node: Node) -> tuple[int, int]:
+    """Return how many valid passes there are, of how many members."""
+    query = select(func.count(), func.count(Pass.member_id.distinct())).where(
+        Pass.status == "valid", Pass.expires_at > node.clock.real()
+    )
+    passes, members = session.execute(query).one()
+    return passes, members
+
+
 def revoke(session: Session, node: Node, pass_id: str, member_id: int | None = None) -> Pass:
     """End a pass for good; ``member_id`` keeps a member to her own. Raises Problem.
 

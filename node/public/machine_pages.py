@@ -7,6 +7,7 @@ from flask import Blueprint, Response
 
 from node.context import node
 from node.db import db
+from node.publication.service import full_document
 from node.spaces import hours, service
 from node.spaces.spaceapi import space_api
 from node.visits import presence
@@ -22,7 +23,7 @@ def spaceapi(space_id: str) -> Response:
     session, now = db.session(), node().clock.now()
     row = service.space(session, space_id)
     found = space_api(
-        service.full_document(session, node(), row),
+        full_document(session, node(), row),
         hours.schedule(row, service.today(row, now)),
         now,
         len(presence.presence(session, space_id)),

@@ -15,12 +15,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from node.context import Node
+from node.events.listing import published as published_events
 from node.hub import outbox
 from node.hub import service as sync
 from node.hub.models import Enrolment
 from node.members.models import Plan
-from node.spaces.models import Document
-from node.spaces.service import TOPIC, full_document, published, queue_publication
+from node.photos.listing import published as published_photos
+from node.publication.document import document
+from node.spaces import service as spaces
+from node.spaces.models import Document, Space
+from node.spaces.service import TOPIC, queue_publication
 from shared.net.http import Answer, PeerError
 from shared.store.db import begin_write
 from shared.wire.documents import DOCUMENTS_TYP, fingerprint, index_hash, split
@@ -60,8 +64,8 @@ def say(session: Session, node: Node) -> Said:
     if row is None:
         raise Problem("unavailable", "this node is not enrolled yet")
     plans = _plans(session)
-    spaces = published(session, node.clock.now())
-    described = [full_document(session, node, space) for space in spaces]
+    rows = spaces.published(session, node.clock.now())
+    described = [full_document(session, node, row) for row in rows]
     bodies = split(node.settings.name, plans, described)
     held = {each.name: each for each in documents(session)}
     index = {}
@@ -82,6 +86,14 @@ def say(session: Session, node: Node) -> Said:
         row.revision + changed,
         changed,
     )
+
+
+def full_document(session: Session, node: Node, row: Space) -> dict[str, Any]:
+    """Return a space's document as of now, with its events and photos."""
+    now = node.clock.now()
+    events = published_events(session, row.id, now, row.timezone)
+    photos = published_photos(session, row.id, node.url)
+    return document(row, spaces.today(row, now), node.url, events, photos)
 
 
 def _plans(session: Session) -> dict[str, int | None]:

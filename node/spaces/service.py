@@ -1,4 +1,4 @@
-"""Describing the spaces, and publishing what was described."""
+"""Describing the spaces, and announcing in the same transaction that they are to be published."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from node.context import Node
-from node.events.listing import published as published_events
 from node.hub import outbox
 from node.hub import service as sync
 from node.hub.models import Enrolment
-from node.photos.listing import published as published_photos
-from node.publication.document import document
 from node.spaces.models import Assessment, Price, Room, Space
 from shared.base.names import slug
 from shared.base.schemas import DEFAULT_ZONE
@@ -47,14 +44,6 @@ def _to_write(session: Session, space_id: str) -> Space:
         session.rollback()
         raise Problem("not-found")
     return row
-
-
-def full_document(session: Session, node: Node, row: Space) -> dict[str, Any]:
-    """Return a space's document as of now, with its events and photos."""
-    now = node.clock.now()
-    events = published_events(session, row.id, now, row.timezone)
-    photos = published_photos(session, row.id, node.url)
-    return document(row, today(row, now), node.url, events, photos)
 
 
 def save(

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from charter.outlook import APPROACHING, BEYOND, CALM, Outlook, outlook
 from node.context import Node
 from node.hub import service as sync
-from node.mail.service import mailbox, tell_admins
+from node.identity.admins import tell_admins
+from node.mail.service import mailbox
 from node.spaces.models import Space
 from node.statements import service
 from shared.mail.letters import letter

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from node.context import Node
 from node.hub import outbox
-from node.mail.service import tell_admins
+from node.identity.admins import tell_admins
 from node.statements import service
 from shared.mail.letters import letter
 from shared.wire.problems import Problem

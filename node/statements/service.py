@@ -17,9 +17,9 @@ from sqlalchemy.orm import Session
 from charter import RulesError, TextError
 from charter import statement as document
 from node.context import Node
-from node.desk.scan import schedule_of
 from node.hub import service as sync
 from node.spaces.models import Space
+from node.spaces.space_row import schedule_of
 from node.visits.models import Visit
 from shared.crypto import jose
 from shared.net.http import Answer, PeerError

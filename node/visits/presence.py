@@ -9,13 +9,19 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from node.context import Node
-from node.desk.hub_messages import TOPIC_CHECK_OUT, TOPIC_VOID, subject_of
 from node.hub import outbox
 from node.hub import service as sync
 from node.spaces import service as spaces
 from node.visits.models import Visit
 from shared.store.db import begin_write
 from shared.wire.problems import Problem
+
+TOPIC_CHECK_OUT, TOPIC_VOID = "check-out", "void"
+
+
+def subject_of(visit_id: str) -> str:
+    """Return what all messages about a visit are about: they are told in their order."""
+    return f"visit:{visit_id}"
 
 
 def check_out(session: Session, node: Node, visit_id_: str, at: datetime | None = None) -> Visit:

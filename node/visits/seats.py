@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+from flask import current_app
 from sqlalchemy import (
     ColumnElement,
     Select,
@@ -25,10 +26,10 @@ from sqlalchemy.orm import Session
 from charter import Charter
 from charter.conditions import guest_places
 from charter.hours import Schedule
-from node.bookings.reserved import reserved
-from node.desk.scan import Scan, as_document, local_day
 from node.spaces.models import Space
+from node.spaces.space_row import as_document, local_day
 from node.visits.models import Showing, Visit
+from node.visits.scan import Scan
 from shared.base import deadline
 from shared.store.db import begin_write
 from shared.wire.spaces import host_facts
@@ -150,12 +151,25 @@ def present(session: Session, space_id: str, now: datetime) -> tuple[int, int, i
     return counts.get(("open", False), 0), counts.get(("held", False), 0), own
 
 
+def _reserved(
+    session: Session, space_id: str, now: datetime, whose: str | None = None
+) -> tuple[int, bool]:
+    """Return how many places are kept now for others than ``whose`` pass, and if one is hers.
+
+    By those who have booked, which a room above knows: ``app.py`` names its function.
+    """
+    kept: tuple[int, bool] = current_app.extensions["reserved_places"](
+        session, space_id, now, whose
+    )
+    return kept
+
+
 def places_left(
     session: Session, charter: Charter, space: Any, schedule: Schedule, now: datetime
 ) -> int | None:
     """Return how many more roaming members there is room for; None without a limit."""
     guests, held, own = present(session, space.id, now)
-    kept, _ = reserved(session, space.id, now)
+    kept, _ = _reserved(session, space.id, now)
     facts, left = host_facts(as_document(space, local_day(space, now)), schedule, now), list[int]()
     most = guest_places(charter.rules, facts["guest_cap"])
     if most is not None:
@@ -172,7 +186,7 @@ def count_present(session: Session, scan: Scan, person: Hers) -> tuple[bool, boo
     who has booked is a guest's.
     """
     here, held, own = present(session, scan.space_id, scan.now)
-    kept, booked = reserved(session, scan.space_id, scan.now, scan.evidence.pass_id)
+    kept, booked = _reserved(session, scan.space_id, scan.now, scan.evidence.pass_id)
     if booked:  # hers is among those that were not given back to the house
         scan.facts = replace(scan.facts, guest_cap=scan.booked_places)
     if person.here is not None and person.here.state == "open":

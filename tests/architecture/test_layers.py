@@ -62,6 +62,8 @@ OTHER_COMMITTERS = {
     "node/reconcile.py": "the sheets, published anew",
     "node/desk/corrections.py": "the host's answers",
     "node/desk/incidents.py": "the desk's notes",
+    "node/identity/admins.py": "tells the admins",
+    "node/passes/lifecycle.py": "ends the passes of subscriptions that are over",
     "node/passes/cards.py": "the verbs of paper cards",
     "node/passes/digits.py": "the verbs of six digits",
     "node/passes/host_requests.py": "which requests of hosts were used",

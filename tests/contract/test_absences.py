@@ -17,8 +17,8 @@ from node.bookings import hosted
 from node.bookings.models import Booking
 from node.hub import service as sync
 from node.members.models import Member
-from node.passes.history import history
 from node.spaces import service as spaces
+from node.visits.history import history
 from tests.contract.test_bookings import at_host, booked, mine, tend
 from tests.contract.test_convergence import agree, figures, hub_states, settle, states, visit
 from tests.network import LocalNode, Network, Person, codes, rules

@@ -16,10 +16,10 @@ from node.hub import checkpoint
 from node.hub.models import Enrolment
 from node.members.models import Member
 from node.passes import lifecycle
-from node.passes.history import ask_correction, history
 from node.passes.models import LostPass, Pass
 from node.spaces import service as spaces
 from node.statements import service as statements
+from node.visits.history import ask_correction, history
 from node.visits.models import Visit
 from shared.crypto import jose
 from shared.store.db import begin_write

@@ -36,7 +36,7 @@ def member(network: Network) -> Person:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.network.PATIENCE_SECONDS", 0)
-    monkeypatch.setattr("node.desk.scan.ASK_SECONDS", ASK_SECONDS)
+    monkeypatch.setattr("node.visits.scan.ASK_SECONDS", ASK_SECONDS)
     monkeypatch.setattr("node.app.RECORD_SECONDS", ASK_SECONDS)
 
 

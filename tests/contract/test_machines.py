@@ -139,7 +139,7 @@ def test_the_admin_of_a_node_with_a_wrong_clock_is_told_so(
         def time() -> float:
             return time.time() + 600
 
-    monkeypatch.setattr("node.hub.client.time", Fast)
+    monkeypatch.setattr("node.hub_client.time", Fast)
     with cordee.context() as (_, context), pytest.raises(PeerError) as told:
         context.hub._find_token("cordee")
     assert "clock is about +" in str(told.value)

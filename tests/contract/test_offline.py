@@ -491,7 +491,7 @@ def test_a_hub_that_records_after_the_door_gave_up_records_one_visit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tests.network.PATIENCE_SECONDS", 0)
-    monkeypatch.setattr("node.desk.scan.ASK_SECONDS", 1.0)
+    monkeypatch.setattr("node.visits.scan.ASK_SECONDS", 1.0)
     serve, go_on, done = network.hub.app.wsgi_app, threading.Event(), threading.Event()
 
     def slow(environ: dict[str, Any], start_response: Any) -> Any:

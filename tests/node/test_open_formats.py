@@ -19,6 +19,7 @@ from sqlalchemy import delete
 from charter.hours import read_schedule
 from node.events import service as events
 from node.events.models import Event
+from node.publication.service import full_document
 from node.spaces import service as spaces
 from node.spaces.hours import special_day
 from node.spaces.models import Space
@@ -156,7 +157,7 @@ def test_the_state_is_that_of_the_hours_and_says_since_when(
     troquet: LocalNode, now: str, state: tuple[bool, str | None]
 ) -> None:
     with troquet.context() as (session, node):
-        document = spaces.full_document(session, node, session.get_one(Space, "troquet"))
+        document = full_document(session, node, session.get_one(Space, "troquet"))
     away = {f"2027-04-{day:02}": [] for day in range(10, 31)}
     exceptions = {"2026-12-25": [["20:00", "02:00"]], **away}
     schedule = read_schedule({"timezone": "Europe/Paris", "week": WEEK, "exceptions": exceptions})

@@ -1,18 +1,14 @@
-"""One scan at one space: the pass as examined here, and what the space says of itself."""
+"""One scan at one space: the pass as examined here, beside what the space says of itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
-import orjson
-from marshmallow import ValidationError
 from nacl.signing import VerifyKey
-from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from charter import NOT_YET, Charter, Facts
@@ -20,8 +16,7 @@ from charter.conditions import NOON, read_conditions
 from charter.hours import Schedule
 from node.context import Node
 from node.hub import service as sync
-from node.spaces import hours
-from node.spaces.models import Space
+from node.spaces.space_row import as_document, find_space, local_day, schedule_of
 from shared.base import deadline
 from shared.base.clock import Clock
 from shared.crypto.passes import Evidence, UnknownIssuer, examine
@@ -71,44 +66,6 @@ class Scan:
     @property
     def id(self) -> str:
         return visit_id(self.evidence.proof, self.space_id)
-
-
-# The columns that a door looks at; rooms and prices are for the page.
-_SPACE = select(
-    Space.id,
-    Space.timezone,
-    Space.week,
-    Space.special_days,
-    Space.imported,
-    Space.closed_on_holidays,
-    Space.holidays_region,
-    Space.until,
-    Space.project,
-    Space.paused,
-    Space.paused_on,
-    Space.guest_cap,
-    Space.conditions,
-    Space.capacity,
-    Space.services,
-    Space.welcome_fr,
-    Space.welcome_en,
-).where(Space.id == bindparam("space"))
-
-
-def find_space(session: Session, space_id: str) -> Any:
-    """Return the space a request names, as a row. Raises ValidationError."""
-    space = session.connection().execute(_SPACE, {"space": space_id}).first()
-    if space is None:
-        raise ValidationError({"space": ["This node has no such space."]})
-    return space
-
-
-def as_document(space: Any, today: date) -> dict[str, Any]:
-    """Return a space's row as its document has it, as far as a door looks at it."""
-    document = dict(space._mapping)  # noqa: SLF001 - a row's public name for it
-    if space.special_days:
-        document["capacities"] = hours.capacities(space, today)
-    return document
 
 
 def read_fresh(
@@ -183,26 +140,6 @@ def _read(
     places = read_conditions(space._mapping).guests_on(local.date())  # noqa: SLF001
     booked_places = places[local.time() >= NOON]
     return Scan(evidence.text, now, evidence, facts, schedule, known, booked_places)
-
-
-_schedules: dict[bytes, Schedule] = {}
-_SCHEDULES_KEPT = 256
-
-
-def local_day(space: Any, now: datetime) -> date:
-    """Return what day it is at a space."""
-    return now.astimezone(ZoneInfo(space.timezone)).date()
-
-
-def schedule_of(space: Any, now: datetime) -> Schedule:
-    """Return a space's hours. Holidays take long to work out: once for the same hours and day."""
-    today = local_day(space, now)
-    key = orjson.dumps([*(getattr(space, name) for name in hours.COLUMNS), today])
-    if key not in _schedules:
-        if len(_schedules) >= _SCHEDULES_KEPT:
-            _schedules.clear()
-        _schedules[key] = hours.schedule(space, today)
-    return _schedules[key]
 
 
 def report(
