@@ -1,5 +1,7 @@
 """The hub's database."""
 
+from typing import TYPE_CHECKING
+
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.orm import DeclarativeBase
 
@@ -11,3 +13,8 @@ class HubBase(DeclarativeBase):
 
 
 db = SQLAlchemy(model_class=HubBase)
+
+if TYPE_CHECKING:
+    Model = HubBase
+else:
+    Model = db.Model  # the same to a type checker, which cannot follow how it is made

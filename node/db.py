@@ -1,5 +1,7 @@
 """A node's database."""
 
+from typing import TYPE_CHECKING
+
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.orm import DeclarativeBase
 
@@ -11,3 +13,8 @@ class NodeBase(DeclarativeBase):
 
 
 db = SQLAlchemy(model_class=NodeBase)
+
+if TYPE_CHECKING:
+    Model = NodeBase
+else:
+    Model = db.Model  # the same to a type checker, which cannot follow how it is made

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import DDL, String, event
 from sqlalchemy.orm import Mapped, mapped_column
 
-from federation.db import db
+from federation.db import Model
 
 
-class AuditEntry(db.Model):
+class AuditEntry(Model):
     """``actor`` is ``account:3``, ``node:<id>``, ``jobs`` (the hub by itself) or ``cli``.
 
     ``detail`` may have ``before`` and ``after``, of one value or of several by name.

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from federation.db import db
+from federation.db import Model, db
 
 
-class CharterVersion(db.Model):
+class CharterVersion(Model):
     """One version: its sources as voted and signed. At most one is in force.
 
     A proposal is ``open`` to votes, then ``rejected``, ``withdrawn``, or ``adopted``: it comes
@@ -78,7 +78,7 @@ class CharterVersion(db.Model):
     )
 
 
-class FormerText(db.Model):
+class FormerText(Model):
     """What a proposal said before an edit: the first is number 1. Nothing changes it."""
 
     version: Mapped[str] = mapped_column(ForeignKey("charter_version.version"), primary_key=True)
@@ -93,7 +93,7 @@ class FormerText(db.Model):
     edited_by: Mapped[str] = mapped_column(ForeignKey("node.id"))
 
 
-class Ballot(db.Model):
+class Ballot(Model):
     """What an operator said of one proposal, by its hash; the latest of each is what counts."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -110,7 +110,7 @@ class Ballot(db.Model):
     )
 
 
-class Signature(db.Model):
+class Signature(Model):
     """A node's JWS over a version's hash."""
 
     version: Mapped[str] = mapped_column(ForeignKey("charter_version.version"), primary_key=True)

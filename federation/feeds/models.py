@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from federation.db import db
+from federation.db import Model, db
 
 
-class FeedItem(db.Model):
+class FeedItem(Model):
     """``change`` is its place in the feed: whatever changes goes to the end (RPDE).
 
     Without ``data`` it is gone since ``changed_at``.
@@ -31,14 +31,14 @@ class FeedItem(db.Model):
     )
 
 
-class FeedCounter(db.Model):
+class FeedCounter(Model):
     """The last change of a feed; its row is the lock under which changes are numbered."""
 
     feed: Mapped[str] = mapped_column(String(20), primary_key=True)
     last: Mapped[int] = mapped_column(BigInteger, default=0)
 
 
-class FeedMark(db.Model):
+class FeedMark(Model):
     """What a space was like when the feeds were last brought up to date with it.
 
     ``likeness`` is what the database makes of its rows; ``due_at`` is when something of it changes

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from federation.db import db
+from federation.db import Model
 from shared.store.account_tables import (
     AccountColumns,
     ApiTokenColumns,
@@ -16,31 +16,31 @@ from shared.store.account_tables import (
 )
 
 
-class Account(AccountColumns, db.Model):
+class Account(AccountColumns, Model):
     pass
 
 
-class Login(LoginColumns, db.Model):
+class Login(LoginColumns, Model):
     pass
 
 
-class ApiToken(ApiTokenColumns, db.Model):
+class ApiToken(ApiTokenColumns, Model):
     pass
 
 
-class Link(LinkColumns, db.Model):
+class Link(LinkColumns, Model):
     pass
 
 
-class RecoveryCode(RecoveryCodeColumns, db.Model):
+class RecoveryCode(RecoveryCodeColumns, Model):
     pass
 
 
-class WrongPassword(WrongPasswordColumns, db.Model):
+class WrongPassword(WrongPasswordColumns, Model):
     pass
 
 
-class UsedAssertion(db.Model):
+class UsedAssertion(Model):
     """A client assertion's id; kept until the assertion expires, so that it works once."""
 
     node_id: Mapped[str] = mapped_column(String(64), primary_key=True)

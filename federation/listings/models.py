@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from federation.db import db
+from federation.db import Model
 
 
-class Listing(db.Model):
+class Listing(Model):
     """``facts`` as they were last imported, and ``edits`` by hand, which stand over them.
 
     ``became_id`` is the space with a node that it is now: its old address leads there.
@@ -23,7 +23,7 @@ class Listing(db.Model):
     became_id: Mapped[str | None] = mapped_column(ForeignKey("space.id"))
 
 
-class ListingChoice(db.Model):
+class ListingChoice(Model):
     """What was decided of a row of a source, for this import and those to come.
 
     ``skip``: it is not listed; ``same``: it is the space ``space_id``, so it is not listed beside
@@ -43,7 +43,7 @@ class ListingChoice(db.Model):
     )
 
 
-class ListingDraft(db.Model):
+class ListingDraft(Model):
     """A file between being brought and being imported: a day at most, then it is dropped.
 
     ``source`` is what was said of a new source: name, kind, url, file_name, licence, attribution.

@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from federation.db import db
+from federation.db import Model, db
 from federation.spaces.models import Space
 
 
-class Report(db.Model):
+class Report(Model):
     """What somebody without an account says is wrong about a space.
 
     ``key`` is its form's: sent twice, it is one report. ``email`` is forgotten when the report is
@@ -43,7 +43,7 @@ class Report(db.Model):
     )
 
 
-class Change(db.Model):
+class Change(Model):
     """How a published document differs from when it was last looked at: its fields that differ.
 
     ``source`` is the node that published it. A field that was not there is in neither table.

@@ -14,12 +14,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from federation.db import db
+from federation.db import Model, db
 
 STATES = ("connected", "late", "offline", "suspended", "left")
 
 
-class Node(db.Model):
+class Node(Model):
     """One operator's service. The hub gives the id; it is never given again."""
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -56,7 +56,7 @@ class Node(db.Model):
     )
 
 
-class NodeKey(db.Model):
+class NodeKey(Model):
     """A node's public key. A withdrawn one stays, so that what it signed can be explained.
 
     ``withdrawn_at`` is the instant from which nothing it signed is believed; it may lie before
@@ -73,7 +73,7 @@ class NodeKey(db.Model):
     )
 
 
-class NodeMark(db.Model):
+class NodeMark(Model):
     """The last mark that a node told, and how often the one before was not what we had heard.
 
     ``behind`` says which of the two had forgotten something: ``hub`` or ``node``.
@@ -96,7 +96,7 @@ class NodeMark(db.Model):
     __table_args__ = (CheckConstraint("behind IN ('hub', 'node')", name="behind"),)
 
 
-class FormerUrl(db.Model):
+class FormerUrl(Model):
     """An address that a node has left; for a while it is nobody else's."""
 
     url: Mapped[str] = mapped_column(String(300), primary_key=True)
@@ -104,7 +104,7 @@ class FormerUrl(db.Model):
     left_at: Mapped[datetime]
 
 
-class UrlChange(db.Model):
+class UrlChange(Model):
     """An address that a node asks for and that its present one has not confirmed."""
 
     node_id: Mapped[str] = mapped_column(ForeignKey("node.id"), primary_key=True)
@@ -112,7 +112,7 @@ class UrlChange(db.Model):
     asked_at: Mapped[datetime]
 
 
-class SignedTrustList(db.Model):
+class SignedTrustList(Model):
     """The one row with the trust list as it was last signed, and is served.
 
     ``changed_at`` is when it last changed in more than who is late or offline: then nodes are
@@ -133,7 +133,7 @@ class SignedTrustList(db.Model):
     __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
 
 
-class TrustChange(db.Model):
+class TrustChange(Model):
     """A mark, set in the transaction of a change, that the trust list is to be signed anew.
 
     Rows are only added and taken away, so that no change waits for another.
@@ -144,7 +144,7 @@ class TrustChange(db.Model):
     minor: Mapped[bool] = mapped_column(default=False)
 
 
-class Invitation(db.Model):
+class Invitation(Model):
     """Lets one operator enrol one node, once; given anew, lets that node register another key."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -159,7 +159,7 @@ class Invitation(db.Model):
     email: Mapped[str | None] = mapped_column(String(254))
 
 
-class JoinRequest(db.Model):
+class JoinRequest(Model):
     """An operator asks to join: ``waiting``, then ``admitted`` (invited) or ``declined``.
 
     ``checks`` is a list of ``{"name", "state", "code", "params"}``, as of ``checked_at``.

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from federation.db import db
+from federation.db import Model, db
 from federation.nodes.models import Node
 
 # Ids of listed spaces begin with this; no node is given such an id.
@@ -32,7 +32,7 @@ def stamp() -> int:
     return time.time_ns() // 1000
 
 
-class ListingSource(db.Model):
+class ListingSource(Model):
     """Where facts of spaces that run no node come from: a file, or an address on the web.
 
     ``mapping`` says by field which column or which constant it is. ``revision`` counts imports:
@@ -61,7 +61,7 @@ class ListingSource(db.Model):
     )
 
 
-class Space(db.Model):
+class Space(Model):
     """A place, as its node last published it. Who publishes an id first keeps it.
 
     One that runs no node is listed: it has a source instead, and the row's key there.
@@ -105,7 +105,7 @@ class Space(db.Model):
     )
 
 
-class SpaceHours(db.Model):
+class SpaceHours(Model):
     """The hours a space published, and between which instants they held; kept for some weeks.
 
     ``document`` is what ``charter.hours.read_schedule`` reads. A visit that is told late is judged
@@ -130,7 +130,7 @@ class SpaceHours(db.Model):
     )
 
 
-class SpaceEvent(db.Model):
+class SpaceEvent(Model):
     """One event of a space, as the agenda finds it; ``document`` is the event as published.
 
     Days are those of the space's own time zone. ``words`` and ``town`` are as
@@ -152,7 +152,7 @@ class SpaceEvent(db.Model):
     __table_args__ = (Index("ix_space_event_time", "last_day", "starts_at"),)
 
 
-class Document(db.Model):
+class Document(Model):
     """One document of a node's publication, as last accepted; and why a later one was not.
 
     ``refused`` is ``{"sha256", "version", "at", "errors"}``; its time is RFC 3339.
@@ -171,7 +171,7 @@ class Document(db.Model):
     __table_args__ = (CheckConstraint("(sha256 IS NULL) = (accepted_at IS NULL)", name="accepted"),)
 
 
-class Availability(db.Model):
+class Availability(Model):
     """What a space's node last said of its free places; past ``expires_at`` nothing is known."""
 
     space_id: Mapped[str] = mapped_column(ForeignKey("space.id"), primary_key=True)

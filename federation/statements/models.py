@@ -16,11 +16,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from federation.db import db
+from federation.db import Model, db
 from federation.visits.models import Visit
 
 
-class Statement(db.Model):
+class Statement(Model):
     """A month that is being issued (``closing``), is issued, or is final.
 
     Its lines are those that ``StatementLine`` counts in it. ``revision`` goes up whenever these
@@ -46,7 +46,7 @@ class Statement(db.Model):
     )
 
 
-class StatementLine(db.Model):
+class StatementLine(Model):
     """Where a line of the ledger stands: counted in a month, or held by a dispute.
 
     A line without a row is free. One that is held has the month that it was counted in, while
@@ -64,7 +64,7 @@ class StatementLine(db.Model):
     )
 
 
-class StatementDocument(db.Model):
+class StatementDocument(Model):
     """A month's document as it was signed; one node's own, where ``node_id`` is not empty.
 
     ``body`` is the canonical JSON, packed with zlib; ``protected`` and ``signature`` are the
@@ -82,7 +82,7 @@ class StatementDocument(db.Model):
     signature: Mapped[str] = mapped_column(String(200))
 
 
-class HostDispute(db.Model):
+class HostDispute(Model):
     """The coordination holds what a suspended host counts in no final month, until it decides.
 
     It is one dispute over many visits, each of which has a ``Dispute`` of its own. ``due_at`` is
@@ -111,7 +111,7 @@ class HostDispute(db.Model):
     )
 
 
-class Dispute(db.Model):
+class Dispute(Model):
     """A home or a host says that a visit should not count, and why; once settled, it stays.
 
     Each of the two may say so once of a visit. Its lines are held while one of them is open.
@@ -149,7 +149,7 @@ class Dispute(db.Model):
     )
 
 
-class LogCheck(db.Model):
+class LogCheck(Model):
     """A node's word on a month: whether its own log of visits hosted is what the hub has."""
 
     month: Mapped[str] = mapped_column(String(7), primary_key=True)

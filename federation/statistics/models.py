@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from federation.db import db
+from federation.db import Model
 
 
-class Sum(db.Model):
+class Sum(Model):
     """The sums of one month, kept so that a year need not be counted at each look.
 
     ``state`` is what they were made of: the number of lines, or the statement's revision. Where it
@@ -28,7 +28,7 @@ class Sum(db.Model):
     __table_args__ = (CheckConstraint("kind IN ('visits', 'account')", name="kind"),)
 
 
-class PageView(db.Model):
+class PageView(Model):
     """How often a page was seen on a day; nothing about by whom.
 
     ``subject`` is a space for its page, the host name of the page around an embedded map (empty
@@ -46,7 +46,7 @@ class PageView(db.Model):
     )
 
 
-class Reply(db.Model):
+class Reply(Model):
     """What a node's operator says beside its figures of a month; the last word counts."""
 
     __tablename__ = "picture_reply"
@@ -57,7 +57,7 @@ class Reply(db.Model):
     said_at: Mapped[datetime]
 
 
-class Asked(db.Model):
+class Asked(Model):
     """What a home says became of what its members asked of a host, for dates in a month."""
 
     __tablename__ = "picture_asked"

@@ -9,10 +9,10 @@ from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueC
 from sqlalchemy.orm import Mapped, mapped_column
 
 from charter.hours import Opening
-from federation.db import db
+from federation.db import Model, db
 
 
-class Member(db.Model):
+class Member(Model):
     """A person at a home, by the random reference her home gave; the hub knows no name."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -23,7 +23,7 @@ class Member(db.Model):
     __table_args__ = (UniqueConstraint("node_id", "reference"),)
 
 
-class Pass(db.Model):
+class Pass(Model):
     """A pass by its number. ``status`` is the home's last word on it; ``revoked`` is for good.
 
     ``changes`` and ``number``, its place in the status list, are the home's own: it asks for them
@@ -59,7 +59,7 @@ def published_hours(hours: list[list[str]] | None) -> tuple[Opening, ...] | None
 _OPEN = db.text("state = 'open' AND held IS NULL")
 
 
-class Visit(db.Model):
+class Visit(Model):
     """One visit as its host reported it. ``facts`` and ``charter`` let it be decided again.
 
     The id is made of the showing and the space, so that a showing is one visit. ``day``,
@@ -126,7 +126,7 @@ class Visit(db.Model):
     )
 
 
-class Showing(db.Model):
+class Showing(Model):
     """One showing of a pass, by the hash of what the phone signed: good for one visit.
 
     ``kind`` is ``visit``, ``seen`` (somebody who was here already, or a member at home) or
@@ -144,7 +144,7 @@ class Showing(db.Model):
     __table_args__ = (CheckConstraint("kind IN ('visit', 'seen', 'refused')", name="kind"),)
 
 
-class HalfDayLine(db.Model):
+class HalfDayLine(Model):
     """One half-day counted (+1), or its reversal (-1); never changed.
 
     A half-day of one person at one operator counts once, however many visits touch it, and is
@@ -186,7 +186,7 @@ class HalfDayLine(db.Model):
     )
 
 
-class Refusal(db.Model):
+class Refusal(Model):
     """That a host refused somebody, and why; nothing about whom."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -197,7 +197,7 @@ class Refusal(db.Model):
     codes: Mapped[list[str]]
 
 
-class Correction(db.Model):
+class Correction(Model):
     """What a visitor asks to have put right, by way of her home; one for a visit."""
 
     visit_id: Mapped[str] = mapped_column(ForeignKey("visit.id"), primary_key=True)

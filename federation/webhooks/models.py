@@ -7,11 +7,11 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from federation.db import db
+from federation.db import Model
 from shared.store.outbox import PENDING
 
 
-class Webhook(db.Model):
+class Webhook(Model):
     """An integrator's address. The secret that signs is sealed with the hub's own.
 
     ``active``: is told; ``paused`` by a coordinator; ``disabled`` because nobody took anything for
@@ -33,7 +33,7 @@ class Webhook(db.Model):
     __table_args__ = (CheckConstraint("state IN ('active', 'paused', 'disabled')", name="state"),)
 
 
-class Delivery(db.Model):
+class Delivery(Model):
     """One message to one webhook, as it is sent: ``pending`` → ``done``, or ``dead`` in the end.
 
     ``status``, ``ms`` and ``answer`` are what the last attempt met with; ``fault`` why there was
@@ -67,7 +67,7 @@ class Delivery(db.Model):
     )
 
 
-class Told(db.Model):
+class Told(Model):
     """The state in which a node, a charter's version or a month was when it was last told."""
 
     __tablename__ = "webhook_told"

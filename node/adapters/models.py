@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from node.db import db
+from node.db import Model
 
 STATES = ("new", "active", "paused")
 
 
-class SpaceSource(db.Model):
+class SpaceSource(Model):
     """``state`` is new until something was taken. ``days`` and ``prices`` are what was last taken;
     events are in their own table, and name their source.
     """

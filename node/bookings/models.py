@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from node.db import db
+from node.db import Model, db
 from node.members.models import Member
 
 
-class Booking(db.Model):
+class Booking(Model):
     """A place or a room kept at one of our spaces, under the id that the home gave it.
 
     ``held`` lapses by itself; ``waiting`` is on the waiting list. ``revision`` goes up with each
@@ -58,7 +58,7 @@ class Booking(db.Model):
     )
 
 
-class Trip(db.Model):
+class Trip(Model):
     """What one of our members asked of a host, and the host's last word on it.
 
     ``asking``, ``confirming`` and ``cancelling`` wait for the host's answer: they are asked again

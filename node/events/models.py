@@ -7,10 +7,10 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from node.db import db
+from node.db import Model
 
 
-class Event(db.Model):
+class Event(Model):
     """A cancelled one stays, so that calendars which have it learn of it."""
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)

@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import CheckConstraint, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from node.db import db
+from node.db import Model
 from shared.store.outbox import OutboxColumns
 
 
-class Enrolment(db.Model):
+class Enrolment(Model):
     """The one row that says which node of which network this is."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -40,7 +40,7 @@ class Enrolment(db.Model):
     __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
 
 
-class Memory(db.Model):
+class Memory(Model):
     """The one row by which this node and the hub find out that one of them has forgotten something.
 
     ``mark`` is told next, ``before`` is the one before it: the last that the hub has until this one
@@ -71,7 +71,7 @@ class Memory(db.Model):
     )
 
 
-class Cached(db.Model):
+class Cached(Model):
     """A signed document of the network, kept for when there is no network."""
 
     name: Mapped[str] = mapped_column(String(100), primary_key=True)
@@ -80,5 +80,5 @@ class Cached(db.Model):
     fetched_at: Mapped[datetime]
 
 
-class Outbox(OutboxColumns, db.Model):
+class Outbox(OutboxColumns, Model):
     pass

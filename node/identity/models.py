@@ -1,6 +1,6 @@
 """Who may use the node: its admins, its desk, its members."""
 
-from node.db import db
+from node.db import Model
 from shared.store.account_tables import (
     AccountColumns,
     ApiTokenColumns,
@@ -10,21 +10,21 @@ from shared.store.account_tables import (
 )
 
 
-class Account(AccountColumns, db.Model):
+class Account(AccountColumns, Model):
     pass
 
 
-class Login(LoginColumns, db.Model):
+class Login(LoginColumns, Model):
     pass
 
 
-class ApiToken(ApiTokenColumns, db.Model):
+class ApiToken(ApiTokenColumns, Model):
     pass
 
 
-class RecoveryCode(RecoveryCodeColumns, db.Model):
+class RecoveryCode(RecoveryCodeColumns, Model):
     pass
 
 
-class WrongPassword(WrongPasswordColumns, db.Model):
+class WrongPassword(WrongPasswordColumns, Model):
     pass

@@ -1,8 +1,8 @@
 """E-mail that is owed to people."""
 
-from node.db import db
+from node.db import Model
 from shared.mail.queue import MailColumns
 
 
-class Mail(MailColumns, db.Model):
+class Mail(MailColumns, Model):
     pass

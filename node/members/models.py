@@ -7,12 +7,12 @@ from datetime import date, datetime
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from node.db import db
+from node.db import Model, db
 from node.identity.models import Account
 from shared.store.account_tables import LinkColumns
 
 
-class Plan(db.Model):
+class Plan(Model):
     """The home's own offer, and the charter's class of it. No number of half-days: no limit."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -25,7 +25,7 @@ class Plan(db.Model):
     )
 
 
-class Member(db.Model):
+class Member(Model):
     """A person subscribed here. ``reference`` is what the hub knows her by; it says nothing.
 
     ``ended_on`` is the last day. ``folded`` is family name, given name and address without
@@ -50,11 +50,11 @@ class Member(db.Model):
     __table_args__ = (Index("ix_member_folded", "folded", "id"),)
 
 
-class Link(LinkColumns, db.Model):
+class Link(LinkColumns, Model):
     pass
 
 
-class ImportFile(db.Model):
+class ImportFile(Model):
     """A list of members between its trial and its import: an hour at most, then it is dropped."""
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)

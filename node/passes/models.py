@@ -7,11 +7,11 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from node.db import db
+from node.db import Model, db
 from node.members.models import Member
 
 
-class Pass(db.Model):
+class Pass(Model):
     """One device's pass. ``number`` is its place in the status list, given once."""
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -39,7 +39,7 @@ class Pass(db.Model):
     )
 
 
-class LostPass(db.Model):
+class LostPass(Model):
     """A pass that was issued since the backup this database came from, to nobody known here.
 
     Its number is given to no other, and says that it is revoked.
@@ -50,7 +50,7 @@ class LostPass(db.Model):
     noted_at: Mapped[datetime]
 
 
-class Card(db.Model):
+class Card(Model):
     """What makes a pass one on paper: its PIN, and how often it was given wrong in a row."""
 
     pass_id: Mapped[str] = mapped_column(
@@ -64,7 +64,7 @@ class Card(db.Model):
     __table_args__ = (CheckConstraint("tries >= 0", name="tries"),)
 
 
-class CardShowing(db.Model):
+class CardShowing(Model):
     """Where a card was shown, for the member to see: a host has its number and its PIN."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -74,7 +74,7 @@ class CardShowing(db.Model):
     at: Mapped[datetime] = mapped_column(index=True)
 
 
-class HostRequest(db.Model):
+class HostRequest(Model):
     """A host's signed request that was used; kept while it could be sent again."""
 
     host: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -82,7 +82,7 @@ class HostRequest(db.Model):
     at: Mapped[datetime] = mapped_column(index=True)
 
 
-class DoorCode(db.Model):
+class DoorCode(Model):
     """A pass that waits under six digits for one space; ``until`` is in real time."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -93,7 +93,7 @@ class DoorCode(db.Model):
     until: Mapped[datetime]
 
 
-class WrongDoorCode(db.Model):
+class WrongDoorCode(Model):
     """A try of a host at digits that stood for nothing."""
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -7,10 +7,10 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from node.db import db
+from node.db import Model
 
 
-class Photo(db.Model):
+class Photo(Model):
     """Without a text in place of the picture (``alt_fr``) it is not published."""
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)  # random; its files' name

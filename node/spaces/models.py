@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from node.db import db
+from node.db import Model, db
 from shared.base.schemas import DEFAULT_ZONE
 
 
-class Space(db.Model):
+class Space(Model):
     """What is unknown is null or empty, and is published as such."""
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -81,7 +81,7 @@ class Space(db.Model):
     )
 
 
-class Room(db.Model):
+class Room(Model):
     id: Mapped[int] = mapped_column(primary_key=True)
     space_id: Mapped[str] = mapped_column(ForeignKey("space.id", ondelete="CASCADE"), index=True)
     place: Mapped[int]
@@ -93,7 +93,7 @@ class Room(db.Model):
     half_days: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
-class Price(db.Model):
+class Price(Model):
     """An amount for a number of units: 9000 cents for a pack of 10 half-days."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -109,7 +109,7 @@ class Price(db.Model):
     __table_args__ = (CheckConstraint("cents >= 0", name="cents"),)
 
 
-class Assessment(db.Model):
+class Assessment(Model):
     """Where the space says it stands on a shared value, once a year, and what shows it."""
 
     space_id: Mapped[str] = mapped_column(
@@ -126,7 +126,7 @@ class Assessment(db.Model):
     )
 
 
-class Document(db.Model):
+class Document(Model):
     """One document of the publication: what was last changed here, and what the hub has of it.
 
     ``refused`` is the hub's word on one that it did not take: ``{"sha256", "version", "at",

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from node.db import db
+from node.db import Model, db
 
 
-class Visit(db.Model):
+class Visit(Model):
     """A visit at one of our spaces. ``held`` keeps a place while the hub is being asked.
 
     ``local`` is one of our own members: counted for presence, never in the account.
@@ -77,7 +77,7 @@ class Visit(db.Model):
     )
 
 
-class Showing(db.Model):
+class Showing(Model):
     """A code that was good here, and for which visit: shown again it is good for nothing else.
 
     ``waits`` until the hub was told, for one that tells it of no visit. Kept for some weeks.
@@ -98,7 +98,7 @@ class Showing(db.Model):
     )
 
 
-class Correction(db.Model):
+class Correction(Model):
     """What a visitor asks her home to have put right, and the host's answer."""
 
     visit_id: Mapped[str] = mapped_column(ForeignKey("visit.id"), primary_key=True)
@@ -110,7 +110,7 @@ class Correction(db.Model):
     visit: Mapped[Visit] = relationship(lazy="joined", innerjoin=True)
 
 
-class Incident(db.Model):
+class Incident(Model):
     """A note by the desk, for the space's admin; forgotten after a year."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -123,7 +123,7 @@ class Incident(db.Model):
     visit: Mapped[Visit | None] = relationship(lazy="joined")
 
 
-class IdempotencyKey(db.Model):
+class IdempotencyKey(Model):
     """The answer that a key and a body were given, by account; status 0 until there is one."""
 
     account_id: Mapped[int] = mapped_column(primary_key=True)
@@ -134,7 +134,7 @@ class IdempotencyKey(db.Model):
     created_at: Mapped[datetime] = mapped_column(index=True)
 
 
-class Refusal(db.Model):
+class Refusal(Model):
     """That somebody was refused, and why; nothing about whom."""
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     op.create_table('correction',
     sa.Column('visit_id', sa.String(32), sa.ForeignKey('visit.id', name=op.f('fk_correction_visit_id_visit')), nullable=False),
     sa.Column('reason', sa.String(500), nullable=False),
@@ -20,5 +20,5 @@ def upgrade():
     )
 
 
-def downgrade():
+def downgrade() -> None:
     op.drop_table('correction')

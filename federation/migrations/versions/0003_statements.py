@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     op.create_table('statement',
     sa.Column('month', sa.String(7), nullable=False),
     sa.Column('state', sa.String(6), nullable=False),
@@ -54,7 +54,7 @@ def upgrade():
     )
 
 
-def downgrade():
+def downgrade() -> None:
     op.drop_table('log_check')
     op.drop_table('dispute')
     op.drop_table('statement')

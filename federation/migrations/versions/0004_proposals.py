@@ -12,7 +12,7 @@ STATES = "state IN ('open', 'rejected', 'withdrawn', 'adopted', 'in_force', 'pas
 CURRENT = "state IN ('in_force', 'open', 'adopted')"
 
 
-def upgrade():
+def upgrade() -> None:
     op.drop_index('uq_charter_version_in_force', 'charter_version')
     with op.batch_alter_table('charter_version', schema=None) as batch_op:
         batch_op.drop_constraint(op.f('ck_charter_version_state'), type_='check')
@@ -54,7 +54,7 @@ def upgrade():
     op.create_index(op.f('ix_ballot_version'), 'ballot', ['version'])
 
 
-def downgrade():
+def downgrade() -> None:
     op.drop_table('ballot')
     op.drop_index('uq_charter_version_in_force', 'charter_version')
     op.execute("DELETE FROM charter_version WHERE state NOT IN ('in_force', 'past')")

@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     op.create_table('feed_item',
     sa.Column('feed', sa.String(20), nullable=False),
     sa.Column('item_id', sa.String(140), nullable=False),
@@ -26,6 +26,6 @@ def upgrade():
     )
 
 
-def downgrade():
+def downgrade() -> None:
     op.drop_table('feed_counter')
     op.drop_table('feed_item')

@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     with op.batch_alter_table('node', schema=None) as batch_op:
         batch_op.add_column(sa.Column('harvested_at', sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column('harvest_fault', sa.String(200), nullable=True))
@@ -38,7 +38,7 @@ def upgrade():
     )
 
 
-def downgrade():
+def downgrade() -> None:
     op.drop_table('availability')
     op.drop_table('published_document')
     with op.batch_alter_table('node', schema=None) as batch_op:

@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     op.create_table('node_mark',
     sa.Column('node_id', sa.String(64), nullable=False),
     sa.Column('mark', sa.String(50), nullable=False),
@@ -36,7 +36,7 @@ def upgrade():
         batch_op.add_column(sa.Column('expires_at', sa.DateTime(timezone=True), nullable=True))
 
 
-def downgrade():
+def downgrade() -> None:
     with op.batch_alter_table('pass', schema=None) as batch_op:
         batch_op.drop_column('expires_at')
         batch_op.drop_column('number')

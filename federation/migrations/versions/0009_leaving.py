@@ -9,14 +9,14 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     with op.batch_alter_table('node', schema=None) as batch_op:
         batch_op.add_column(sa.Column('leaving_on', sa.Date(), nullable=True))
         batch_op.add_column(sa.Column('leaving_reason', sa.String(500), nullable=False, server_default=sa.text("''")))
         batch_op.add_column(sa.Column('leaving_announced_at', sa.DateTime(timezone=True), nullable=True))
 
 
-def downgrade():
+def downgrade() -> None:
     with op.batch_alter_table('node', schema=None) as batch_op:
         batch_op.drop_column('leaving_announced_at')
         batch_op.drop_column('leaving_reason')

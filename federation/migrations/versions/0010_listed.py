@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     op.create_table('listing_source',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('name', sa.String(120), nullable=False),
@@ -78,7 +78,7 @@ def upgrade():
     op.create_index(op.f('ix_listing_draft_created_at'), 'listing_draft', ['created_at'])
 
 
-def downgrade():
+def downgrade() -> None:
     op.drop_index(op.f('ix_listing_draft_created_at'), 'listing_draft')
     op.drop_index(op.f('ix_listing_draft_account_id'), 'listing_draft')
     op.drop_table('listing_draft')

@@ -14,7 +14,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     with op.batch_alter_table('space', schema=None) as batch_op:
         batch_op.add_column(sa.Column('hidden_at', sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column('hidden_reason', sa.String(500), nullable=False, server_default=sa.text("''")))
@@ -109,7 +109,7 @@ def _plain(text):
     return ' '.join(''.join(c if c.isalnum() else ' ' for c in folded if c.isascii()).split())
 
 
-def downgrade():
+def downgrade() -> None:
     op.drop_table('space_event')
     op.drop_table('change')
     op.drop_table('report')

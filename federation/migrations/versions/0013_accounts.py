@@ -27,7 +27,7 @@ APPEND_ONLY = {
 }
 
 
-def upgrade():
+def upgrade() -> None:
     with op.batch_alter_table('account', schema=None) as batch_op:
         batch_op.add_column(sa.Column('logged_in_at', sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column('totp_secret', sa.String(200), nullable=True))
@@ -57,7 +57,7 @@ def upgrade():
         op.execute(statement)
 
 
-def downgrade():
+def downgrade() -> None:
     if op.get_bind().dialect.name == 'sqlite':
         op.execute('DROP TRIGGER audit_entry_no_update')
         op.execute('DROP TRIGGER audit_entry_no_delete')

@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     with op.batch_alter_table('node', schema=None) as batch_op:
         batch_op.add_column(sa.Column('harvest_failures', sa.Integer(), nullable=False, server_default=sa.text('0')))
         batch_op.add_column(sa.Column('harvest_due_at', sa.DateTime(timezone=True), nullable=True))
@@ -55,7 +55,7 @@ def upgrade():
     )
 
 
-def downgrade():
+def downgrade() -> None:
     op.drop_table('join_request')
     with op.batch_alter_table('invitation', schema=None) as batch_op:
         batch_op.drop_column('email')

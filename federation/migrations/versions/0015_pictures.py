@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     op.create_table(
         'picture_sum',
         sa.Column('kind', sa.String(8), nullable=False),
@@ -53,6 +53,6 @@ def upgrade():
     )
 
 
-def downgrade():
+def downgrade() -> None:
     for table in ('picture_asked', 'picture_reply', 'page_view', 'picture_sum'):
         op.drop_table(table)

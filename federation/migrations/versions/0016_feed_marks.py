@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     with op.batch_alter_table('feed_item', schema=None) as batch_op:
         batch_op.add_column(sa.Column('space_id', sa.String(64), nullable=False, server_default=sa.text("''")))
         batch_op.add_column(sa.Column('changed_at', sa.DateTime(timezone=True), nullable=True))
@@ -36,7 +36,7 @@ def upgrade():
     )
 
 
-def downgrade():
+def downgrade() -> None:
     op.drop_table('feed_mark')
     with op.batch_alter_table('feed_item', schema=None) as batch_op:
         batch_op.drop_index('ix_feed_item_space')

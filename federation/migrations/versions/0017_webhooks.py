@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     op.create_table('webhook',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('name', sa.String(120), nullable=False),
@@ -55,7 +55,7 @@ def upgrade():
     )
 
 
-def downgrade():
+def downgrade() -> None:
     op.drop_table('webhook_told')
     op.drop_table('webhook_delivery')
     op.drop_table('webhook')

@@ -21,7 +21,7 @@ INSTANT = sa.DateTime(timezone=True)
 HOURS = ('timezone', 'week', 'exceptions', 'until')
 
 
-def upgrade():
+def upgrade() -> None:
     op.create_table('showing',
     sa.Column('showing', sa.String(64), nullable=False),
     sa.Column('kind', sa.String(7), nullable=False),
@@ -163,7 +163,7 @@ def _claims(token):
     return json.loads(urlsafe_b64decode(payload + '=' * (-len(payload) % 4)))
 
 
-def downgrade():
+def downgrade() -> None:
     with op.batch_alter_table('half_day_line') as batch_op:
         batch_op.drop_index(op.f('ix_half_day_line_visit_id'))
         batch_op.drop_constraint('reverses', type_='check')

@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     with op.batch_alter_table('node_key', schema=None) as batch_op:
         batch_op.add_column(sa.Column('withdrawn_reason', sa.String(300), nullable=False, server_default=sa.text("''")))
     op.create_table(
@@ -40,7 +40,7 @@ def upgrade():
     )
 
 
-def downgrade():
+def downgrade() -> None:
     op.drop_table('trust_change')
     op.drop_table('trust_list')
     op.drop_table('url_change')

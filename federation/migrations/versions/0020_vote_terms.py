@@ -36,7 +36,7 @@ ADDED = {
 MODEL = {'days': 10, 'quorum': '1/2', 'majority': '2/3'}
 
 
-def upgrade():
+def upgrade() -> None:
     op.drop_index('uq_charter_version_in_force', 'charter_version')
     with op.batch_alter_table('charter_version', schema=None) as batch_op:
         for name, kind in ADDED.items():
@@ -111,7 +111,7 @@ def _terms(connection, row, current):
     }
 
 
-def downgrade():
+def downgrade() -> None:
     op.drop_index('uq_charter_version_open', 'charter_version')
     op.drop_index('uq_charter_version_in_force', 'charter_version')
     # one of each state was the rule: the first stays

@@ -11,7 +11,7 @@ depends_on = None
 OPEN = sa.text("state = 'open'")
 
 
-def upgrade():
+def upgrade() -> None:
     op.create_table('statement_line',
     sa.Column('line_id', sa.Integer(), nullable=False),
     sa.Column('month', sa.String(7), nullable=True),
@@ -80,5 +80,5 @@ def _fill():
             db.execute(sa.insert(row), found)
 
 
-def downgrade():
+def downgrade() -> None:
     raise NotImplementedError('an account is not taken apart again')

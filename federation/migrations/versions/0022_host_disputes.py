@@ -12,7 +12,7 @@ INSTANT = sa.DateTime(timezone=True)
 OPEN = sa.text("state = 'open'")
 
 
-def upgrade():
+def upgrade() -> None:
     op.create_table('host_dispute',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('host_id', sa.String(64), nullable=False),
@@ -39,5 +39,5 @@ def upgrade():
     op.create_index('ix_visit_day', 'visit', ['day'])
 
 
-def downgrade():
+def downgrade() -> None:
     raise NotImplementedError('what was held of a host would be nobody’s')

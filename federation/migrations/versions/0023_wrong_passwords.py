@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     op.create_table(
         'wrong_password',
         sa.Column('email_hash', sa.String(length=64), nullable=False),
@@ -21,5 +21,5 @@ def upgrade():
     op.create_index(op.f('ix_wrong_password_at'), 'wrong_password', ['at'])
 
 
-def downgrade():
+def downgrade() -> None:
     op.drop_table('wrong_password')

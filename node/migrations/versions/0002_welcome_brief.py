@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     with op.batch_alter_table('space', schema=None) as batch_op:
         for language in ('fr', 'en'):
             batch_op.add_column(
@@ -17,7 +17,7 @@ def upgrade():
             )
 
 
-def downgrade():
+def downgrade() -> None:
     with op.batch_alter_table('space', schema=None) as batch_op:
         batch_op.drop_column('welcome_en')
         batch_op.drop_column('welcome_fr')

@@ -11,7 +11,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     op.create_table('card',
     sa.Column('pass_id', sa.String(64), sa.ForeignKey('pass.id', name=op.f('fk_card_pass_id_pass'), ondelete='CASCADE'), nullable=False),
     sa.Column('pin_hash', sa.String(200), nullable=False),
@@ -59,7 +59,7 @@ def upgrade():
     )
 
 
-def downgrade():
+def downgrade() -> None:
     op.drop_index('uq_visit_open_member', 'visit')
     with op.batch_alter_table('visit', schema=None) as batch_op:
         batch_op.drop_constraint(op.f('fk_visit_member_id_member'), type_='foreignkey')

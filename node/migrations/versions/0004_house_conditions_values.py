@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     with op.batch_alter_table('space', schema=None) as batch_op:
         batch_op.add_column(sa.Column('conditions', sa.JSON(), nullable=False, server_default=sa.text("'{}'")))
         batch_op.add_column(sa.Column('stories', sa.JSON(), nullable=False, server_default=sa.text("'{}'")))
@@ -28,7 +28,7 @@ def upgrade():
     )
 
 
-def downgrade():
+def downgrade() -> None:
     op.drop_table('assessment')
     with op.batch_alter_table('space', schema=None) as batch_op:
         batch_op.drop_column('stories')

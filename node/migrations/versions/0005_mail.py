@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     op.create_table('mail',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('key', sa.String(200), nullable=False),
@@ -29,5 +29,5 @@ def upgrade():
     op.create_index('ix_mail_due', 'mail', ['state', 'next_attempt_at'])
 
 
-def downgrade():
+def downgrade() -> None:
     op.drop_table('mail')

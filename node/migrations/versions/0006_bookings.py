@@ -11,7 +11,7 @@ depends_on = None
 HOST_STATES = "'held', 'confirmed', 'waiting', 'cancelled', 'lapsed', 'arrived', 'no_show'"
 
 
-def upgrade():
+def upgrade() -> None:
     op.create_table('booking',
     sa.Column('id', sa.String(32), nullable=False),
     sa.Column('space_id', sa.String(64), sa.ForeignKey('space.id', name=op.f('fk_booking_space_id_space')), nullable=False),
@@ -67,6 +67,6 @@ def upgrade():
     op.create_index('ix_trip_due', 'trip', ['state', 'next_attempt_at'])
 
 
-def downgrade():
+def downgrade() -> None:
     op.drop_table('trip')
     op.drop_table('booking')

@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     op.create_table('event',
     sa.Column('id', sa.String(32), nullable=False),
     sa.Column('space_id', sa.String(64), sa.ForeignKey('space.id', name=op.f('fk_event_space_id_space'), ondelete='CASCADE'), nullable=False),
@@ -30,5 +30,5 @@ def upgrade():
     op.create_index('ix_event_space_ends', 'event', ['space_id', 'ends_at'])
 
 
-def downgrade():
+def downgrade() -> None:
     op.drop_table('event')

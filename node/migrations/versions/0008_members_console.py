@@ -16,7 +16,7 @@ def _fold(text):
     return ' '.join(''.join(c for c in plain if not unicodedata.combining(c)).split())
 
 
-def upgrade():
+def upgrade() -> None:
     with op.batch_alter_table('member', schema=None) as batch_op:
         batch_op.add_column(sa.Column('family_name', sa.String(60), nullable=False, server_default=sa.text("''")))
         batch_op.add_column(sa.Column('folded', sa.String(400), nullable=False, server_default=sa.text("''")))
@@ -57,7 +57,7 @@ def upgrade():
     op.create_index(op.f('ix_import_file_created_at'), 'import_file', ['created_at'])
 
 
-def downgrade():
+def downgrade() -> None:
     op.drop_table('import_file')
     op.drop_table('link')
     op.drop_index('ix_member_folded', 'member')

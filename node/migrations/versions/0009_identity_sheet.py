@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     with op.batch_alter_table('space', schema=None) as batch_op:
         batch_op.add_column(sa.Column('special_days', sa.JSON(), nullable=False, server_default=sa.text("'[]'")))
         batch_op.add_column(sa.Column('holidays_region', sa.String(8), nullable=False, server_default=sa.text("''")))
@@ -34,7 +34,7 @@ def upgrade():
         batch_op.drop_column('closings')
 
 
-def downgrade():
+def downgrade() -> None:
     with op.batch_alter_table('price', schema=None) as batch_op:
         batch_op.drop_column('audience')
     with op.batch_alter_table('room', schema=None) as batch_op:

@@ -11,7 +11,7 @@ depends_on = None
 TIMES = ('heard_at', 'harvested_at', 'jobs_at', 'check_asked_at', 'check_done_at')
 
 
-def upgrade():
+def upgrade() -> None:
     op.create_table('published_document',
     sa.Column('name', sa.String(100), nullable=False),
     sa.Column('sha256', sa.String(64), nullable=False),
@@ -31,7 +31,7 @@ def upgrade():
         batch_op.add_column(sa.Column('check_report', sa.JSON(), nullable=True))
 
 
-def downgrade():
+def downgrade() -> None:
     with op.batch_alter_table('enrolment', schema=None) as batch_op:
         for name in (*TIMES, 'harvest_fault', 'check_report'):
             batch_op.drop_column(name)

@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     op.create_table('memory',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('mark', sa.String(50), nullable=False),
@@ -37,7 +37,7 @@ def upgrade():
         batch_op.add_column(sa.Column('report', sa.Text(), nullable=False, server_default=sa.text("''")))
 
 
-def downgrade():
+def downgrade() -> None:
     with op.batch_alter_table('visit', schema=None) as batch_op:
         batch_op.drop_column('report')
     op.drop_table('lost_pass')

@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     op.create_table('space_source',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('space_id', sa.String(64), nullable=False),
@@ -58,7 +58,7 @@ def upgrade():
     op.create_index(op.f('ix_photo_space_id'), 'photo', ['space_id'])
 
 
-def downgrade():
+def downgrade() -> None:
     op.drop_table('photo')
     with op.batch_alter_table('space', schema=None) as batch_op:
         batch_op.drop_column('imported')

@@ -9,10 +9,10 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     told = sa.text("report <> ''")
     op.create_index('ix_visit_report', 'visit', ['started_at'], sqlite_where=told, postgresql_where=told)
 
 
-def downgrade():
+def downgrade() -> None:
     op.drop_index('ix_visit_report', 'visit')

@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     with op.batch_alter_table('account', schema=None) as batch_op:
         batch_op.add_column(sa.Column('logged_in_at', sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column('totp_secret', sa.String(200), nullable=True))
@@ -26,7 +26,7 @@ def upgrade():
     op.create_index(op.f('ix_recovery_code_account_id'), 'recovery_code', ['account_id'])
 
 
-def downgrade():
+def downgrade() -> None:
     op.drop_table('recovery_code')
     with op.batch_alter_table('account', schema=None) as batch_op:
         for name in ('codes_after', 'wrong_codes', 'totp_step', 'totp_on_at', 'totp_secret', 'logged_in_at'):

@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     with op.batch_alter_table('visit', schema=None) as batch_op:
         batch_op.drop_index('ix_visit_proof')
         batch_op.drop_column('proof')
@@ -28,7 +28,7 @@ def upgrade():
     op.create_index('ix_showing_waits', 'showing', ['at'], sqlite_where=sa.text('waits = 1'), postgresql_where=sa.text('waits'))
 
 
-def downgrade():
+def downgrade() -> None:
     op.drop_table('showing')
     with op.batch_alter_table('visit', schema=None) as batch_op:
         batch_op.drop_column('receipt')

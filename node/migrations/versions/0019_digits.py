@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     with op.batch_alter_table('pass', schema=None) as batch_op:
         batch_op.add_column(sa.Column('credential', sa.Text(), nullable=False, server_default=sa.text("''")))
     op.create_table(
@@ -55,7 +55,7 @@ def upgrade():
     op.create_index(op.f('ix_wrong_door_code_host'), 'wrong_door_code', ['host'])
 
 
-def downgrade():
+def downgrade() -> None:
     for name in ('wrong_door_code', 'door_code', 'host_request', 'card_showing'):
         op.drop_table(name)
     with op.batch_alter_table('pass', schema=None) as batch_op:

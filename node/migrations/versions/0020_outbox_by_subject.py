@@ -15,7 +15,7 @@ OF_PASS = {
 }
 
 
-def upgrade():
+def upgrade() -> None:
     with op.batch_alter_table('outbox', schema=None) as batch_op:
         batch_op.add_column(sa.Column('subject', sa.String(length=80), nullable=True))
         batch_op.drop_constraint(op.f('ck_outbox_state'), type_='check')
@@ -34,7 +34,7 @@ def upgrade():
     op.create_index('ix_outbox_done_at', 'outbox', ['done_at'])
 
 
-def downgrade():
+def downgrade() -> None:
     op.execute("UPDATE outbox SET state = 'pending' WHERE state = 'stuck'")
     op.execute("UPDATE outbox SET state = 'dead' WHERE state = 'given-up'")
     op.drop_index('ix_outbox_done_at', 'outbox')

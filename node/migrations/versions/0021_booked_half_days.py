@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     for name in ('booking', 'trip'):
         with op.batch_alter_table(name, schema=None) as batch_op:
             batch_op.add_column(sa.Column('half_days', sa.JSON(), nullable=False, server_default=sa.text("'[]'")))
@@ -19,7 +19,7 @@ def upgrade():
                 batch_op.alter_column(column, existing_type=sa.JSON(), server_default=None)
 
 
-def downgrade():
+def downgrade() -> None:
     for name in ('booking', 'trip'):
         with op.batch_alter_table(name, schema=None) as batch_op:
             batch_op.drop_column('closed')

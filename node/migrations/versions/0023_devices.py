@@ -9,11 +9,11 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade():
+def upgrade() -> None:
     with op.batch_alter_table('pass', schema=None) as batch_op:
         batch_op.add_column(sa.Column('device', sa.String(length=60), nullable=False, server_default=sa.text("''")))
 
 
-def downgrade():
+def downgrade() -> None:
     with op.batch_alter_table('pass', schema=None) as batch_op:
         batch_op.drop_column('device')
