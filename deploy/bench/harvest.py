@@ -226,8 +226,10 @@ def _measure(app: Flask, label: str, nodes: int, rounds: int, servers: Sequence[
                 db.session.execute(delete(table).where(column.endswith("-bad")))
         print(measuring.cycle().line("without them"), "\n")
     finally:
-        for process in (*stubs, *([trouble] if trouble else [])):
-            process.end()
+        for stub in stubs:
+            stub.end()
+        if trouble:
+            trouble.end()
         with app.app_context():
             db.engine.dispose()
 
@@ -252,6 +254,10 @@ def _faults(app: Flask) -> list[tuple[str, int]]:
         return sorted((str(row[0]), row[1]) for row in db.session.execute(query))
 
 
+def _loopback_too(address: str) -> bool:
+    return address.startswith("127.") or is_public(address)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nodes", type=int, default=5000)
@@ -259,7 +265,7 @@ def main() -> None:
     parser.add_argument("--only", choices=["sqlite", "postgres"])
     options = parser.parse_args()
     configure_logging("ERROR", "hub")
-    http._Checked.allowed = staticmethod(lambda at: at.startswith("127.") or is_public(at))  # noqa: SLF001
+    http._Checked.allowed = staticmethod(_loopback_too)  # noqa: SLF001
     with tempfile.TemporaryDirectory(prefix="passerelle-bench-") as name:
         folder = Path(name)
         if options.only != "postgres":

@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import requests
@@ -81,6 +82,10 @@ def _measure(found: Bench, label: str, database: str, options: argparse.Namespac
     found.kill(f"hub-{label.lower()}")
 
 
+def _asking(session: Session, question: Callable[[], Wanted], now: datetime) -> Callable[[], Any]:
+    return lambda: search.matches(session, question(), now)
+
+
 def _load(session: Session) -> None:
     before, started = _resident_mb(), time.process_time()
     index = index_refresh.of(session).look(session)
@@ -123,10 +128,9 @@ def _boxes(session: Session) -> None:
         west, south = chance.uniform(-4, 7), chance.uniform(43, 50)
         box = (west, south, west + 0.25, south + 0.15)
         names = dict(zip(("west", "south", "east", "north"), box, strict=True))
-        theirs.append(
-            _times(lambda names=names: connection.execute(BOX_SQL, names).all(), 3, clock)
-        )
-        ours.append(_times(lambda box=box: search.anyhow(session, Wanted(box=box), now), 3, clock))
+        ask = partial(connection.execute, BOX_SQL, names)
+        theirs.append(_times(lambda: ask().all(), 3, clock))  # noqa: B023 - called at once
+        ours.append(_times(partial(search.anyhow, session, Wanted(box=box), now), 3, clock))
     own, other = statistics.median(ours), statistics.median(theirs)
     reached = "yes" if own <= BOX * other else "NO"
     print(
@@ -176,7 +180,7 @@ def _searches(session: Session) -> None:
     print("  searches, processor time:")
     medians = {}
     for name, question in questions.items():
-        medians[name] = _times(lambda question=question: search.matches(session, question(), now))
+        medians[name] = _times(_asking(session, question, now))
         print(f"  {name:24} {report.at_most(medians[name], SEARCH_MS)}")
     print(f"  median of the searches: {statistics.median(medians.values()):.2f} ms")
 

