@@ -8,6 +8,7 @@ from flask import Flask, current_app
 
 K = TypeVar("K")
 V = TypeVar("V")
+_KEY = "memory:"
 
 
 class Memory(Generic[K, V]):
@@ -18,11 +19,11 @@ class Memory(Generic[K, V]):
 
     def here(self) -> dict[K, V]:
         """Return what the application of this request, job or command remembers."""
-        found: dict[K, V] = current_app.extensions.setdefault(self, {})
+        found: dict[K, V] = current_app.extensions.setdefault(f"{_KEY}{id(self)}", {})
         return found
 
 
 def forget_all(app: Flask) -> None:
     """Forget everything that an application remembers, as one does that is started again."""
-    for memory in [each for each in app.extensions if isinstance(each, Memory)]:
-        del app.extensions[memory]
+    for key in [key for key in app.extensions if key.startswith(_KEY)]:
+        del app.extensions[key]
