@@ -10,43 +10,7 @@ import pytest
 
 from tests.architecture.sources import ROOT, called_methods, calls, imports, modules, name
 
-# What else commits, and why it is not a ``service.py``.
-OTHER_COMMITTERS = {
-    "shared/store/db.py": "the unit of work",
-    "shared/ops/jobs.py": "ends the transaction that holds the leader's lock",
-    "node/desk/showings.py": "which codes were good here",
-    "node/desk/recording.py": "what a door writes down",
-    "node/desk/reconcile_visits.py": "what is told again, and how long it can be",
-    "node/passes/reconcile_passes.py": "the stricter of two words on a pass",
-    "node/bookings/restore.py": "bookings that partners tell us of again",
-    "node/hub/outbox.py": "messages to the hub",
-    "node/hub/checkpoint.py": "what is remembered with the hub",
-    "node/hub/hub_registration.py": "what the hub says against an address",
-    "node/reconcile.py": "the sheets, published anew",
-    "node/desk/corrections.py": "the host's answers",
-    "node/desk/incidents.py": "the desk's notes",
-    "node/identity/admins.py": "tells the admins",
-    "node/passes/lifecycle.py": "ends the passes of subscriptions that are over",
-    "node/passes/cards.py": "the verbs of paper cards",
-    "node/passes/digits.py": "the verbs of six digits",
-    "node/passes/host_requests.py": "which requests of hosts were used",
-    "node/hub/contact.py": "notes who was last heard of",
-    "node/console/diagnostics.py": "the verbs of “check my node”",
-    "node/members/changes.py": "the verbs of a subscription, which reach the passes",
-    "node/members/plans.py": "the verbs of plans",
-    "node/members/importing.py": "the verbs of a list that is imported",
-    "node/exports/importing.py": "the verb that takes an export in",
-    "node/adapters/importing.py": "the verbs of lists of events, prices and rooms",
-    "node/bookings/hosted.py": "the verbs of places that are kept here",
-    "node/bookings/telling.py": "what of bookings the homes were told",
-    "node/bookings/ending.py": "calls off what is booked beyond a subscription",
-    "node/bookings/outgoing.py": "the verbs of what our members ask of hosts",
-    "node/desk/idempotency.py": "the verbs of remembered answers",
-    "node/desk/hub_messages.py": "what is taken over from the hub",
-    "node/visits/seats.py": "holding a place",
-    "node/visits/presence.py": "the verbs that end a visit",
-    "node/cli.py": "makes the first admin and the first space",
-}
+UNIT_OF_WORK = "shared/store/db.py"
 EDGES = ("api", "pages", "forms", "models", "schemas")
 CLOCK_MODULES = {"time", "random", "secrets", "uuid"}
 OUTSIDE_MODULES = {"socket", "subprocess", "urllib", "http", "sqlite3", "threading", "os"}
@@ -94,20 +58,11 @@ def test_hub_and_node_know_each_other_by_the_wire_alone(one: str, other: str) ->
     assert not wrong
 
 
-def test_only_services_commit() -> None:
-    committers = {
-        name(path)
-        for path in modules("charter", "shared", "federation", "node")
-        if any(method == "commit" for method, _ in called_methods(path))
-    }
-    others = {path for path in committers if Path(path).name != "service.py"}
-    assert others == set(OTHER_COMMITTERS)
-
-
-def test_the_hub_begins_commits_and_undoes_by_the_unit_of_work_alone() -> None:
+def test_the_unit_of_work_alone_begins_commits_and_undoes() -> None:
     wrong = {
         f"{name(path)}:{line} calls {called}()"
-        for path in modules("federation")
+        for path in modules("charter", "shared", "federation", "node")
+        if name(path) != UNIT_OF_WORK and "migrations" not in name(path)
         for called, line in calls(path)
         if called in ("begin_write", "commit", "rollback")
     }
