@@ -17,10 +17,12 @@ from flask import Flask
 from sqlalchemy import update
 
 from federation.context import Hub
+from federation.search import index_refresh
 from node.context import Node
 from node.hub.models import Cached
 from node.hub_client import HubClient
 from shared.base.clock import Clock, parse_clock
+from shared.base.memory import forget_all
 from shared.crypto.keys import load_key_ring
 from shared.net.http import PeerSession
 from shared.store.db import begin_write
@@ -32,7 +34,6 @@ from tests.network import (
     LocalService,
     Network,
     be_patient,
-    forget,
     new_hub,
     new_node,
     open_hub,
@@ -88,6 +89,7 @@ class _Service:
         self.app.config.clear()
         self.app.config.update(self.config)
         self.app.extensions["settings"] = settings
+        forget_all(self.app)
         ring, peers = load_key_ring(self.key_file), PeerSession(allow_private=True)
         be_patient(peers)
         if self.kind == "hub":
@@ -133,7 +135,7 @@ class Shelf:
         self._set(made.ended)
         for name, backup in made.backups.items():
             self._services[name].put_back(self._databases, backup)
-        forget()
+        index_refresh.forget()
         network = Network(self._folder, self._databases, self._clock, replace(made.hub))
         network.make_node = self._node
         network.nodes = {name: replace(node) for name, node in made.nodes.items()}
@@ -176,7 +178,7 @@ class Shelf:
 
     def _make(self, rules: str | None, clock: str, nodes: Nodes) -> _Made:
         object.__setattr__(self._clock, "offset", parse_clock(clock).offset)
-        forget()
+        index_refresh.forget()
         hub = self._service("hub")
         network = open_hub(hub.app, hub.server, self._folder, self._databases, self._clock, rules)
         network.make_node = self._node

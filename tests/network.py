@@ -28,7 +28,6 @@ from federation.db import db as hub_db
 from federation.identity.service import accounts as hub_accounts
 from federation.nodes import access_tokens as oauth_tokens
 from federation.nodes import enrolment
-from federation.nodes import service as directory
 from federation.nodes.models import Node as HubNode
 from federation.search import index_refresh
 from federation.settings import HubSettings
@@ -49,6 +48,7 @@ from node.settings import NodeSettings
 from node.spaces import service as spaces
 from node.visits import scan
 from shared.base.clock import Clock
+from shared.base.memory import forget_all
 from shared.crypto.passes import AUDIENCE, bind
 from shared.net.http import Answer, Away, Circuit, PeerSession
 from shared.store import account_tables
@@ -610,7 +610,8 @@ class Network:
         """Put a service's database back as it was, and start the service again."""
         with service.ended():
             self.databases.restore(service.database, backup)
-            forget()
+            forget_all(service.app)
+            index_refresh.forget()
         for node in self.nodes.values():
             node.circuit._closed.set()
 
@@ -628,13 +629,6 @@ class Network:
             node.circuit._closed.set()  # nobody need look out for the hub any more
         for service in [*self.nodes.values(), self.hub]:
             service.close()
-
-
-def forget() -> None:
-    """Forget what processes keep in memory: one that is started again knows nothing of before."""
-    for kept in (directory._keys, oauth_tokens._verified, sync._lists, sync._unanswered):
-        kept.clear()  # type: ignore[attr-defined]
-    index_refresh.forget()
 
 
 def new_network(

@@ -30,6 +30,7 @@ from federation.statements.models import Statement, StatementLine
 from federation.statistics import pdf, service, yearly_report
 from federation.statistics.pages import PICTURES
 from federation.visits.models import HalfDayLine
+from shared.base.memory import forget_all
 from shared.ops.command import migrate
 
 NOW = datetime(2027, 1, 12, 9, tzinfo=UTC)
@@ -112,7 +113,7 @@ def run(app: Flask) -> None:
     period = service.Period("2026-01", "2026-12", today)
     with app.test_request_context("/"):
         session = db.session()
-        service._lately.clear()  # noqa: SLF001 - as in a new process
+        forget_all(app)  # as in a new process
         found = measure(
             "the year summed, nothing kept", lambda: service.read(session, period), AIM_FIRST
         )
@@ -120,8 +121,7 @@ def run(app: Flask) -> None:
         print(f"  {'':38} of {lines:,} half-days", flush=True)
         measure("what the jobs process keeps", lambda: service.prepare(session, NOW))
         for name, draw in PICTURES.items():
-            service._lately.clear()  # noqa: SLF001
-            service._last.clear()  # noqa: SLF001
+            forget_all(app)
             measure(f"{name}, in a new process", partial(draw, session, period), AIM_KEPT)
             measure(f"{name}, again", partial(draw, session, period), AIM_AGAIN)
         made = measure("the year's report", lambda: yearly_report.report(session, today, 2026))

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from federation.identity.models import UsedAssertion
 from federation.nodes.models import NodeKey
+from shared.base.memory import Memory
 from shared.crypto import jose
 from shared.crypto.keys import KeyRing
 from shared.store.db import write
@@ -59,7 +60,7 @@ class _Verified:
     looked: float = float("-inf")
 
 
-_verified: dict[str, _Verified] = {}
+_verified = Memory[str, _Verified]()
 _KEPT = 1024
 # For so long a token outlives the withdrawal of the key that it was got by.
 LOOK_SECONDS = 1.0
@@ -76,7 +77,8 @@ def node_principal(session: Session, ring: KeyRing, hub_url: str, token: str) ->
     One that was got by a key withdrawn since is nobody's. Whether the node may still act is looked
     up by each service, at each call.
     """
-    known = _verified.get(token)
+    verified = _verified.here()
+    known = verified.get(token)
     if known is None:
         try:
             claims = jose.verify(token, ring.find, ACCESS_TOKEN_TYP).claims
@@ -84,9 +86,9 @@ def node_principal(session: Session, ring: KeyRing, hub_url: str, token: str) ->
             return None
         if claims.get("iss") != hub_url or claims.get("aud") != hub_url:
             return None
-        if len(_verified) >= _KEPT:
-            _verified.clear()
-        known = _verified[token] = _Verified(claims)
+        if len(verified) >= _KEPT:
+            verified.clear()
+        known = verified[token] = _Verified(claims)
     claims = known.claims
     if time.monotonic() - known.looked >= LOOK_SECONDS:
         wanted = {"node": str(claims["sub"]), "kid": str(claims.get("key"))}
@@ -95,6 +97,6 @@ def node_principal(session: Session, ring: KeyRing, hub_url: str, token: str) ->
         known.looked = time.monotonic()
     expires = claims.get("exp")
     if not isinstance(expires, int) or expires <= time.time():
-        _verified.pop(token, None)
+        verified.pop(token, None)
         return None
     return Principal("node", str(claims["sub"]), frozenset(("node",)), "token")

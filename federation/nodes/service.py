@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from federation.nodes.models import Node, NodeKey
+from shared.base.memory import Memory
 from shared.crypto import jose
 from shared.crypto.passes import UnknownIssuer
 from shared.store.db import write
@@ -62,7 +63,7 @@ def hear(node: Node, now: datetime) -> None:
         node.last_seen_at = now
 
 
-_keys: dict[tuple[str, str], VerifyKey] = {}
+_keys = Memory[tuple[str, str], VerifyKey]()
 
 
 def any_key(session: Session, node_id: str, kid: str) -> VerifyKey:
@@ -71,9 +72,10 @@ def any_key(session: Session, node_id: str, kid: str) -> VerifyKey:
     A key never changes, so it is read once. Whether it may still be used is another question,
     asked when a visit is decided, or by ``node_key``.
     """
-    if (node_id, kid) not in _keys:
-        _keys[node_id, kid] = _read_key(session, node_id, kid)[0]
-    return _keys[node_id, kid]
+    keys = _keys.here()
+    if (node_id, kid) not in keys:
+        keys[node_id, kid] = _read_key(session, node_id, kid)[0]
+    return keys[node_id, kid]
 
 
 def node_key(session: Session, node_id: str, kid: str) -> VerifyKey:

@@ -22,6 +22,7 @@ from federation.statements.models import Statement
 from federation.statistics import sums
 from federation.statistics.models import Sum
 from federation.visits.models import HalfDayLine
+from shared.base.memory import Memory
 from shared.store.db import write
 
 ZONE = ZoneInfo("Europe/Paris")  # months of refusals and of page views
@@ -74,16 +75,15 @@ def read(session: Session, period: Period) -> dict[str, sums.Sums]:
 
 def merged(session: Session, period: Period) -> sums.Sums:
     """Return the sums of all the months together."""
-    counted, base = _counted(session, period.months), session.get_bind().engine.url.database
-    state = base, period.months, tuple(sorted(counted.items()))
-    last = _last.get("last")
+    state = period.months, tuple(sorted(_counted(session, period.months).items()))
+    kept = _last.here()
+    last = kept.get("last")
     if last is None or last[0] != state:
-        last = state, sums.merge(read(session, period).values())
-        _last["last"] = last
+        last = kept["last"] = state, sums.merge(read(session, period).values())
     return last[1]
 
 
-_last: dict[str, tuple[Any, sums.Sums]] = {}  # what was wanted last: one page wants it often
+_last = Memory[str, tuple[Any, sums.Sums]]()  # what was wanted last: one page wants it often
 
 
 def prepare(session: Session, now: datetime) -> None:
@@ -118,26 +118,26 @@ def _counted(session: Session, months: Sequence[str]) -> dict[str, int]:
 
 
 def _read(session: Session, months: Sequence[str], day: date) -> Iterator[tuple[str, sums.Sums]]:
-    counted, base = _counted(session, months), session.get_bind().engine.url.database
+    counted, lately = _counted(session, months), _lately.here()
     for month in months:
-        state, key = counted.get(month, 0), (base, month)
+        state = counted.get(month, 0)
         if not state:
             yield month, sums.Sums()
             continue
-        if key in _lately and _lately[key][0] == state:
-            yield month, _lately[key][1]
+        if month in lately and lately[month][0] == state:
+            yield month, lately[month][1]
             continue
         body = _kept(session, "visits", month, state)
         found = sums.from_json(body) if body else sums.add_up(_lines(session, month))
         if month < f"{day:%Y-%m}":
-            while len(_lately) >= MOST_MONTHS:
-                _lately.pop(next(iter(_lately)))
-            _lately[key] = state, found
+            while len(lately) >= MOST_MONTHS:
+                lately.pop(next(iter(lately)))
+            lately[month] = state, found
         yield month, found
 
 
 # Sums of finished months that this process has read: never changed, and known by their state.
-_lately: dict[tuple[str | None, str], tuple[int, sums.Sums]] = {}
+_lately = Memory[str, tuple[int, sums.Sums]]()
 
 
 def _lines(session: Session, month: str) -> Iterator[Row[Any]]:

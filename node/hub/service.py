@@ -18,6 +18,7 @@ from charter import Charter, read_charter
 from charter.model import fingerprint
 from node.context import Node
 from node.hub.models import Cached, Enrolment
+from shared.base.memory import Memory
 from shared.crypto import jose
 from shared.crypto.keys import KeyRing
 from shared.crypto.status_list import StatusList, read_list
@@ -273,10 +274,10 @@ def refresh_charter(session: Session, node: Node) -> Charter:
     return charter
 
 
-# (our address, home) → when its list could last not be had: not every scan is to wait for it.
-_unanswered: dict[tuple[str, str], float] = {}
-# (our address, home) → what its list said, for as long as neither it nor the trust list changes.
-_lists: dict[tuple[str, str], tuple[str, TrustList, StatusList]] = {}
+# By home: when its list could last not be had, as not every scan is to wait for it; and what it
+# said, for as long as neither it nor the trust list changes.
+_unanswered = Memory[str, float]()
+_lists = Memory[str, tuple[str, TrustList, StatusList]]()
 _KEPT = select(Cached.sha256, Cached.fetched_at).where(Cached.name == bindparam("name"))
 _BODY = select(Cached.body).where(Cached.name == bindparam("name"))
 
@@ -299,7 +300,7 @@ def status_list(
     uri = f"{trust.nodes[home]['url']}/status-lists/1"
     kept = session.connection().execute(_KEPT, name).first()
     now = node.clock.real()
-    unanswered = time.monotonic() - _unanswered.get((node.url, home), float("-inf"))
+    unanswered = time.monotonic() - _unanswered.here().get(home, float("-inf"))
     wrong = kept is not None and _is_outdated(session, node, trust, home, kept.sha256, uri)
     aged = kept is None or wrong or now - kept.fetched_at > STATUS_FRESH
     if ask and aged and unanswered > STATUS_ASK_AGAIN_SECONDS:
@@ -309,19 +310,19 @@ def status_list(
             read_list(body, trust.find_key_of(home), uri)
             keep(session, now, name["name"], body)
         except (PeerError, jose.TokenFault, ValueError) as error:
-            _unanswered[node.url, home] = time.monotonic()
+            _unanswered.here()[home] = time.monotonic()
             log.info("status-list.not-fetched", node=home, reason=type(error).__name__)
         kept = session.connection().execute(_KEPT, name).first()
     if kept is None:
         return None
-    before = _lists.get((node.url, home))
+    before = _lists.here().get(home)
     if before is None or before[0] != kept.sha256 or before[1] is not trust:
         body = session.connection().execute(_BODY, name).scalar_one()
         try:
             before = kept.sha256, trust, read_list(body, trust.find_key_of(home), uri)
         except (jose.TokenFault, ValueError):
             return None
-        _lists[node.url, home] = before
+        _lists.here()[home] = before
     found = before[2]
     return found if found.expires_at > now.timestamp() else None
 
@@ -330,7 +331,7 @@ def _is_outdated(
     session: Session, node: Node, trust: TrustList, home: str, sha256: str, uri: str
 ) -> bool:
     """Tell whether the list that is kept is by a key withdrawn since, or of a former address."""
-    before = _lists.get((node.url, home))
+    before = _lists.here().get(home)
     if before is not None and before[0] == sha256 and before[1] is trust:
         return before[2].uri != uri
     body = session.connection().execute(_BODY, {"name": f"status:{home}"}).scalar_one()

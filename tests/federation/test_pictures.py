@@ -16,6 +16,7 @@ from PIL import Image
 from federation.db import db
 from federation.statistics import page_views, service
 from federation.statistics.models import PageView, Sum
+from shared.base.memory import forget_all
 from tests.conftest import EITHER, _databases
 from tests.federation.year import Year, add_nodes
 from tests.network import PASSWORD, Network, new_network
@@ -177,16 +178,16 @@ def test_finished_months_are_kept_and_made_anew_when_a_line_came_late(network: N
     with network.hub.app.app_context():
         session, now = db.session(), network.clock.now()
         period = service.Period("2026-03", "2026-10", service.today(now))
-        service._lately.clear()
+        forget_all(network.hub.app)
         fresh = service.read(session, period)
         service.prepare(session, now)
         kept = session.get_one(Sum, ("visits", "2026-03"))
         assert kept.state == 16
-        service._lately.clear()
+        forget_all(network.hub.app)
         assert service.read(session, period) == fresh
         kept.state, kept.body = 15, {**kept.body, "flows": []}
         session.commit()
-        service._lately.clear()
+        forget_all(network.hub.app)
         assert service.read(session, period) == fresh, "one line more than they were made of"
         service.prepare(session, now)
         session.expire_all()
