@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -75,7 +76,7 @@ def _tell_out_of_line(session: Session, hub: Hub, month: str) -> None:
         key = f"out-of-line:{month}:{host.node.id}"
         if not host.findings or any(each.startswith(f"{key}:") for each in told):
             continue
-        facts = {
+        facts: dict[str, Any] = {
             "name": host.node.name,
             "month": month,
             "findings": host.findings,
@@ -98,7 +99,7 @@ def _tell_held(session: Session, hub: Hub, today: date) -> None:
     if not latest or any({str(today), latest[0].id} & {*key.split(":")} for key in told):
         return
     key = f"held:{today}:{latest[0].id}"
-    facts = {
+    facts: dict[str, Any] = {
         "waiting": [(names[host], count) for host, count in waiting],
         "count": sum(count for _, count in waiting),
         "url": f"{hub.url}{PAGE}/held",

@@ -116,7 +116,7 @@ def _hold(session: Session, now: datetime, found: HostDispute) -> None:
         disputes.contest(session, now, number, month, visit_id)
 
 
-def _countable(host_id: str) -> Select[tuple[str]]:
+def _countable(host_id: str) -> Select[str]:
     """Select the host's visits that count something, nothing of it in a final month."""
     lines = exists().where(HalfDayLine.visit_id == Visit.id)
     final = lines.where(StatementLine.line_id == HalfDayLine.id).where(

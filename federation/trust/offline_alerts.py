@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -90,7 +91,7 @@ def _tell_silent(session: Session, hub: Hub, now: datetime, since: datetime) -> 
     found = _silent(session, since)
     partners = len(session.scalars(select(Node.id).where(Node.state.in_(TAKING_PART))).all())
     most = len(found) >= MANY and 2 * len(found) >= partners
-    facts = {"nodes": found, "most": most, "url": f"{hub.url}/coordination/nodes"}
+    facts: dict[str, Any] = {"nodes": found, "most": most, "url": f"{hub.url}/coordination/nodes"}
     if found:
         key = f"silent:{now:%Y%m%dT%H%M%S%f}"
         notifications.write_to_coordinators(session, hub, key, "console/mail/silent.txt", **facts)
