@@ -14,7 +14,7 @@ TETHER := $(if $(shell command -v setpriv),setpriv --pdeathsig TERM)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-all lint bench requirements clean
+.PHONY: help demo prepare test test-all lint bench requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -22,7 +22,11 @@ help: ## Show this list
 demo: $(VENV)/bin/passerelle $(COMPILED) ## Run a whole network here until Ctrl-C (ARGS="--port-base 9000 …")
 	@exec $(TETHER) $(RUN) -m deploy.cli demo $(ARGS)
 
-test: $(VENV)/dev.stamp $(VENV)/bin/passerelle $(COMPILED) ## Check the code, and run every test that this machine can run
+# Before anything else: a virtual environment may need a package that this installs.
+prepare:
+	@.ci/prepare
+
+test: prepare $(VENV)/dev.stamp $(VENV)/bin/passerelle $(COMPILED) ## Check the code, and run the tests that this machine can run
 	@$(MAKE) --no-print-directory lint; checks=$$?; \
 		[ $$checks = 0 ] || echo "make lint found what is above; the tests run all the same." >&2; \
 		PYTHONHASHSEED=0 $(RUN) -m pytest -n 2 --dist loadscope $(ARGS) && exit $$checks

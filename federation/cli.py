@@ -68,7 +68,7 @@ def found(app: Flask, email: str, name: str, password: str, rules: Path | None) 
     from federation.context import hub as context  # noqa: PLC0415
     from federation.db import db  # noqa: PLC0415
     from federation.identity.service import accounts  # noqa: PLC0415
-    from shared.store.db import begin_write  # noqa: PLC0415
+    from shared.store.db import write  # noqa: PLC0415
 
     sources = model_sources()
     if rules is not None:
@@ -81,18 +81,17 @@ def found(app: Flask, email: str, name: str, password: str, rules: Path | None) 
                 click.echo(fault, err=True)
             click.echo("These rules cannot be used.", err=True)
             sys.exit(2)
-        begin_write(db.session())
-        account = accounts.create(
-            db.session(),
-            context().clock.now(),
-            email=email,
-            name=name,
-            password=password,
-            roles=["coordinator"],
-        )
-        now, told = context().clock.now(), {"before": [], "after": account.roles}
-        audit(db.session(), now, CLI, "roles", f"account:{account.id}", **told)
-        db.session.commit()
+        with write(db.session()):
+            account = accounts.create(
+                db.session(),
+                context().clock.now(),
+                email=email,
+                name=name,
+                password=password,
+                roles=["coordinator"],
+            )
+            now, told = context().clock.now(), {"before": [], "after": account.roles}
+            audit(db.session(), now, CLI, "roles", f"account:{account.id}", **told)
         account_id: int = account.id
         return account_id
 
@@ -209,12 +208,10 @@ def _note(app: Flask, action: str, subject: str, **detail: str) -> None:
     from federation.audit.service import CLI, audit  # noqa: PLC0415
     from federation.context import hub as context  # noqa: PLC0415
     from federation.db import db  # noqa: PLC0415
-    from shared.store.db import begin_write  # noqa: PLC0415
+    from shared.store.db import write  # noqa: PLC0415
 
-    with app.app_context():
-        begin_write(db.session())
+    with app.app_context(), write(db.session()):
         audit(db.session(), context().clock.now(), CLI, action, subject, **detail)
-        db.session.commit()
 
 
 @hub.command("reset-account")

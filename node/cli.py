@@ -81,16 +81,20 @@ def _found(app: Flask, name: str, email: str, password: str, space_name: str, to
     from node.db import db  # noqa: PLC0415
     from node.identity.service import accounts  # noqa: PLC0415
     from node.spaces import service as spaces  # noqa: PLC0415
-    from shared.store.db import begin_write  # noqa: PLC0415
+    from shared.store.db import write  # noqa: PLC0415
 
     with app.app_context():
         now = context().clock.now()
-        begin_write(db.session())
-        accounts.create(
-            db.session(), now, email=email, name=name, password=password, roles=["admin", "desk"]
-        )
-        spaces.add(db.session(), now, space_name, town)
-        db.session.commit()
+        with write(db.session()):
+            accounts.create(
+                db.session(),
+                now,
+                email=email,
+                name=name,
+                password=password,
+                roles=["admin", "desk"],
+            )
+            spaces.add(db.session(), now, space_name, town)
 
 
 @node.command()

@@ -18,7 +18,7 @@ from node.hub import checkpoint, hub_registration, outbox
 from node.hub import service as sync
 from node.passes import reconcile_passes as passes
 from node.spaces import service as spaces
-from shared.store.db import begin_write
+from shared.store.db import release, write
 
 log = structlog.get_logger()
 
@@ -37,7 +37,7 @@ def _compare(session: Session, node: Node) -> None:
     row = checkpoint.memory(session)
     forgot = row is not None and row.behind is not None and row.compared_at is None
     copies = row is not None and row.copies
-    session.rollback()
+    release(session)
     if forgot and not copies:
         _tell_all(session, node)
     visited, passed = visits.compare(session, node), passes.compare(session, node)
@@ -51,10 +51,8 @@ def _tell_all(session: Session, node: Node) -> None:
     """Publish, sign, and ask partners anew: what they had of us may be gone, or ours of them."""
     known, own = sync.network(session, node), sync.node_id(session)
     partners = [name for name in known.trust.nodes if name != own] if known else []
-    begin_write(session)
-    spaces.queue_publication(session, node)
-    session.commit()
-    row = checkpoint.locked(session)
-    row.to_ask = partners
-    session.commit()
+    with write(session):
+        spaces.queue_publication(session, node)
+    with checkpoint.locked(session) as row:
+        row.to_ask = partners
     hub_registration.sign_again(session, node)

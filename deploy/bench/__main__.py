@@ -15,6 +15,8 @@ for name in (
     "map_page",
     "harvest",
     "trust",
+    "feeds",
+    "pictures",
 ):
     print(f"\n== {name}", flush=True)
     subprocess.run([sys.executable, "-m", f"deploy.bench.{name}"], check=True)

@@ -12,7 +12,7 @@ from federation.audit.service import JOBS, audit
 from federation.charters import votes
 from federation.charters.models import CharterVersion
 from federation.nodes import trust_changes
-from shared.store.db import begin_write
+from shared.store.db import write
 
 # Between the end of a vote and its effect: time for every operator to sign.
 SIGNATURE_WINDOW = timedelta(days=14)
@@ -25,20 +25,19 @@ def advance(session: Session, now: datetime) -> None:
     A vote's result is as of its deadline, however late this is called. Versions come into force in
     the order of their effect, and each takes the place of the one before, whatever their numbers.
     """
-    begin_write(session)
-    query = select(CharterVersion).where(CharterVersion.state.in_(UNDER_WAY))
-    rows = session.scalars(query.order_by(CharterVersion.number).with_for_update()).all()
-    for row in rows:
-        if row.state == "open":
-            _close(session, row, now)
-    due = [
-        (row.effective_at, row.number, row)
-        for row in rows
-        if row.state == "adopted" and row.effective_at is not None and row.effective_at <= now
-    ]
-    for _, _, row in sorted(due, key=lambda each: each[:2]):
-        _put_in_force(session, row, now)
-    session.commit()
+    with write(session):
+        query = select(CharterVersion).where(CharterVersion.state.in_(UNDER_WAY))
+        rows = session.scalars(query.order_by(CharterVersion.number).with_for_update()).all()
+        for row in rows:
+            if row.state == "open":
+                _close(session, row, now)
+        due = [
+            (row.effective_at, row.number, row)
+            for row in rows
+            if row.state == "adopted" and row.effective_at is not None and row.effective_at <= now
+        ]
+        for _, _, row in sorted(due, key=lambda each: each[:2]):
+            _put_in_force(session, row, now)
 
 
 def _close(session: Session, row: CharterVersion, now: datetime) -> None:

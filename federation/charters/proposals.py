@@ -14,7 +14,7 @@ from charter.voting import MOST_EDITS, proposal_fingerprint
 from federation.audit.service import audit
 from federation.charters import service, votes
 from federation.charters.models import CharterVersion, FormerText
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 SOURCES = ("rules.toml", "fr.md", "en.md")
@@ -29,30 +29,28 @@ def propose(
     withdrew one waits for as many days as its vote was to last: else withdrawing it and proposing
     anew would be an edit that nothing counts, and would call everybody to vote again at will.
     """
-    begin_write(session)
-    votes.lock_voter(session, node_id)
-    _lock_in_force(session)
-    _check_entitled(session, node_id)
-    if session.scalar(_open_of(node_id)) is not None:
-        session.rollback()
-        raise Problem("conflict", "your operator has an open proposal: edit it, or withdraw it")
-    _check_rested(session, now, node_id)
-    number = (session.scalar(select(func.max(CharterVersion.number))) or 0) + 1
-    charter = _read(session, str(number), sources)
-    _check_differs(session, charter)
-    row = CharterVersion(
-        version=charter.version,
-        number=number,
-        sources=dict(charter.sources),
-        sha256=charter.sha256,
-        argument=argument,
-        proposed_by=node_id,
-    )
-    votes.open_vote(session, now, row)
-    session.add(row)
-    told = {"sha256": row.proposal_sha256, "argument": argument[:300]}
-    audit(session, now, f"node:{node_id}", "propose", f"charter:{number}", **told)
-    session.commit()
+    with write(session):
+        votes.lock_voter(session, node_id)
+        _lock_in_force(session)
+        _check_entitled(session, node_id)
+        if session.scalar(_open_of(node_id)) is not None:
+            raise Problem("conflict", "your operator has an open proposal: edit it, or withdraw it")
+        _check_rested(session, now, node_id)
+        number = (session.scalar(select(func.max(CharterVersion.number))) or 0) + 1
+        charter = _read(str(number), sources)
+        _check_differs(session, charter)
+        row = CharterVersion(
+            version=charter.version,
+            number=number,
+            sources=dict(charter.sources),
+            sha256=charter.sha256,
+            argument=argument,
+            proposed_by=node_id,
+        )
+        votes.open_vote(session, now, row)
+        session.add(row)
+        told = {"sha256": row.proposal_sha256, "argument": argument[:300]}
+        audit(session, now, f"node:{node_id}", "propose", f"charter:{number}", **told)
     return row
 
 
@@ -64,7 +62,6 @@ def _lock_in_force(session: Session) -> None:
 
 def _check_entitled(session: Session, node_id: str) -> None:
     if node_id not in votes.entitled(session):
-        session.rollback()
         raise Problem("forbidden", "only who signed the charter in force takes part")
 
 
@@ -83,23 +80,20 @@ def _check_rested(session: Session, now: datetime, node_id: str) -> None:
         return
     until = last.closed_at + timedelta(days=last.days or 0)
     if now < until:
-        session.rollback()
         at = until.astimezone(UTC)
         words = f"your operator withdrew a proposal: it proposes again from {at:%Y-%m-%d %H:%M} UTC"
         raise Problem("conflict", words)
 
 
-def _read(session: Session, version: str, sources: Mapping[str, str]) -> Charter:
+def _read(version: str, sources: Mapping[str, str]) -> Charter:
     """Read what is proposed. Raises Problem naming every fault."""
     wanted = {name: sources[name] for name in SOURCES}
     try:
         charter = read_charter(version, wanted)
         _check_sense(charter)
     except RulesError as error:
-        session.rollback()
         raise Problem("validation", errors={"sources": {"rules.toml": error.faults}}) from None
     except TextError as error:
-        session.rollback()
         raise Problem("validation", errors={"sources": {"text": [str(error)]}}) from None
     return charter
 
@@ -112,7 +106,6 @@ def _check_sense(charter: Charter) -> None:
 
 def _check_differs(session: Session, charter: Charter) -> None:
     if dict(service.in_force(session).sources) == dict(charter.sources):
-        session.rollback()
         raise Problem("conflict", "this is the charter in force, word for word")
 
 
@@ -129,30 +122,27 @@ def edit(
     What it said before is kept, and can be read. It is changed ``MOST_EDITS`` times at most; the
     very same again is no change.
     """
-    begin_write(session)
-    votes.lock_voter(session, node_id)
-    row = _own_open(session, now, node_id, version)
-    _check_entitled(session, node_id)
-    charter = _read(session, version, sources)
-    _check_differs(session, charter)
-    before = row.proposal_sha256 or ""
-    after = proposal_fingerprint(version, charter.sources, argument)
-    if after == before:
-        session.commit()
-        return row
-    _keep_former(session, now, row, node_id)
-    row.sources, row.sha256, row.argument = dict(charter.sources), charter.sha256, argument
-    votes.open_vote(session, now, row)
-    hashes = {"before": before, "after": after}
-    audit(session, now, f"node:{node_id}", "edit-proposal", f"charter:{version}", **hashes)
-    session.commit()
+    with write(session):
+        votes.lock_voter(session, node_id)
+        row = _own_open(session, now, node_id, version)
+        _check_entitled(session, node_id)
+        charter = _read(version, sources)
+        _check_differs(session, charter)
+        before = row.proposal_sha256 or ""
+        after = proposal_fingerprint(version, charter.sources, argument)
+        if after != before:
+            _keep_former(session, now, row, node_id)
+            row.sources, row.sha256 = dict(charter.sources), charter.sha256
+            row.argument = argument
+            votes.open_vote(session, now, row)
+            hashes = {"before": before, "after": after}
+            audit(session, now, f"node:{node_id}", "edit-proposal", f"charter:{version}", **hashes)
     return row
 
 
 def _keep_former(session: Session, now: datetime, row: CharterVersion, node_id: str) -> None:
     number = len(former_texts(session, row.version)) + 1
     if number > MOST_EDITS:
-        session.rollback()
         words = f"a proposal is changed {MOST_EDITS} times at most"
         raise Problem("conflict", words)
     session.add(
@@ -178,10 +168,9 @@ def former_texts(session: Session, version: str) -> Sequence[FormerText]:
 
 def withdraw(session: Session, now: datetime, node_id: str, version: str) -> CharterVersion:
     """Take one's own proposal back while its vote is open. Raises Problem."""
-    begin_write(session)
-    row = _own_open(session, now, node_id, version)
-    _withdraw(session, now, row, f"node:{node_id}", "proposer")
-    session.commit()
+    with write(session):
+        row = _own_open(session, now, node_id, version)
+        _withdraw(session, now, row, f"node:{node_id}", "proposer")
     return row
 
 
@@ -207,6 +196,5 @@ def _withdraw(
 def _own_open(session: Session, now: datetime, node_id: str, version: str) -> CharterVersion:
     row = votes.lock_open(session, now, version)
     if row.proposed_by != node_id:
-        session.rollback()
         raise Problem("forbidden", "only who proposed it may change it")
     return row

@@ -16,7 +16,7 @@ from federation.charters.models import CharterVersion, Signature
 from federation.nodes import trust_changes
 from federation.nodes.models import Node
 from shared.crypto import jose
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 SIGNATURE_TYP = "charter-signature+jwt"
@@ -52,24 +52,23 @@ def split(session: Session) -> time:
 def adopt_first(session: Session, now: datetime, sources: Mapping[str, str]) -> Charter:
     """Put the network's first charter in force. Nothing changes when there is one already."""
     charter = read_charter("1", sources)
-    begin_write(session)
-    existing = session.scalar(select(CharterVersion).where(CharterVersion.state == "in_force"))
-    if existing is not None:
-        return as_charter(existing)
-    session.add(
-        CharterVersion(
-            version=charter.version,
-            number=1,
-            sources=dict(charter.sources),
-            sha256=charter.sha256,
-            state="in_force",
-            adopted_at=now,
-            effective_at=now,
+    with write(session):
+        existing = session.scalar(select(CharterVersion).where(CharterVersion.state == "in_force"))
+        if existing is not None:
+            return as_charter(existing)
+        session.add(
+            CharterVersion(
+                version=charter.version,
+                number=1,
+                sources=dict(charter.sources),
+                sha256=charter.sha256,
+                state="in_force",
+                adopted_at=now,
+                effective_at=now,
+            )
         )
-    )
-    trust_changes.note(session)
-    audit(session, now, CLI, "found", f"charter:{charter.version}", sha256=charter.sha256)
-    session.commit()
+        trust_changes.note(session)
+        audit(session, now, CLI, "found", f"charter:{charter.version}", sha256=charter.sha256)
     return charter
 
 
@@ -162,20 +161,19 @@ def sign(session: Session, now: datetime, node: Node, version: str, jws: str) ->
     if any(claims.get(name) != value for name, value in wanted.items()):
         raise Problem("proof-invalid", "iss, version or sha256 differ from what is to be signed")
     node_id, wanted_version = node.id, row.version
-    begin_write(session)
-    existing = session.get(Signature, (wanted_version, node_id))
-    if existing is not None:
-        return existing
-    signature = Signature(version=wanted_version, node_id=node_id, jws=jws, signed_at=now)
-    session.add(signature)
-    trust_changes.note(session)
-    audit(
-        session,
-        now,
-        f"node:{node_id}",
-        "sign",
-        f"charter:{wanted_version}",
-        sha256=wanted["sha256"],
-    )
-    session.commit()
+    with write(session):
+        existing = session.get(Signature, (wanted_version, node_id))
+        if existing is not None:
+            return existing
+        signature = Signature(version=wanted_version, node_id=node_id, jws=jws, signed_at=now)
+        session.add(signature)
+        trust_changes.note(session)
+        audit(
+            session,
+            now,
+            f"node:{node_id}",
+            "sign",
+            f"charter:{wanted_version}",
+            sha256=wanted["sha256"],
+        )
     return signature

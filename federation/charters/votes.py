@@ -18,7 +18,7 @@ from federation.audit.service import audit
 from federation.charters import service
 from federation.charters.models import Ballot, CharterVersion, Signature
 from federation.nodes.models import Node
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 IN_NETWORK = ("connected", "late", "offline")
@@ -69,7 +69,6 @@ def lock_voter(session: Session, node_id: str) -> None:
     """
     node = session.get(Node, node_id, with_for_update={"read": True}, populate_existing=True)
     if node is None or node.state not in IN_NETWORK:
-        session.rollback()
         raise Problem("forbidden")
 
 
@@ -77,10 +76,8 @@ def lock_open(session: Session, now: datetime, version: str) -> CharterVersion:
     """Return a version whose vote is open, its row locked. Raises Problem."""
     row = session.get(CharterVersion, version, with_for_update=True, populate_existing=True)
     if row is None:
-        session.rollback()
         raise Problem("not-found")
     if row.state != "open" or row.closes_at is None or now >= row.closes_at:
-        session.rollback()
         raise Problem("conflict", "its vote is closed")
     return row
 
@@ -102,26 +99,23 @@ def vote(
     if faults:
         errors = {"reason": ["A “no” gives its reason."]}
         raise Problem("validation", errors=errors if "reason_missing" in faults else {})
-    begin_write(session)
-    lock_voter(session, node_id)
-    row = lock_open(session, now, version)
-    if node_id not in (row.electorate or ()):
-        session.rollback()
-        raise Problem("forbidden", "only who had signed when this vote opened takes part in it")
-    if proposal_sha256 not in (None, row.proposal_sha256):
-        session.rollback()
-        raise Problem("conflict", "the text has changed since it was read")
-    ballot = Ballot(
-        version=version,
-        node_id=node_id,
-        proposal_sha256=row.proposal_sha256,
-        choice=choice,
-        reason=reason.strip(),
-        at=now,
-    )
-    session.add(ballot)
-    audit(session, now, f"node:{node_id}", "vote", f"charter:{version}", choice=choice)
-    session.commit()
+    with write(session):
+        lock_voter(session, node_id)
+        row = lock_open(session, now, version)
+        if node_id not in (row.electorate or ()):
+            raise Problem("forbidden", "only who had signed when this vote opened takes part in it")
+        if proposal_sha256 not in (None, row.proposal_sha256):
+            raise Problem("conflict", "the text has changed since it was read")
+        ballot = Ballot(
+            version=version,
+            node_id=node_id,
+            proposal_sha256=row.proposal_sha256,
+            choice=choice,
+            reason=reason.strip(),
+            at=now,
+        )
+        session.add(ballot)
+        audit(session, now, f"node:{node_id}", "vote", f"charter:{version}", choice=choice)
     return ballot
 
 

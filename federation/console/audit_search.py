@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from federation.audit.models import AuditEntry
 from federation.identity.models import Account
 from federation.nodes.models import Node
+from shared.store.db import release
 
 PAGE = 50
 MOST_WORDS = 6
@@ -63,7 +64,7 @@ def every(session: Session, wanted: Wanted) -> Iterator[Row[Any]]:
     query = select(*_COLUMNS).where(*_conditions(session, wanted)).order_by(AuditEntry.id)
     after = 0
     while rows := session.execute(query.where(AuditEntry.id > after).limit(_AT_ONCE)).all():
-        session.rollback()
+        release(session)
         yield from rows
         after = rows[-1].id
 

@@ -21,7 +21,7 @@ from federation.spaces import presenter
 from federation.spaces import queries as published
 from federation.spaces.models import Space
 from shared.base.clock import Clock
-from shared.store.db import begin_write
+from shared.store.db import release, write
 
 PAGE = 500
 AT_ONCE, IN_A_ROUND = 200, 5000  # spaces in one transaction, and found by one query
@@ -93,7 +93,7 @@ def refresh(session: Session, clock: Clock, hub_url: str) -> list[Change]:
     changes: list[Change] = []
     while True:
         behind = sorted(changed_spaces.find(session, clock.now(), IN_A_ROUND))
-        session.rollback()
+        release(session)
         for begin in range(0, len(behind), AT_ONCE):
             ids = behind[begin : begin + AT_ONCE]
             changes += _catch_up(session, clock, hub_url, ids)
@@ -103,37 +103,36 @@ def refresh(session: Session, clock: Clock, hub_url: str) -> list[Change]:
 
 def _catch_up(session: Session, clock: Clock, hub_url: str, ids: Sequence[str]) -> list[Change]:
     """Bring the feeds up to date with some spaces: read, compared and written under the lock."""
-    begin_write(session)
-    now = clock.now()
-    counters = {feed: _counter(session, feed, now) for feed in sorted(FEEDS)}
-    likeness = changed_spaces.likeness(session, ids)
-    query = select(Space).where(Space.id.in_(ids)).execution_options(populate_existing=True)
-    spaces = {space.id: space for space in session.scalars(query)}
-    signed = governance.signatories(session)
-    shown = {
-        space.id: presenter.present(space, now, hub_url, signed)
-        for space in spaces.values()
-        if published.is_public(space)
-    }
-    held = {
-        (row.feed, row.item_id): row
-        for row in session.scalars(select(FeedItem).where(FeedItem.space_id.in_(["", *ids])))
-    }
-    changes = []
-    for feed, counter in counters.items():
-        for item_id, (space_id, data) in _items(feed, shown, held).items():
-            change = _put(session, counter, held, now, item_id, space_id, data)
-            changes += [change] if change else []
-    session.execute(delete(FeedMark).where(FeedMark.space_id.in_(ids)))
-    for space in spaces.values():
-        told = held.get(("availability", space.id))
-        told_data = told.data if told else None
-        session.add(
-            changed_spaces.mark(now, space, likeness[space.id], told_data, shown.get(space.id))
-        )
-    for follow in ON_CHANGES:
-        follow(session, now, clock.real(), changes)
-    session.commit()
+    with write(session):
+        now = clock.now()
+        counters = {feed: _counter(session, feed, now) for feed in sorted(FEEDS)}
+        likeness = changed_spaces.likeness(session, ids)
+        query = select(Space).where(Space.id.in_(ids)).execution_options(populate_existing=True)
+        spaces = {space.id: space for space in session.scalars(query)}
+        signed = governance.signatories(session)
+        shown = {
+            space.id: presenter.present(space, now, hub_url, signed)
+            for space in spaces.values()
+            if published.is_public(space)
+        }
+        held = {
+            (row.feed, row.item_id): row
+            for row in session.scalars(select(FeedItem).where(FeedItem.space_id.in_(["", *ids])))
+        }
+        changes = []
+        for feed, counter in counters.items():
+            for item_id, (space_id, data) in _items(feed, shown, held).items():
+                change = _put(session, counter, held, now, item_id, space_id, data)
+                changes += [change] if change else []
+        session.execute(delete(FeedMark).where(FeedMark.space_id.in_(ids)))
+        for space in spaces.values():
+            told = held.get(("availability", space.id))
+            told_data = told.data if told else None
+            session.add(
+                changed_spaces.mark(now, space, likeness[space.id], told_data, shown.get(space.id))
+            )
+        for follow in ON_CHANGES:
+            follow(session, now, clock.real(), changes)
     return changes
 
 
@@ -181,15 +180,14 @@ def _put(
 
 def forget_deleted(session: Session, now: datetime) -> None:
     """Forget what has been gone for long: RPDE asks that it be told for a week at least."""
-    begin_write(session)
-    session.execute(
-        delete(FeedItem).where(
-            FeedItem.data.is_(None),
-            FeedItem.changed_at < now - DELETED_FOR,
-            FeedItem.item_id != BEGINNING,
+    with write(session):
+        session.execute(
+            delete(FeedItem).where(
+                FeedItem.data.is_(None),
+                FeedItem.changed_at < now - DELETED_FOR,
+                FeedItem.item_id != BEGINNING,
+            )
         )
-    )
-    session.commit()
 
 
 def _ages(held: Mapping[str, Any] | None, data: Mapping[str, Any] | None) -> bool:

@@ -23,7 +23,7 @@ from shared.accounts.failed_passwords import Passwords
 from shared.accounts.password_links import Links
 from shared.accounts.service import Accounts
 from shared.accounts.two_factor import TwoFactor
-from shared.store.db import begin_write
+from shared.store.db import write
 
 
 def _note(
@@ -51,7 +51,6 @@ links = Links(
 
 def forget_assertions(session: Session, now: datetime) -> None:
     """Drop assertions that have expired, and could not be used again anyway."""
-    begin_write(session)
-    session.execute(delete(UsedAssertion).where(UsedAssertion.expires_at < now))
-    session.execute(delete(Login).where(Login.expires_at < now))
-    session.commit()
+    with write(session):
+        session.execute(delete(UsedAssertion).where(UsedAssertion.expires_at < now))
+        session.execute(delete(Login).where(Login.expires_at < now))

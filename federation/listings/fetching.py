@@ -15,7 +15,7 @@ from federation.listings.importing import Overtaken
 from federation.listings.reading import MAX_BYTES, read, to_text
 from federation.spaces.models import ListingSource
 from shared.net.http import Answer, PeerError, PeerSession, check_url
-from shared.store.db import begin_write
+from shared.store.db import release, write
 from shared.wire.tables import SheetFault
 
 SECONDS = 20.0
@@ -82,7 +82,7 @@ def refresh_due(session: Session, now: datetime, peers: PeerSession) -> dict[int
         .limit(AT_ONCE)
     )
     found = session.execute(query).all()
-    session.rollback()
+    release(session)
     wrong: dict[int, str] = {}
     for source_id, url in found:
         try:
@@ -91,7 +91,7 @@ def refresh_due(session: Session, now: datetime, peers: PeerSession) -> dict[int
         except Unreadable as error:
             wrong[source_id] = str(error)
         except Overtaken:  # somebody imports it by hand at this moment
-            session.rollback()
+            pass
         if source_id in wrong:
             _note(session, now, source_id, wrong[source_id])
     return wrong
@@ -107,15 +107,14 @@ def _refresh(session: Session, now: datetime, source_id: int, content: bytes) ->
     if table.kind != "spaceapi" or trial.of("fault"):
         raise Unreadable("What came is not a SpaceAPI document.")
     revision = importing.claim(session, source_id)
-    for _ in importing.write(session, now, source_id, revision, trial):
+    for _ in importing.take_in(session, now, source_id, revision, trial):
         pass
-    importing.finish(session, now, source_id, revision, trial, actor=importing.BY_ITSELF)
-    session.commit()
+    with write(session):
+        importing.finish(session, now, source_id, revision, trial, actor=importing.BY_ITSELF)
 
 
 def _note(session: Session, now: datetime, source_id: int, fault: str) -> None:
-    begin_write(session)
-    source = session.get(ListingSource, source_id, with_for_update=True)
-    if source is not None:
-        source.checked_at, source.fault = now, fault[:MOST_FAULT]
-    session.commit()
+    with write(session):
+        source = session.get(ListingSource, source_id, with_for_update=True)
+        if source is not None:
+            source.checked_at, source.fault = now, fault[:MOST_FAULT]

@@ -23,7 +23,7 @@ from federation.listings.dry_run import Trial, examine
 from federation.listings.models import ListingChoice, ListingDraft
 from federation.listings.storing import store
 from federation.spaces.models import ListingSource, Space
-from shared.store.db import begin_write
+from shared.store.db import write
 
 AT_ONCE = 250
 MOST_IDS = 200  # in one line of the audit log
@@ -74,19 +74,17 @@ def run(session: Session, now: datetime, draft: ListingDraft, wanted: Wanted) ->
         source_id, revision = _begin(session, now, draft_id, wanted)
         trial = examine(session, table, _mapping(session, source_id), source_id)
         _decide(session, now, account_id, (source_id, revision), trial, wanted)
-        yield from write(session, now, source_id, revision, trial)
+        yield from take_in(session, now, source_id, revision, trial)
         gone = [each for each, _ in trial.gone if wanted.all_gone or each in wanted.gone]
         actor = f"account:{account_id}"
-        finish(session, now, source_id, revision, trial, gone=gone, actor=actor)
-        session.execute(delete(ListingDraft).where(ListingDraft.id == draft_id))
-        session.commit()
+        with write(session):
+            finish(session, now, source_id, revision, trial, gone=gone, actor=actor)
+            session.execute(delete(ListingDraft).where(ListingDraft.id == draft_id))
     except Overtaken:
-        session.rollback()
         said = gettext("Somebody else imports this source: see the trial again.")
         yield Step(said, "failed")
         return
     except IntegrityError:
-        session.rollback()
         said = gettext("Another source has this name meanwhile, or the spaces were changed.")
         yield Step(f"{said} {gettext('Try again.')}", "failed")
         return
@@ -99,40 +97,36 @@ def _mapping(session: Session, source_id: int) -> dict[str, Any]:
 
 def _begin(session: Session, now: datetime, draft_id: str, wanted: Wanted) -> tuple[int, int]:
     """Take the source for this import; make it, if it is new. Raises Overtaken."""
-    begin_write(session)
-    draft = session.get(ListingDraft, draft_id, with_for_update=True, populate_existing=True)
-    if draft is None:
-        raise Overtaken
-    if draft.source_id is None:
-        source = ListingSource(
-            **draft.source, created_by=draft.account_id, created_at=now, mapping=draft.mapping
-        )
-        session.add(source)
-        session.flush()
-        draft.source_id = source.id
-        actor = f"account:{draft.account_id}"
-        audit(session, now, actor, "listing-source", f"source:{source.id}", after=draft.source)
-    else:
-        source = _locked(session, draft.source_id)
-        if source.revision != wanted.revision:
+    with write(session):
+        draft = session.get(ListingDraft, draft_id, with_for_update=True, populate_existing=True)
+        if draft is None:
             raise Overtaken
-        source.file_name = draft.source.get("file_name") or source.file_name
-        source.kind = draft.source["kind"]
-        source.mapping = draft.mapping
-    source.revision = (source.revision or 0) + 1
-    found = source.id, source.revision
-    session.commit()
-    return found
+        if draft.source_id is None:
+            source = ListingSource(
+                **draft.source, created_by=draft.account_id, created_at=now, mapping=draft.mapping
+            )
+            session.add(source)
+            session.flush()
+            draft.source_id = source.id
+            actor = f"account:{draft.account_id}"
+            audit(session, now, actor, "listing-source", f"source:{source.id}", after=draft.source)
+        else:
+            source = _locked(session, draft.source_id)
+            if source.revision != wanted.revision:
+                raise Overtaken
+            source.file_name = draft.source.get("file_name") or source.file_name
+            source.kind = draft.source["kind"]
+            source.mapping = draft.mapping
+        source.revision = (source.revision or 0) + 1
+        return source.id, source.revision
 
 
 def claim(session: Session, source_id: int) -> int:
     """Take a source for an import, from whoever imports it now; return its revision since."""
-    begin_write(session)
-    source = _locked(session, source_id)
-    source.revision += 1
-    found = source.revision
-    session.commit()
-    return found
+    with write(session):
+        source = _locked(session, source_id)
+        source.revision += 1
+        return int(source.revision)
 
 
 def _locked(session: Session, source_id: int, revision: int | None = None) -> ListingSource:
@@ -152,44 +146,42 @@ def _decide(
     wanted: Wanted,
 ) -> None:
     """Keep what was decided of doubtful rows, for this import and the next. Raises Overtaken."""
-    begin_write(session)
-    source_id = _locked(session, *claimed).id
-    held = {
-        row.source_key: row
-        for row in session.scalars(select(ListingChoice).filter_by(source_id=source_id))
-    }
-    for line in trial.of("doubtful"):
-        decision = wanted.decisions.get(line.place)
-        likest = line.likes[0].space.id
-        if decision is None and wanted.rest is not None:
-            decision = Decision(wanted.rest, likest)
-        if decision is None:
-            continue
-        if decision.choice == "same" and decision.space_id not in {
-            like.space.id for like in line.likes
-        }:
-            continue  # it is not there any more
-        row = held.get(line.key)
-        if row is None:
-            row = ListingChoice(source_id=source_id, source_key=line.key)
-            session.add(row)
-        row.choice, row.space_id = decision.choice, decision.space_id or likest
-        row.chosen_by, row.chosen_at = account_id, now
-        line.state = {"skip": "skipped", "same": "merged", "apart": "new"}[row.choice]
-    session.commit()
+    with write(session):
+        source_id = _locked(session, *claimed).id
+        held = {
+            row.source_key: row
+            for row in session.scalars(select(ListingChoice).filter_by(source_id=source_id))
+        }
+        for line in trial.of("doubtful"):
+            decision = wanted.decisions.get(line.place)
+            likest = line.likes[0].space.id
+            if decision is None and wanted.rest is not None:
+                decision = Decision(wanted.rest, likest)
+            if decision is None:
+                continue
+            if decision.choice == "same" and decision.space_id not in {
+                like.space.id for like in line.likes
+            }:
+                continue  # it is not there any more
+            row = held.get(line.key)
+            if row is None:
+                row = ListingChoice(source_id=source_id, source_key=line.key)
+                session.add(row)
+            row.choice, row.space_id = decision.choice, decision.space_id or likest
+            row.chosen_by, row.chosen_at = account_id, now
+            line.state = {"skip": "skipped", "same": "merged", "apart": "new"}[row.choice]
 
 
-def write(
+def take_in(
     session: Session, now: datetime, source_id: int, revision: int, trial: Trial
 ) -> Iterator[Step]:
     """Write the new and the changed rows, a batch to a transaction. Raises Overtaken."""
     lines = trial.of("new", "changed")
     for start in range(0, len(lines), AT_ONCE):
         batch = lines[start : start + AT_ONCE]
-        begin_write(session)
-        _locked(session, source_id, revision)
-        store(session, now, source_id, batch)
-        session.commit()
+        with write(session):
+            _locked(session, source_id, revision)
+            store(session, now, source_id, batch)
         done = start + len(batch)
         yield Step(gettext("%(done)s of %(total)s spaces", done=done, total=len(lines)))
 
@@ -204,8 +196,10 @@ def finish(
     gone: Sequence[str] = (),
     actor: str,
 ) -> None:
-    """Take off the map what was chosen of what is gone; note the import. The caller commits."""
-    begin_write(session)
+    """Take off the map what was chosen of what is gone, and note the import.
+
+    In the caller's transaction. Raises Overtaken.
+    """
     source = _locked(session, source_id, revision)
     for start in range(0, len(gone), AT_ONCE):
         some = gone[start : start + AT_ONCE]

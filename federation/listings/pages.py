@@ -12,6 +12,7 @@ from federation.db import db
 from federation.identity.roles import STAFF
 from federation.listings import fetching, labels, reading, service, spaces
 from federation.listings.forms import LICENCES, ExistingSourceForm, NewSourceForm
+from shared.store.db import release
 from shared.web import allow, current
 from shared.web.guards import takes
 from shared.wire.error_messages import translate
@@ -104,7 +105,7 @@ def _brought(url: str) -> tuple[str, reading.Table, dict[str, Any]]:
     elif url:
         settings, peers = hub().settings, hub().peers
         url = fetching.check(url, allow_private=settings.allow_private_peers)
-        db.session.rollback()  # nothing is held while somebody is asked
+        release(db.session())  # nothing is held while somebody is asked
         content, where = fetching.fetch(peers, url), {"file_name": None, "url": url}
     else:
         raise SheetFault(gettext("Choose a file, or give an address."))

@@ -16,7 +16,7 @@ from federation.listings.models import Listing, ListingChoice, ListingDraft
 from federation.listings.reading import Table
 from federation.spaces.models import ListingSource, Space
 from shared.store.account_tables import new_token
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 KEPT = timedelta(days=1)
@@ -65,23 +65,21 @@ def change_source(
     session: Session, now: datetime, actor: str, source_id: int, values: Mapping[str, Any]
 ) -> None:
     """Change name, licence, attribution, url or refreshed. Raises Problem."""
-    begin_write(session)
-    row = session.get(ListingSource, source_id, with_for_update=True, populate_existing=True)
-    if row is None:
-        session.rollback()
-        raise Problem("not-found")
-    before = {name: getattr(row, name) for name in values}
-    if before == values:
-        session.rollback()
-        return
-    for name, value in values.items():
-        setattr(row, name, value)
-    subject = f"source:{source_id}"
-    audit(session, now, actor, "listing-source", subject, before=before, after=dict(values))
     try:
-        session.commit()
+        with write(session):
+            row = session.get(
+                ListingSource, source_id, with_for_update=True, populate_existing=True
+            )
+            if row is None:
+                raise Problem("not-found")
+            before = {name: getattr(row, name) for name in values}
+            if before == values:
+                return
+            for name, value in values.items():
+                setattr(row, name, value)
+            told = {"before": before, "after": dict(values)}
+            audit(session, now, actor, "listing-source", f"source:{source_id}", **told)
     except IntegrityError:
-        session.rollback()
         raise Problem("conflict", "another source has this name") from None
 
 
@@ -111,19 +109,18 @@ def keep(
             if "text" in where or where["column"] in table.columns
         }
     source_id = of.id if of is not None else None
-    begin_write(session)
-    session.execute(delete(ListingDraft).where(ListingDraft.account_id == account_id))
-    row = ListingDraft(
-        id=new_token(),
-        account_id=account_id,
-        source_id=source_id,
-        source={**told, "kind": table.kind},
-        text=text,
-        mapping=mapping,
-        created_at=now,
-    )
-    session.add(row)
-    session.commit()
+    with write(session):
+        session.execute(delete(ListingDraft).where(ListingDraft.account_id == account_id))
+        row = ListingDraft(
+            id=new_token(),
+            account_id=account_id,
+            source_id=source_id,
+            source={**told, "kind": table.kind},
+            text=text,
+            mapping=mapping,
+            created_at=now,
+        )
+        session.add(row)
     return row.id
 
 
@@ -137,28 +134,25 @@ def kept(session: Session, now: datetime, account_id: int, draft_id: str) -> Lis
 
 def map_columns(session: Session, draft_id: str, mapping: mappings.Mapped) -> None:
     """Note which column is what."""
-    begin_write(session)
-    row = session.get(ListingDraft, draft_id, with_for_update=True)
-    if row is not None:
-        row.mapping = {name: dict(where) for name, where in mapping.items()}
-    session.commit()
+    with write(session):
+        row = session.get(ListingDraft, draft_id, with_for_update=True)
+        if row is not None:
+            row.mapping = {name: dict(where) for name, where in mapping.items()}
 
 
 def reconsider(session: Session, now: datetime, actor: str, source_id: int, keys: set[str]) -> None:
     """Forget what was decided of rows: the next trial asks again."""
-    begin_write(session)
-    query = select(ListingChoice).where(ListingChoice.source_id == source_id)
-    for row in session.scalars(query):
-        if row.source_key in keys:
-            before = {"key": row.source_key, "choice": row.choice, "space": row.space_id}
-            subject = f"source:{source_id}"
-            audit(session, now, actor, "listing-reconsider", subject, before=before, after=None)
-            session.delete(row)
-    session.commit()
+    with write(session):
+        query = select(ListingChoice).where(ListingChoice.source_id == source_id)
+        for row in session.scalars(query):
+            if row.source_key in keys:
+                before = {"key": row.source_key, "choice": row.choice, "space": row.space_id}
+                subject = f"source:{source_id}"
+                audit(session, now, actor, "listing-reconsider", subject, before=before, after=None)
+                session.delete(row)
 
 
 def forget(session: Session, now: datetime) -> None:
     """Drop what nobody imported."""
-    begin_write(session)
-    session.execute(delete(ListingDraft).where(ListingDraft.created_at < now - KEPT))
-    session.commit()
+    with write(session):
+        session.execute(delete(ListingDraft).where(ListingDraft.created_at < now - KEPT))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from federation.listings.similarity import Index, Known, Like
 from federation.listings.storing import show
 from federation.nodes.models import Node
 from federation.spaces.models import LISTED_PREFIX, Space
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 _HOPS = 5
@@ -30,15 +31,16 @@ def listed(session: Session, space_id: str) -> tuple[Space, Listing]:
     return space, listing
 
 
-def _to_change(session: Session, space_id: str) -> tuple[Space, Listing]:
-    begin_write(session)
-    query = select(Space).where(Space.id == space_id).with_for_update(of=Space)
-    space = session.scalars(query.execution_options(populate_existing=True)).first()
-    listing = session.get(Listing, space_id, populate_existing=True)
-    if space is None or listing is None:
-        session.rollback()
-        raise Problem("not-found")
-    return space, listing
+@contextmanager
+def _changing(session: Session, space_id: str) -> Iterator[tuple[Space, Listing]]:
+    """Begin to change a listed space, its row locked. Raises Problem("not-found")."""
+    with write(session):
+        query = select(Space).where(Space.id == space_id).with_for_update(of=Space)
+        space = session.scalars(query.execution_options(populate_existing=True)).first()
+        listing = session.get(Listing, space_id, populate_existing=True)
+        if space is None or listing is None:
+            raise Problem("not-found")
+        yield space, listing
 
 
 def edit(
@@ -48,73 +50,65 @@ def edit(
 
     A field that is None is taken away. Raises Problem("not-found").
     """
-    space, listing = _to_change(session, space_id)
-    before = listing.edits
-    if before == edits:
-        session.rollback()
-        return
-    off = space.withdrawn_at
-    listing.edits = dict(edits)
-    show(space, listing, now)
-    space.withdrawn_at = off
-    audit(session, now, actor, "listing-edit", space_id, before=before, after=dict(edits))
-    session.commit()
+    with _changing(session, space_id) as (space, listing):
+        before = listing.edits
+        if before == edits:
+            return
+        off = space.withdrawn_at
+        listing.edits = dict(edits)
+        show(space, listing, now)
+        space.withdrawn_at = off
+        audit(session, now, actor, "listing-edit", space_id, before=before, after=dict(edits))
 
 
 def remove(session: Session, now: datetime, actor: str, account_id: int, space_id: str) -> None:
     """Take a listed space off the map; imports leave it off. Raises Problem("not-found")."""
-    space, _ = _to_change(session, space_id)
-    if space.withdrawn_at is None:
-        space.withdrawn_at = now
-        _choose(session, now, account_id, space, "skip")
-        audit(session, now, actor, "listing-remove", space_id, before="shown", after="removed")
-    session.commit()
+    with _changing(session, space_id) as (space, _):
+        if space.withdrawn_at is None:
+            space.withdrawn_at = now
+            _choose(session, now, account_id, space, "skip")
+            audit(session, now, actor, "listing-remove", space_id, before="shown", after="removed")
 
 
 def restore(session: Session, now: datetime, actor: str, space_id: str) -> None:
     """Put a listed space back on the map that was removed, or had become another by mistake."""
-    space, listing = _to_change(session, space_id)
-    if space.withdrawn_at is not None:
-        before = {"became": listing.became_id}
-        listing.became_id = None
-        show(space, listing, now)
-        session.execute(
-            delete(ListingChoice).where(
-                ListingChoice.source_id == space.source_id,
-                ListingChoice.source_key == space.source_key,
-                ListingChoice.choice == "skip",
+    with _changing(session, space_id) as (space, listing):
+        if space.withdrawn_at is not None:
+            before = {"became": listing.became_id}
+            listing.became_id = None
+            show(space, listing, now)
+            session.execute(
+                delete(ListingChoice).where(
+                    ListingChoice.source_id == space.source_id,
+                    ListingChoice.source_key == space.source_key,
+                    ListingChoice.choice == "skip",
+                )
             )
-        )
-        audit(session, now, actor, "listing-restore", space_id, before=before, after="shown")
-    session.commit()
+            audit(session, now, actor, "listing-restore", space_id, before=before, after="shown")
 
 
 def become(session: Session, now: datetime, actor: str, space_id: str, new_id: str) -> None:
     """Say that a listed space is another one now: its address leads there. Raises Problem."""
-    space, listing = _to_change(session, space_id)
-    target = session.get(Space, new_id)
-    if target is None or target.withdrawn_at is not None or new_id == space_id:
-        session.rollback()
-        raise Problem("conflict", "there is no such space on the map")
-    if listing.became_id != new_id:
-        before = listing.became_id
-        listing.became_id = new_id
-        space.withdrawn_at = space.withdrawn_at or now
-        audit(session, now, actor, "listing-became", space_id, before=before, after=new_id)
-    session.commit()
+    with _changing(session, space_id) as (space, listing):
+        target = session.get(Space, new_id)
+        if target is None or target.withdrawn_at is not None or new_id == space_id:
+            raise Problem("conflict", "there is no such space on the map")
+        if listing.became_id != new_id:
+            before = listing.became_id
+            listing.became_id = new_id
+            space.withdrawn_at = space.withdrawn_at or now
+            audit(session, now, actor, "listing-became", space_id, before=before, after=new_id)
 
 
 def keep_apart(
     session: Session, now: datetime, actor: str, account_id: int, space_id: str, other_id: str
 ) -> None:
     """Say that a listed space and another are two, however alike. Raises Problem("not-found")."""
-    space, _ = _to_change(session, space_id)
-    if session.get(Space, other_id) is None:
-        session.rollback()
-        raise Problem("not-found")
-    before = _choose(session, now, account_id, space, "apart", other_id)
-    audit(session, now, actor, "listing-apart", space_id, before=before, after=other_id)
-    session.commit()
+    with _changing(session, space_id) as (space, _):
+        if session.get(Space, other_id) is None:
+            raise Problem("not-found")
+        before = _choose(session, now, account_id, space, "apart", other_id)
+        audit(session, now, actor, "listing-apart", space_id, before=before, after=other_id)
 
 
 def _choose(

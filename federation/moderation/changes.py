@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from federation.audit.service import audit
 from federation.moderation.difference import differing, lasting
 from federation.moderation.models import Change
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.documents import space_of
 
 KEPT_FOR = timedelta(days=365)
@@ -75,40 +75,39 @@ def mark_seen(session: Session, now: datetime, actor: str, shown: Iterable[tuple
 
     One that has changed again since it was shown stays to be looked at.
     """
-    begin_write(session)
     wanted = tuple_(Change.id, Change.times).in_(list(shown))
     return _mark(session, now, actor, wanted)
 
 
 def mark_all_seen(session: Session, now: datetime, actor: str, until: datetime) -> int:
     """Note that all that changed up to a moment was looked at; return how many changes it was."""
-    begin_write(session)
     return _mark(session, now, actor, Change.at <= until)
 
 
 def _mark(session: Session, now: datetime, actor: str, wanted: Any) -> int:
-    marked = session.execute(
-        update(Change)
-        .where(Change.seen_at.is_(None), wanted)
-        .values(seen_at=now, seen_by=actor)
-        .returning(Change.source, Change.name, Change.version),
-        execution_options={"synchronize_session": False},
-    ).all()
-    for row in marked:
-        detail = {"before": "unseen", "after": "seen", "version": row.version}
-        audit(session, now, actor, "change-seen", f"{row.source}:{row.name}"[:160], **detail)
-    session.commit()
+    with write(session):
+        marked = session.execute(
+            update(Change)
+            .where(Change.seen_at.is_(None), wanted)
+            .values(seen_at=now, seen_by=actor)
+            .returning(Change.source, Change.name, Change.version),
+            execution_options={"synchronize_session": False},
+        ).all()
+        for row in marked:
+            detail = {"before": "unseen", "after": "seen", "version": row.version}
+            audit(session, now, actor, "change-seen", f"{row.source}:{row.name}"[:160], **detail)
     return len(marked)
 
 
 def forget(session: Session, now: datetime) -> None:
     """Drop what was looked at a year ago, and all but the latest of a document's changes."""
-    begin_write(session)
-    rank = func.row_number().over(
-        partition_by=(Change.source, Change.name), order_by=Change.id.desc()
-    )
-    ranked = select(Change.id, rank.label("rank")).where(Change.seen_at.is_not(None)).subquery()
-    many = select(ranked.c.id).where(ranked.c.rank > KEPT_OF_ONE)
-    for old in (Change.seen_at < now - KEPT_FOR, Change.id.in_(many)):
-        session.execute(delete(Change).where(old), execution_options={"synchronize_session": False})
-    session.commit()
+    with write(session):
+        rank = func.row_number().over(
+            partition_by=(Change.source, Change.name), order_by=Change.id.desc()
+        )
+        ranked = select(Change.id, rank.label("rank")).where(Change.seen_at.is_not(None)).subquery()
+        many = select(ranked.c.id).where(ranked.c.rank > KEPT_OF_ONE)
+        for old in (Change.seen_at < now - KEPT_FOR, Change.id.in_(many)):
+            session.execute(
+                delete(Change).where(old), execution_options={"synchronize_session": False}
+            )

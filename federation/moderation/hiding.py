@@ -14,7 +14,7 @@ from federation.mail.service import mailbox
 from federation.nodes import service as directory
 from federation.spaces.models import Space
 from shared.mail.letters import letter, quoted
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 MOST_REASON, MOST_REPLY = 500, 1000
@@ -27,7 +27,6 @@ def _locked(session: Session, space_id: str, node_id: str | None = None) -> Spac
     locked = query.with_for_update(of=Space).execution_options(populate_existing=True)
     row = session.scalar(locked)
     if row is None:
-        session.rollback()
         raise Problem("not-found")
     return row
 
@@ -37,37 +36,41 @@ def hide(session: Session, hub: Hub, actor: str, space_id: str, reason: str) -> 
 
     Hidden already, the first reason stands.
     """
-    begin_write(session)
-    row, now = _locked(session, space_id), hub.clock.now()
-    if row.hidden_at is not None:
-        session.rollback()
-        raise Problem("conflict", "this space is off the map already")
-    audit(
-        session, now, actor, "space-hidden", space_id, before="shown", after="hidden", reason=reason
-    )
-    row.hidden_at, row.hidden_reason = now, reason
-    row.hidden_reply, row.hidden_replied_at = "", None
-    to = row.document.get("email") or ""
-    if to and hub.settings.smtp_url is not None:
-        subject, text = letter(
-            "moderation/mail/hidden.txt", space=row, quoted=quoted, network=hub.settings.network
+    with write(session):
+        row, now = _locked(session, space_id), hub.clock.now()
+        if row.hidden_at is not None:
+            raise Problem("conflict", "this space is off the map already")
+        audit(
+            session,
+            now,
+            actor,
+            "space-hidden",
+            space_id,
+            before="shown",
+            after="hidden",
+            reason=reason,
         )
-        key = f"hidden:{space_id}:{now:%Y%m%dT%H%M%S%f}"
-        mailbox.queue(session, hub.settings, key, to, subject, text)
-    session.commit()
+        row.hidden_at, row.hidden_reason = now, reason
+        row.hidden_reply, row.hidden_replied_at = "", None
+        to = row.document.get("email") or ""
+        if to and hub.settings.smtp_url is not None:
+            subject, text = letter(
+                "moderation/mail/hidden.txt", space=row, quoted=quoted, network=hub.settings.network
+            )
+            key = f"hidden:{space_id}:{now:%Y%m%dT%H%M%S%f}"
+            mailbox.queue(session, hub.settings, key, to, subject, text)
     return row
 
 
 def show(session: Session, now: datetime, actor: str, space_id: str) -> Space:
     """Put a space on the map again; done before, nothing changes. Raises Problem."""
-    begin_write(session)
-    row = _locked(session, space_id)
-    if row.hidden_at is not None:
-        detail = {"before": "hidden", "after": "shown", "reason": row.hidden_reason}
-        audit(session, now, actor, "space-shown", space_id, **detail)
-        row.hidden_at, row.hidden_reason = None, ""
-        row.hidden_reply, row.hidden_replied_at = "", None
-    session.commit()
+    with write(session):
+        row = _locked(session, space_id)
+        if row.hidden_at is not None:
+            detail = {"before": "hidden", "after": "shown", "reason": row.hidden_reason}
+            audit(session, now, actor, "space-shown", space_id, **detail)
+            row.hidden_at, row.hidden_reason = None, ""
+            row.hidden_reply, row.hidden_replied_at = "", None
     return row
 
 
@@ -77,16 +80,14 @@ def reply(session: Session, now: datetime, node_id: str, space_id: str, words: s
     Raises Problem.
     """
     directory.active_node(session, node_id)
-    begin_write(session)
-    row = _locked(session, space_id, node_id)
-    if row.hidden_at is None:
-        session.rollback()
-        raise Problem("conflict", "this space is on the map")
-    if row.hidden_reply != words:
-        detail = {"before": row.hidden_reply, "after": words}
-        audit(session, now, f"node:{node_id}", "space-reply", space_id, **detail)
-        row.hidden_reply, row.hidden_replied_at = words, now
-    session.commit()
+    with write(session):
+        row = _locked(session, space_id, node_id)
+        if row.hidden_at is None:
+            raise Problem("conflict", "this space is on the map")
+        if row.hidden_reply != words:
+            detail = {"before": row.hidden_reply, "after": words}
+            audit(session, now, f"node:{node_id}", "space-reply", space_id, **detail)
+            row.hidden_reply, row.hidden_replied_at = words, now
     return row
 
 

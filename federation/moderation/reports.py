@@ -19,7 +19,7 @@ from federation.nodes import service as directory
 from federation.spaces import queries as published
 from federation.spaces.models import Space
 from shared.mail.letters import letter, quoted
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.page_reports import ANSWERS, KINDS
 from shared.wire.problems import Problem
 
@@ -40,35 +40,32 @@ def file(
     """
     now = hub.clock.now()
     published.space(session, space_id)
-    begin_write(session)
-    found = session.scalar(select(Report).where(Report.key == key))
-    if found is not None:
-        session.rollback()
-        return found
-    recent = select(func.count()).where(
-        Report.space_id == space_id, Report.at > now - timedelta(days=1)
-    )
-    if (session.scalar(recent) or 0) >= MOST_A_DAY:
-        session.rollback()
-        raise Problem("too-many-requests")
-    row = Report(
-        id=secrets.token_urlsafe(12),
-        key=key,
-        space_id=space_id,
-        kind=kind,
-        words=words,
-        email=email or None,
-        at=now,
-    )
-    row.space = session.get_one(Space, space_id)
-    session.add(row)
+    same = select(Report).where(Report.key == key)
     try:
-        session.flush()
+        with write(session):
+            found = session.scalar(same)
+            if found is not None:
+                return found
+            recent = select(func.count()).where(
+                Report.space_id == space_id, Report.at > now - timedelta(days=1)
+            )
+            if (session.scalar(recent) or 0) >= MOST_A_DAY:
+                raise Problem("too-many-requests")
+            row = Report(
+                id=secrets.token_urlsafe(12),
+                key=key,
+                space_id=space_id,
+                kind=kind,
+                words=words,
+                email=email or None,
+                at=now,
+            )
+            row.space = session.get_one(Space, space_id)
+            session.add(row)
+            session.flush()
+            _write(session, hub, row, "space", row.space.document.get("email") or "")
     except IntegrityError:  # the same form, in another process
-        session.rollback()
-        return session.scalars(select(Report).where(Report.key == key)).one()
-    _write(session, hub, row, "space", row.space.document.get("email") or "")
-    session.commit()
+        return session.scalars(same).one()
     return row
 
 
@@ -92,7 +89,6 @@ def _locked(session: Session, query: Select[Report]) -> Report:
     of_one = query.with_for_update(of=Report).execution_options(populate_existing=True)
     row = session.scalar(of_one)
     if row is None:
-        session.rollback()
         raise Problem("not-found")
     return row
 
@@ -105,39 +101,34 @@ def answer(
     Raises Problem: not one of its spaces', closed, or answered otherwise before.
     """
     directory.active_node(session, node_id)
-    begin_write(session)
-    query = select(Report).join(Report.space)
-    row = _locked(session, query.where(Report.id == report_id, Space.node_id == node_id))
-    if (row.answer, row.answer_words) == (outcome, words):
-        session.rollback()
-        return row
-    if outcome not in ANSWERS or row.answer is not None or row.closed_at is not None:
-        session.rollback()
-        raise Problem("conflict", "this report was answered or closed before")
-    now = hub.clock.now()
-    detail = {"before": None, "after": outcome, "words": words}
-    audit(session, now, f"node:{node_id}", "report-answered", report_id, **detail)
-    row.answer, row.answer_words, row.answered_at = outcome, words, now
-    _write(session, hub, row, "answered", row.email or "")
-    session.commit()
+    with write(session):
+        query = select(Report).join(Report.space)
+        row = _locked(session, query.where(Report.id == report_id, Space.node_id == node_id))
+        if (row.answer, row.answer_words) == (outcome, words):
+            return row
+        if outcome not in ANSWERS or row.answer is not None or row.closed_at is not None:
+            raise Problem("conflict", "this report was answered or closed before")
+        now = hub.clock.now()
+        detail = {"before": None, "after": outcome, "words": words}
+        audit(session, now, f"node:{node_id}", "report-answered", report_id, **detail)
+        row.answer, row.answer_words, row.answered_at = outcome, words, now
+        _write(session, hub, row, "answered", row.email or "")
     return row
 
 
 def close(session: Session, hub: Hub, actor: str, report_id: str, words: str) -> Report:
     """Close a report, for good; who reported is told and her address forgotten. Raises Problem."""
-    begin_write(session)
-    row = _locked(session, select(Report).where(Report.id == report_id))
-    if row.closed_at is not None:
-        session.rollback()
-        raise Problem("conflict", "this report was answered or closed before")
-    now = hub.clock.now()
-    before = "answered" if row.answer else "open"
-    detail = {"before": before, "after": "closed", "space": row.space_id, "words": words}
-    audit(session, now, actor, "report-closed", report_id, **detail)
-    address, row.email = row.email or "", None
-    row.closed_words, row.closed_at = words, now
-    _write(session, hub, row, "closed", address)
-    session.commit()
+    with write(session):
+        row = _locked(session, select(Report).where(Report.id == report_id))
+        if row.closed_at is not None:
+            raise Problem("conflict", "this report was answered or closed before")
+        now = hub.clock.now()
+        before = "answered" if row.answer else "open"
+        detail = {"before": before, "after": "closed", "space": row.space_id, "words": words}
+        audit(session, now, actor, "report-closed", report_id, **detail)
+        address, row.email = row.email or "", None
+        row.closed_words, row.closed_at = words, now
+        _write(session, hub, row, "closed", address)
     return row
 
 
@@ -192,10 +183,9 @@ def told(row: Report) -> dict[str, Any]:
 
 def forget(session: Session, now: datetime) -> None:
     """Forget the addresses that nobody answered in time, and reports closed a year ago."""
-    begin_write(session)
-    once = {"synchronize_session": False}
-    late = (Report.email.is_not(None), Report.at < now - ADDRESS_KEPT)
-    session.execute(update(Report).where(*late).values(email=None), execution_options=once)
-    old = Report.closed_at < now - KEPT_FOR
-    session.execute(delete(Report).where(old), execution_options=once)
-    session.commit()
+    with write(session):
+        once = {"synchronize_session": False}
+        late = (Report.email.is_not(None), Report.at < now - ADDRESS_KEPT)
+        session.execute(update(Report).where(*late).values(email=None), execution_options=once)
+        old = Report.closed_at < now - KEPT_FOR
+        session.execute(delete(Report).where(old), execution_options=once)

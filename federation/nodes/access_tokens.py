@@ -17,7 +17,7 @@ from federation.identity.models import UsedAssertion
 from federation.nodes.models import NodeKey
 from shared.crypto import jose
 from shared.crypto.keys import KeyRing
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.web.guards import Principal
 
 ACCESS_TOKEN_TYP = "at+jwt"  # noqa: S105 - RFC 9068
@@ -26,14 +26,11 @@ ACCESS_TOKEN_SECONDS = 600
 
 def use_assertion(session: Session, node_id: str, jti: str, expires_at: float) -> bool:
     """Note that a client assertion was used; False when it already was."""
-    begin_write(session)
-    session.add(
-        UsedAssertion(node_id=node_id, jti=jti, expires_at=datetime.fromtimestamp(expires_at, UTC))
-    )
+    until = datetime.fromtimestamp(expires_at, UTC)
     try:
-        session.commit()
+        with write(session):
+            session.add(UsedAssertion(node_id=node_id, jti=jti, expires_at=until))
     except IntegrityError:
-        session.rollback()
         return False
     return True
 

@@ -23,7 +23,7 @@ from shared.crypto import jose
 from shared.crypto.keys import KeyRing
 from shared.net.http import PeerError, PeerSession, check_url
 from shared.store.account_tables import hash_token, new_token
-from shared.store.db import begin_write
+from shared.store.db import release, write
 from shared.wire.problems import Problem
 
 INVITATION_DAYS = 14
@@ -37,14 +37,12 @@ def invite(
     """Return a one-time token for an operator, and its invitation. The id is settled here."""
     token = new_token("inv_")
     for _ in range(INVITATION_TRIES):
-        begin_write(session)
-        invitation = add_invitation(session, now, token, operator, account_id)
         try:
-            session.commit()
+            with write(session):
+                invitation = add_invitation(session, now, token, operator, account_id)
         except IntegrityError:  # somebody else took this id at the same moment
-            session.rollback()
-        else:
-            return token, invitation
+            continue
+        return token, invitation
     raise Problem("conflict", "many are being invited under this name")
 
 
@@ -84,21 +82,18 @@ def invite_again(
     For one that has lost its keys, or whose last key was withdrawn: it keeps its id, spaces and
     past, and may be at another address. A token given before is no longer good. Raises Problem.
     """
-    begin_write(session)
-    node = session.get(Node, node_id, with_for_update=True)
-    row = session.scalar(select(Invitation).where(Invitation.node_id == node_id))
-    if node is None or row is None:
-        session.rollback()
-        raise Problem("not-found")
-    if node.state == "left":
-        session.rollback()
-        raise Problem("node-left")
-    token = new_token("inv_")
-    row.token_hash, row.used_at = hash_token(token), None
-    row.expires_at = now + timedelta(days=INVITATION_DAYS)
-    actor = CLI if account_id is None else f"account:{account_id}"
-    audit(session, now, actor, "invite-again", node_id)
-    session.commit()
+    with write(session):
+        node = session.get(Node, node_id, with_for_update=True)
+        row = session.scalar(select(Invitation).where(Invitation.node_id == node_id))
+        if node is None or row is None:
+            raise Problem("not-found")
+        if node.state == "left":
+            raise Problem("node-left")
+        token = new_token("inv_")
+        row.token_hash, row.used_at = hash_token(token), None
+        row.expires_at = now + timedelta(days=INVITATION_DAYS)
+        actor = CLI if account_id is None else f"account:{account_id}"
+        audit(session, now, actor, "invite-again", node_id)
     return token, row
 
 
@@ -146,30 +141,24 @@ def enrol(
     node_id, operator, invitation_id = row.node_id, row.operator, row.id
     check_free(session, now, url, node_id)
     public = keys.public_part(jwk)
-    session.rollback()  # nothing is held while the node is called back
+    release(session)  # nothing is held while the node is called back
     call_back(peers, ring, hub_url, url, lambda _header, _claims: key, public["kid"])
 
-    begin_write(session)
-    taken = session.execute(
-        update(Invitation)
-        .where(Invitation.id == invitation_id, Invitation.used_at.is_(None))
-        .values(used_at=now)
-    )
-    if taken.rowcount != 1:  # type: ignore[attr-defined]
-        session.rollback()
-        raise Problem("invitation-invalid")
     try:
-        node = _admit(session, now, node_id, operator, url)
-        keys.take(session, now, node, public)
-        found = Enrolled(node.id, node.name, public["kid"])
-        trust_changes.note(session)
-        session.commit()
+        with write(session):
+            taken = session.execute(
+                update(Invitation)
+                .where(Invitation.id == invitation_id, Invitation.used_at.is_(None))
+                .values(used_at=now)
+            )
+            if taken.rowcount != 1:  # type: ignore[attr-defined]
+                raise Problem("invitation-invalid")
+            node = _admit(session, now, node_id, operator, url)
+            keys.take(session, now, node, public)
+            found = Enrolled(node.id, node.name, public["kid"])
+            trust_changes.note(session)
     except IntegrityError:
-        session.rollback()
         raise Problem("url-taken") from None
-    except Problem:
-        session.rollback()
-        raise
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -23,7 +24,7 @@ from federation.nodes.node_urls import check_free
 from shared.base.names import slug
 from shared.net.http import Answer, PeerError, PeerSession
 from shared.store.account_tables import new_token
-from shared.store.db import begin_write
+from shared.store.db import release, write
 from shared.wire.problems import Problem
 
 MOST_WAITING = 200
@@ -44,37 +45,35 @@ def ask(
 
     Raises Problem("unavailable") while very many wait.
     """
-    begin_write(session)
     same = select(JoinRequest).where(
         JoinRequest.state == "waiting",
         JoinRequest.email == email,
         JoinRequest.operator == operator,
     )
-    row = session.scalar(same)
-    if row is None and waiting(session) >= MOST_WAITING:
-        session.rollback()
-        raise Problem("unavailable", "too many requests wait to be looked at")
-    if row is None:
-        row = JoinRequest(
-            operator=operator,
-            person=person,
-            email=email,
-            url=url,
-            words=words,
-            state="waiting",
-            asked_at=hub.clock.now(),
-            answer="",
-        )
-        session.add(row)
-        try:
+    try:
+        with write(session):
+            row = session.scalar(same)
+            if row is not None:
+                return row
+            if waiting(session) >= MOST_WAITING:
+                raise Problem("unavailable", "too many requests wait to be looked at")
+            row = JoinRequest(
+                operator=operator,
+                person=person,
+                email=email,
+                url=url,
+                words=words,
+                state="waiting",
+                asked_at=hub.clock.now(),
+                answer="",
+            )
+            session.add(row)
             session.flush()
-        except IntegrityError:  # sent twice at the same moment
-            session.rollback()
-            return session.scalars(same).one()
-        address = f"{hub.url}/coordination/join/{row.id}"
-        template, key = "console/mail/join_asked.txt", f"join-asked:{row.id}"
-        notifications.write_to_coordinators(session, hub, key, template, row=row, url=address)
-    session.commit()
+            address = f"{hub.url}/coordination/join/{row.id}"
+            template, key = "console/mail/join_asked.txt", f"join-asked:{row.id}"
+            notifications.write_to_coordinators(session, hub, key, template, row=row, url=address)
+    except IntegrityError:  # sent twice at the same moment
+        return session.scalars(same).one()
     return row
 
 
@@ -87,38 +86,36 @@ def admit(
     """
     token, now = new_token("inv_"), hub.clock.now()
     for _ in range(INVITATION_TRIES):
-        row = _undecided(session, request_id)
-        made = add_invitation(session, now, token, row.operator, account_id, row.email)
         try:
-            session.flush()
+            with _undecided(session, request_id) as row:
+                made = add_invitation(session, now, token, row.operator, account_id, row.email)
+                session.flush()
+                _decide(session, hub, row, account_id, "admitted", answer, made)
+                facts = {"row": row, "token": token, "invitation": made}
+                key, template = f"join-admitted:{row.id}", "console/mail/join_admitted.txt"
+                notifications.write(session, hub, key, row.email, template, **facts)
         except IntegrityError:  # somebody else took this id at the same moment
-            session.rollback()
             continue
-        _decide(session, hub, row, account_id, "admitted", answer, made)
-        facts = {"row": row, "token": token, "invitation": made}
-        key = f"join-admitted:{row.id}"
-        notifications.write(session, hub, key, row.email, "console/mail/join_admitted.txt", **facts)
-        session.commit()
         return row, None if hub.settings.smtp_url else token
     raise Problem("conflict", "many are being invited under this name")
 
 
 def decline(session: Session, hub: Hub, request_id: int, account_id: int, answer: str) -> None:
     """Decline with words, which are sent. Raises Problem, as ``admit`` does."""
-    row = _undecided(session, request_id)
-    _decide(session, hub, row, account_id, "declined", answer, None)
-    key = f"join-declined:{row.id}"
-    notifications.write(session, hub, key, row.email, "console/mail/join_declined.txt", row=row)
-    session.commit()
+    with _undecided(session, request_id) as row:
+        _decide(session, hub, row, account_id, "declined", answer, None)
+        key, template = f"join-declined:{row.id}", "console/mail/join_declined.txt"
+        notifications.write(session, hub, key, row.email, template, row=row)
 
 
-def _undecided(session: Session, request_id: int) -> JoinRequest:
-    begin_write(session)
-    row = session.get(JoinRequest, request_id, with_for_update=True, populate_existing=True)
-    if row is None or row.state != "waiting":
-        session.rollback()
-        raise Problem(*(("not-found",) if row is None else ("conflict", "decided already")))
-    return row
+@contextmanager
+def _undecided(session: Session, request_id: int) -> Iterator[JoinRequest]:
+    """Begin to decide on a request that waits, its row locked. Raises Problem."""
+    with write(session):
+        row = session.get(JoinRequest, request_id, with_for_update=True, populate_existing=True)
+        if row is None or row.state != "waiting":
+            raise Problem(*(("not-found",) if row is None else ("conflict", "decided already")))
+        yield row
 
 
 def _decide(
@@ -138,9 +135,8 @@ def _decide(
 
 def forget(session: Session, now: datetime) -> None:
     """Forget who asked, half a year after the answer."""
-    begin_write(session)
-    session.execute(delete(JoinRequest).where(JoinRequest.decided_at < now - KEPT_FOR))
-    session.commit()
+    with write(session):
+        session.execute(delete(JoinRequest).where(JoinRequest.decided_at < now - KEPT_FOR))
 
 
 # What a coordinator would look at first
@@ -162,14 +158,13 @@ def check(session: Session, hub: Hub, request_id: int) -> None:
         raise Problem("not-found")
     now, url, email = hub.clock.now(), row.url, row.email
     findings = [_name(session, row.operator), _address(session, now, url)]
-    session.rollback()  # nothing is held while a stranger is asked
+    release(session)  # nothing is held while a stranger is asked
     findings += _asked(hub.peers, url, hub.clock.real()) if url else _no_address()
     findings.append(_mail(email, url))
-    begin_write(session)
-    row = session.get(JoinRequest, request_id, with_for_update=True, populate_existing=True)
-    if row is not None and row.state == "waiting":
-        row.checks, row.checked_at = [asdict(one) for one in findings], now
-    session.commit()
+    with write(session):
+        row = session.get(JoinRequest, request_id, with_for_update=True, populate_existing=True)
+        if row is not None and row.state == "waiting":
+            row.checks, row.checked_at = [asdict(one) for one in findings], now
 
 
 def _name(session: Session, operator: str) -> Finding:

@@ -22,7 +22,7 @@ from federation.nodes.challenges import call_back, check_fresh
 from federation.nodes.models import Node, NodeKey
 from shared.crypto import jose
 from shared.crypto.keys import key_id
-from shared.store.db import begin_write
+from shared.store.db import release, write
 from shared.wire.problems import Problem
 
 KEY_TYP = "passerelle-key+jwt"
@@ -64,17 +64,11 @@ def add_key(
     if known is not None and known.withdrawn_at is None:
         return known
     url = session.get_one(Node, node_id).url
-    session.rollback()  # nothing is held while the node is called back
+    release(session)  # nothing is held while the node is called back
     call_back(hub.peers, hub.ring, hub.url, url, lambda _header, _claims: key, public["kid"])
-    begin_write(session)
-    node = session.get_one(Node, node_id, with_for_update=True, populate_existing=True)
-    try:
-        row = take(session, now, node, public)
-    except Problem:
-        session.rollback()
-        raise
-    session.commit()
-    return row
+    with write(session):
+        node = session.get_one(Node, node_id, with_for_update=True, populate_existing=True)
+        return take(session, now, node, public)
 
 
 def take(session: Session, now: datetime, node: Node, public: dict[str, Any]) -> NodeKey:
@@ -112,27 +106,22 @@ def withdraw(
     """
     now = hub.clock.now()
     since = since or now
-    begin_write(session)
-    node = session.get(Node, node_id, with_for_update=True, populate_existing=True)
-    row = session.get(NodeKey, (node_id, kid), populate_existing=True) if node else None
-    if node is None or row is None:
-        session.rollback()
-        raise Problem("not-found")
-    if row.withdrawn_at is not None and row.withdrawn_at <= since:
-        session.rollback()
-        return session.get_one(NodeKey, (node_id, kid))
-    if not row.added_at <= since <= now:
-        session.rollback()
-        raise ValidationError({"since": ["From when the key was added until now."]})
-    if actor is None and row.withdrawn_at is None and len(usable(node)) == 1:
-        session.rollback()
-        raise Problem("conflict", "this is the last key: add another first")
-    told = {"kid": kid, "since": since.isoformat(), "reason": reason}
-    audit(session, now, actor or f"node:{node_id}", "withdraw-key", node_id, **told)
-    row.withdrawn_at, row.withdrawn_reason = since, reason
-    trust_changes.note(session)
-    _tell(session, hub, node, row, actor)
-    session.commit()
+    with write(session):
+        node = session.get(Node, node_id, with_for_update=True, populate_existing=True)
+        row = session.get(NodeKey, (node_id, kid), populate_existing=True) if node else None
+        if node is None or row is None:
+            raise Problem("not-found")
+        if row.withdrawn_at is not None and row.withdrawn_at <= since:
+            return session.get_one(NodeKey, (node_id, kid))
+        if not row.added_at <= since <= now:
+            raise ValidationError({"since": ["From when the key was added until now."]})
+        if actor is None and row.withdrawn_at is None and len(usable(node)) == 1:
+            raise Problem("conflict", "this is the last key: add another first")
+        told = {"kid": kid, "since": since.isoformat(), "reason": reason}
+        audit(session, now, actor or f"node:{node_id}", "withdraw-key", node_id, **told)
+        row.withdrawn_at, row.withdrawn_reason = since, reason
+        trust_changes.note(session)
+        _tell(session, hub, node, row, actor)
     return row
 
 

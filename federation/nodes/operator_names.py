@@ -24,7 +24,6 @@ def is_anothers(session: Session, node_id: str, name: str) -> bool:
 
 
 def check_free(session: Session, node_id: str, name: str) -> None:
-    """Raise Problem("name-taken") where another operator is called so, the transaction undone."""
+    """Raise Problem("name-taken") where another operator is called so."""
     if is_anothers(session, node_id, name):
-        session.rollback()
         raise Problem("name-taken")

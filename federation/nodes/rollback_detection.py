@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from federation.audit.service import audit
 from federation.nodes.models import Node, NodeMark
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.checkpoints import turn_of
 
 # A backup is restored once; a copy goes on disagreeing, several times a minute.
@@ -43,18 +43,17 @@ def hear(
     row = session.get(NodeMark, node_id)
     if row is not None and row.mark == mark:
         return _answer(row, row.mark, row.heard_at, now)
-    begin_write(session)
-    row = session.get(NodeMark, node_id, with_for_update=True)
-    heard, heard_at = (row.mark, row.heard_at) if row else (None, None)
-    if row is None:
-        row = NodeMark(node_id=node_id, jumps=0)
-        session.add(row)
-    if heard not in (mark, last):
-        _note_jump(session, now, row, heard, last)
-    row.mark, row.heard_at = mark, now
-    for name in SAID:
-        setattr(row, name, (said or {}).get(name))
-    session.commit()
+    with write(session):
+        row = session.get(NodeMark, node_id, with_for_update=True)
+        heard, heard_at = (row.mark, row.heard_at) if row else (None, None)
+        if row is None:
+            row = NodeMark(node_id=node_id, jumps=0)
+            session.add(row)
+        if heard not in (mark, last):
+            _note_jump(session, now, row, heard, last)
+        row.mark, row.heard_at = mark, now
+        for name in SAID:
+            setattr(row, name, (said or {}).get(name))
     return _answer(row, heard, heard_at, now)
 
 

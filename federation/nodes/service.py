@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from federation.nodes.models import Node, NodeKey
 from shared.crypto import jose
 from shared.crypto.passes import UnknownIssuer
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 SEEN_AGAIN_AFTER = timedelta(seconds=30)
@@ -43,11 +43,10 @@ def seen(session: Session, now: datetime, node_id: str) -> None:
     node = session.get(Node, node_id)
     if node is None or now - node.last_seen_at < SEEN_AGAIN_AFTER:
         return
-    begin_write(session)
-    node = session.get(Node, node_id, with_for_update=True, populate_existing=True)
-    if node is not None and node.state not in ("suspended", "left"):
-        hear(node, now)
-    session.commit()
+    with write(session):
+        node = session.get(Node, node_id, with_for_update=True, populate_existing=True)
+        if node is not None and node.state not in ("suspended", "left"):
+            hear(node, now)
 
 
 def hear(node: Node, now: datetime) -> None:
@@ -115,14 +114,13 @@ def nodes(session: Session) -> list[Node]:
 
 def mark_silent(session: Session, now: datetime, late: timedelta, offline: timedelta) -> None:
     """Set nodes that were not heard lately to late or offline; being heard brings them back."""
-    begin_write(session)
-    for state, silence, before in (
-        ("late", late, ("connected",)),
-        ("offline", offline, ("connected", "late")),
-    ):
-        session.execute(
-            update(Node)
-            .where(Node.state.in_(before), Node.last_seen_at < now - silence)
-            .values(state=state)
-        )
-    session.commit()
+    with write(session):
+        for state, silence, before in (
+            ("late", late, ("connected",)),
+            ("offline", offline, ("connected", "late")),
+        ):
+            session.execute(
+                update(Node)
+                .where(Node.state.in_(before), Node.last_seen_at < now - silence)
+                .values(state=state)
+            )

@@ -23,7 +23,7 @@ from federation.nodes.models import Node, UrlChange
 from federation.nodes.service import find_key_of
 from shared.crypto import jose
 from shared.net.http import PeerError, check_url
-from shared.store.db import begin_write
+from shared.store.db import release, write
 from shared.wire.problems import Problem
 
 TYP = "passerelle-move+jwt"
@@ -59,21 +59,19 @@ def confirm(session: Session, hub: Hub, node_id: str, url: str, account_id: int)
     if pending is None or pending.url != url:
         raise Problem("conflict", "the node does not ask for this address any more")
     node_urls.check_free(session, hub.clock.now(), url, node_id)
-    if not _confirmed(session, hub, node_id, url):
-        session.rollback()  # nobody answers at the present address: the coordinator answers for it
+    # Where nobody answers at the present address, the coordinator answers for it.
+    _confirmed(session, hub, node_id, url)
     return _change(session, hub, node_id, url, f"account:{account_id}")
 
 
 def refuse(session: Session, hub: Hub, node_id: str, account_id: int) -> None:
     """Leave a node where it is. Raises Problem("not-found") where it asked for nothing."""
-    begin_write(session)
-    pending = session.get(UrlChange, node_id)
-    if pending is None:
-        session.rollback()
-        raise Problem("not-found")
-    session.delete(pending)
-    audit(session, hub.clock.now(), f"account:{account_id}", "move-refused", node_id)
-    session.commit()
+    with write(session):
+        pending = session.get(UrlChange, node_id)
+        if pending is None:
+            raise Problem("not-found")
+        session.delete(pending)
+        audit(session, hub.clock.now(), f"account:{account_id}", "move-refused", node_id)
 
 
 def _confirmed(session: Session, hub: Hub, node_id: str, url: str) -> bool:
@@ -83,7 +81,7 @@ def _confirmed(session: Session, hub: Hub, node_id: str, url: str) -> bool:
     """
     node = session.get_one(Node, node_id)
     present, public = node.url, {key.kid: key.jwk for key in keys.usable(node)}
-    session.rollback()  # nothing is held while the node is asked
+    release(session)  # nothing is held while the node is asked
     find_key = _finder(public)
     call_back(hub.peers, hub.ring, hub.url, url, find_key)
     try:
@@ -97,15 +95,13 @@ def _confirmed(session: Session, hub: Hub, node_id: str, url: str) -> bool:
 
 def _change(session: Session, hub: Hub, node_id: str, url: str, actor: str) -> Node:
     now = hub.clock.now()
-    begin_write(session)
-    node = session.get_one(Node, node_id, with_for_update=True, populate_existing=True)
-    if node.url != url:
-        audit(session, now, actor, "move", node_id, before=node.url, after=url)
-    node_urls.change(session, now, node, url)
     try:
-        session.commit()
+        with write(session):
+            node = session.get_one(Node, node_id, with_for_update=True, populate_existing=True)
+            if node.url != url:
+                audit(session, now, actor, "move", node_id, before=node.url, after=url)
+            node_urls.change(session, now, node, url)
     except IntegrityError:
-        session.rollback()
         raise Problem("url-taken") from None
     return node
 
@@ -113,22 +109,20 @@ def _change(session: Session, hub: Hub, node_id: str, url: str, actor: str) -> N
 def _ask_coordination(session: Session, hub: Hub, node_id: str, url: str) -> None:
     """Note the address that waits, and write to the coordination and the node's people, once."""
     now = hub.clock.now()
-    begin_write(session)
-    node = session.get_one(Node, node_id, with_for_update=True, populate_existing=True)
-    pending = session.get(UrlChange, node_id)
-    if pending is not None and pending.url == url:
-        session.rollback()
-        return
-    session.merge(UrlChange(node_id=node_id, url=url, asked_at=now))
-    audit(session, now, f"node:{node_id}", "move-asked", node_id, before=node.url, after=url)
-    key, template = f"move:{node_id}:{now:%Y%m%dT%H%M%S%f}", "console/mail/move.txt"
-    page = f"{hub.url}/coordination/nodes/{node_id}"
-    facts: dict[str, Any] = {"node": node, "new_url": url, "url": page}
-    notifications.write_to_coordinators(session, hub, key, template, **facts)
-    own = notifications.contacts(session, [node_id]).get(node_id)
-    if own:
-        notifications.write(session, hub, f"{key}:node", own, template, **facts)
-    session.commit()
+    with write(session):
+        node = session.get_one(Node, node_id, with_for_update=True, populate_existing=True)
+        pending = session.get(UrlChange, node_id)
+        if pending is not None and pending.url == url:
+            return
+        session.merge(UrlChange(node_id=node_id, url=url, asked_at=now))
+        audit(session, now, f"node:{node_id}", "move-asked", node_id, before=node.url, after=url)
+        key, template = f"move:{node_id}:{now:%Y%m%dT%H%M%S%f}", "console/mail/move.txt"
+        page = f"{hub.url}/coordination/nodes/{node_id}"
+        facts: dict[str, Any] = {"node": node, "new_url": url, "url": page}
+        notifications.write_to_coordinators(session, hub, key, template, **facts)
+        own = notifications.contacts(session, [node_id]).get(node_id)
+        if own:
+            notifications.write(session, hub, f"{key}:node", own, template, **facts)
 
 
 def _finder(public: Mapping[str, Mapping[str, Any]]) -> jose.FindKey:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -23,7 +22,7 @@ from federation.oversight import comparing, labels, queries
 from federation.oversight.comparing import Figures, Finding
 from federation.statements.statement_lines import neighbour
 from federation.visits import queries as visits
-from shared.store.db import begin_write
+from shared.store.db import release, write
 from shared.web.formats import local_day
 
 PAGE = "/coordination/hosts"
@@ -71,23 +70,20 @@ def tell(session: Session, hub: Hub) -> None:
 def _tell_out_of_line(session: Session, hub: Hub, month: str) -> None:
     told = mailbox.keys(session, f"out-of-line:{month}:")
     found, _ = hosts(session, month)
-    session.rollback()
+    release(session)
     for host in found:
         key = f"out-of-line:{month}:{host.node.id}"
         if not host.findings or any(each.startswith(f"{key}:") for each in told):
             continue
-        facts: dict[str, Any] = {
-            "name": host.node.name,
-            "month": month,
-            "findings": host.findings,
-            "sentence": labels.sentence,
-            "url": f"{hub.url}{PAGE}?month={month}",
-        }
-        begin_write(session)
-        notifications.write_to_coordinators(
-            session, hub, key, "oversight/mail/out_of_line.txt", **facts
-        )
-        session.commit()
+        with write(session):
+            notifications.write_to_coordinators(
+                *(session, hub, key, "oversight/mail/out_of_line.txt"),
+                name=host.node.name,
+                month=month,
+                findings=host.findings,
+                sentence=labels.sentence,
+                url=f"{hub.url}{PAGE}?month={month}",
+            )
 
 
 def _tell_held(session: Session, hub: Hub, today: date) -> None:
@@ -95,15 +91,14 @@ def _tell_held(session: Session, hub: Hub, today: date) -> None:
     latest = visits.visits(session, held=True, limit=1)
     waiting, told = queries.waiting(session), mailbox.keys(session, "held:")
     names = {node.id: node.name for node in directory.nodes(session)}
-    session.rollback()
+    release(session)
     if not latest or any({str(today), latest[0].id} & {*key.split(":")} for key in told):
         return
     key = f"held:{today}:{latest[0].id}"
-    facts: dict[str, Any] = {
-        "waiting": [(names[host], count) for host, count in waiting],
-        "count": sum(count for _, count in waiting),
-        "url": f"{hub.url}{PAGE}/held",
-    }
-    begin_write(session)
-    notifications.write_to_coordinators(session, hub, key, "oversight/mail/held.txt", **facts)
-    session.commit()
+    with write(session):
+        notifications.write_to_coordinators(
+            *(session, hub, key, "oversight/mail/held.txt"),
+            waiting=[(names[host], count) for host, count in waiting],
+            count=sum(count for _, count in waiting),
+            url=f"{hub.url}{PAGE}/held",
+        )

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from federation.nodes.models import Node
 from federation.nodes.service import active_node, hear
 from federation.spaces.models import Availability, Space
-from shared.store.db import begin_write
+from shared.store.db import write
 
 
 def take(session: Session, now: datetime, node_id: str, told: Mapping[str, Any]) -> dict[str, Any]:
@@ -22,28 +22,32 @@ def take(session: Session, now: datetime, node_id: str, told: Mapping[str, Any])
     that was not published yet, or is another node's, is passed over. Raises Problem.
     """
     active_node(session, node_id)
-    begin_write(session)
-    query = select(Node).where(Node.id == node_id).with_for_update()
-    node = session.scalars(query.execution_options(populate_existing=True)).one()
-    own = {row.id for row in session.scalars(select(Space).where(Space.node_id == node_id))}
-    spaces = {space["id"]: space for space in told["spaces"] if space["id"] in own}
-    as_of = min(told["as_of"], now)  # nobody knows what will be
-    held = {
-        row.space_id: row
-        for row in session.scalars(select(Availability).where(Availability.space_id.in_(spaces)))
-    }
-    for space_id, space in spaces.items():
-        row = held.get(space_id)
-        if row is None:
-            row = Availability(space_id=space_id)
-            session.add(row)
-        elif as_of < row.as_of <= now:
-            continue
-        row.guest_places, row.guest_places_free = space["guest_places"], space["guest_places_free"]
-        row.paused, row.as_of = space["paused"], as_of
-        row.expires_at = as_of + timedelta(seconds=told["ttl"])
-    hear(node, now)
-    session.commit()
+    with write(session):
+        query = select(Node).where(Node.id == node_id).with_for_update()
+        node = session.scalars(query.execution_options(populate_existing=True)).one()
+        own = {row.id for row in session.scalars(select(Space).where(Space.node_id == node_id))}
+        spaces = {space["id"]: space for space in told["spaces"] if space["id"] in own}
+        as_of = min(told["as_of"], now)  # nobody knows what will be
+        held = {
+            row.space_id: row
+            for row in session.scalars(
+                select(Availability).where(Availability.space_id.in_(spaces))
+            )
+        }
+        for space_id, space in spaces.items():
+            row = held.get(space_id)
+            if row is None:
+                row = Availability(space_id=space_id)
+                session.add(row)
+            elif as_of < row.as_of <= now:
+                continue
+            row.guest_places, row.guest_places_free = (
+                space["guest_places"],
+                space["guest_places_free"],
+            )
+            row.paused, row.as_of = space["paused"], as_of
+            row.expires_at = as_of + timedelta(seconds=told["ttl"])
+        hear(node, now)
     return {
         "spaces": sorted(spaces),
         "harvested_at": node.harvested_at,

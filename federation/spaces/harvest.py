@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 from federation.nodes.models import Node
 from federation.spaces.publications import MOST_BYTES, take_pulled
 from shared.net.http import Answer, PeerError, PeerSession
-from shared.store.db import begin_write
+from shared.store.db import release, write
 from shared.wire.problems import Problem
 
 # The living answer at once: who takes longer holds nobody up for long, and is asked by the patient.
@@ -92,7 +92,7 @@ def _select(session: Session, which: Sequence[Any], order: Sequence[Any]) -> lis
         Node.last_seen_at,
     ).where(Node.state.notin_(("suspended", "left")), *which)
     found = [Asked(*row) for row in session.execute(query.order_by(*order))]
-    session.rollback()  # nothing is held while nodes are asked
+    release(session)  # nothing is held while nodes are asked
     return found
 
 
@@ -178,7 +178,7 @@ def _take(session: Session, now: datetime, node: Asked, found: Answer) -> str | 
     try:
         take_pulled(session, now, node.id, found.body, node.revision)
     except Exception as error:  # noqa: BLE001 - whatever one node says, others have a turn
-        session.rollback()
+        release(session)
         return _words(error)
     return None
 
@@ -191,12 +191,11 @@ def _words(error: Exception) -> str:
 def _note(session: Session, now: datetime, notes: _Notes) -> None:
     """Note who was heard, and when those that were not are asked again."""
     if notes.heard or notes.failed:
-        connection = begin_write(session)
-        if notes.heard:
-            connection.execute(_HEARD, {"ids": notes.heard, "now": now})
-        if notes.failed:
-            connection.execute(_FAILED, [_failure(now, *each) for each in notes.failed])
-        session.commit()
+        with write(session) as connection:
+            if notes.heard:
+                connection.execute(_HEARD, {"ids": notes.heard, "now": now})
+            if notes.failed:
+                connection.execute(_FAILED, [_failure(now, *each) for each in notes.failed])
 
 
 def _failure(now: datetime, node: Asked, fault: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from federation.nodes.service import active_node, find_key_of, hear
 from federation.spaces import documents, events, published_hours
 from federation.spaces.models import LISTED_PREFIX, Document, Space
 from shared.crypto import jose
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.documents import (
     DOCUMENTS_TYP,
     OPERATOR,
@@ -163,59 +163,51 @@ def _take(session: Session, now: datetime, node_id: str, told: Told) -> dict[str
     try:
         return _take_once(session, now, node_id, told)
     except IntegrityError:  # two nodes published a new id at once: the other was first
-        session.rollback()
         return _take_once(session, now, node_id, told)
 
 
 def _take_once(session: Session, now: datetime, node_id: str, told: Told) -> dict[str, Any]:
-    begin_write(session)
-    query = select(Node).where(Node.id == node_id).with_for_update()
-    node = session.scalars(query.execution_options(populate_existing=True)).one()
-    rows = {
-        row.name: row
-        for row in session.scalars(select(Document).where(Document.node_id == node_id))
-    }
-    if _is_late(node, told):
-        answer = _answer(node, rows.values())
-        session.rollback()  # nothing changes, and nobody waits for this one
-        return answer
-    missing = sorted(
-        name
-        for name, sha256 in told.hashes.items()
-        if name not in told.bodies and (name not in rows or rows[name].sha256 != sha256)
-    )
-    if missing:
-        session.rollback()
-        raise Problem("documents-missing", missing=missing)
-    taken = _owned_by_others(session, node_id, told.hashes)
-    if taken and told.strict:
-        session.rollback()
-        raise Problem("space-taken", ", ".join(sorted(taken)))
-    named = _named_like_another(session, node_id, rows.get(OPERATOR), told)
-    if named and told.strict:
-        session.rollback()
-        raise ValidationError(named)
-    for name in rows.keys() - told.hashes.keys():
-        gone = rows.pop(name)
-        _announce(session, now, gone, gone.body, None, gone.version)
-        session.delete(gone)
-    for name in told.hashes:
-        if name not in rows:
-            rows[name] = Document(node_id=node_id, name=name, version=0)
-            session.add(rows[name])
-        _judge(session, rows[name], told, taken, now, named if name == OPERATOR else {})
-    before = _trusted(session, node)
-    _store(session, node, rows, now)
-    session.flush()
-    if _trusted(session, node) != before:
-        trust_changes.note(session)
-    node.publication_revision = told.revision
-    node.publication_sha256 = index_hash(told.hashes)
-    node.published_at = now
-    hear(node, now)
-    answer = _answer(node, rows.values())  # before the commit, after which all is read anew
-    session.commit()
-    return answer
+    with write(session):
+        query = select(Node).where(Node.id == node_id).with_for_update()
+        node = session.scalars(query.execution_options(populate_existing=True)).one()
+        rows = {
+            row.name: row
+            for row in session.scalars(select(Document).where(Document.node_id == node_id))
+        }
+        if _is_late(node, told):
+            return _answer(node, rows.values())  # nothing changes
+        missing = sorted(
+            name
+            for name, sha256 in told.hashes.items()
+            if name not in told.bodies and (name not in rows or rows[name].sha256 != sha256)
+        )
+        if missing:
+            raise Problem("documents-missing", missing=missing)
+        taken = _owned_by_others(session, node_id, told.hashes)
+        if taken and told.strict:
+            raise Problem("space-taken", ", ".join(sorted(taken)))
+        named = _named_like_another(session, node_id, rows.get(OPERATOR), told)
+        if named and told.strict:
+            raise ValidationError(named)
+        for name in rows.keys() - told.hashes.keys():
+            gone = rows.pop(name)
+            _announce(session, now, gone, gone.body, None, gone.version)
+            session.delete(gone)
+        for name in told.hashes:
+            if name not in rows:
+                rows[name] = Document(node_id=node_id, name=name, version=0)
+                session.add(rows[name])
+            _judge(session, rows[name], told, taken, now, named if name == OPERATOR else {})
+        before = _trusted(session, node)
+        _store(session, node, rows, now)
+        session.flush()
+        if _trusted(session, node) != before:
+            trust_changes.note(session)
+        node.publication_revision = told.revision
+        node.publication_sha256 = index_hash(told.hashes)
+        node.published_at = now
+        hear(node, now)
+        return _answer(node, rows.values())  # before the commit, after which all is read anew
 
 
 def _is_late(node: Node, told: Told) -> bool:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from charter.hours import Schedule, read_schedule
 from federation.spaces.models import SpaceHours
-from shared.store.db import begin_write
+from shared.store.db import write
 
 KEPT = timedelta(days=36)
 _FIELDS = ("timezone", "week", "exceptions", "until")
@@ -50,6 +50,5 @@ def schedule(document: str) -> Schedule:
 
 def forget(session: Session, now: datetime) -> None:
     """Forget hours that no report is judged by any more."""
-    begin_write(session)
-    session.execute(delete(SpaceHours).where(SpaceHours.until < now - KEPT))
-    session.commit()
+    with write(session):
+        session.execute(delete(SpaceHours).where(SpaceHours.until < now - KEPT))

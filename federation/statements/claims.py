@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 from federation.statements.models import Dispute, Statement, StatementLine
 from federation.statements.statement_lines import HAS_ROW, last_day
 from federation.visits.models import HalfDayLine
-from shared.store.db import begin_write
+from shared.store.db import write
 
 # So many numbers of lines at a time: check-ins wait for one of these transactions at the most.
 AT_ONCE = 2_500
@@ -53,7 +53,6 @@ def claim(session: Session, month: str) -> None:
     last = _last_committed(session)
     first = session.scalar(select(func.min(HalfDayLine.id)).where(HalfDayLine.id >= before))
     first = last + 1 if first is None else first
-    session.rollback()
     for start in range(first, last + 1, AT_ONCE):
         end = min(last, start + AT_ONCE - 1)
         # Said of both tables: what is taken is not all read again for each of these.
@@ -69,32 +68,28 @@ def _last_committed(session: Session) -> int:
 
     A line has its number before others can see it: whoever is writing one is waited for.
     """
-    begin_write(session)
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("LOCK TABLE half_day_line IN SHARE MODE"))
-    last = session.scalar(select(func.max(HalfDayLine.id))) or 0
-    session.rollback()
-    return last
+    with write(session):
+        if session.get_bind().dialect.name == "postgresql":
+            session.execute(text("LOCK TABLE half_day_line IN SHARE MODE"))
+        return session.scalar(select(func.max(HalfDayLine.id))) or 0
 
 
 def _take(
     session: Session, month: str, some: ColumnElement[bool], taken: ColumnElement[bool] = _ANY
 ) -> None:
     """Count the free lines among these in the month; those of a disputed visit are held."""
-    begin_write(session)
-    row = lock_month(session, month)
-    if row is None or row.state != "closing":
-        session.rollback()
-        return
-    # Whoever settles one of these waits, and then finds what was held for it.
-    still = select(Dispute.visit_id).where(Dispute.state == "open").with_for_update(read=True)
-    disputed = set(session.scalars(still))
-    free = (some, _OF_NETWORK, HalfDayLine.day <= last_day(month), ~HAS_ROW.where(taken))
-    if disputed:
-        _hold_free(session, *free, HalfDayLine.visit_id.in_(disputed))
-    counted = select(HalfDayLine.id, literal(month), literal("counted")).where(*free)
-    row.revision += bool(_add(session, counted))
-    session.commit()
+    with write(session):
+        row = lock_month(session, month)
+        if row is None or row.state != "closing":
+            return
+        # Whoever settles one of these waits, and then finds what was held for it.
+        still = select(Dispute.visit_id).where(Dispute.state == "open").with_for_update(read=True)
+        disputed = set(session.scalars(still))
+        free = (some, _OF_NETWORK, HalfDayLine.day <= last_day(month), ~HAS_ROW.where(taken))
+        if disputed:
+            _hold_free(session, *free, HalfDayLine.visit_id.in_(disputed))
+        counted = select(HalfDayLine.id, literal(month), literal("counted")).where(*free)
+        row.revision += bool(_add(session, counted))
 
 
 def _raise_floor(session: Session, month: str, first: int, last: int) -> None:
@@ -102,11 +97,10 @@ def _raise_floor(session: Session, month: str, first: int, last: int) -> None:
         HalfDayLine.id.between(first, last), HalfDayLine.day > last_day(month), _OF_NETWORK
     )
     found = session.scalar(later)
-    begin_write(session)
-    row = lock_month(session, month)
-    if row is not None and row.state == "closing":
-        row.floor = last + 1 if found is None else found
-    session.commit()
+    with write(session):
+        row = lock_month(session, month)
+        if row is not None and row.state == "closing":
+            row.floor = last + 1 if found is None else found
 
 
 # When a visit is disputed; within the transaction of whoever calls, who holds person and month

@@ -18,7 +18,7 @@ from federation.statements.models import Dispute, HostDispute, Statement
 from federation.statements.service import deadline
 from federation.visits import changes as visits
 from federation.visits.models import Visit
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 REJECTED, UPHELD, WITHDRAWN = "rejected", "upheld", "withdrawn"
@@ -32,33 +32,33 @@ def dispute(
     Returns the dispute, and whether it is new: each of the two contests a visit once, and what
     it said first is what is settled.
     """
-    begin_write(session)
-    visit = visits.lock_visit(session, visit_id)
-    if node_id not in (visit.home_id, visit.host_id):
-        session.rollback()
-        raise Problem("not-found")
-    row = claims.lock_month(session, month)
-    own = select(Dispute).where(Dispute.visit_id == visit_id, Dispute.node_id == node_id)
-    known = session.scalar(own)
-    if known is not None:
-        session.rollback()
-        return session.get_one(Dispute, known.id), False
-    if row is None or row.state != "issued" or now >= deadline(session, row):
-        final = row is not None and row.state != "closing"
-        session.rollback()
-        raise Problem(
-            "conflict", "its lines are final" if final else "this month is not issued yet"
+    with write(session):
+        visit = visits.lock_visit(session, visit_id)
+        if node_id not in (visit.home_id, visit.host_id):
+            raise Problem("not-found")
+        row = claims.lock_month(session, month)
+        own = select(Dispute).where(Dispute.visit_id == visit_id, Dispute.node_id == node_id)
+        known = session.scalar(own)
+        if known is not None:
+            return session.get_one(Dispute, known.id), False
+        if row is None or row.state != "issued" or now >= deadline(session, row):
+            final = row is not None and row.state != "closing"
+            raise Problem(
+                "conflict", "its lines are final" if final else "this month is not issued yet"
+            )
+        if not claims.has_visit(session, month, visit_id):
+            raise Problem("not-found", "this month has no line of this visit")
+        found = Dispute(
+            month=month,
+            visit_id=visit_id,
+            node_id=node_id,
+            reason=reason,
+            opened_at=now,
+            state="open",
         )
-    if not claims.has_visit(session, month, visit_id):
-        session.rollback()
-        raise Problem("not-found", "this month has no line of this visit")
-    found = Dispute(
-        month=month, visit_id=visit_id, node_id=node_id, reason=reason, opened_at=now, state="open"
-    )
-    session.add(found)
-    _open(session, now, row, visit)
-    audit(session, now, f"node:{node_id}", "dispute", visit_id, month=month)
-    session.commit()
+        session.add(found)
+        _open(session, now, row, visit)
+        audit(session, now, f"node:{node_id}", "dispute", visit_id, month=month)
     return found, True
 
 
@@ -70,26 +70,23 @@ def settle(
     Raises Problem. A visit that stands is back in its month while that is not final, else in
     the next one. What is undone and its reversal are both of the next month, and nothing there.
     """
-    begin_write(session)
-    known = session.get(Dispute, dispute_id)
-    if known is None:
-        session.rollback()
-        raise Problem("not-found")
-    visit = visits.lock_visit(session, known.visit_id)
-    row = _month(session, known.month)
-    (found,) = _locked(session, Dispute.id == dispute_id)
-    if found.state not in ("open", outcome):
-        session.rollback()
-        raise Problem("conflict", "this dispute is settled")
-    if found.state == "open":
-        if outcome == UPHELD:
-            _uphold(session, now, row, visit, words, actor)
-            if visit.state != "void":
-                visits.void_by_dispute(session, visit, words, now)
-        else:
-            _close(session, now, found, outcome, words, actor)
-            _let_stand(session, now, row, visit)
-    session.commit()
+    with write(session):
+        known = session.get(Dispute, dispute_id)
+        if known is None:
+            raise Problem("not-found")
+        visit = visits.lock_visit(session, known.visit_id)
+        row = _month(session, known.month)
+        (found,) = _locked(session, Dispute.id == dispute_id)
+        if found.state not in ("open", outcome):
+            raise Problem("conflict", "this dispute is settled")
+        if found.state == "open":
+            if outcome == UPHELD:
+                _uphold(session, now, row, visit, words, actor)
+                if visit.state != "void":
+                    visits.void_by_dispute(session, visit, words, now)
+            else:
+                _close(session, now, found, outcome, words, actor)
+                _let_stand(session, now, row, visit)
     return found
 
 
@@ -112,30 +109,28 @@ def contest(
     ``month`` is the one that is not final, if there is one. A visit that is held for want of
     proof counts nothing: it is left out, as is one that was undone meanwhile.
     """
-    begin_write(session)
-    visit = visits.lock_visit(session, visit_id)
-    row = _month(session, month)
-    over = session.get_one(
-        HostDispute, of_host, with_for_update={"read": True}, populate_existing=True
-    )
-    known = select(Dispute.id).where(Dispute.visit_id == visit_id, Dispute.of_host == of_host)
-    late = over.state != "open" or (row is not None and row.state == "final")  # meanwhile
-    if late or visit.state == "void" or visit.held or session.scalar(known) is not None:
-        session.rollback()
-        return
-    if row is not None and not claims.has_visit(session, row.month, visit_id):
-        row = None
-    found = Dispute(
-        month=row.month if row is not None else None,
-        visit_id=visit_id,
-        of_host=of_host,
-        reason=over.reason,
-        opened_at=now,
-        state="open",
-    )
-    session.add(found)
-    _open(session, now, row, visit)
-    session.commit()
+    with write(session):
+        visit = visits.lock_visit(session, visit_id)
+        row = _month(session, month)
+        over = session.get_one(
+            HostDispute, of_host, with_for_update={"read": True}, populate_existing=True
+        )
+        known = select(Dispute.id).where(Dispute.visit_id == visit_id, Dispute.of_host == of_host)
+        late = over.state != "open" or (row is not None and row.state == "final")  # meanwhile
+        if late or visit.state == "void" or visit.held or session.scalar(known) is not None:
+            return
+        if row is not None and not claims.has_visit(session, row.month, visit_id):
+            row = None
+        found = Dispute(
+            month=row.month if row is not None else None,
+            visit_id=visit_id,
+            of_host=of_host,
+            reason=over.reason,
+            opened_at=now,
+            state="open",
+        )
+        session.add(found)
+        _open(session, now, row, visit)
 
 
 # What happens to the lines, as the account says

@@ -23,7 +23,7 @@ from federation.statements.composing import (
     open_sheet,
 )
 from federation.statements.models import Statement, StatementDocument
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 _ATTEMPTS = 10
@@ -121,13 +121,15 @@ def _matrix(kept: StatementDocument) -> dict[tuple[str, str], int]:
 def _keep(session: Session, month: str, node_id: str, composed: Composed) -> None:
     """Keep a document, unless the month changed since, or there is one of its revision already."""
     packed = pack(composed)
-    begin_write(session)
-    row = claims.lock_month(session, month)
-    if row is None or row.revision != composed.seen or _kept(session, month, node_id) is not None:
-        session.rollback()
-        return
-    put(session, row, node_id, composed, packed)
-    session.commit()
+    with write(session):
+        row = claims.lock_month(session, month)
+        if (
+            row is None
+            or row.revision != composed.seen
+            or _kept(session, month, node_id) is not None
+        ):
+            return
+        put(session, row, node_id, composed, packed)
 
 
 def pack(composed: Composed) -> bytes:

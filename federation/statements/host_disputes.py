@@ -17,7 +17,7 @@ from federation.nodes.models import Node
 from federation.statements import disputes
 from federation.statements.models import Dispute, HostDispute, Statement, StatementLine
 from federation.visits.models import HalfDayLine, Visit
-from shared.store.db import begin_write
+from shared.store.db import release, write
 from shared.wire.problems import Problem
 
 LAPSED = "nobody decided in time"
@@ -30,19 +30,17 @@ def hold_lines_of_host(
 
     Doing it again changes nothing but what was interrupted, which goes on.
     """
-    begin_write(session)
-    node = session.get(Node, host_id, with_for_update=True)
-    found = open_one(session, host_id)
-    if found is None:
-        if node is None or node.state != "suspended":
-            session.rollback()
+    with write(session):
+        node = session.get(Node, host_id, with_for_update=True)
+        found = open_one(session, host_id)
+        if found is None:
             if node is None:
                 raise Problem("not-found")
-            raise Problem("conflict", "this node is not suspended")
-        found = HostDispute(host_id=host_id, reason=reason, state="open", opened_at=now)
-        session.add(found)
-        audit(session, now, actor, "host-held", host_id, reason=reason)
-    session.commit()
+            if node.state != "suspended":
+                raise Problem("conflict", "this node is not suspended")
+            found = HostDispute(host_id=host_id, reason=reason, state="open", opened_at=now)
+            session.add(found)
+            audit(session, now, actor, "host-held", host_id, reason=reason)
     _hold(session, now, found)
     return session.get_one(HostDispute, found.id)
 
@@ -51,18 +49,16 @@ def settle(
     session: Session, now: datetime, number: int, outcome: str, words: str, actor: str
 ) -> HostDispute:
     """Decide: ``upheld`` undoes all the visits, ``rejected`` lets them count. Raises Problem."""
-    begin_write(session)
-    found = session.get(HostDispute, number, with_for_update=True, populate_existing=True)
-    if found is None or found.state not in ("open", outcome):
-        session.rollback()
+    with write(session):
+        found = session.get(HostDispute, number, with_for_update=True, populate_existing=True)
         if found is None:
             raise Problem("not-found")
-        raise Problem("conflict", "this dispute is settled")
-    if found.state == "open":
-        found.state, found.decision, found.decided_at = outcome, words, now
-        told = {"before": "open", "after": outcome, "reason": words}
-        audit(session, now, actor, f"host-{outcome}", found.host_id, **told)
-    session.commit()
+        if found.state not in ("open", outcome):
+            raise Problem("conflict", "this dispute is settled")
+        if found.state == "open":
+            found.state, found.decision, found.decided_at = outcome, words, now
+            told = {"before": "open", "after": outcome, "reason": words}
+            audit(session, now, actor, f"host-{outcome}", found.host_id, **told)
     _settle_visits(session, now, found, actor)
     return session.get_one(HostDispute, number)
 
@@ -89,15 +85,14 @@ def go_on(session: Session, now: datetime) -> None:
 
 
 def _note_end(session: Session, now: datetime, number: int) -> HostDispute:
-    begin_write(session)
-    found = session.get_one(HostDispute, number, with_for_update=True, populate_existing=True)
-    state = session.get_one(Node, found.host_id, populate_existing=True).state
-    if state == "suspended":
-        found.due_at = None
-    elif found.due_at is None and found.state == "open":
-        days = governance.in_force(session).rules.dispute.days
-        found.due_at = now + timedelta(days=days)
-    session.commit()
+    with write(session):
+        found = session.get_one(HostDispute, number, with_for_update=True, populate_existing=True)
+        state = session.get_one(Node, found.host_id, populate_existing=True).state
+        if state == "suspended":
+            found.due_at = None
+        elif found.due_at is None and found.state == "open":
+            days = governance.in_force(session).rules.dispute.days
+            found.due_at = now + timedelta(days=days)
     return found
 
 
@@ -111,7 +106,7 @@ def _hold(session: Session, now: datetime, found: HostDispute) -> None:
     of_it = exists().where(Dispute.visit_id == Visit.id, Dispute.of_host == number)
     query = _countable(found.host_id).where(~of_it).order_by(Visit.id)
     visits = session.scalars(query).all()
-    session.rollback()
+    release(session)
     for visit_id in visits:
         disputes.contest(session, now, number, month, visit_id)
 
@@ -136,7 +131,7 @@ def _settle_visits(session: Session, now: datetime, found: HostDispute, actor: s
     of_it = select(Dispute.id).where(Dispute.of_host == found.id, Dispute.state == "open")
     numbers = session.scalars(of_it.order_by(Dispute.id)).all()
     outcome, words = found.state, found.decision or ""
-    session.rollback()
+    release(session)
     for number in numbers:
         disputes.settle(session, now, number, outcome, words, actor)
 

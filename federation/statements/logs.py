@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from federation.statements.models import LogCheck
 from federation.visits.models import Visit
-from shared.store.db import begin_write
+from shared.store.db import write
 
 
 def log_hash(ids: Iterable[str]) -> str:
@@ -32,14 +32,12 @@ def check_log(
     """
     ids = _log(session, month, host_id)
     agrees = count == len(ids) and sha256 == log_hash(ids)
-    session.rollback()
-    begin_write(session)
-    row = session.get(LogCheck, (month, host_id))
-    if row is None:
-        row = LogCheck(month=month, node_id=host_id)
-        session.add(row)
-    row.visits, row.sha256, row.agrees, row.checked_at = count, sha256, agrees, now
-    session.commit()
+    with write(session):
+        row = session.get(LogCheck, (month, host_id))
+        if row is None:
+            row = LogCheck(month=month, node_id=host_id)
+            session.add(row)
+        row.visits, row.sha256, row.agrees, row.checked_at = count, sha256, agrees, now
     return agrees, [] if agrees else sorted(ids)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -28,7 +29,7 @@ from federation.statements.composing import NETWORK, Sheet, charter_of, compose
 from federation.statements.models import Statement
 from federation.statements.statement_lines import neighbour
 from federation.visits.models import HalfDayLine
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 _ZONE = ZoneInfo("Europe/Paris")
@@ -108,23 +109,20 @@ def issue(session: Session, now: datetime, month: str, actor: str) -> Statement:
 def _begin(session: Session, now: datetime, month: str, actor: str) -> Statement:
     """Return the month's row; a new one is ``closing``. Raises Problem."""
     carried = documents.carried(session, neighbour(month, -1))
-    begin_write(session)
-    row = session.get(Statement, month)
-    if row is None:
-        _check_turn(session, now, month)
-        row = Statement(
-            month=month,
-            state="closing",
-            charter=governance.in_force(session).version,
-            nodes=list(session.scalars(select(Node.id).order_by(Node.id))),
-            carried=carried,
-        )
-        session.add(row)
-        audit(session, now, actor, "closing", month, before="open", after="closing")
-    try:
-        session.commit()
-    except IntegrityError:  # begun by somebody else at the same moment
-        session.rollback()
+    # Somebody else may begin it at the same moment.
+    with suppress(IntegrityError), write(session):
+        row = session.get(Statement, month)
+        if row is None:
+            _check_turn(session, now, month)
+            row = Statement(
+                month=month,
+                state="closing",
+                charter=governance.in_force(session).version,
+                nodes=list(session.scalars(select(Node.id).order_by(Node.id))),
+                carried=carried,
+            )
+            session.add(row)
+            audit(session, now, actor, "closing", month, before="open", after="closing")
     return session.get_one(Statement, month)
 
 
@@ -142,7 +140,6 @@ def _check_turn(session: Session, now: datetime, month: str) -> None:
     elif last is not None and (due != month or last.state != "final"):
         fault = "the month before is not final yet"
     if fault:
-        session.rollback()
         raise Problem("conflict", fault)
 
 
@@ -158,18 +155,15 @@ def _finish_issue(session: Session, now: datetime, month: str, actor: str) -> St
     for _ in range(_ATTEMPTS):
         composed = compose(session, month, lambda _row: issuing)
         packed = documents.pack(composed)
-        begin_write(session)
-        row = claims.lock_month(session, month)
-        if row is None or row.state != "closing":  # by somebody else, meanwhile
-            break
-        if row.revision == composed.seen:
-            row.state, row.revision, row.issued_at = "issued", 1, now
-            documents.put(session, row, NETWORK, composed, packed)
-            audit(session, now, actor, "issue", month, before="open", after="issued")
-            session.commit()
-            return row
-        session.rollback()
-    session.rollback()
+        with write(session):
+            row = claims.lock_month(session, month)
+            if row is None or row.state != "closing":  # by somebody else, meanwhile
+                break
+            if row.revision == composed.seen:
+                row.state, row.revision, row.issued_at = "issued", 1, now
+                documents.put(session, row, NETWORK, composed, packed)
+                audit(session, now, actor, "issue", month, before="open", after="issued")
+                return row
     return session.get_one(Statement, month)
 
 
@@ -195,17 +189,15 @@ def finalise(session: Session, now: datetime, month: str, actor: str = JOBS) -> 
             raise Problem("conflict", "its lines can be contested yet")
         composed = compose(session, month, _as_final)
         packed = documents.pack(composed)
-        begin_write(session)
-        locked = claims.lock_month(session, month)
-        if locked is None or (locked.state, locked.revision) != ("issued", composed.seen):
-            session.rollback()
-            continue
-        claims.leave(session, month)
-        locked.state, locked.final_at, locked.revision = "final", now, locked.revision + 1
-        documents.put(session, locked, NETWORK, composed, packed)
-        audit(session, now, actor, "final", month, before="issued", after="final")
-        session.commit()
-        return locked
+        with write(session):
+            locked = claims.lock_month(session, month)
+            if locked is None or (locked.state, locked.revision) != ("issued", composed.seen):
+                continue
+            claims.leave(session, month)
+            locked.state, locked.final_at, locked.revision = "final", now, locked.revision + 1
+            documents.put(session, locked, NETWORK, composed, packed)
+            audit(session, now, actor, "final", month, before="issued", after="final")
+            return locked
     raise Problem("unavailable")
 
 

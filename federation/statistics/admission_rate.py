@@ -23,7 +23,7 @@ from federation.statistics.models import Asked, Reply
 from federation.statistics.statistic import Picture, Value, in_order, percent
 from federation.statistics.suppression import NOTHING, TOTAL, Shown, Table, publish, uncounted
 from federation.visits.models import Refusal
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.web.formats import month as month_name
 
 # Whose doing a refusal is: the first of these that has one of its reasons. A visitor whose pass
@@ -187,21 +187,20 @@ def _sentence(tables: dict[str, Table]) -> str:
 
 def reply(session: Session, now: datetime, node_id: str, month: str, text: str) -> Reply | None:
     """Say something beside one's own figures of a month; an empty text takes it back."""
-    begin_write(session)
-    row = session.get(Reply, (node_id, month))
-    before = row.text if row else ""
-    if text and row is None:
-        row = Reply(node_id=node_id, month=month, text=text, said_at=now)
-        session.add(row)
-    elif text and row is not None and row.text != text:
-        row.text, row.said_at = text, now
-    elif not text and row is not None:
-        session.delete(row)
-        row = None
-    if text != before:
-        actor = f"node:{node_id}"
-        audit(session, now, actor, "reply", month, before=before, after=text)
-    session.commit()
+    with write(session):
+        row = session.get(Reply, (node_id, month))
+        before = row.text if row else ""
+        if text and row is None:
+            row = Reply(node_id=node_id, month=month, text=text, said_at=now)
+            session.add(row)
+        elif text and row is not None and row.text != text:
+            row.text, row.said_at = text, now
+        elif not text and row is not None:
+            session.delete(row)
+            row = None
+        if text != before:
+            actor = f"node:{node_id}"
+            audit(session, now, actor, "reply", month, before=before, after=text)
     return row
 
 
@@ -209,17 +208,16 @@ def tell_asked(
     session: Session, home_id: str, month: str, hosts: Mapping[str, Mapping[str, int]]
 ) -> None:
     """Take a home's numbers of a month in place of those it told before; unknown hosts are none."""
-    begin_write(session)
-    session.execute(delete(Asked).where(Asked.home_id == home_id, Asked.month == month))
-    known = set(session.scalars(select(Node.id).where(Node.id.in_(list(hosts)))))
-    rows = [
-        {"home_id": home_id, "host_id": host, "month": month, **counts}
-        for host, counts in hosts.items()
-        if host in known and host != home_id
-    ]
-    if rows:
-        session.execute(insert(Asked), rows)
-    session.commit()
+    with write(session):
+        session.execute(delete(Asked).where(Asked.home_id == home_id, Asked.month == month))
+        known = set(session.scalars(select(Node.id).where(Node.id.in_(list(hosts)))))
+        rows = [
+            {"home_id": home_id, "host_id": host, "month": month, **counts}
+            for host, counts in hosts.items()
+            if host in known and host != home_id
+        ]
+        if rows:
+            session.execute(insert(Asked), rows)
 
 
 def replies(session: Session, period: service.Period) -> list[Reply]:

@@ -29,7 +29,7 @@ from federation.statistics import charts, service
 from federation.statistics.models import PageView
 from federation.statistics.statistic import Picture, Value, largest
 from federation.statistics.suppression import LEAST
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.web.formats import day as on_day
 from shared.web.formats import number
 
@@ -126,27 +126,26 @@ def _subject(kind: str) -> str:
 
 def add(session: Session, counts: Mapping[Key, int]) -> None:
     """Add views to what is written, in one transaction. Several processes may do so at once."""
-    begin_write(session)
-    for day in {key[0] for key in counts}:
-        of_day = select(func.count()).where(PageView.day == day)
-        room = MOST_SUBJECTS - (session.scalar(of_day) or 0)
-        for (_, kind, subject), times in sorted(
-            item for item in counts.items() if item[0][0] == day
-        ):
-            more = {"times": PageView.times + times}
-            here = (PageView.day == day, PageView.kind == kind)
-            added = session.execute(
-                update(PageView).where(*here, PageView.subject == subject).values(more)
-            )
-            if getattr(added, "rowcount", 0):
-                continue
-            name = subject if room > 0 or kind != "embed" else OTHERS
-            room -= 1
-            dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-            new = dialect.insert(PageView).values(day=day, kind=kind, subject=name, times=times)
-            names = ["day", "kind", "subject"]
-            session.execute(new.on_conflict_do_update(index_elements=names, set_=more))
-    session.commit()
+    with write(session):
+        for day in {key[0] for key in counts}:
+            of_day = select(func.count()).where(PageView.day == day)
+            room = MOST_SUBJECTS - (session.scalar(of_day) or 0)
+            for (_, kind, subject), times in sorted(
+                item for item in counts.items() if item[0][0] == day
+            ):
+                more = {"times": PageView.times + times}
+                here = (PageView.day == day, PageView.kind == kind)
+                added = session.execute(
+                    update(PageView).where(*here, PageView.subject == subject).values(more)
+                )
+                if getattr(added, "rowcount", 0):
+                    continue
+                name = subject if room > 0 or kind != "embed" else OTHERS
+                room -= 1
+                dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+                new = dialect.insert(PageView).values(day=day, kind=kind, subject=name, times=times)
+                names = ["day", "kind", "subject"]
+                session.execute(new.on_conflict_do_update(index_elements=names, set_=more))
 
 
 # The picture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -21,7 +22,7 @@ from federation.statements.models import Statement
 from federation.statistics import sums
 from federation.statistics.models import Sum
 from federation.visits.models import HalfDayLine
-from shared.store.db import begin_write
+from shared.store.db import write
 
 ZONE = ZoneInfo("Europe/Paris")  # months of refusals and of page views
 MOST_MONTHS = 36
@@ -187,16 +188,12 @@ def _kept(session: Session, kind: str, month: str, state: int) -> Mapping[str, A
 
 def _keep(session: Session, kind: str, month: str, state: int, body: Mapping[str, Any]) -> None:
     """Keep a month's sums. Two that make them at once make the same."""
-    begin_write(session)
-    row = session.get(Sum, (kind, month))
-    if row is None:
-        session.add(Sum(kind=kind, month=month, state=state, body=dict(body)))
-    else:
-        row.state, row.body = state, dict(body)
-    try:
-        session.commit()
-    except IntegrityError:
-        session.rollback()
+    with suppress(IntegrityError), write(session):
+        row = session.get(Sum, (kind, month))
+        if row is None:
+            session.add(Sum(kind=kind, month=month, state=state, body=dict(body)))
+        else:
+            row.state, row.body = state, dict(body)
 
 
 # The account

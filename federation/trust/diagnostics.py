@@ -21,6 +21,7 @@ from federation.spaces import publications
 from federation.spaces.models import Availability, Space
 from shared.crypto import jose
 from shared.net.http import Answer, PeerError, PeerSession
+from shared.store.db import release
 from shared.wire import spaceapi
 from shared.wire.problems import Problem
 from shared.wire.spaces import PUBLICATION_TYP
@@ -47,7 +48,7 @@ def look(
     told_at = session.scalar(
         select(func.max(Availability.expires_at)).join(Space).where(Space.node_id == node_id)
     )
-    session.rollback()  # nothing is held while the node is called back
+    release(session)  # nothing is held while the node is called back
     sheets = {space_id: f"/spaces/{space_id}/spaceapi.json" for space_id in ids}
     answers = _ask(peers, url, [PUBLICATION, KEYS, AVAILABILITY, *sheets.values()])
     findings = [_reachable(answers[PUBLICATION]), certificate(peers, url, real)]
@@ -132,11 +133,9 @@ def _publication(
     try:
         told = publications.take_pulled(session, now, node_id, body, revision)
     except ValidationError as error:
-        session.rollback()
         errors = _plain(error.normalized_messages())
         return Finding("publication", "failed", "unreadable", {"errors": errors})
     except (Problem, UnicodeDecodeError):
-        session.rollback()
         return Finding("publication", "failed", "not-signed")
     refused = sorted(n for n, word in told["documents"].items() if word["state"] == "refused")
     if refused:

@@ -17,7 +17,7 @@ from federation.context import Hub
 from federation.nodes import notifications, trust_changes
 from federation.nodes.models import Node
 from federation.spaces.models import Space
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 log = structlog.get_logger()
@@ -41,7 +41,6 @@ def _staying(session: Session, node_id: str, *, suspended: bool) -> Node:
     out = ("left",) if suspended else ("suspended", "left")
     if node is None or node.state in out:
         slug = "node-left" if node is not None and node.state == "left" else "node-suspended"
-        session.rollback()
         raise Problem(slug)
     return node
 
@@ -60,37 +59,40 @@ def announce(
     Raises Problem, or ValidationError for a day that is over or too far ahead.
     """
     now = hub.clock.now()
-    begin_write(session)
-    node = _staying(session, node_id, suspended=account_id is not None)
-    if last_day > now.date() + AHEAD:  # before any reckoning: the year 9999 has no day after it
-        session.rollback()
-        raise ValidationError({"last_day": ["This is more than two years ahead."]})
-    if ends_at(session, node_id, last_day) <= now:
-        session.rollback()
-        raise ValidationError({"last_day": ["This day is over already."]})
-    if (node.leaving_on, node.leaving_reason) != (last_day, reason):
-        who, before = _actor(node_id, account_id), node.leaving_on and node.leaving_on.isoformat()
-        told = {"last_day": last_day.isoformat(), "reason": reason, "last_day_before": before}
-        audit(session, now, who, "leaving", node_id, **told)
-        node.leaving_on, node.leaving_reason, node.leaving_announced_at = last_day, reason, now
-        trust_changes.note(session)
-        _tell(session, hub, node, account_id)
-    session.commit()
+    with write(session):
+        node = _staying(session, node_id, suspended=account_id is not None)
+        if last_day > now.date() + AHEAD:  # before any reckoning: the year 9999 has no day after it
+            raise ValidationError({"last_day": ["This is more than two years ahead."]})
+        if ends_at(session, node_id, last_day) <= now:
+            raise ValidationError({"last_day": ["This day is over already."]})
+        if (node.leaving_on, node.leaving_reason) != (last_day, reason):
+            who, before = (
+                _actor(node_id, account_id),
+                node.leaving_on and node.leaving_on.isoformat(),
+            )
+            told = {"last_day": last_day.isoformat(), "reason": reason, "last_day_before": before}
+            audit(session, now, who, "leaving", node_id, **told)
+            node.leaving_on, node.leaving_reason, node.leaving_announced_at = last_day, reason, now
+            trust_changes.note(session)
+            _tell(session, hub, node, account_id)
     return node
 
 
 def withdraw(session: Session, hub: Hub, node_id: str, account_id: int | None = None) -> None:
     """Take the notice back, until the last day is over. Raises Problem."""
-    begin_write(session)
-    node = _staying(session, node_id, suspended=account_id is not None)
-    if node.leaving_on is not None:
-        last_day = node.leaving_on.isoformat()
-        node.leaving_on, node.leaving_reason, node.leaving_announced_at = None, "", hub.clock.now()
-        trust_changes.note(session)
-        who = _actor(node_id, account_id)
-        audit(session, hub.clock.now(), who, "leaving-withdrawn", node_id, last_day=last_day)
-        _tell(session, hub, node, account_id)
-    session.commit()
+    with write(session):
+        node = _staying(session, node_id, suspended=account_id is not None)
+        if node.leaving_on is not None:
+            last_day = node.leaving_on.isoformat()
+            node.leaving_on, node.leaving_reason, node.leaving_announced_at = (
+                None,
+                "",
+                hub.clock.now(),
+            )
+            trust_changes.note(session)
+            who = _actor(node_id, account_id)
+            audit(session, hub.clock.now(), who, "leaving-withdrawn", node_id, last_day=last_day)
+            _tell(session, hub, node, account_id)
 
 
 def _actor(node_id: str, account_id: int | None) -> str:
@@ -119,14 +121,13 @@ def leave_due(session: Session, now: datetime) -> list[str]:
 
 
 def _leave(session: Session, now: datetime, node_id: str) -> bool:
-    begin_write(session)
-    node = session.get_one(Node, node_id, with_for_update=True, populate_existing=True)
-    last_day = node.leaving_on
-    if node.state == "left" or last_day is None or ends_at(session, node_id, last_day) > now:
-        session.rollback()  # another process was first, or the notice was taken back
-        return False
-    leave(session, now, node, JOBS)
-    session.commit()
+    with write(session):
+        node = session.get_one(Node, node_id, with_for_update=True, populate_existing=True)
+        last_day = node.leaving_on
+        if node.state == "left" or last_day is None or ends_at(session, node_id, last_day) > now:
+            # another process was first, or the notice was taken back
+            return False
+        leave(session, now, node, JOBS)
     return True
 
 

@@ -13,6 +13,7 @@ from federation.context import Hub
 from federation.nodes.models import Node
 from federation.trust import trust_list
 from shared.net.http import PeerError
+from shared.store.db import release
 
 NOTICE_TYP = "passerelle-notice+jwt"
 NOTICE_SECONDS = 60
@@ -33,11 +34,10 @@ class Notices:
         head = trust_list.current(session, hub)
         before, self._told = self._told, head.changed_at
         if before in (None, head.changed_at):
-            session.rollback()
             return 0
         here = select(Node.url).where(Node.state.in_(("connected", "late")))
         urls = list(session.scalars(here))
-        session.rollback()  # nothing is held while nodes are told
+        release(session)  # nothing is held while nodes are told
         issued = int(datetime.now(UTC).timestamp())
         claims = {
             "iss": hub.url,

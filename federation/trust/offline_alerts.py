@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -18,7 +17,7 @@ from sqlalchemy.orm import Session
 from federation.context import Hub
 from federation.nodes import notifications
 from federation.nodes.models import Node
-from shared.store.db import begin_write
+from shared.store.db import release, write
 
 TAKING_PART = ("connected", "late", "offline")
 # Long enough for every node to have told something.
@@ -64,7 +63,7 @@ def tell(session: Session, hub: Hub, watch: Watch) -> None:
         return
     silent = _silent(session, now - borne)
     back = _back(session)
-    session.rollback()
+    release(session)
     if due([now - borne - node.last_seen_at for node in silent]):
         _tell_silent(session, hub, now, now - borne)
     if watch.all_back(now, some=bool(back)):
@@ -87,33 +86,34 @@ def _back(session: Session) -> list[Node]:
 
 
 def _tell_silent(session: Session, hub: Hub, now: datetime, since: datetime) -> None:
-    begin_write(session)
-    found = _silent(session, since)
-    partners = len(session.scalars(select(Node.id).where(Node.state.in_(TAKING_PART))).all())
-    most = len(found) >= MANY and 2 * len(found) >= partners
-    facts: dict[str, Any] = {"nodes": found, "most": most, "url": f"{hub.url}/coordination/nodes"}
-    if found:
-        key = f"silent:{now:%Y%m%dT%H%M%S%f}"
-        notifications.write_to_coordinators(session, hub, key, "console/mail/silent.txt", **facts)
-    told = {} if most else notifications.contacts(session, [node.id for node in found])
-    for node in found:
-        node.silence_told_at = now
-        if node.id in told:
-            key = f"silent:{node.id}:{node.last_seen_at:%Y%m%dT%H%M%S}"
-            template = "console/mail/silent_node.txt"
-            notifications.write(session, hub, key, told[node.id], template, node=node)
-    session.commit()
+    with write(session):
+        found = _silent(session, since)
+        partners = len(session.scalars(select(Node.id).where(Node.state.in_(TAKING_PART))).all())
+        most = len(found) >= MANY and 2 * len(found) >= partners
+        if found:
+            key, page = f"silent:{now:%Y%m%dT%H%M%S%f}", f"{hub.url}/coordination/nodes"
+            notifications.write_to_coordinators(
+                session, hub, key, "console/mail/silent.txt", nodes=found, most=most, url=page
+            )
+        told = {} if most else notifications.contacts(session, [node.id for node in found])
+        for node in found:
+            node.silence_told_at = now
+            if node.id in told:
+                key = f"silent:{node.id}:{node.last_seen_at:%Y%m%dT%H%M%S}"
+                template = "console/mail/silent_node.txt"
+                notifications.write(session, hub, key, told[node.id], template, node=node)
 
 
 def _tell_back(session: Session, hub: Hub, now: datetime) -> None:
-    begin_write(session)
-    found = _back(session)
-    if found:
-        key, url = f"back:{now:%Y%m%dT%H%M%S%f}", f"{hub.url}/coordination/nodes"
-        template = "console/mail/back.txt"
-        notifications.write_to_coordinators(session, hub, key, template, nodes=found, url=url)
-    for node in found:
-        node.silence_told_at = None
-    # of one that was suspended or has left nobody waits to hear
-    session.execute(update(Node).where(Node.state.notin_(TAKING_PART)).values(silence_told_at=None))
-    session.commit()
+    with write(session):
+        found = _back(session)
+        if found:
+            key, url = f"back:{now:%Y%m%dT%H%M%S%f}", f"{hub.url}/coordination/nodes"
+            template = "console/mail/back.txt"
+            notifications.write_to_coordinators(session, hub, key, template, nodes=found, url=url)
+        for node in found:
+            node.silence_told_at = None
+        # of one that was suspended or has left nobody waits to hear
+        session.execute(
+            update(Node).where(Node.state.notin_(TAKING_PART)).values(silence_told_at=None)
+        )

@@ -14,7 +14,7 @@ from federation.context import Hub
 from federation.nodes import notifications, trust_changes
 from federation.nodes.models import Node
 from federation.trust import leaving
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 
@@ -26,30 +26,26 @@ def set_state(
     Out of the network, it has no open proposal any more: what it had put to the vote is withdrawn.
     Its own people and the other coordinators are told; what is so already is told to nobody.
     """
-    begin_write(session)
-    node = session.get(Node, node_id, with_for_update=True, populate_existing=True)
-    now = hub.clock.now()  # once its row is held: what is told of it comes in this order
-    if node is None:
-        session.rollback()
-        raise Problem("not-found")
-    if node.state == "left":
-        session.rollback()
-        raise Problem("conflict", "this node has left the network")
-    before = node.state
-    if state == before or (state == "connected" and before != "suspended"):
-        session.rollback()
-        return session.get_one(Node, node_id)
-    actor = f"account:{account_id}"
-    if state == "left":
-        leaving.leave(session, now, node, actor, reason)
-    else:
-        audit(session, now, actor, state, node_id, before=before, after=state, reason=reason)
-        node.state = state
-        trust_changes.note(session)
-    if state == "suspended":
-        proposals.withdraw_of(session, now, node_id, actor, state)
-    _tell(session, hub, node, account_id, reason)
-    session.commit()
+    with write(session):
+        node = session.get(Node, node_id, with_for_update=True, populate_existing=True)
+        now = hub.clock.now()  # once its row is held: what is told of it comes in this order
+        if node is None:
+            raise Problem("not-found")
+        if node.state == "left":
+            raise Problem("conflict", "this node has left the network")
+        before = node.state
+        if state == before or (state == "connected" and before != "suspended"):
+            return session.get_one(Node, node_id)
+        actor = f"account:{account_id}"
+        if state == "left":
+            leaving.leave(session, now, node, actor, reason)
+        else:
+            audit(session, now, actor, state, node_id, before=before, after=state, reason=reason)
+            node.state = state
+            trust_changes.note(session)
+        if state == "suspended":
+            proposals.withdraw_of(session, now, node_id, actor, state)
+        _tell(session, hub, node, account_id, reason)
     return node
 
 

@@ -8,6 +8,7 @@ what a signature leaves out is still marked.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,7 +25,7 @@ from federation.nodes.node_urls import former_urls
 from federation.nodes.trust_changes import note
 from federation.spaces.models import Space
 from shared.crypto import jose, trust_list
-from shared.store.db import begin_write
+from shared.store.db import write
 
 # Signed anew so often although nothing has changed. A list that a node has confirmed lately (304)
 # may be as old as this, so it lives for that much longer than a door may work alone.
@@ -82,25 +83,21 @@ def _is_due(head: Head, hub: Hub) -> bool:
 
 
 def _sign(session: Session, hub: Hub) -> None:
-    begin_write(session)
-    row = session.get(SignedTrustList, 1, with_for_update=True, populate_existing=True)
-    marks = session.execute(select(TrustChange.id, TrustChange.minor).limit(10_000)).all()
-    if row is not None and not marks and not _is_due(_as_head(row), hub):
-        session.rollback()  # another process was first
-        return
-    token, real = _make(session, hub), hub.clock.real()
-    if row is None:
-        row = SignedTrustList(id=1, changed_at=real)
-        session.add(row)
-    row.token, row.etag = token, hashlib.sha256(token.encode()).hexdigest()
-    row.kid, row.hub_url, row.signed_at = hub.ring.kid, hub.url, real
-    if any(not mark.minor for mark in marks):
-        row.changed_at = real
-    session.execute(delete(TrustChange).where(TrustChange.id.in_([mark.id for mark in marks])))
-    try:
-        session.commit()
-    except IntegrityError:  # another process signed the first one; the marks are still there
-        session.rollback()
+    # Of two processes that sign the first one, one is first; the marks are still there.
+    with suppress(IntegrityError), write(session):
+        row = session.get(SignedTrustList, 1, with_for_update=True, populate_existing=True)
+        marks = session.execute(select(TrustChange.id, TrustChange.minor).limit(10_000)).all()
+        if row is not None and not marks and not _is_due(_as_head(row), hub):
+            return  # another process was first
+        token, real = _make(session, hub), hub.clock.real()
+        if row is None:
+            row = SignedTrustList(id=1, changed_at=real)
+            session.add(row)
+        row.token, row.etag = token, hashlib.sha256(token.encode()).hexdigest()
+        row.kid, row.hub_url, row.signed_at = hub.ring.kid, hub.url, real
+        if any(not mark.minor for mark in marks):
+            row.changed_at = real
+        session.execute(delete(TrustChange).where(TrustChange.id.in_([mark.id for mark in marks])))
 
 
 def _as_head(row: SignedTrustList) -> Head:
@@ -172,6 +169,5 @@ def note_states(session: Session, hub: Hub) -> None:
     said = jose.read_unverified(text or "").claims["nodes"] if text else []
     states = {row.id: row.state for row in session.execute(select(Node.id, Node.state))}
     if {node["id"]: node["state"] for node in said} != states:
-        begin_write(session)
-        note(session, minor=True)
-        session.commit()
+        with write(session):
+            note(session, minor=True)

@@ -15,7 +15,7 @@ from federation.nodes.models import Node
 from federation.visits import ledger
 from federation.visits.models import Member, Visit
 from shared.base.clock import Clock
-from shared.store.db import begin_write
+from shared.store.db import release, write
 from shared.wire.problems import Problem
 
 # Called in the transaction in which a visit is undone; rooms above add what follows from it.
@@ -29,7 +29,6 @@ def lock_visit(session: Session, visit_id_: str, host_id: str | None = None) -> 
     """
     visit = session.get(Visit, visit_id_)
     if visit is None or host_id not in (None, visit.host_id):
-        session.rollback()
         raise Problem("not-found")
     while True:
         member_id = visit.member_id
@@ -50,14 +49,13 @@ def check_out(session: Session, clock: Clock, host_id: str, visit_id_: str, at: 
 
     It never makes a visit longer than its closing, as published, or the person's next visit do.
     """
-    begin_write(session)
-    visit = lock_visit(session, visit_id_, host_id)
-    now = clock.now()
-    left = max(visit.started_at, min(at, now))
-    if visit.state != "void" and (visit.left_at is None or left < visit.left_at):
-        visit.left_at = left
-        settle(session, visit, now)
-    session.commit()
+    with write(session):
+        visit = lock_visit(session, visit_id_, host_id)
+        now = clock.now()
+        left = max(visit.started_at, min(at, now))
+        if visit.state != "void" and (visit.left_at is None or left < visit.left_at):
+            visit.left_at = left
+            settle(session, visit, now)
     return visit
 
 
@@ -71,21 +69,18 @@ def void(
     visit; when it says that it undid it, it is believed for as long as the charter lets a door be
     cut off.
     """
-    begin_write(session)
-    visit = lock_visit(session, visit_id_, host_id)
-    if visit.state == "void":
-        session.commit()
-        return visit
-    rules, now = governance.in_force(session).rules, clock.now()
-    undone_at = max(min(at, now), now - timedelta(hours=rules.offline.trust_list_hours))
-    told_at = visit.started_at if visit.online else visit.recorded_at
-    if undone_at > told_at + timedelta(hours=rules.correction.hours):
-        session.rollback()
-        raise Problem("visit-closed")
-    undo(session, visit, reason, now)
-    # The words stay with the visit: the log forgets nothing, and they may name somebody.
-    audit(session, now, f"node:{host_id}", "void", visit.id)
-    session.commit()
+    with write(session):
+        visit = lock_visit(session, visit_id_, host_id)
+        if visit.state == "void":
+            return visit
+        rules, now = governance.in_force(session).rules, clock.now()
+        undone_at = max(min(at, now), now - timedelta(hours=rules.offline.trust_list_hours))
+        told_at = visit.started_at if visit.online else visit.recorded_at
+        if undone_at > told_at + timedelta(hours=rules.correction.hours):
+            raise Problem("visit-closed")
+        undo(session, visit, reason, now)
+        # The words stay with the visit: the log forgets nothing, and they may name somebody.
+        audit(session, now, f"node:{host_id}", "void", visit.id)
     return visit
 
 
@@ -117,22 +112,24 @@ def decide_held(
     session: Session, now: datetime, visit_id_: str, *, counts: bool, reason: str, actor: str
 ) -> Visit:
     """Let a visit that was held count after all, or undo it; by a person. Raises Problem."""
-    begin_write(session)
-    visit = lock_visit(session, visit_id_)
-    if visit.held is None or visit.state == "void":
-        session.rollback()
-        raise Problem("conflict", "this visit is not held")
-    held = visit.held
-    if counts:
-        # Until it is known how it ends, it is over: the person may be somewhere else by now.
-        visit.held, visit.state, visit.ended_at = None, "closed", visit.ended_at or visit.started_at
-        visit.flags, visit.changed_at = [*visit.flags, held], now
-        settle(session, visit, now)
-    else:
-        undo(session, visit, reason, now)
-    told = {"before": held, "after": "counted" if counts else "void", "reason": reason}
-    audit(session, now, actor, "held-visit", visit.id, **told)
-    session.commit()
+    with write(session):
+        visit = lock_visit(session, visit_id_)
+        if visit.held is None or visit.state == "void":
+            raise Problem("conflict", "this visit is not held")
+        held = visit.held
+        if counts:
+            # Until it is known how it ends, it is over: the person may be somewhere else by now.
+            visit.held, visit.state, visit.ended_at = (
+                None,
+                "closed",
+                visit.ended_at or visit.started_at,
+            )
+            visit.flags, visit.changed_at = [*visit.flags, held], now
+            settle(session, visit, now)
+        else:
+            undo(session, visit, reason, now)
+        told = {"before": held, "after": "counted" if counts else "void", "reason": reason}
+        audit(session, now, actor, "held-visit", visit.id, **told)
     return visit
 
 
@@ -150,12 +147,11 @@ def close_due(session: Session, now: datetime) -> int:
         .order_by(Visit.id)
     )
     due = session.execute(query).all()
-    session.rollback()
+    release(session)
     for row in due:
-        begin_write(session)
-        visit = lock_visit(session, row.id)
-        if row.left and visit.left_at is None:
-            visit.left_at = max(visit.started_at, min(now, visit.closes_at))
-        settle(session, visit, now)
-        session.commit()
+        with write(session):
+            visit = lock_visit(session, row.id)
+            if row.left and visit.left_at is None:
+                visit.left_at = max(visit.started_at, min(now, visit.closes_at))
+            settle(session, visit, now)
     return len(due)

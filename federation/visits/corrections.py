@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from federation.audit.service import audit
 from federation.visits.models import Correction, HalfDayLine, Member, Visit
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 
@@ -26,21 +26,18 @@ def ask(
 
     Asking again in the same words changes nothing; a visit has one correction.
     """
-    begin_write(session)
-    visit = _locked(session, visit_id, Visit.home_id == home_id)
-    hers = session.get_one(Member, visit.member_id).reference == member
-    if not hers or visit.state == "void":
-        session.rollback()
-        raise Problem("not-found" if not hers else "visit-closed")
-    known = session.get(Correction, visit_id)
-    if known is not None and known.reason != reason:
-        session.rollback()
-        raise Problem("conflict", "this visit has a request already")
-    if known is None:
-        session.add(Correction(visit_id=visit_id, reason=reason, asked_at=now))
-        visit.changed_at = now
-        audit(session, now, f"node:{home_id}", "correction", visit_id)
-    session.commit()
+    with write(session):
+        visit = _locked(session, visit_id, Visit.home_id == home_id)
+        hers = session.get_one(Member, visit.member_id).reference == member
+        if not hers or visit.state == "void":
+            raise Problem("not-found" if not hers else "visit-closed")
+        known = session.get(Correction, visit_id)
+        if known is not None and known.reason != reason:
+            raise Problem("conflict", "this visit has a request already")
+        if known is None:
+            session.add(Correction(visit_id=visit_id, reason=reason, asked_at=now))
+            visit.changed_at = now
+            audit(session, now, f"node:{home_id}", "correction", visit_id)
     return visit
 
 
@@ -56,19 +53,17 @@ def answer(
 
     ``asked`` is what it answers and since when, should we have lost that.
     """
-    begin_write(session)
-    visit = _locked(session, visit_id, Visit.host_id == host_id)
-    known = session.get(Correction, visit_id)
-    if known is None and asked is not None:
-        known = Correction(visit_id=visit_id, reason=asked[0], asked_at=min(asked[1], now))
-        session.add(known)
-    if known is None:
-        session.rollback()
-        raise Problem("not-found")
-    if known.answered_at is None:
-        known.answer, known.answered_at, visit.changed_at = words, now, now
-        audit(session, now, f"node:{host_id}", "correction-answered", visit_id)
-    session.commit()
+    with write(session):
+        visit = _locked(session, visit_id, Visit.host_id == host_id)
+        known = session.get(Correction, visit_id)
+        if known is None and asked is not None:
+            known = Correction(visit_id=visit_id, reason=asked[0], asked_at=min(asked[1], now))
+            session.add(known)
+        if known is None:
+            raise Problem("not-found")
+        if known.answered_at is None:
+            known.answer, known.answered_at, visit.changed_at = words, now, now
+            audit(session, now, f"node:{host_id}", "correction-answered", visit_id)
     return visit
 
 
@@ -76,7 +71,6 @@ def _locked(session: Session, visit_id: str, condition: Any) -> Visit:
     query = select(Visit).where(Visit.id == visit_id, condition).with_for_update()
     visit = session.scalar(query)
     if visit is None:
-        session.rollback()
         raise Problem("not-found")
     return visit
 

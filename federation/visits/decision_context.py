@@ -32,7 +32,6 @@ from federation.visits import ledger, passes, showings
 from federation.visits.models import Member, Pass
 from shared.base.clock import Clock
 from shared.crypto.passes import Evidence
-from shared.store.db import begin_write
 from shared.wire.problems import Problem
 from shared.wire.reports import Report, visit_id
 
@@ -126,9 +125,11 @@ class Case:
     untold: bool = False
 
 
-def gather(session: Session, clock: Clock, report: Report, evidence: Evidence) -> Case:
-    """Begin to write, and read everything. Raises Problem for a space of another node."""
-    connection, now = begin_write(session), clock.now()
+def gather(
+    session: Session, connection: Connection, clock: Clock, report: Report, evidence: Evidence
+) -> Case:
+    """Read everything, within a unit of work. Raises Problem for a space of another node."""
+    now = clock.now()
     at = now if report.live and abs(report.at - now) > CLOCK_TOLERANCE else report.at
     if not report.live:
         at = min(at, now)

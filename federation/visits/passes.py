@@ -14,7 +14,7 @@ from charter import Fault
 from federation.visits.models import Member, Pass
 from federation.visits.placeholder_member import merge
 from shared.crypto.passes import Evidence
-from shared.store.db import begin_write
+from shared.store.db import write
 
 PAGE = 500
 _UNTOLD = "pass:"
@@ -42,39 +42,37 @@ def register_pass(session: Session, now: datetime, node_id: str, pass_id: str, w
     try:
         _register(session, now, node_id, pass_id, word)
     except IntegrityError:  # a door was shown it at the same moment
-        session.rollback()
         _register(session, now, node_id, pass_id, word)
 
 
 def _register(session: Session, now: datetime, node_id: str, pass_id: str, word: Word) -> None:
-    begin_write(session)
-    member, stand_in = _lock_people(session, node_id, pass_id, word.member)
-    if member is None and stand_in is not None:
-        member, stand_in = stand_in, None
-        member.reference = word.member
-    elif member is None:
-        member = Member(node_id=node_id, reference=word.member)
-        session.add(member)
-    member.member_since = word.member_since
-    session.flush()
-    row = session.get(Pass, (node_id, pass_id))
-    if row is None:
-        row = Pass(
-            node_id=node_id,
-            id=pass_id,
-            member_id=member.id,
-            status=word.status,
-            known_at=now,
-            changed_at=now,
-        )
-        session.add(row)
-    row.member_id = member.id
-    if stand_in is not None:
-        merge(session, now, stand_in, member)
-        # Whoever waits for its row finds it gone, and looks again for whose the pass is.
-        session.delete(stand_in)
-    _take(row, word, now)
-    session.commit()
+    with write(session):
+        member, stand_in = _lock_people(session, node_id, pass_id, word.member)
+        if member is None and stand_in is not None:
+            member, stand_in = stand_in, None
+            member.reference = word.member
+        elif member is None:
+            member = Member(node_id=node_id, reference=word.member)
+            session.add(member)
+        member.member_since = word.member_since
+        session.flush()
+        row = session.get(Pass, (node_id, pass_id))
+        if row is None:
+            row = Pass(
+                node_id=node_id,
+                id=pass_id,
+                member_id=member.id,
+                status=word.status,
+                known_at=now,
+                changed_at=now,
+            )
+            session.add(row)
+        row.member_id = member.id
+        if stand_in is not None:
+            merge(session, now, stand_in, member)
+            # Whoever waits for its row finds it gone, and looks again for whose the pass is.
+            session.delete(stand_in)
+        _take(row, word, now)
 
 
 def end_all(session: Session, now: datetime, node_id: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -19,7 +20,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from charter import decide, facts_to_json
+from charter import Decision, decide, facts_to_json
 from federation.nodes import service as directory
 from federation.visits import showings
 from federation.visits.decision_context import Case, gather
@@ -28,7 +29,7 @@ from shared.base.clock import Clock
 from shared.crypto import jose
 from shared.crypto.keys import KeyRing
 from shared.crypto.passes import Evidence, examine
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 from shared.wire.reports import TYP, Receipt, Report, read_receipt, read_report, visit_id
 
@@ -107,34 +108,42 @@ def record(session: Session, clock: Clock, told: Told) -> Outcome:
     try:
         return _record(session, clock, told)
     except IntegrityError:  # somebody else recorded this person at the same moment
-        session.rollback()
         return _record(session, clock, told)
 
 
 def preview(session: Session, clock: Clock, told: Told) -> Mapping[str, Any]:
     """Return the decision that ``record`` would take; nothing is recorded."""
-    try:
-        case = gather(session, clock, told.report, told.evidence)
+    with suppress(_NothingRecorded), write(session) as connection:
+        case = gather(session, connection, clock, told.report, told.evidence)
         decision = decide(case.charter, case.facts, case.at)
         known = _known(case, told, decision.allowed)
-        return dict(known.decision) if known else decision.to_json("fr")
-    finally:
-        session.rollback()
+        found: dict[str, Any] = dict(known.decision) if known else decision.to_json("fr")
+        raise _NothingRecorded
+    return found
+
+
+class _NothingRecorded(Exception):
+    """Undoes a unit of work in which a report was read and decided."""
 
 
 def _record(session: Session, clock: Clock, told: Told) -> Outcome:
+    with suppress(_NothingRecorded), write(session) as connection:
+        case = gather(session, connection, clock, told.report, told.evidence)
+        decision = decide(case.charter, case.facts, case.at)
+        known = _known(case, told, decision.allowed)
+        if known is not None:
+            if known is not case.this:
+                _keep_showing(case, clock, told.report, "seen")
+            return Outcome("already", known.decision, known)
+        if case.person is not None and (decision.allowed or not told.report.live):
+            return _admit(clock, case, told, decision)
+        raise _NothingRecorded
+    return _refuse(session, clock, case, told.report, decision.to_json("fr"))
+
+
+def _admit(clock: Clock, case: Case, told: Told, decision: Decision) -> Outcome:
+    """Write down a visit, and what is to be said of it."""
     report = told.report
-    case = gather(session, clock, report, told.evidence)
-    decision = decide(case.charter, case.facts, case.at)
-    known = _known(case, told, decision.allowed)
-    if known is not None:
-        if known is not case.this:
-            _keep_showing(case, clock, report, "seen")
-        outcome = Outcome("already", known.decision, known)
-        session.commit()
-        return outcome
-    if case.person is None or (report.live and not decision.allowed):
-        return _refuse(session, clock, case, report, decision.to_json("fr"))
     stored, flags = decision.to_json("fr"), list[str]()
     if not report.live:
         flags = ["told_again" if told.receipt else "offline"]
@@ -146,7 +155,6 @@ def _record(session: Session, clock: Clock, told: Told) -> Outcome:
     if case.untold:
         flags.append("pass_untold")
     visit = _add_visit(clock, case, told, stored, flags)
-    session.commit()
     return Outcome("recorded", stored, visit)
 
 
@@ -181,17 +189,16 @@ def _keep_showing(case: Case, clock: Clock, report: Report, kind: str) -> None:
 def _refuse(
     session: Session, clock: Clock, case: Case, report: Report, decision: dict[str, Any]
 ) -> Outcome:
-    """Undo what was tried; keep the reasons, without the person, and that the code was refused."""
+    """Keep the reasons, without the person, and that the code was refused: of what was undone."""
     facts, now = case.facts, clock.now()
-    session.rollback()
-    case.connection, case.claimed = begin_write(session), False
     codes = [reason["code"] for reason in decision["reasons"]]
     refused = {"host_id": facts.host, "space_id": facts.space, "home_id": facts.home}
-    session.add(Refusal(at=now, codes=codes, **refused))
-    case.showing = showings.find(case.connection, case.evidence.proof)
-    if report.live and case.evidence.shown_at is not None and case.showing is None:
-        _keep_showing(case, clock, report, "refused")
-    session.commit()
+    with write(session) as connection:
+        session.add(Refusal(at=now, codes=codes, **refused))
+        case.connection, case.claimed = connection, False
+        case.showing = showings.find(connection, case.evidence.proof)
+        if report.live and case.evidence.shown_at is not None and case.showing is None:
+            _keep_showing(case, clock, report, "refused")
     return Outcome("refused", decision)
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from federation.nodes.models import Node
 from federation.spaces.models import Space
 from federation.visits.models import Member, Showing, Visit
-from shared.store.db import begin_write, table_of
+from shared.store.db import table_of, write
 from shared.wire.problems import Problem
 from shared.wire.reports import Report, visit_id
 
@@ -28,11 +28,12 @@ _MARGIN = timedelta(days=1)
 REPLAYED = "pass_replayed"
 ELSEWHERE = "shown_elsewhere"
 
-_THIS = table_of(Showing).c.showing == bindparam("this")
-_FIND = select(table_of(Showing)).where(_THIS).with_for_update()
-_ADD, _CHANGE = insert(table_of(Showing)), update(table_of(Showing)).where(_THIS)
+_SHOWING = table_of(Showing)
+_THIS = _SHOWING.c.showing == bindparam("this")
+_FIND = select(_SHOWING).where(_THIS).with_for_update()
+_ADD, _CHANGE = insert(_SHOWING), update(_SHOWING).where(_THIS)
 _CLAIM = {
-    dialect.dialect.name: dialect.insert(table_of(Showing))
+    dialect.dialect.name: dialect.insert(_SHOWING)
     .on_conflict_do_nothing()
     .returning(Showing.showing)
     for dialect in (sqlite, postgresql)
@@ -80,36 +81,33 @@ def tell(
     try:
         _tell(session, now, host_id, showing, space_id, at)
     except IntegrityError:  # told by two at the same moment
-        session.rollback()
         _tell(session, now, host_id, showing, space_id, at)
 
 
 def _tell(
     session: Session, now: datetime, host_id: str, showing: str, space_id: str, at: datetime
 ) -> None:
-    connection = begin_write(session)
-    space = session.get(Space, space_id)
-    if space is None or space.node_id != host_id:
-        session.rollback()
-        raise Problem("validation", errors={"space": ["This node has no such space."]})
-    enrolled_at = session.get_one(Node, host_id).enrolled_at
-    visit = _lock_visit(session, showing)
-    known = find(connection, showing)
-    if known is None and enrolled_at <= at and now - at <= KEPT:
-        keep(
-            connection,
-            False,
-            showing,
-            kind="seen",
-            host_id=host_id,
-            space_id=space_id,
-            at=at,
-            live=False,
-            told_at=now,
-        )
-    elif visit is not None and visit.space_id != space_id and ELSEWHERE not in visit.flags:
-        visit.flags, visit.changed_at = [*visit.flags, ELSEWHERE], now
-    session.commit()
+    with write(session) as connection:
+        space = session.get(Space, space_id)
+        if space is None or space.node_id != host_id:
+            raise Problem("validation", errors={"space": ["This node has no such space."]})
+        enrolled_at = session.get_one(Node, host_id).enrolled_at
+        visit = _lock_visit(session, showing)
+        known = find(connection, showing)
+        if known is None and enrolled_at <= at and now - at <= KEPT:
+            keep(
+                connection,
+                False,
+                showing,
+                kind="seen",
+                host_id=host_id,
+                space_id=space_id,
+                at=at,
+                live=False,
+                told_at=now,
+            )
+        elif visit is not None and visit.space_id != space_id and ELSEWHERE not in visit.flags:
+            visit.flags, visit.changed_at = [*visit.flags, ELSEWHERE], now
 
 
 def _lock_visit(session: Session, showing: str) -> Visit | None:
@@ -126,6 +124,5 @@ def _lock_visit(session: Session, showing: str) -> Visit | None:
 
 def forget(session: Session, now: datetime) -> None:
     """Forget showings of which no report is taken any more."""
-    begin_write(session)
-    session.execute(delete(Showing).where(Showing.told_at < now - KEPT - _MARGIN))
-    session.commit()
+    with write(session):
+        session.execute(delete(Showing).where(Showing.told_at < now - KEPT - _MARGIN))

@@ -26,7 +26,7 @@ from federation.webhooks.models import Delivery, Webhook
 from federation.webhooks.service import TEST, drop
 from shared.mail.letters import letter
 from shared.net.http import Answer, PeerError
-from shared.store.db import begin_write
+from shared.store.db import release, write
 from shared.store.outbox import DEAD, DONE, PENDING
 
 log = structlog.get_logger()
@@ -83,7 +83,7 @@ def due(session: Session, real: datetime) -> list[int]:
         Delivery.state == PENDING, Delivery.next_attempt_at <= real
     )
     found = list(session.scalars(query.distinct()))
-    session.rollback()
+    release(session)
     return found
 
 
@@ -100,25 +100,24 @@ def deliver(session: Session, hub: Hub, webhook_id: int) -> int:
 
 def _claim(session: Session, real: datetime, webhook_id: int) -> Delivery | None:
     """Take a message for this process alone, and for a while: committed before it is sent."""
-    begin_write(session)
-    query = (
-        select(Delivery)
-        .join(Webhook)
-        .where(
-            Delivery.webhook_id == webhook_id,
-            Delivery.state == PENDING,
-            Delivery.next_attempt_at <= real,
-            (Webhook.state == "active") | (Delivery.kind == TEST),
+    with write(session):
+        query = (
+            select(Delivery)
+            .join(Webhook)
+            .where(
+                Delivery.webhook_id == webhook_id,
+                Delivery.state == PENDING,
+                Delivery.next_attempt_at <= real,
+                (Webhook.state == "active") | (Delivery.kind == TEST),
+            )
+            .order_by(Delivery.next_attempt_at, Delivery.id)
+            .limit(1)
+            .with_for_update(skip_locked=True, of=Delivery)
         )
-        .order_by(Delivery.next_attempt_at, Delivery.id)
-        .limit(1)
-        .with_for_update(skip_locked=True, of=Delivery)
-    )
-    row = session.scalars(query.execution_options(populate_existing=True)).first()
-    if row is not None:
-        row.next_attempt_at = real + CLAIMED_FOR
-        row.attempts += 1
-    session.commit()
+        row = session.scalars(query.execution_options(populate_existing=True)).first()
+        if row is not None:
+            row.next_attempt_at = real + CLAIMED_FOR
+            row.attempts += 1
     return row
 
 
@@ -135,16 +134,17 @@ def send(session: Session, hub: Hub, row: Delivery) -> bool:
 
     A receiver that does not answer at all is not asked again for its other messages either.
     """
-    real, began = hub.clock.real(), time.perf_counter()
+    delivery_id, real, began = row.id, hub.clock.real(), time.perf_counter()
     answer: Answer | None = None
     fault: str | None = None
     try:
         headers = _headers(hub, row, int(real.timestamp()))
-        session.rollback()
+        url, body = row.webhook.url, row.body.encode()
+        release(session)
         answer = hub.peers.request(
             "POST",
-            row.webhook.url,
-            data=row.body.encode(),
+            url,
+            data=body,
             headers=headers,
             timeout=TIMEOUT_SECONDS,
             max_bytes=MOST_BYTES,
@@ -154,7 +154,7 @@ def send(session: Session, hub: Hub, row: Delivery) -> bool:
     except signing.SealBroken:
         fault = "secret-unreadable"
     ms = round((time.perf_counter() - began) * 1000)
-    _mark(session, hub, row.id, answer, fault, ms)
+    _mark(session, hub, delivery_id, answer, fault, ms)
     return answer is not None
 
 
@@ -178,21 +178,19 @@ def _headers(hub: Hub, row: Delivery, timestamp: int) -> dict[str, str]:
 def _mark(
     session: Session, hub: Hub, row_id: int, answer: Answer | None, fault: str | None, ms: int
 ) -> None:
-    begin_write(session)
-    row = session.get(Delivery, row_id, with_for_update=True, populate_existing=True)
-    if row is None or row.state != PENDING:  # removed or paused meanwhile
-        session.rollback()
-        return
-    real = hub.clock.real()
-    row.status, row.ms, row.fault = answer.status if answer else None, ms, fault
-    row.answer = _words(answer.body) if answer else None
-    if answer is not None and 200 <= answer.status < 300:
-        row.state, row.done_at, row.webhook.failing_since = DONE, real, None
-    elif row.kind == TEST:
-        row.state = DEAD
-    else:
-        _failed(session, hub, row, real)
-    session.commit()
+    with write(session):
+        row = session.get(Delivery, row_id, with_for_update=True, populate_existing=True)
+        if row is None or row.state != PENDING:  # removed or paused meanwhile
+            return
+        real = hub.clock.real()
+        row.status, row.ms, row.fault = answer.status if answer else None, ms, fault
+        row.answer = _words(answer.body) if answer else None
+        if answer is not None and 200 <= answer.status < 300:
+            row.state, row.done_at, row.webhook.failing_since = DONE, real, None
+        elif row.kind == TEST:
+            row.state = DEAD
+        else:
+            _failed(session, hub, row, real)
 
 
 def _words(body: bytes) -> str:

@@ -8,6 +8,7 @@ something waits for it; what changes back within seconds is not told.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,7 +22,7 @@ from federation.nodes.models import Node
 from federation.statements.models import Statement
 from federation.webhooks.models import Told, Webhook
 from federation.webhooks.service import AVAILABILITY, active, owe
-from shared.store.db import begin_write
+from shared.store.db import release, write
 
 Item = Mapping[str, Any] | None
 _State = tuple[str, str, dict[str, Any]]  # of what, which, and what else is said of it
@@ -101,12 +102,8 @@ def owe_states(session: Session, now: datetime, real: datetime, hub_url: str) ->
     What is there at the first call was never told, and is no news.
     """
     for thing, found in _differing(session):
-        begin_write(session)
-        try:
+        with suppress(IntegrityError), write(session):  # another process may tell the very same
             _owe_states_of(session, now, real, hub_url, thing, found)
-            session.commit()
-        except IntegrityError:  # another process tells the very same
-            session.rollback()
 
 
 def _owe_states_of(
@@ -134,7 +131,7 @@ def _differing(session: Session) -> Iterator[tuple[str, list[_State]]]:
         if thing.only is not None:
             query = query.where(thing.only)
         rows = session.execute(query).all()
-        session.rollback()
+        release(session)
         if rows:
             yield name, [(row[0], row[1], _plain(thing.shown, row[2:])) for row in rows]
 

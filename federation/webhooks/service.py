@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from federation.context import Hub
 from federation.webhooks import signing
 from federation.webhooks.models import Delivery, Webhook
 from shared.net.http import PeerError, check_url
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.store.outbox import DEAD, PENDING
 from shared.wire.problems import Problem
 
@@ -99,21 +100,20 @@ def subscribe(
     """Add a webhook; return it and its secret, which is shown once. Raises PeerError."""
     check_address(url, allow_private=hub.settings.allow_private_peers)
     secret = signing.new_secret()
-    begin_write(session)
-    webhook = Webhook(
-        name=name,
-        url=url,
-        email=email,
-        kinds=list(kinds),
-        state="active",
-        secret=signing.seal(hub.settings.secret_key, secret),
-        created_at=hub.clock.real(),
-    )
-    session.add(webhook)
-    session.flush()
-    after = {"url": _origin(url), "kinds": list(kinds)}
-    audit(session, hub.clock.now(), actor, "webhook-added", _subject(webhook), after=after)
-    session.commit()
+    with write(session):
+        webhook = Webhook(
+            name=name,
+            url=url,
+            email=email,
+            kinds=list(kinds),
+            state="active",
+            secret=signing.seal(hub.settings.secret_key, secret),
+            created_at=hub.clock.real(),
+        )
+        session.add(webhook)
+        session.flush()
+        after = {"url": _origin(url), "kinds": list(kinds)}
+        audit(session, hub.clock.now(), actor, "webhook-added", _subject(webhook), after=after)
     return webhook, secret
 
 
@@ -126,25 +126,23 @@ def check_address(url: str, *, allow_private: bool) -> None:
 
 def rotate(session: Session, hub: Hub, actor: str, webhook_id: int) -> str:
     """Give a webhook a new secret; the former one signs too for a day. Raises Problem."""
-    webhook = _locked(session, webhook_id)
-    secret = signing.new_secret()
-    webhook.former_secret, webhook.former_until = webhook.secret, hub.clock.real() + OVERLAP
-    webhook.secret = signing.seal(hub.settings.secret_key, secret)
-    audit(session, hub.clock.now(), actor, "webhook-secret-changed", _subject(webhook))
-    session.commit()
+    with _locked(session, webhook_id) as webhook:
+        secret = signing.new_secret()
+        webhook.former_secret, webhook.former_until = webhook.secret, hub.clock.real() + OVERLAP
+        webhook.secret = signing.seal(hub.settings.secret_key, secret)
+        audit(session, hub.clock.now(), actor, "webhook-secret-changed", _subject(webhook))
     return secret
 
 
 def set_state(session: Session, hub: Hub, actor: str, webhook_id: int, state: str) -> None:
     """Pause a webhook (what it was owed is dropped), or go on. Raises Problem."""
-    webhook = _locked(session, webhook_id)
-    if webhook.state != state:
-        before, webhook.state, webhook.failing_since = webhook.state, state, None
-        if state != "active":
-            drop(session, webhook_id, "paused")
-        now, subject = hub.clock.now(), _subject(webhook)
-        audit(session, now, actor, "webhook-state", subject, before=before, after=state)
-    session.commit()
+    with _locked(session, webhook_id) as webhook:
+        if webhook.state != state:
+            before, webhook.state, webhook.failing_since = webhook.state, state, None
+            if state != "active":
+                drop(session, webhook_id, "paused")
+            now, subject = hub.clock.now(), _subject(webhook)
+            audit(session, now, actor, "webhook-state", subject, before=before, after=state)
 
 
 def drop(session: Session, webhook_id: int, fault: str) -> None:
@@ -158,35 +156,30 @@ def drop(session: Session, webhook_id: int, fault: str) -> None:
 
 def remove(session: Session, hub: Hub, actor: str, webhook_id: int) -> None:
     """Forget a webhook, and everything it was told or owed. Raises Problem."""
-    webhook = _locked(session, webhook_id)
-    before = {"url": _origin(webhook.url), "kinds": webhook.kinds}
-    audit(session, hub.clock.now(), actor, "webhook-removed", _subject(webhook), before=before)
-    session.execute(delete(Delivery).where(Delivery.webhook_id == webhook_id))
-    session.execute(delete(Webhook).where(Webhook.id == webhook_id))
-    session.commit()
+    with _locked(session, webhook_id) as webhook:
+        before = {"url": _origin(webhook.url), "kinds": webhook.kinds}
+        audit(session, hub.clock.now(), actor, "webhook-removed", _subject(webhook), before=before)
+        session.execute(delete(Delivery).where(Delivery.webhook_id == webhook_id))
+        session.execute(delete(Webhook).where(Webhook.id == webhook_id))
 
 
 def try_out(session: Session, hub: Hub, webhook_id: int) -> Delivery:
     """Owe a webhook a message that says nothing, and return it. Raises Problem."""
-    webhook = _locked(session, webhook_id)
-    now, real = hub.clock.now(), hub.clock.real()
-    owe(session, [webhook], now, real, TEST, "test", {"hub": hub.url})
-    session.flush()
-    query = select(Delivery).where(Delivery.webhook_id == webhook_id, Delivery.kind == TEST)
-    found = session.scalars(query.order_by(Delivery.id.desc()).limit(1)).one()
-    session.commit()
-    return found
+    with _locked(session, webhook_id) as webhook:
+        now, real = hub.clock.now(), hub.clock.real()
+        owe(session, [webhook], now, real, TEST, "test", {"hub": hub.url})
+        session.flush()
+        query = select(Delivery).where(Delivery.webhook_id == webhook_id, Delivery.kind == TEST)
+        return session.scalars(query.order_by(Delivery.id.desc()).limit(1)).one()
 
 
 def send_again(session: Session, hub: Hub, webhook_id: int, delivery_id: int) -> None:
     """Owe a message once more, the same and with the same id. Raises Problem."""
-    _locked(session, webhook_id)
-    row = session.get(Delivery, delivery_id)
-    if row is None or row.webhook_id != webhook_id:
-        session.rollback()
-        raise Problem("not-found")
-    row.state, row.attempts, row.next_attempt_at = PENDING, 0, hub.clock.real()
-    session.commit()
+    with _locked(session, webhook_id):
+        row = session.get(Delivery, delivery_id)
+        if row is None or row.webhook_id != webhook_id:
+            raise Problem("not-found")
+        row.state, row.attempts, row.next_attempt_at = PENDING, 0, hub.clock.real()
 
 
 def webhooks(session: Session) -> list[tuple[Webhook, int]]:
@@ -217,19 +210,19 @@ def deliveries(session: Session, webhook_id: int, limit: int = 50) -> list[Deliv
 
 def forget(session: Session, now: datetime) -> None:
     """Forget what was told, or given up, a month ago."""
-    begin_write(session)
-    old = Delivery.created_at < now - KEPT_FOR
-    session.execute(delete(Delivery).where(Delivery.state != PENDING, old))
-    session.commit()
+    with write(session):
+        old = Delivery.created_at < now - KEPT_FOR
+        session.execute(delete(Delivery).where(Delivery.state != PENDING, old))
 
 
-def _locked(session: Session, webhook_id: int) -> Webhook:
-    begin_write(session)
-    found = session.get(Webhook, webhook_id, with_for_update=True)
-    if found is None:
-        session.rollback()
-        raise Problem("not-found")
-    return found
+@contextmanager
+def _locked(session: Session, webhook_id: int) -> Iterator[Webhook]:
+    """Begin to change a webhook, its row locked. Raises Problem("not-found")."""
+    with write(session):
+        found = session.get(Webhook, webhook_id, with_for_update=True)
+        if found is None:
+            raise Problem("not-found")
+        yield found
 
 
 def _subject(webhook: Webhook) -> str:

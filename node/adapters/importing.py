@@ -15,7 +15,7 @@ from node.members.models import ImportFile
 from node.members.sheet import Table, read
 from node.spaces import service as spaces
 from node.spaces.models import Space
-from shared.store.db import begin_write
+from shared.store.db import write
 
 
 def examine(
@@ -41,20 +41,18 @@ def run(
     What the trial said is not believed: it is worked out again. Returns what was done; None if
     the list was imported already, or is too old. Raises Problem.
     """
-    begin_write(session)
-    session.execute(select(Space.id).where(Space.id == space_id).with_for_update())
-    space = spaces.space(session, space_id)
-    text = kept(session, node.clock.now(), account_id, file_id)
-    if text is None:
-        session.rollback()
-        return None
-    trial = examine(session, node, space, what, read(text), columns)
-    if what == "events":
-        event_lists.write(session, space, trial, node.clock.now())
-    else:
-        sheet_lists.write(session, space, trial, node.clock.now(), what)
-        space.revision += 1
-    session.execute(delete(ImportFile).where(ImportFile.id == file_id))
-    spaces.queue_publication(session, node)
-    session.commit()
+    with write(session):
+        session.execute(select(Space.id).where(Space.id == space_id).with_for_update())
+        space = spaces.space(session, space_id)
+        text = kept(session, node.clock.now(), account_id, file_id)
+        if text is None:
+            return None
+        trial = examine(session, node, space, what, read(text), columns)
+        if what == "events":
+            event_lists.write(session, space, trial, node.clock.now())
+        else:
+            sheet_lists.write(session, space, trial, node.clock.now(), what)
+            space.revision += 1
+        session.execute(delete(ImportFile).where(ImportFile.id == file_id))
+        spaces.queue_publication(session, node)
     return trial

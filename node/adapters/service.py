@@ -22,7 +22,7 @@ from node.adapters.validation import Taken, check, until
 from node.context import Node
 from node.spaces import hours
 from node.spaces import service as spaces
-from shared.store.db import begin_write
+from shared.store.db import release, write
 from shared.wire.problems import Problem
 
 EVERY = timedelta(minutes=15)
@@ -59,17 +59,14 @@ def add(
 ) -> int:
     """Add a source; nothing is taken from it yet. Returns its id. Raises Problem."""
     del node
-    begin_write(session)
-    spaces.space(session, space_id)
-    if len(sources(session, space_id)) >= MOST_SOURCES:
-        session.rollback()
-        raise Problem("conflict", "a space has at most 12 sources: remove one first")
     row = SpaceSource(space_id=space_id, adapter=adapter, name=name, url=url, open_to=open_to)
-    session.add(row)
     try:
-        session.commit()
+        with write(session):
+            spaces.space(session, space_id)
+            if len(sources(session, space_id)) >= MOST_SOURCES:
+                raise Problem("conflict", "a space has at most 12 sources: remove one first")
+            session.add(row)
     except IntegrityError:
-        session.rollback()
         raise Problem("conflict", "this address is a source of this space already") from None
     return row.id
 
@@ -98,7 +95,7 @@ def look(session: Session, node: Node, row: SpaceSource, *, anew: bool = True) -
         allow_private=node.settings.allow_private_peers,
     )
     source_id, adapter = row.id, adapters().get(row.adapter)
-    session.rollback()
+    release(session)
     if adapter is None:
         return Reading(fault="The adapter of this source is not installed any more.")
     try:
@@ -127,27 +124,25 @@ def keep(
 
     Publishes if anything changed. A source that was removed or paused meanwhile is left alone.
     """
-    begin_write(session)
-    query = select(SpaceSource).where(SpaceSource.id == source_id).with_for_update()
-    row = session.scalars(query).one_or_none()
-    if row is None or (row.state != "active" and not activate):
-        session.rollback()
-        return
     now = node.clock.now()
-    row.tried_at = now
-    if reading.fault:
-        row.fault_since = row.fault_since if row.fault else now
-        row.fault = reading.fault
-        session.commit()
-        return
-    row.fault, row.fault_since, row.read_at = "", None, now
-    row.etag, row.modified, row.basis = reading.etag, reading.modified, reading.basis
-    if activate:
-        row.state = "active"
-    if reading.taken is not None:
-        row.left_out = reading.taken.faults
-        _publish(session, node, row.space_id, changed=apply.keep(session, row, reading.taken, now))
-    session.commit()
+    with write(session):
+        query = select(SpaceSource).where(SpaceSource.id == source_id).with_for_update()
+        row = session.scalars(query).one_or_none()
+        if row is None or (row.state != "active" and not activate):
+            return
+        row.tried_at = now
+        if reading.fault:
+            row.fault_since = row.fault_since if row.fault else now
+            row.fault = reading.fault
+            return
+        row.fault, row.fault_since, row.read_at = "", None, now
+        row.etag, row.modified, row.basis = reading.etag, reading.modified, reading.basis
+        if activate:
+            row.state = "active"
+        if reading.taken is not None:
+            row.left_out = reading.taken.faults
+            changed = apply.keep(session, row, reading.taken, now)
+            _publish(session, node, row.space_id, changed=changed)
 
 
 def _publish(session: Session, node: Node, space_id: str, *, changed: bool) -> None:
@@ -161,25 +156,23 @@ def _publish(session: Session, node: Node, space_id: str, *, changed: bool) -> N
 
 def pause(session: Session, space_id: str, source_id: int, *, paused: bool) -> None:
     """Stop reading a source, or go on; what was taken stays. Raises Problem."""
-    begin_write(session)
-    row = find(session, space_id, source_id)
-    if row.state != "new":
-        row.state, row.tried_at = "paused" if paused else "active", None
-    session.commit()
+    with write(session):
+        row = find(session, space_id, source_id)
+        if row.state != "new":
+            row.state, row.tried_at = "paused" if paused else "active", None
 
 
 def remove(
     session: Session, node: Node, space_id: str, source_id: int, *, keep_imported: bool
 ) -> None:
     """Remove a source, with what it brought, or leave that to the sheet. Raises Problem."""
-    begin_write(session)
-    row = find(session, space_id, source_id)
-    if keep_imported:
-        apply.adopt(session, row)
-    else:
-        apply.drop(session, row, node.clock.now())
-    _publish(session, node, space_id, changed=True)
-    session.commit()
+    with write(session):
+        row = find(session, space_id, source_id)
+        if keep_imported:
+            apply.adopt(session, row)
+        else:
+            apply.drop(session, row, node.clock.now())
+        _publish(session, node, space_id, changed=True)
 
 
 def due(session: Session, now: datetime) -> list[int]:

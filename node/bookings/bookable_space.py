@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -21,7 +22,7 @@ from node.hub import service as sync
 from node.spaces.models import Space
 from node.spaces.space_row import as_document, find_space, schedule_of
 from node.visits.models import Visit
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 from shared.wire.spaces import capacity_on, is_over
 
@@ -93,11 +94,12 @@ def find(session: Session, node: Node, space_id: str) -> House:
     return House(row, schedule, read_conditions(row._mapping), known.charter)  # noqa: SLF001
 
 
-def lock(session: Session, house: House) -> None:
-    """Start writing under the space's row, the lock under which places are given."""
-    session.rollback()
-    begin_write(session)
-    session.execute(select(Space.id).where(Space.id == house.row.id).with_for_update())
+@contextmanager
+def locked(session: Session, house: House) -> Iterator[None]:
+    """Write under the space's row, the lock under which places are given."""
+    with write(session):
+        session.execute(select(Space.id).where(Space.id == house.row.id).with_for_update())
+        yield
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from node.bookings.models import Trip
 from node.context import Node
 from node.hub.departures import is_after
 from node.members.models import Member
-from shared.store.db import begin_write
+from shared.store.db import release, write
 
 
 def end_due(session: Session, node: Node) -> None:
@@ -33,18 +33,16 @@ def end_due(session: Session, node: Node) -> None:
         )
     )
     due = list(session.scalars(query))
-    session.rollback()
+    release(session)
     for trip_id in due:
-        begin_write(session)
-        trip = session.get_one(Trip, trip_id, with_for_update=True)
-        reason = _why(trip)
-        if reason is None or trip.state not in outgoing.LIVE:
-            session.rollback()
-            continue
-        trip.state, trip.codes, trip.reason = "cancelling", [reason], ""
-        trip.attempts, trip.next_attempt_at = 0, node.clock.real()
-        member_mail.tell_ended(session, node, trip)
-        session.commit()
+        with write(session):
+            trip = session.get_one(Trip, trip_id, with_for_update=True)
+            reason = _why(trip)
+            if reason is None or trip.state not in outgoing.LIVE:
+                continue
+            trip.state, trip.codes, trip.reason = "cancelling", [reason], ""
+            trip.attempts, trip.next_attempt_at = 0, node.clock.real()
+            member_mail.tell_ended(session, node, trip)
         outgoing.send(session, node, trip_id)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -25,6 +26,7 @@ from shared.wire.problems import Problem
 HOLD = timedelta(minutes=10)
 # How long a place that became free is kept for the first on the waiting list.
 OFFER = timedelta(hours=2)
+OF_ANOTHER = "this number is another booking’s"
 # What may pass while one waits.
 _MAY_PASS = ("booking_full", "room_taken", "home_share")
 _IS_CLOSED = cast(Booking.closed, Text) != "[]"
@@ -73,28 +75,25 @@ def act(session: Session, node: Node, request: messages.Request) -> dict[str, An
     house = houses.find(session, node, request.space)
     ends = request.action == messages.CANCEL
     against = [] if ends else rules.against(session, node, house, request)
-    houses.lock(session, house)
-    now, row = node.clock.now(), session.get(Booking, request.id)
-    if row is not None:
-        if (row.home_id, row.space_id) != (request.home, request.space):
-            session.rollback()
-            raise Problem("not-found")
-        if not _is_of(row, request):
-            session.rollback()
-            raise Problem("conflict", "this number is another booking’s")
-        row.revision = max(row.revision, request.known)  # ours may come from a backup
-        _lapse(row, now)
     try:
-        word = _ACTIONS[request.action](session, _Case(request, house, row, against, now, own))
-        session.commit()
+        with houses.locked(session, house):
+            now, row = node.clock.now(), session.get(Booking, request.id)
+            if row is not None:
+                _check_same(row, request)
+                row.revision = max(row.revision, request.known)  # ours may come from a backup
+                _lapse(row, now)
+            word = _ACTIONS[request.action](session, _Case(request, house, row, against, now, own))
     except IntegrityError:  # the same number at two of our spaces at once
-        session.rollback()
-        raise Problem("conflict", "this number is another booking’s") from None
+        raise Problem("conflict", OF_ANOTHER) from None
     return {**word, "timezone": str(house.schedule.zone)}
 
 
-def _is_of(row: Booking, request: messages.Request) -> bool:
-    return (row.starts_at, row.ends_at, row.room) == (*request.span, request.room)
+def _check_same(row: Booking, request: messages.Request) -> None:
+    """Raise Problem where a number stands for another booking than the one that is meant."""
+    if (row.home_id, row.space_id) != (request.home, request.space):
+        raise Problem("not-found")
+    if (row.starts_at, row.ends_at, row.room) != (*request.span, request.room):
+        raise Problem("conflict", OF_ANOTHER)
 
 
 def _ask(session: Session, case: _Case) -> dict[str, Any]:
@@ -186,10 +185,8 @@ def closed_by_saving(session: Session, node: Node, space_id: str) -> int:
 
     The homes are told by the jobs. Before the network is known nobody has booked.
     """
-    try:
+    with suppress(Problem):
         tend_space(session, node, space_id)
-    except Problem:
-        session.rollback()
     return sum(row.space_id == space_id for row in closed_of(session, node.clock.now()))
 
 
@@ -206,18 +203,17 @@ def homes_ahead(session: Session, now: datetime) -> dict[str, int]:
 def _call_off(
     session: Session, node: Node, space_id: str, reason: str, which: ColumnElement[bool]
 ) -> int:
-    houses.lock(session, houses.find(session, node, space_id))
-    now = node.clock.now()
-    query = select(Booking).where(
-        which,
-        Booking.space_id == space_id,
-        Booking.ends_at > now,
-        Booking.state.in_((*ACTIVE, "waiting")),
-    )
-    found = session.scalars(query).all()
-    for row in found:
-        _change(row, now, "cancelled", reason=reason)
-    session.commit()
+    with houses.locked(session, houses.find(session, node, space_id)):
+        now = node.clock.now()
+        query = select(Booking).where(
+            which,
+            Booking.space_id == space_id,
+            Booking.ends_at > now,
+            Booking.state.in_((*ACTIVE, "waiting")),
+        )
+        found = session.scalars(query).all()
+        for row in found:
+            _change(row, now, "cancelled", reason=reason)
     return len(found)
 
 
@@ -240,31 +236,30 @@ def tend(session: Session, node: Node) -> None:
 
 def tend_space(session: Session, node: Node, space_id: str) -> None:
     house, own = houses.find(session, node, space_id), sync.node_id(session)
-    houses.lock(session, house)
-    now = node.clock.now()
-    query = select(Booking).where(
-        Booking.space_id == space_id,
-        Booking.ends_at > now - rules.LONGEST - timedelta(days=1),
-        Booking.state.in_((*ACTIVE, "waiting")),
-    )
-    rows = session.scalars(query).all()
-    here = came(session, space_id, rows)
-    changed = [
-        _lapse(row, now)
-        or _settle(house, row, now, came=row.id in here)
-        or _note_closed(house, row, own, now)
-        for row in rows
-    ]
-    session.flush()
-    offered = _offer(session, house, own, now)
-    session.commit() if offered or any(changed) else session.rollback()
+    with houses.locked(session, house):
+        now = node.clock.now()
+        query = select(Booking).where(
+            Booking.space_id == space_id,
+            Booking.ends_at > now - rules.LONGEST - timedelta(days=1),
+            Booking.state.in_((*ACTIVE, "waiting")),
+        )
+        rows = session.scalars(query).all()
+        here = came(session, space_id, rows)
+        for row in rows:
+            _tend_row(house, row, own, now, came=row.id in here)
+        session.flush()
+        _offer(session, house, own, now)
 
 
-def _note_closed(house: House, row: Booking, own: str, now: datetime) -> bool:
+def _tend_row(house: House, row: Booking, own: str, now: datetime, *, came: bool) -> None:
+    if not _lapse(row, now) and not _settle(house, row, now, came=came):
+        _note_closed(house, row, own, now)
+
+
+def _note_closed(house: House, row: Booking, own: str, now: datetime) -> None:
     closed = house.closed_days(row, own, now) if row.ends_at > now else row.closed
-    if closed == row.closed:
-        return False
-    return _change(row, now, row.state, held_until=row.held_until, closed=closed)
+    if closed != row.closed:
+        _change(row, now, row.state, held_until=row.held_until, closed=closed)
 
 
 def _settle(house: House, row: Booking, now: datetime, *, came: bool) -> bool:
@@ -282,10 +277,9 @@ def _settle(house: House, row: Booking, now: datetime, *, came: bool) -> bool:
     return now >= until and _change(row, now, "no_show")
 
 
-def _offer(session: Session, house: House, own: str, now: datetime) -> bool:
+def _offer(session: Session, house: House, own: str, now: datetime) -> None:
     """Offer what is free to those who wait, the first to ask first."""
     query = select(Booking).where(Booking.space_id == house.row.id, Booking.state == "waiting")
-    offered = False
     for row in session.scalars(query.order_by(Booking.asked_at, Booking.id)).all():
         if row.closed or now >= row.starts_at:
             continue
@@ -294,9 +288,8 @@ def _offer(session: Session, house: House, own: str, now: datetime) -> bool:
         wanted = Wanted(row.id, row.home_id, row.member, row.room, span, halves)
         if not why_not(session, house, wanted, own, now):
             until = min(now + OFFER, row.starts_at)
-            offered = _change(row, now, "held", held_until=until)
+            _change(row, now, "held", held_until=until)
             session.flush()
-    return offered
 
 
 def _lapse(row: Booking, now: datetime) -> bool:

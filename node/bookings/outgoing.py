@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,7 +24,7 @@ from node.passes import service as passes
 from node.passes.models import Pass
 from node.spaces.service import own_zone
 from shared.net.http import PeerError
-from shared.store.db import begin_write
+from shared.store.db import release, write
 from shared.store.outbox import next_attempt
 from shared.wire.problems import Problem
 
@@ -65,17 +66,15 @@ def ask(
     if not starts_at < ends_at <= starts_at + MOST:
         raise Problem("booking-refused", reasons=[{"code": "booking_span"}])
     halves = entitlement.check(session, node, member, host_id, space_id, span)
-    _lock(session, member_id)
-    known = session.get(Trip, trip_id)
-    if known is not None:  # asked twice at once
-        session.rollback()
-        return _own(session.get_one(Trip, trip_id), member_id)
-    _refuse_overlap(session, member_id, span)
-    member = session.get_one(Member, member_id)
-    trip = _new_trip(session, node, member, trip_id, host_id, entry, span, room, wait=wait)
-    trip.half_days = halves
-    session.add(trip)
-    session.commit()
+    with _locked(session, member_id):
+        known = session.get(Trip, trip_id)
+        if known is not None:  # asked twice at once
+            return _own(known, member_id)
+        _refuse_overlap(session, member_id, span)
+        member = session.get_one(Member, member_id)
+        trip = _new_trip(session, node, member, trip_id, host_id, entry, span, room, wait=wait)
+        trip.half_days = halves
+        session.add(trip)
     send(session, node, trip_id)
     trip = session.get_one(Trip, trip_id)
     if trip.state == "asking":
@@ -85,10 +84,12 @@ def ask(
     return trip
 
 
-def _lock(session: Session, member_id: int) -> None:
-    """Start writing under the member's row: two bookings of one person wait for each other."""
-    begin_write(session)
-    session.execute(select(Member.id).where(Member.id == member_id).with_for_update())
+@contextmanager
+def _locked(session: Session, member_id: int) -> Iterator[None]:
+    """Write under the member's row: two bookings of one person wait for each other."""
+    with write(session):
+        session.execute(select(Member.id).where(Member.id == member_id).with_for_update())
+        yield
 
 
 def _new_trip(
@@ -134,7 +135,7 @@ def _find_host(session: Session, node: Node, space_id: str) -> tuple[str, dict[s
 def _refuse_overlap(
     session: Session, member_id: int, span: Span, trip_id: str = "", states: Sequence[str] = PLACED
 ) -> None:
-    """End the transaction and raise Problem where the member is somewhere else at that time."""
+    """Raise Problem where the member is somewhere else at that time."""
     query = select(Trip.id).where(
         Trip.member_id == member_id,
         Trip.state.in_(states),
@@ -143,7 +144,6 @@ def _refuse_overlap(
         Trip.id != trip_id,
     )
     if session.scalar(query.limit(1)) is not None:
-        session.rollback()
         raise Problem("booking-refused", reasons=[{"code": "booked_elsewhere"}])
 
 
@@ -158,15 +158,18 @@ def confirm(session: Session, node: Node, trip_id: str, member_id: int) -> Trip:
         entitlement.check(
             session, node, trip.member, trip.host_id, trip.space_id, span, trip_id=trip_id
         )
-    _lock(session, member_id)
-    _refuse_overlap(session, member_id, span, trip_id, ("confirming", "confirmed", "arrived"))
-    return _go_on(session, node, trip_id, member_id, ("held",), "confirming")
+    with _locked(session, member_id):
+        _refuse_overlap(session, member_id, span, trip_id, ("confirming", "confirmed", "arrived"))
+        _go_on(session, node, trip_id, member_id, ("held",), "confirming")
+    return _sent(session, node, trip_id)
 
 
 def cancel(session: Session, node: Node, trip_id: str, member_id: int) -> Trip:
     """Cancel a booking, or leave the waiting list. Raises Problem."""
     states = ("held", "confirmed", "waiting", "asking", "confirming")
-    return _go_on(session, node, trip_id, member_id, states, "cancelling")
+    with _locked(session, member_id):
+        _go_on(session, node, trip_id, member_id, states, "cancelling")
+    return _sent(session, node, trip_id)
 
 
 def _go_on(
@@ -176,14 +179,14 @@ def _go_on(
     member_id: int,
     states: Sequence[str],
     state: str,
-) -> Trip:
-    _lock(session, member_id)
+) -> None:
     trip = _own(session.get(Trip, trip_id, with_for_update=True), member_id)
     if trip.state in states:
         trip.state, trip.attempts, trip.next_attempt_at = state, 0, node.clock.real()
-    session.commit()
-    if trip.state in ASKED:
-        send(session, node, trip_id)
+
+
+def _sent(session: Session, node: Node, trip_id: str) -> Trip:
+    send(session, node, trip_id)
     return session.get_one(Trip, trip_id)
 
 
@@ -213,10 +216,10 @@ def _word_of_host(session: Session, node: Node, trip: Trip, action: str) -> dict
     try:
         if host_id != own:
             return _ask_host(session, node, host_id, own, request)
-        session.rollback()
+        release(session)
         return messages.load_word(hosted.act(session, node, messages.Request(home=own, **request)))
     except (PeerError, Problem, ValidationError) as error:
-        session.rollback()
+        release(session)
         log.info("booking.unanswered", host=host_id, reason=str(error)[:100])
         return None
 
@@ -229,13 +232,12 @@ def tell_new_passes(session: Session, node: Node) -> None:
         Trip.state.in_(("confirmed", "waiting")), Trip.ends_at > now, newer
     )
     due = list(session.scalars(query.limit(100)))
-    session.rollback()
+    release(session)
     for trip_id in due:
         word = _word_of_host(session, node, session.get_one(Trip, trip_id), messages.CONFIRM)
         if word is not None:
-            begin_write(session)
-            session.execute(update(Trip).where(Trip.id == trip_id).values(passes_told_at=real))
-            session.commit()
+            with write(session):
+                session.execute(update(Trip).where(Trip.id == trip_id).values(passes_told_at=real))
             take(session, node, trip_id, word)
 
 
@@ -270,7 +272,7 @@ def _ask_host(
 ) -> dict[str, Any]:
     known = sync.network(session, node)
     entry = known.trust.nodes.get(host_id) if known else None
-    session.rollback()  # nothing is kept waiting while the host is asked
+    release(session)  # nothing is kept waiting while the host is asked
     if entry is None:
         raise PeerError("unknown", host_id)
     document = {
@@ -292,12 +294,11 @@ def _ask_host(
 
 
 def _postpone(session: Session, node: Node, trip_id: str, asked: str) -> None:
-    begin_write(session)
-    trip = session.get(Trip, trip_id, with_for_update=True)
-    if trip is not None and trip.state == asked and asked != "asking":
-        trip.attempts += 1
-        trip.next_attempt_at = next_attempt(node.clock.real(), trip.attempts)
-    session.commit()
+    with write(session):
+        trip = session.get(Trip, trip_id, with_for_update=True)
+        if trip is not None and trip.state == asked and asked != "asking":
+            trip.attempts += 1
+            trip.next_attempt_at = next_attempt(node.clock.real(), trip.attempts)
 
 
 def take(
@@ -308,17 +309,19 @@ def take(
     Where it ``answers`` what was asked, it is taken although nothing has changed there; but not
     where a later word has overtaken it. A refusal says nothing of how often anything changed.
     """
-    begin_write(session)
-    trip = session.get(Trip, trip_id, with_for_update=True)
-    if trip is None or not _is_news(trip, word, answers):
-        session.commit()
-        if answers:
-            _postpone(session, node, trip_id, answers)
-        return
+    with write(session):
+        trip = session.get(Trip, trip_id, with_for_update=True)
+        if trip is not None and _is_news(trip, word, answers):
+            _take_word(session, node, trip, word)
+            return
+    if answers:
+        _postpone(session, node, trip_id, answers)
+
+
+def _take_word(session: Session, node: Node, trip: Trip, word: dict[str, Any]) -> None:
     if trip.state == "cancelling" and word["state"] in ("held", "confirmed", "waiting"):
         # It crossed our own wish: that is asked again.
         trip.revision = max(trip.revision, word["revision"])
-        session.commit()
         return
     before, was_closed = trip.state, trip.closed
     trip.state, trip.held_until, trip.closed = word["state"], word["held_until"], word["closed"]
@@ -330,7 +333,6 @@ def take(
     trip.revision = max(trip.revision, word["revision"])
     trip.next_attempt_at, trip.attempts = None, 0
     member_mail.tell_member(session, node, trip, before, was_closed)
-    session.commit()
 
 
 def _is_news(trip: Trip, word: Mapping[str, Any], answers: str) -> bool:
@@ -346,13 +348,12 @@ def settle_due(session: Session, node: Node) -> None:
     now = node.clock.real()
     query = select(Trip.id).where(Trip.state.in_(ASKED), Trip.next_attempt_at <= now)
     due = list(session.scalars(query.limit(100)))
-    session.rollback()
+    release(session)
     for trip_id in due:
-        begin_write(session)
-        trip = session.get(Trip, trip_id, with_for_update=True)
-        if trip is not None and trip.state == "asking":
-            trip.state, trip.unanswered = "cancelling", True
-        session.commit()
+        with write(session):
+            trip = session.get(Trip, trip_id, with_for_update=True)
+            if trip is not None and trip.state == "asking":
+                trip.state, trip.unanswered = "cancelling", True
         send(session, node, trip_id)
 
 
@@ -365,7 +366,7 @@ def hear(session: Session, node: Node, trip_id: str, token: str) -> None:
     trip = session.get(Trip, trip_id)
     if trip is None or trip.host_id != said_by or word["id"] != trip_id:
         raise Problem("not-found")
-    session.rollback()
+    release(session)
     take(session, node, trip_id, word)
 
 

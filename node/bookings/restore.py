@@ -7,7 +7,7 @@ what it knows, and the later word of the host holds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -28,7 +28,7 @@ from node.spaces.models import Space
 from node.spaces.service import own_zone
 from shared.base.schemas import WireSchema, moment
 from shared.net.http import PeerError
-from shared.store.db import begin_write
+from shared.store.db import release, write
 from shared.wire.problems import Problem
 
 log = structlog.get_logger()
@@ -139,7 +139,7 @@ def ask_due(session: Session, node: Node) -> int:
     """Ask the partners that are still to be asked; return how many bookings were regained."""
     row, known = memory(session), sync.network(session, node)
     peers = list(row.to_ask) if row else []
-    session.rollback()
+    release(session)
     regained = 0
     for peer in peers:
         entry = known.trust.nodes.get(peer) if known else None
@@ -147,7 +147,7 @@ def ask_due(session: Session, node: Node) -> int:
             try:
                 told = _ask(session, node, peer, entry["url"])
             except (PeerError, ValidationError) as error:
-                session.rollback()
+                release(session)
                 log.info("bookings.not-recalled", peer=peer, reason=str(error)[:100])
                 continue
             regained += _take(session, node, peer, told)
@@ -159,7 +159,7 @@ def ask_due(session: Session, node: Node) -> int:
 
 def _ask(session: Session, node: Node, peer: str, url: str) -> dict[str, Any]:
     own = sync.node_id(session)
-    session.rollback()
+    release(session)
     token = messages.sign(node, TYP, own, url, {})
     answered = node.peers.request(
         "POST", f"{url}/api/v1/bookings/recall", json={"request": token}, timeout=TIMEOUT_SECONDS
@@ -173,17 +173,15 @@ def _ask(session: Session, node: Node, peer: str, url: str) -> dict[str, Any]:
 
 
 def _asked(session: Session, peer: str) -> None:
-    row = locked(session)
-    row.to_ask = [name for name in row.to_ask if name != peer]
-    session.commit()
+    with locked(session) as row:
+        row.to_ask = [name for name in row.to_ask if name != peer]
 
 
 def _note(session: Session, regained: int) -> None:
     """Add to what an admin is told was put right."""
-    row = locked(session)
-    if row.found is not None:
-        row.found = {**row.found, "bookings": row.found.get("bookings", 0) + regained}
-    session.commit()
+    with locked(session) as row:
+        if row.found is not None:
+            row.found = {**row.found, "bookings": row.found.get("bookings", 0) + regained}
 
 
 def _take(session: Session, node: Node, peer: str, told: Mapping[str, Any]) -> int:
@@ -193,7 +191,7 @@ def _take(session: Session, node: Node, peer: str, told: Mapping[str, Any]) -> i
         outgoing.name_at(node, member, peer): member.id
         for member in session.scalars(select(Member))
     }
-    session.rollback()
+    release(session)
     for item in told["bookings"]:
         changed += _take_trip(session, node, peer, item, names.get(item["member"]))
     return changed
@@ -202,12 +200,27 @@ def _take(session: Session, node: Node, peer: str, told: Mapping[str, Any]) -> i
 def _take_booking(session: Session, node: Node, home: str, told: Mapping[str, Any]) -> bool:
     """Take back what our word was on a place here; it holds although others asked since."""
     if session.get(Space, told["space"]) is None:
-        session.rollback()
         return False
-    houses.lock(session, houses.find(session, node, told["space"]))
-    row, now = session.get(Booking, told["id"]), node.clock.now()
+    word = _word(told, node.clock.now())
+    try:
+        with houses.locked(session, houses.find(session, node, told["space"])):
+            row = session.get(Booking, told["id"])
+            if row is None and told["state"] in _KEPT:
+                session.add(Booking(**_row(told, home), **word))
+            elif row is not None and row.home_id == home and told["revision"] > row.revision:
+                for name, value in word.items():
+                    setattr(row, name, value)
+            else:
+                return False
+    except IntegrityError:  # it came by another way at the same moment
+        return False
+    return True
+
+
+def _word(told: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Return a booking's columns that say what our last word on it was."""
     lapsed = told["state"] == "held" and (told["held_until"] is None or told["held_until"] <= now)
-    word = {
+    return {
         "state": "lapsed" if lapsed else told["state"],
         "held_until": told["held_until"] if told["state"] == "held" and not lapsed else None,
         "reason": told["reason"],
@@ -215,15 +228,6 @@ def _take_booking(session: Session, node: Node, home: str, told: Mapping[str, An
         "told": told["revision"],
         "changed_at": now,
     }
-    if row is None and told["state"] in _KEPT:
-        session.add(Booking(**_row(told, home), **word))
-    elif row is not None and row.home_id == home and told["revision"] > row.revision:
-        for name, value in word.items():
-            setattr(row, name, value)
-    else:
-        session.rollback()
-        return False
-    return _commit(session)
 
 
 def _row(told: Mapping[str, Any], home: str) -> dict[str, Any]:
@@ -237,38 +241,30 @@ def _take_trip(
 ) -> bool:
     """Take over a host's word on a booking of one of our members."""
     trip = session.get(Trip, told["id"])
-    before = trip.revision if trip else None
-    session.rollback()
     if trip is not None:
-        if trip.host_id == host and before is not None and told["revision"] > before:
+        if trip.host_id == host and told["revision"] > trip.revision:
             outgoing.take(session, node, told["id"], dict(told))
             return True
         return False
     if member_id is None:  # nobody that we know: the host expects her all the same
         log.warning("booking.of-nobody", booking=told["id"], host=host)
         return False
-    begin_write(session)
-    session.add(
-        Trip(
-            id=told["id"],
-            member_id=member_id,
-            host_id=host,
-            space_id=told["space"],
-            space_name=_name_of(session, node, host, told["space"]),
-            room=told["room"],
-            timezone=told["timezone"] or str(own_zone(session)),
-            starts_at=told["starts_at"],
-            ends_at=told["ends_at"],
-            state=told["state"],
-            held_until=told["held_until"],
-            reason=told["reason"],
-            codes=[],
-            revision=told["revision"],
-            asked_at=told["asked_at"],
-            closed=told["closed"],
-        )
+    names = ("id", "room", "starts_at", "ends_at", "state", "held_until", "reason", "revision")
+    trip = Trip(
+        member_id=member_id,
+        host_id=host,
+        space_id=told["space"],
+        space_name=_name_of(session, node, host, told["space"]),
+        timezone=told["timezone"] or str(own_zone(session)),
+        codes=[],
+        **{name: told[name] for name in (*names, "asked_at", "closed")},
     )
-    return _commit(session)
+    try:
+        with write(session):
+            session.add(trip)
+    except IntegrityError:  # it came by another way at the same moment
+        return False
+    return True
 
 
 def _name_of(session: Session, node: Node, host: str, space_id: str) -> str:
@@ -276,12 +272,3 @@ def _name_of(session: Session, node: Node, host: str, space_id: str) -> str:
     entry = known.trust.nodes.get(host, {}) if known else {}
     names = {space["id"]: str(space["name"]) for space in entry.get("spaces", ())}
     return names.get(space_id, space_id)
-
-
-def _commit(session: Session) -> bool:
-    try:
-        session.commit()
-    except IntegrityError:  # it came by another way at the same moment
-        session.rollback()
-        return False
-    return True

@@ -10,7 +10,7 @@ from node.bookings.models import Booking
 from node.context import Node
 from node.hub import service as sync
 from shared.net.http import PeerError
-from shared.store.db import begin_write
+from shared.store.db import release, write
 from shared.store.outbox import next_attempt
 
 
@@ -25,7 +25,7 @@ def tell_homes(session: Session, node: Node) -> None:
         (Booking.next_attempt_at.is_(None)) | (Booking.next_attempt_at <= now),
     )
     due = session.execute(query.order_by(Booking.changed_at).limit(100)).all()
-    session.rollback()
+    release(session)
     silent = set[str]()
     for booking_id, home_id in due:
         revision, taken = None, False
@@ -42,7 +42,7 @@ def _tell(session: Session, node: Node, booking_id: str) -> tuple[int, bool]:
     word, home, known = messages.word_of(row), row.home_id, sync.network(session, node)
     revision = row.revision
     entry = known.trust.nodes.get(home) if known else None
-    session.rollback()
+    release(session)
     if home == own:
         outgoing.take(session, node, booking_id, messages.load_word(word))
         return revision, True
@@ -62,11 +62,10 @@ def _tell(session: Session, node: Node, booking_id: str) -> tuple[int, bool]:
 
 
 def _note(session: Session, node: Node, booking_id: str, revision: int | None) -> None:
-    begin_write(session)
-    row = session.get_one(Booking, booking_id, with_for_update=True)
-    if revision is not None:
-        row.told = max(row.told, revision)
-    else:
-        row.attempts += 1
-        row.next_attempt_at = next_attempt(node.clock.real(), row.attempts)
-    session.commit()
+    with write(session):
+        row = session.get_one(Booking, booking_id, with_for_update=True)
+        if revision is not None:
+            row.told = max(row.told, revision)
+        else:
+            row.attempts += 1
+            row.next_attempt_at = next_attempt(node.clock.real(), row.attempts)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from node.context import Node
 from node.hub.models import Enrolment
 from shared.net.http import PeerError
-from shared.store.db import begin_write
+from shared.store.db import release, write
 from shared.wire.problems import Problem
 
 PATH = "/api/v1/nodes/me/check"
@@ -23,14 +23,12 @@ SECONDS = 20.0
 
 def ask(session: Session, now: datetime) -> None:
     """Ask for a check; one that is under way is enough. Raises Problem before enrolment."""
-    begin_write(session)
-    row = session.get(Enrolment, 1, with_for_update=True)
-    if row is None:
-        session.rollback()
-        raise Problem("unavailable", "this node is not enrolled yet")
-    if not is_pending(row):
-        row.check_asked_at = now
-    session.commit()
+    with write(session):
+        row = session.get(Enrolment, 1, with_for_update=True)
+        if row is None:
+            raise Problem("unavailable", "this node is not enrolled yet")
+        if not is_pending(row):
+            row.check_asked_at = now
 
 
 def is_pending(row: Enrolment) -> bool:
@@ -42,14 +40,13 @@ def run_due(session: Session, node: Node) -> bool:
     """Have the hub look, if somebody asked; says whether it did. Called every second."""
     row = session.get(Enrolment, 1)
     due = row is not None and is_pending(row)
-    session.rollback()
+    release(session)
     if not due:
         return False
     report = _report(node)
-    begin_write(session)
-    row = session.get_one(Enrolment, 1, with_for_update=True)
-    row.check_done_at, row.check_report = node.clock.now(), report
-    session.commit()
+    with write(session):
+        row = session.get_one(Enrolment, 1, with_for_update=True)
+        row.check_done_at, row.check_report = node.clock.now(), report
     return True
 
 

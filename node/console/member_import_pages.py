@@ -15,6 +15,7 @@ from node.members.dry_run import Choices, examine
 from node.members.plans import plans
 from node.members.sheet import HEADINGS, MAX_LINES, Table, guess, read
 from node.members.upload import brought, chosen_columns
+from shared.store.db import release
 from shared.web import allow, current
 from shared.web.application import MAX_REQUEST_BYTES
 from shared.wire.tables import SheetFault
@@ -98,7 +99,7 @@ def go(file_id: str) -> Response:
     session = db.session()
     text = importing.kept(session, node().clock.now(), current().id, file_id)
     choices = _choices(read(text), request.form) if text is not None else Choices({})
-    session.rollback()
+    release(session)
     steps = importing.run(session, node(), current().id, file_id, choices)
     page = stream_template("members/importing.html", steps=steps)
     # Proxies that gather a page before they pass it on would show no progress.

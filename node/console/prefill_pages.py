@@ -17,6 +17,7 @@ from node.context import node
 from node.db import db
 from node.spaces import service as spaces
 from node.spaces.forms import text_field
+from shared.store.db import release
 from shared.web import allow
 from shared.web.forms import Form
 from shared.wire.error_messages import translate
@@ -80,7 +81,7 @@ def _read(form: AddressForm) -> dict[str, Any] | None:
     """Return what the document fills; None, with the form's error, if it cannot be read."""
     allowed = node().settings.allow_private_peers
     fetch = Fetcher(node().peers, form.url.data, allow_private=allowed)
-    db.session.rollback()  # nothing is held while somebody else is asked
+    release(db.session())  # nothing is held while somebody else is asked
     try:
         return spaceapi_in.read(fetch(form.url.data))
     except Unreadable as error:

@@ -20,6 +20,7 @@ from node.spaces.models import Space
 from node.spaces.space_row import as_document, find_space, local_day, schedule_of
 from node.visits.seats import places_left
 from shared.net.http import PeerError
+from shared.store.db import release
 from shared.wire.availability import SAY_AGAIN_SECONDS, TTL_SECONDS
 from shared.wire.problems import Problem
 from shared.wire.spaces import host_facts
@@ -79,7 +80,7 @@ def tell(session: Session, node: Node) -> bool:
     except Problem:
         return False
     finally:
-        session.rollback()
+        release(session)
     now, figures = node.clock.now(), said["spaces"]
     before = _told.get(node.hub)
     if before and before[0] == figures and now < before[1] <= now + SAY_AGAIN:

@@ -12,7 +12,7 @@ from node.desk.hub_messages import TOPIC_ANSWER
 from node.hub import outbox
 from node.visits.models import Correction, Visit
 from node.visits.presence import subject_of
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 
@@ -29,16 +29,16 @@ def waiting(session: Session, space_id: str) -> list[Correction]:
 
 def answer(session: Session, node: Node, visit_id: str, words: str) -> Correction:
     """Say why a visit stands; the first answer is the one. Raises Problem."""
-    begin_write(session)
-    row = session.get(Correction, visit_id, with_for_update=True)
-    if row is None:
-        session.rollback()
-        raise Problem("not-found")
-    if row.answered_at is None:
-        row.answer, row.answered_at = words, node.clock.now()
-        key, payload = message(row)
-        outbox.queue(session, node.clock.real(), TOPIC_ANSWER, key, payload, subject_of(visit_id))
-    session.commit()
+    with write(session):
+        row = session.get(Correction, visit_id, with_for_update=True)
+        if row is None:
+            raise Problem("not-found")
+        if row.answered_at is None:
+            row.answer, row.answered_at = words, node.clock.now()
+            key, payload = message(row)
+            outbox.queue(
+                session, node.clock.real(), TOPIC_ANSWER, key, payload, subject_of(visit_id)
+            )
     return row
 
 

@@ -13,6 +13,7 @@ from node.context import Node
 from node.desk import service
 from node.visits.scan import Scan, at_door, read_fresh
 from shared.net.http import PeerError
+from shared.store.db import release
 
 _WAIT_SECONDS = 1.5
 
@@ -46,7 +47,7 @@ def preview(session: Session, node: Node, space_id: str, at_home: AtHome) -> Map
 
 def ask(session: Session, node: Node, url: str, request: str) -> Mapping[str, Any]:
     """Return what a home answers to our signed request; nothing where it does not answer."""
-    session.rollback()  # nothing is kept waiting meanwhile
+    release(session)  # nothing is kept waiting meanwhile
     try:
         answer = node.peers.request("POST", url, json={"request": request}, timeout=_WAIT_SECONDS)
         document = answer.json()

@@ -22,7 +22,7 @@ from node.visits.models import Correction, Visit
 from node.visits.presence import TOPIC_CHECK_OUT, TOPIC_VOID
 from shared.crypto import jose
 from shared.net.http import Answer, PeerError
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.reports import Receipt, read_receipt
 
 log = structlog.get_logger()
@@ -44,11 +44,10 @@ def reconcile(session: Session, node: Node) -> int:
     told = hub_has(node, changed_since=since.isoformat())
     changed = take_over(session, node, told)
     if told:
-        begin_write(session)
-        row = sync.enrolment(session)
-        assert row is not None  # noqa: S101
-        row.visits_seen_at = max(datetime.fromisoformat(item["changed_at"]) for item in told)
-        session.commit()
+        with write(session):
+            row = sync.enrolment(session)
+            assert row is not None  # noqa: S101
+            row.visits_seen_at = max(datetime.fromisoformat(item["changed_at"]) for item in told)
     return changed
 
 
@@ -78,30 +77,28 @@ def take_over(session: Session, node: Node, told: Sequence[Mapping[str, Any]]) -
         try:
             changed += _take_over(session, node, item)
         except IntegrityError:  # she is here already, by a visit that the hub is still to hear of
-            session.rollback()
             log.info("visit.not-taken-over", visit=item["id"])
     return changed
 
 
 def _take_over(session: Session, node: Node, told: Mapping[str, Any]) -> int:
     receipt = _receipt(session, node, told)
-    begin_write(session)
-    visit = session.get(Visit, told["id"])
-    ended = datetime.fromisoformat(told["ended_at"]) if told["ended_at"] else None
-    changed = 0
-    if visit is None:
-        changed = _add(session, told, ended, receipt)
-    elif visit.state == "closed" and told["state"] == "void":
-        visit.state, changed = "void", 1  # a dispute was upheld
-    elif visit.state in ("open", "held") and told["state"] != "open":
-        visit.state, visit.ended_at, visit.held_until = told["state"], ended, None
-        changed = 1
-    if visit is not None:
-        visit.held = told.get("held")
-        visit.receipt = visit.receipt or (told["receipt"] if receipt else "")
-    if told.get("correction") and session.get(Visit, told["id"]) is not None:
-        _note_correction(session, told["id"], told["correction"])
-    session.commit()
+    with write(session):
+        visit = session.get(Visit, told["id"])
+        ended = datetime.fromisoformat(told["ended_at"]) if told["ended_at"] else None
+        changed = 0
+        if visit is None:
+            changed = _add(session, told, ended, receipt)
+        elif visit.state == "closed" and told["state"] == "void":
+            visit.state, changed = "void", 1  # a dispute was upheld
+        elif visit.state in ("open", "held") and told["state"] != "open":
+            visit.state, visit.ended_at, visit.held_until = told["state"], ended, None
+            changed = 1
+        if visit is not None:
+            visit.held = told.get("held")
+            visit.receipt = visit.receipt or (told["receipt"] if receipt else "")
+        if told.get("correction") and session.get(Visit, told["id"]) is not None:
+            _note_correction(session, told["id"], told["correction"])
     return changed
 
 

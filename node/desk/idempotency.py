@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from node.visits.models import IdempotencyKey
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 KEPT = timedelta(days=2)
@@ -59,22 +59,20 @@ def claim(
     and not answered yet, by a request under way or one that died, may be tried again.
     Raises Problem("idempotency-conflict").
     """
-    begin_write(session)
-    row = session.get(IdempotencyKey, (account_id, key))
-    if row is None:
-        row = IdempotencyKey(
-            account_id=account_id,
-            key=key,
-            body_sha256=body_sha256,
-            status=UNANSWERED,
-            answer={},
-            created_at=now,
-        )
-        session.add(row)
     try:
-        session.commit()
+        with write(session):
+            row = session.get(IdempotencyKey, (account_id, key))
+            if row is None:
+                row = IdempotencyKey(
+                    account_id=account_id,
+                    key=key,
+                    body_sha256=body_sha256,
+                    status=UNANSWERED,
+                    answer={},
+                    created_at=now,
+                )
+                session.add(row)
     except IntegrityError:  # taken at the same moment
-        session.rollback()
         row = session.get_one(IdempotencyKey, (account_id, key))
     if row.body_sha256 != body_sha256:
         raise Problem("idempotency-conflict")
@@ -85,14 +83,12 @@ def claim(
 
 def keep(session: Session, account_id: int, key: str, status: int, answer: dict[str, Any]) -> None:
     """Keep the answer to a claimed key. Of two at the same moment, an admission stays."""
-    begin_write(session)
-    row = session.get(IdempotencyKey, (account_id, key))
-    if row is not None and row.status != 201:
-        row.status, row.answer = status, answer
-    session.commit()
+    with write(session):
+        row = session.get(IdempotencyKey, (account_id, key))
+        if row is not None and row.status != 201:
+            row.status, row.answer = status, answer
 
 
 def forget(session: Session, now: datetime) -> None:
-    begin_write(session)
-    session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now - KEPT))
-    session.commit()
+    with write(session):
+        session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now - KEPT))

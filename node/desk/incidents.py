@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from node.spaces import service as spaces
 from node.visits.models import Incident, Visit
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 KEPT = timedelta(days=365)
@@ -20,15 +20,13 @@ def note(
     session: Session, now: datetime, space_id: str, text: str, by: str, visit_id: str | None
 ) -> Incident:
     """Keep a note about a space or one of its visits. Raises Problem."""
-    begin_write(session)
-    visit = session.get(Visit, visit_id) if visit_id else None
-    if visit_id and (visit is None or visit.space_id != space_id):
-        session.rollback()
-        raise Problem("not-found")
-    spaces.space(session, space_id)
-    row = Incident(space_id=space_id, visit_id=visit_id, at=now, text=text, by=by[:120])
-    session.add(row)
-    session.commit()
+    with write(session):
+        visit = session.get(Visit, visit_id) if visit_id else None
+        if visit_id and (visit is None or visit.space_id != space_id):
+            raise Problem("not-found")
+        spaces.space(session, space_id)
+        row = Incident(space_id=space_id, visit_id=visit_id, at=now, text=text, by=by[:120])
+        session.add(row)
     return row
 
 
@@ -40,6 +38,5 @@ def latest(session: Session) -> list[Incident]:
 
 def forget(session: Session, now: datetime) -> None:
     """Delete notes older than a year: they may name people."""
-    begin_write(session)
-    session.execute(delete(Incident).where(Incident.at < now - KEPT))
-    session.commit()
+    with write(session):
+        session.execute(delete(Incident).where(Incident.at < now - KEPT))

@@ -26,7 +26,7 @@ from node.spaces.space_row import as_document, find_space, local_day, schedule_o
 from node.visits.models import Correction, Visit
 from node.visits.presence import TOPIC_CHECK_OUT, TOPIC_VOID, subject_of
 from shared.net.http import PeerError
-from shared.store.db import begin_write
+from shared.store.db import release, write
 from shared.wire.reports import digests_by_day, tell_again
 from shared.wire.spaces import host_facts
 
@@ -45,7 +45,7 @@ def compare(session: Session, node: Node) -> dict[str, int]:
     now = node.clock.now()
     since = (now - WINDOW).astimezone(UTC).date()
     ours = _days(session, since)
-    session.rollback()
+    release(session)
     answer = node.hub.call("GET", f"/api/v1/visits/days?since={since}", timeout=10)
     if answer.status != 200:
         raise PeerError("status", str(answer.status))
@@ -93,7 +93,7 @@ def _ids(session: Session, day: date) -> list[str]:
     until = datetime.combine(day, time(), UTC) + timedelta(days=1)
     query = select(Visit.id).where(*_told_of(day), Visit.started_at < until)
     found = list(session.scalars(query.order_by(Visit.started_at, Visit.id)))
-    session.rollback()
+    release(session)
     return found
 
 
@@ -101,29 +101,29 @@ def _tell(
     session: Session, node: Node, visit_id: str, told: Mapping[str, Any] | None
 ) -> str | None:
     """Queue again what the hub lacks of a visit: all of it, how it ended, or what was answered."""
-    begin_write(session)
-    visit = session.get_one(Visit, visit_id, with_for_update=True)
-    now, queued = node.clock.real(), False
-    state = told["state"] if told else None
-    if told is None and not visit.report and not visit.receipt:
-        log.error("visit.lost", visit=visit_id)
-        session.rollback()
-        return "lost"
-    if told is None:
-        payload = {"id": visit_id, "report": _report(session, node, visit)}
-        queued = _queue(session, now, TOPIC_VISIT, visit_id, payload)
-        _forget(session, f"{TOPIC_CHECK_OUT}:{visit_id}")  # its end is told with it
-    elif visit.state == "closed" and state == "open":
-        body = {"at": visit.ended_at.isoformat() if visit.ended_at else now.isoformat()}
-        queued = _change(session, now, TOPIC_CHECK_OUT, visit_id, body)
-    if visit.state == "void" and state != "void":
-        at = (visit.ended_at or visit.started_at).isoformat()
-        queued |= _change(session, now, TOPIC_VOID, visit_id, {"at": at, "reason": "told again"})
-    asked = session.get(Correction, visit_id)
-    heard = (told or {}).get("correction") or {}
-    if asked is not None and asked.answered_at and not heard.get("answered_at"):
-        queued |= _queue(session, now, TOPIC_ANSWER, visit_id, corrections.message(asked)[1])
-    session.commit()
+    with write(session):
+        visit = session.get_one(Visit, visit_id, with_for_update=True)
+        now, queued = node.clock.real(), False
+        state = told["state"] if told else None
+        if told is None and not visit.report and not visit.receipt:
+            log.error("visit.lost", visit=visit_id)
+            return "lost"
+        if told is None:
+            payload = {"id": visit_id, "report": _report(session, node, visit)}
+            queued = _queue(session, now, TOPIC_VISIT, visit_id, payload)
+            _forget(session, f"{TOPIC_CHECK_OUT}:{visit_id}")  # its end is told with it
+        elif visit.state == "closed" and state == "open":
+            body = {"at": visit.ended_at.isoformat() if visit.ended_at else now.isoformat()}
+            queued = _change(session, now, TOPIC_CHECK_OUT, visit_id, body)
+        if visit.state == "void" and state != "void":
+            at = (visit.ended_at or visit.started_at).isoformat()
+            queued |= _change(
+                session, now, TOPIC_VOID, visit_id, {"at": at, "reason": "told again"}
+            )
+        asked = session.get(Correction, visit_id)
+        heard = (told or {}).get("correction") or {}
+        if asked is not None and asked.answered_at and not heard.get("answered_at"):
+            queued |= _queue(session, now, TOPIC_ANSWER, visit_id, corrections.message(asked)[1])
     return "told" if queued else None
 
 
@@ -176,13 +176,12 @@ def forget_reports(session: Session, now: datetime) -> None:
 
     The empty text is written out: an index that leaves it out is not used for a parameter.
     """
-    begin_write(session)
-    session.execute(
-        update(Visit)
-        .where(
-            Visit.started_at < now - WINDOW - timedelta(days=1),
-            Visit.report != literal_column("''"),
+    with write(session):
+        session.execute(
+            update(Visit)
+            .where(
+                Visit.started_at < now - WINDOW - timedelta(days=1),
+                Visit.report != literal_column("''"),
+            )
+            .values(report="")
         )
-        .values(report="")
-    )
-    session.commit()

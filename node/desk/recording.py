@@ -15,8 +15,8 @@ from node.context import Node
 from node.desk.showings import remember
 from node.visits.models import Refusal, Visit
 from node.visits.scan import Scan
-from node.visits.seats import Hers, add_visit, drop_hold, lock
-from shared.store.db import begin_write, table_of
+from node.visits.seats import Hers, add_visit, drop_hold, locked
+from shared.store.db import table_of, write
 
 # The poster's address takes what anybody sends: no house turns away so many in earnest.
 REFUSALS_A_DAY = 200
@@ -58,16 +58,14 @@ def note(session: Session, node: Node, scan: Scan, told: Mapping[str, Any]) -> A
     When the same visit is being noted at the same moment, the other's row is the one.
     """
     try:
-        visit = _write_note(session, node, scan, told)
+        with locked(session, scan):
+            return _write_note(session, node, scan, told)
     except IntegrityError:
-        session.rollback()
-        visit = _write_note(session, node, scan, told)
-    session.commit()
-    return visit
+        with locked(session, scan):
+            return _write_note(session, node, scan, told)
 
 
 def _write_note(session: Session, node: Node, scan: Scan, told: Mapping[str, Any]) -> Any:
-    lock(session, scan)
     connection, visit = session.connection(), told["visit"]
     started = datetime.fromisoformat(visit["started_at"])
     _leave_elsewhere(session, scan, started, except_id=visit["id"])
@@ -124,18 +122,16 @@ def _leave_elsewhere(session: Session, scan: Scan, at: datetime, except_id: str)
 def note_refusal(session: Session, node: Node, scan: Scan, decision: Mapping[str, Any]) -> None:
     """Note that somebody was refused, and why; nothing about whom."""
     now, space_id = node.clock.now(), scan.facts.space
-    begin_write(session)
-    of_today = select(func.count()).where(
-        Refusal.space_id == space_id, Refusal.at > now - timedelta(days=1)
-    )
-    if (session.scalar(of_today) or 0) < REFUSALS_A_DAY:
-        codes = [reason["code"] for reason in decision["reasons"]]
-        session.add(Refusal(at=now, space_id=space_id, codes=codes))
-    session.commit()
+    with write(session):
+        of_today = select(func.count()).where(
+            Refusal.space_id == space_id, Refusal.at > now - timedelta(days=1)
+        )
+        if (session.scalar(of_today) or 0) < REFUSALS_A_DAY:
+            codes = [reason["code"] for reason in decision["reasons"]]
+            session.add(Refusal(at=now, space_id=space_id, codes=codes))
 
 
 def forget_refusals(session: Session, now: datetime) -> None:
     """Drop what is older than a year."""
-    begin_write(session)
-    session.execute(delete(Refusal).where(Refusal.at < now - REFUSALS_KEPT))
-    session.commit()
+    with write(session):
+        session.execute(delete(Refusal).where(Refusal.at < now - REFUSALS_KEPT))

@@ -33,9 +33,10 @@ from node.passes import service as passes
 from node.spaces import service as spaces
 from node.visits.presence import subject_of
 from node.visits.scan import Scan, at_door, read_fresh, report
-from node.visits.seats import Hers, count_present, drop_hold, hers, hold, lock, release
+from node.visits.seats import Hers, count_present, drop_hold, hers, hold, locked, release_hold
 from shared.crypto.passes import UNREADABLE, Evidence
 from shared.net.http import Answer, Unreachable
+from shared.store.db import release
 from shared.wire.problems import Problem
 
 log = structlog.get_logger()
@@ -70,7 +71,6 @@ def _decide(session: Session, node: Node, scan: Scan) -> Outcome:
     try:
         return _decide_once(session, node, scan)
     except IntegrityError:  # the code, or its person, was let in at the same moment
-        session.rollback()
         return _decide_once(session, node, scan)
 
 
@@ -99,7 +99,7 @@ def _decide_with_hub(session: Session, node: Node, scan: Scan, person: Hers) -> 
             scan.by_poster = by_poster
         return _decide_alone(session, node, scan)
     except Refused:
-        release(session, scan)
+        release_hold(session, scan)
         raise Problem("node-unknown", NOT_KNOWN) from None
 
 
@@ -115,7 +115,7 @@ def _ask(session: Session, node: Node, scan: Scan, person: Hers) -> Answer:
     answer = node.hub.call("POST", VISITS, json=body)
     told = recorded(answer) if answer.status == 200 else None
     if told is not None and is_over(session, told["visit"]["id"]):
-        session.rollback()
+        release(session)
         outbox.deliver_of(session, node, subject_of(told["visit"]["id"]))
         answer = node.hub.call("POST", VISITS, json=body)
     return answer
@@ -160,7 +160,6 @@ def check_in_late(session: Session, node: Node, space_id: str, shown: str, at: d
     try:
         return record(session, node, scan)
     except IntegrityError:  # told twice at the same moment
-        session.rollback()
         return record(session, node, scan)
 
 
@@ -185,7 +184,7 @@ def preview(session: Session, node: Node, space_id: str, shown: str) -> Mapping[
         return _would_say(session, scan)
     person = hers(session, scan)
     count_present(session, scan, person)
-    session.rollback()
+    release(session)
     if _is_replayed(person, scan) and not node.hub.away:
         return _decide_replayed(scan).to_json("fr")
     try:
@@ -242,14 +241,13 @@ def _follow(session: Session, node: Node, scan: Scan, answer: Answer) -> Outcome
     try:
         decision = _told(scan, answer)
     except Problem:
-        release(session, scan)
+        release_hold(session, scan)
         raise
-    lock(session, scan)
-    drop_hold(session, scan)
-    here = hers(session, scan).here  # a host that is suspended meanwhile sends nobody away
-    if here is not None and _host_suspended(answer):
-        return _already(session, node, scan, here)
-    session.commit()
+    with locked(session, scan):
+        drop_hold(session, scan)
+        here = hers(session, scan).here  # a host that is suspended meanwhile sends nobody away
+        if here is not None and _host_suspended(answer):
+            return _already(session, node, scan, here)
     note_refusal(session, node, scan, decision)
     return Outcome("refused", decision)
 
@@ -267,9 +265,11 @@ def _is_of(session: Session, scan: Scan, status: int, told: Mapping[str, Any]) -
 def _already(
     session: Session, node: Node, scan: Scan, known: Any, decision: Decision | None = None
 ) -> Outcome:
-    """Answer somebody who is here already; her code is good for nothing else now."""
+    """Answer somebody who is here already; her code is good for nothing else now.
+
+    That is noted in the caller's transaction.
+    """
     remember(session, node, scan, known.id, tell=True)
-    session.commit()
     said = known.decision or (decision.to_json("fr") if decision else {})
     return Outcome("already", said, known)
 
@@ -316,26 +316,24 @@ def _own_facts(session: Session, scan: Scan) -> Facts:
 
 def _admit_own(session: Session, node: Node, scan: Scan) -> Outcome:
     """Check one of our own members in: for presence, not for the account."""
-    lock(session, scan)
-    if scan.member_id is None:
-        scan.facts = _own_facts(session, scan)
-    person, decision = _weigh(session, scan)
-    known = _admitted_before(person, scan, decision)
-    if known is not None:
-        return _already(session, node, scan, known, decision)
-    if not decision.allowed and _is_turned_away(scan, person):
-        session.rollback()
-        return refuse(session, node, scan, decision)
-    until = _over_since(node, scan, person)
-    visit = enter(session, scan, person, until, decision=_admitting(decision))
-    remember(session, node, scan, visit.id, tell=True)
-    session.commit()
-    return Outcome("admitted", visit.decision, visit)
+    with locked(session, scan):
+        if scan.member_id is None:
+            scan.facts = _own_facts(session, scan)
+        person, decision = _weigh(session, scan)
+        known = _admitted_before(person, scan, decision)
+        if known is not None:
+            return _already(session, node, scan, known, decision)
+        if _is_let_in(scan, person, decision):
+            until = _over_since(node, scan, person)
+            visit = enter(session, scan, person, until, decision=_admitting(decision))
+            remember(session, node, scan, visit.id, tell=True)
+            return Outcome("admitted", visit.decision, visit)
+    return refuse(session, node, scan, decision)
 
 
-def _is_turned_away(scan: Scan, person: Hers) -> bool:
-    """Tell whether a refusal is one: whom a desk's browser let in, by a code of then, is in."""
-    return not scan.late or person.spent is not None
+def _is_let_in(scan: Scan, person: Hers, decision: Decision) -> bool:
+    """Tell whether somebody is in: whom a desk's browser let in, by a code of then, is."""
+    return decision.allowed or (scan.late and person.spent is None)
 
 
 def _admitting(decision: Decision) -> dict[str, Any]:
@@ -372,15 +370,21 @@ def _decide_alone(session: Session, node: Node, scan: Scan) -> Outcome:
     Whom a desk's browser let in is not turned away afterwards, but by a code that was used.
     """
     scan.facts = facts_alone(session, node, scan)  # may ask the home for its list: no lock held
-    lock(session, scan)
-    drop_hold(session, scan)
-    person, decision = _weigh(session, scan)
-    known = _admitted_before(person, scan, decision)
-    if known is not None:
-        return _already(session, node, scan, known, decision)
-    if not decision.allowed and _is_turned_away(scan, person):
-        session.commit()
-        return refuse(session, node, scan, decision)
+    with locked(session, scan):
+        drop_hold(session, scan)
+        person, decision = _weigh(session, scan)
+        known = _admitted_before(person, scan, decision)
+        if known is not None:
+            return _already(session, node, scan, known, decision)
+        if _is_let_in(scan, person, decision):
+            return _enter_alone(session, node, scan, person, decision)
+    return refuse(session, node, scan, decision)
+
+
+def _enter_alone(
+    session: Session, node: Node, scan: Scan, person: Hers, decision: Decision
+) -> Outcome:
+    """Add a visit and what the hub is to be told of it, in the caller's transaction."""
     stored = _admitting(decision)
     until = _over_since(node, scan, person)
     told = report(node, scan, stored, until)
@@ -391,5 +395,4 @@ def _decide_alone(session: Session, node: Node, scan: Scan) -> Outcome:
     subject, now = subject_of(visit.id), node.clock.real()
     key = f"{TOPIC_VISIT}:{visit.id}"
     outbox.queue(session, now, TOPIC_VISIT, key, payload, subject, soon=False)
-    session.commit()
     return Outcome("admitted", stored, visit)

@@ -18,7 +18,7 @@ from node.hub import outbox
 from node.visits.models import Showing, Visit
 from node.visits.scan import Scan
 from shared.net.http import Answer, PeerError
-from shared.store.db import begin_write, table_of
+from shared.store.db import release, table_of, write
 
 TOPIC = "showing"
 KEPT = timedelta(days=35)
@@ -56,9 +56,8 @@ def add(session: Session, showing: str, visit_id: str, at: datetime) -> None:
 
 def forget(session: Session, now: datetime) -> None:
     """Drop those that are too old to be shown again to anybody."""
-    begin_write(session)
-    session.execute(delete(Showing).where(Showing.at < now - KEPT))
-    session.commit()
+    with write(session):
+        session.execute(delete(Showing).where(Showing.at < now - KEPT))
 
 
 _WAITING = (
@@ -76,7 +75,7 @@ def _deliver(session: Session, node: Node, payload: Mapping[str, Any]) -> Answer
     One of them that the hub cannot take is no fault of this one, which is then told alone.
     """
     rows = session.execute(_WAITING).all()
-    session.rollback()
+    release(session)
     alone = [row for row in rows if row.showing == payload.get("showing")]
     if len(alone) == len(rows):
         return _tell(session, node, rows)
@@ -95,11 +94,12 @@ def _tell(session: Session, node: Node, rows: Sequence[Any]) -> Answer:
     if answer.status < 300:
         if answer.status != 204:
             raise PeerError("not-json")
-        begin_write(session)
-        session.execute(
-            update(Showing).where(Showing.showing.in_([row[0] for row in rows])).values(waits=False)
-        )
-        session.commit()
+        with write(session):
+            session.execute(
+                update(Showing)
+                .where(Showing.showing.in_([row[0] for row in rows]))
+                .values(waits=False)
+            )
     return answer
 
 

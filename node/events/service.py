@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from node.context import Node
 from node.events.models import Event
 from node.spaces import service as spaces
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 
@@ -33,13 +33,12 @@ def typed(session: Session, space_id: str, event_id: str) -> Event:
 
 def add(session: Session, node: Node, space_id: str, values: Mapping[str, Any]) -> str:
     """Announce an event and queue the publication. Returns its id. Raises Problem."""
-    begin_write(session)
-    spaces.space(session, space_id)
-    row = Event(id=token_hex(16), space_id=space_id, updated_at=node.clock.now(), **values)
-    session.add(row)
-    event_id = row.id
-    spaces.queue_publication(session, node)
-    session.commit()
+    with write(session):
+        spaces.space(session, space_id)
+        row = Event(id=token_hex(16), space_id=space_id, updated_at=node.clock.now(), **values)
+        session.add(row)
+        event_id = row.id
+        spaces.queue_publication(session, node)
     return event_id
 
 
@@ -50,11 +49,10 @@ def change(
 
     Each change is a new ``revision``: calendars take an event again when its SEQUENCE has grown.
     """
-    begin_write(session)
-    row = typed(session, space_id, event_id)
-    for name, value in values.items():
-        setattr(row, name, value)
-    row.revision += 1
-    row.updated_at = node.clock.now()
-    spaces.queue_publication(session, node)
-    session.commit()
+    with write(session):
+        row = typed(session, space_id, event_id)
+        for name, value in values.items():
+            setattr(row, name, value)
+        row.revision += 1
+        row.updated_at = node.clock.now()
+        spaces.queue_publication(session, node)

@@ -14,6 +14,7 @@ from node.hub import service as sync
 from node.members.listing import table
 from node.statements import service as statements
 from shared.net.http import PeerError
+from shared.store.db import release
 from shared.wire.problems import Problem
 
 PAGE = 500
@@ -29,7 +30,7 @@ def remote_parts(session: Session, node: Node) -> Iterator[Part]:
     """Return the parts that the hub gives. Raises Silent; the parts before it are whole."""
     if sync.enrolment(session) is None:
         raise Silent("not enrolled")
-    session.rollback()
+    release(session)
     rows = [[visit.get(name) for name in _HEAD] for visit in _visits(node)]
     yield Part("visits/of-members.csv", table([_HEAD, *rows]))
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -38,7 +39,7 @@ from node.spaces import service as spaces
 from node.spaces.models import Space
 from shared.base.schemas import unstorable
 from shared.ops.backup import from_plain, python_type
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.error_messages import translate
 from shared.wire.problems import Problem
 from shared.wire.spaces import SpaceSchema
@@ -60,32 +61,30 @@ class Report:
         ]
 
 
+class _DryRun(Exception):
+    """All was done, and is undone: it was a trial."""
+
+
 def take_in(session: Session, node: Node, export: Export, *, dry_run: bool) -> Report:
     """Import an export, or tell what importing it would do. Raises ImportFault: nothing was done.
 
     Photos follow once the rest is written; one that is here already is left as it is.
     """
     report = Report()
-    begin_write(session)
     try:
-        _spaces(session, node, export, report)
-        _photo_rows(session, export)
-        _events(session, node, export, report)
-        _plans(session, export, report)
-        with force_locale("en"):  # a command's words are English
-            _members(session, node, export, report)
-        spaces.queue_publication(session, node)
-        session.flush()
-        if dry_run:
-            session.rollback()
-        else:
-            session.commit()
+        with suppress(_DryRun), write(session):
+            _spaces(session, node, export, report)
+            _photo_rows(session, export)
+            _events(session, node, export, report)
+            _plans(session, export, report)
+            with force_locale("en"):  # a command's words are English
+                _members(session, node, export, report)
+            spaces.queue_publication(session, node)
+            session.flush()
+            if dry_run:
+                raise _DryRun
     except (SQLAlchemyError, OverflowError) as error:
-        session.rollback()
         raise ImportFault(f"the database refuses it ({type(error).__name__})") from None
-    except BaseException:
-        session.rollback()
-        raise
     _photos(node, export, report, dry_run=dry_run)
     return report
 
@@ -251,7 +250,7 @@ def _members(session: Session, node: Node, export: Export, report: Report) -> No
     if faults:
         raise ImportFault(*faults)
     try:
-        for _step in lists.write(session, node, trial, choices):
+        for _step in lists.write_lines(session, node, trial, choices):
             pass
     except lists.Refused as refused:
         where = f"members/members.csv, line {refused.line.number}"

@@ -17,6 +17,7 @@ from node.context import Node
 from node.exports.from_hub import Silent, remote_parts
 from node.exports.parts import Part, document, local_parts
 from node.hub import service as sync
+from shared.store.db import release
 
 FORMAT = "passerelle-export/1"
 INDEX = "index.json"
@@ -34,7 +35,7 @@ def parts(session: Session, node: Node) -> Iterator[Part]:
         own = list(local_parts(session, node))
     enrolled = sync.enrolment(session)
     node_id = enrolled.node_id if enrolled else None
-    session.rollback()
+    release(session)
     yield from _counted(files, iter([Part("README.md", README.read_bytes()), *own]))
     try:
         yield from _counted(files, remote_parts(session, node))

@@ -18,6 +18,7 @@ from node.governance.forms import ProposalForm, form_for
 from node.hub import service as sync
 from shared.base.schemas import unstorable
 from shared.net.http import PeerError
+from shared.store.db import release
 from shared.web import allow
 from shared.web.formats import local_day
 from shared.web.reasons import CAUSES
@@ -103,7 +104,7 @@ def simulation(version: str) -> Any:
     own = sync.node_id(session)
     known = sync.network(session, node())
     nodes = known.trust.nodes if known else {}
-    session.rollback()  # the hub may take its time
+    release(session)  # the hub may take its time
     form = effect.PeriodForm(request.args)
     sound, found = form.validate(), None
     period = form.period(local_day(now)) if sound else None

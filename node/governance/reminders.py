@@ -23,6 +23,7 @@ from node.identity.admins import tell_admins
 from node.mail.service import mailbox
 from shared.mail.letters import letter, quoted
 from shared.net.http import PeerError
+from shared.store.db import release
 from shared.wire.problems import Problem
 
 log = structlog.get_logger()
@@ -192,7 +193,7 @@ def remind(session: Session, node: Node) -> int:
     if node.settings.smtp_url is None or node.hub.away:
         return 0
     told = {key.removeprefix(_PREFIX).rpartition(":")[0] for key in mailbox.keys(session, _PREFIX)}
-    session.rollback()
+    release(session)
     try:
         versions = list(_fetch(node))
         return sum(

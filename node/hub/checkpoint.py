@@ -6,7 +6,8 @@ one of us was restored from a backup, or this node runs twice: what both know is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,7 +19,7 @@ from node.context import Node
 from node.hub.models import Memory
 from node.hub.outbox import waiting
 from shared.net.http import VERSION
-from shared.store.db import begin_write
+from shared.store.db import release, write
 from shared.wire.checkpoints import new_mark, turn_of
 
 log = structlog.get_logger()
@@ -40,13 +41,13 @@ def exchange(session: Session, node: Node) -> bool:
     now = node.clock.now()
     mark, last, remembered = _renew(session, now)
     told = {"mark": mark, "last": last, **_said(session, node)}
-    session.rollback()
+    release(session)
     answer = node.hub.call("POST", "/api/v1/nodes/me/mark", json=told, timeout=5)
     if answer.status == 200:
         _note(session, now, answer.json(), mark, last, remembered)
     row = memory(session)
     due = row is None or row.compared_at is None or now - row.compared_at > COMPARE_AFTER
-    session.rollback()
+    release(session)
     return due
 
 
@@ -66,34 +67,31 @@ def _renew(session: Session, now: datetime) -> tuple[str, str | None, datetime]:
 
     There is a new one every minute, once the hub has the last.
     """
-    row = memory(session)
-    if row is None:
-        begin_write(session)
-        row = memory(session)
-    if row is None:
-        row = Memory(id=1, mark=new_mark(), renewed_at=now, to_ask=[], copies=False)
-        session.add(row)
-        session.flush()
-    remembered = row.renewed_at
-    if row.told and now - row.renewed_at >= RENEW_AFTER:
-        row = locked(session)
+    if memory(session) is None:
+        with write(session):
+            if memory(session) is None:
+                first = {"mark": new_mark(), "renewed_at": now, "to_ask": [], "copies": False}
+                session.add(Memory(id=1, **first))
+    row = session.get_one(Memory, 1)
+    if not row.told or now - row.renewed_at < RENEW_AFTER:
+        return *_marks(row), row.renewed_at
+    with locked(session) as row:
         remembered = row.renewed_at
         if row.told and now - remembered >= RENEW_AFTER:
-            row.before, row.mark, row.renewed_at, row.told = (
-                row.mark,
-                new_mark(row.mark),
-                now,
-                False,
-            )
-    found = row.mark, row.mark if row.told else row.before, remembered
-    session.commit()
-    return found
+            row.before, row.mark = row.mark, new_mark(row.mark)
+            row.renewed_at, row.told = now, False
+        return *_marks(row), remembered
 
 
-def locked(session: Session) -> Memory:
-    """Start writing; return the row, which there is since the first exchange."""
-    begin_write(session)
-    return session.scalars(select(Memory).with_for_update()).one()
+def _marks(row: Memory) -> tuple[str, str | None]:
+    return row.mark, row.mark if row.told else row.before
+
+
+@contextmanager
+def locked(session: Session) -> Iterator[Memory]:
+    """Write to the row, which there is since the first exchange."""
+    with write(session):
+        yield session.scalars(select(Memory).with_for_update()).one()
 
 
 def _note(
@@ -108,34 +106,30 @@ def _note(
     agrees, heard = told["heard"] in (mark, last), told["heard"]
     row = memory(session)
     if row is not None and row.told and agrees and row.copies == told["copies"]:
-        session.rollback()
         return
-    row = locked(session)
-    row.copies = told["copies"]
-    if agrees:
-        row.told = row.told or row.mark == mark
-    else:
-        row.behind = "hub" if turn_of(heard) < turn_of(last) else "node"
-        heard_at = datetime.fromisoformat(told["heard_at"]) if told["heard_at"] else None
-        row.since = heard_at if row.behind == "hub" else remembered
-        row.compared_at = None
-        row.before, row.mark = mark, new_mark(heard, mark)
-        row.renewed_at, row.told = now, False
-        log.warning("memory.differs", behind=row.behind)
-    session.commit()
+    with locked(session) as row:
+        row.copies = told["copies"]
+        if agrees:
+            row.told = row.told or row.mark == mark
+        else:
+            row.behind = "hub" if turn_of(heard) < turn_of(last) else "node"
+            heard_at = datetime.fromisoformat(told["heard_at"]) if told["heard_at"] else None
+            row.since = heard_at if row.behind == "hub" else remembered
+            row.compared_at = None
+            row.before, row.mark = mark, new_mark(heard, mark)
+            row.renewed_at, row.told = now, False
+            log.warning("memory.differs", behind=row.behind)
 
 
 def compared(session: Session, now: datetime, found: Mapping[str, Any] | None) -> None:
     """Note that everything was compared; with what was found if somebody had forgotten it."""
-    row = locked(session)
-    row.compared_at = now
-    if found is not None:
-        row.found = {"at": now.isoformat(), **found}
-    session.commit()
+    with locked(session) as row:
+        row.compared_at = now
+        if found is not None:
+            row.found = {"at": now.isoformat(), **found}
 
 
 def dismiss(session: Session) -> None:
     """Note that an admin has read what was found."""
-    row = locked(session)
-    row.behind, row.since, row.found = None, None, None
-    session.commit()
+    with locked(session) as row:
+        row.behind, row.since, row.found = None, None, None

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from node.hub.models import Enrolment, Outbox
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.store.outbox import DEAD, PENDING, STUCK
 
 MOST_SHOWN = 50
@@ -18,23 +18,21 @@ MOST_SHOWN = 50
 
 def note_hub(session: Session, now: datetime, told: Mapping[str, Any]) -> None:
     """Note that the hub answered, and how it last asked for our publication."""
-    begin_write(session)
-    row = session.get(Enrolment, 1, with_for_update=True)
-    if row is not None:
-        row.heard_at = now
-        if told.get("harvested_at"):
-            row.harvested_at = datetime.fromisoformat(told["harvested_at"])
-        row.harvest_fault = (told.get("harvest_fault") or "")[:200] or None
-    session.commit()
+    with write(session):
+        row = session.get(Enrolment, 1, with_for_update=True)
+        if row is not None:
+            row.heard_at = now
+            if told.get("harvested_at"):
+                row.harvested_at = datetime.fromisoformat(told["harvested_at"])
+            row.harvest_fault = (told.get("harvest_fault") or "")[:200] or None
 
 
 def note_alive(session: Session, now: datetime) -> None:
     """Note that the jobs process is at work."""
-    begin_write(session)
-    row = session.get(Enrolment, 1, with_for_update=True)
-    if row is not None:
-        row.jobs_at = now
-    session.commit()
+    with write(session):
+        row = session.get(Enrolment, 1, with_for_update=True)
+        if row is not None:
+            row.jobs_at = now
 
 
 def messages(session: Session) -> list[Outbox]:

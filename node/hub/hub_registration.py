@@ -14,6 +14,7 @@ from node.hub import keys, outbox
 from node.hub import service as sync
 from node.hub.checkpoint import locked, memory
 from node.hub.models import Cached
+from shared.store.db import release
 
 log = structlog.get_logger()
 
@@ -24,7 +25,7 @@ def put_right(session: Session, node: Node, known: sync.Network | None) -> None:
     """Tell the hub of an address or a key that it has not. Raises PeerError."""
     own = sync.node_id(session)
     entry = known.trust.nodes.get(own) if known else None
-    session.rollback()
+    release(session)
     if entry is None:
         return
     if node.ring.kid not in {jwk["kid"] for jwk in entry["keys"]}:
@@ -35,7 +36,7 @@ def put_right(session: Session, node: Node, known: sync.Network | None) -> None:
         _move(session, node, own)
     elif (row := memory(session)) is not None and row.move_fault is not None:
         _note_fault(session, None)
-    session.rollback()
+    release(session)
 
 
 def _move(session: Session, node: Node, own: str) -> None:
@@ -51,9 +52,8 @@ def _move(session: Session, node: Node, own: str) -> None:
 def _note_fault(session: Session, fault: dict[str, Any] | None) -> None:
     if (row := memory(session)) is None or row.move_fault == fault:
         return
-    row = locked(session)
-    row.move_fault = fault
-    session.commit()
+    with locked(session) as row:
+        row.move_fault = fault
 
 
 def forgotten(session: Session, node: Node) -> bool:
@@ -66,7 +66,7 @@ def sign_again(session: Session, node: Node) -> None:
     """Send the signatures that we gave, for a hub that has lost them. Raises PeerError."""
     query = select(Cached.name, Cached.body).where(Cached.name.startswith(sync.SIGNATURE))
     given = session.execute(query).all()
-    session.rollback()
+    release(session)
     for name, body in given:
         version = name.removeprefix(sync.SIGNATURE)
         path = f"/api/v1/charters/{version}/signatures"

@@ -15,6 +15,7 @@ from node.hub import service as sync
 from shared.crypto import jose
 from shared.crypto.keys import KeyRing, add_key, load_key_ring, make_current, public_jwk, remove_key
 from shared.net.http import Answer, PeerError
+from shared.store.db import release
 from shared.wire.problems import Problem
 
 KEY_TYP = "passerelle-key+jwt"
@@ -28,7 +29,7 @@ def rotate_key(session: Session, node: Node, invitation: str | None = None) -> s
     PeerError.
     """
     own, path = sync.node_id(session), node.key_file
-    session.rollback()
+    release(session)
     kid, key = add_key(path).keys[-1]
     try:
         if invitation is not None:
@@ -93,7 +94,7 @@ def withdraw_key(
     signs = {load_key_ring(node.key_file).kid, node.ring.kid}
     if kid in signs:
         raise Problem("conflict", "this key signs: rotate first, and start the services again")
-    session.rollback()
+    release(session)
     said = {"reason": reason, **({"since": since.isoformat()} if since else {})}
     path = f"/api/v1/nodes/me/keys/{kid}?{urlencode(said)}"
     answer = node.hub.call("DELETE", path, timeout=10)

@@ -35,7 +35,7 @@ from node.hub.models import Outbox
 from node.hub_client import ClocksDiffer, Refused
 from shared.base import deadline
 from shared.net.http import Answer, PeerError
-from shared.store.db import begin_write, table_of
+from shared.store.db import release, table_of, write
 from shared.store.outbox import DEAD, DONE, GIVEN_UP, PENDING, STUCK, next_attempt
 
 log = structlog.get_logger()
@@ -134,43 +134,39 @@ def is_queued(session: Session, subject: str) -> bool:
 
 def revive(session: Session, now: datetime, fault: str) -> None:
     """Let messages wait again that were refused for a reason that holds no longer."""
-    begin_write(session)
-    session.execute(
-        update(Outbox)
-        .where(Outbox.state == DEAD, Outbox.error.contains(f"/problems/{fault}"))
-        .values(state=PENDING, attempts=0, next_attempt_at=now, done_at=None)
-    )
-    session.commit()
+    with write(session):
+        session.execute(
+            update(Outbox)
+            .where(Outbox.state == DEAD, Outbox.error.contains(f"/problems/{fault}"))
+            .values(state=PENDING, attempts=0, next_attempt_at=now, done_at=None)
+        )
 
 
 def send_again(session: Session, now: datetime, row_id: int) -> bool:
     """Try a message that is stuck, or was refused, at once; says whether there is one."""
-    begin_write(session)
-    row = session.get(Outbox, row_id, with_for_update=True)
-    found = row is not None and row.state in (STUCK, DEAD)
-    if row is not None and found:
-        row.state, row.attempts, row.next_attempt_at, row.done_at = PENDING, 0, now, None
-    session.commit()
+    with write(session):
+        row = session.get(Outbox, row_id, with_for_update=True)
+        found = row is not None and row.state in (STUCK, DEAD)
+        if row is not None and found:
+            row.state, row.attempts, row.next_attempt_at, row.done_at = PENDING, 0, now, None
     return found
 
 
 def give_up(session: Session, now: datetime, row_id: int, by: int) -> bool:
     """Never send a message that is stuck; an admin says so, and it is logged."""
-    begin_write(session)
-    row = session.get(Outbox, row_id, with_for_update=True)
-    found = row is not None and row.state == STUCK
-    if row is not None and found:
-        row.state, row.done_at = GIVEN_UP, now
-        log.warning("outbox.given-up", topic=row.topic, key=row.key, by=by, error=row.error)
-    session.commit()
+    with write(session):
+        row = session.get(Outbox, row_id, with_for_update=True)
+        found = row is not None and row.state == STUCK
+        if row is not None and found:
+            row.state, row.done_at = GIVEN_UP, now
+            log.warning("outbox.given-up", topic=row.topic, key=row.key, by=by, error=row.error)
     return found
 
 
 def forget(session: Session, now: datetime) -> None:
     """Drop what was settled some weeks ago."""
-    begin_write(session)
-    session.execute(delete(Outbox).where(Outbox.done_at < now - KEPT))
-    session.commit()
+    with write(session):
+        session.execute(delete(Outbox).where(Outbox.done_at < now - KEPT))
 
 
 def waiting(session: Session) -> dict[str, int]:
@@ -195,7 +191,7 @@ def flush(session: Session, node: Node, limit: int = 100) -> int:
         if done is None:
             break
         settled += done
-    session.rollback()
+    release(session)
     return settled
 
 
@@ -204,7 +200,7 @@ def deliver_of(session: Session, node: Node, subject: str) -> None:
     while True:
         row = session.connection().execute(_OF_SUBJECT, {"of_subject": subject}).first()
         if row is None or not _deliver(session, node, row):
-            session.rollback()
+            release(session)
             return
 
 
@@ -212,14 +208,14 @@ def tell_soon(session: Session, node: Node) -> None:
     """Deliver what this request has queued, for somebody who waits for the answer."""
     subjects = g.pop("to_tell", ())
     if subjects:
-        session.rollback()  # of a request that failed
+        release(session)  # of a request that failed
     try:
         with deadline.within(SOON_SECONDS):
             for subject in subjects:
                 if not node.hub.away and deadline.left(SOON_SECONDS):
                     deliver_of(session, node, subject)
     except SQLAlchemyError:  # it is queued: the jobs deliver it
-        session.rollback()
+        release(session)
 
 
 def _deliver(session: Session, node: Node, row: Any) -> bool | None:
@@ -228,7 +224,7 @@ def _deliver(session: Session, node: Node, row: Any) -> bool | None:
     Whatever goes wrong with it is its own fault while the hub is ready, and stops no other.
     """
     payload = dict(row.payload)
-    session.rollback()
+    release(session)
     try:
         answer = DELIVERIES[row.topic](session, node, payload)
         if answer.status in LATER or _suspended(answer):
@@ -243,7 +239,7 @@ def _deliver(session: Session, node: Node, row: Any) -> bool | None:
     except Exception as error:
         if not isinstance(error, PeerError):
             log.exception("outbox.fault", topic=row.topic)
-        session.rollback()
+        release(session)
         if not node.hub.is_ready():
             _note(session, row.id, str(error))
             return None
@@ -260,10 +256,11 @@ def _suspended(answer: Answer) -> bool:
 
 
 def _note(session: Session, row_id: int, why: str, again: datetime | None = None) -> None:
-    begin_write(session)
-    changed: dict[str, Any] = {"error": why[:300]} | ({"next_attempt_at": again} if again else {})
-    session.execute(update(Outbox).where(Outbox.id == row_id).values(**changed))
-    session.commit()
+    with write(session):
+        changed: dict[str, Any] = {"error": why[:300]} | (
+            {"next_attempt_at": again} if again else {}
+        )
+        session.execute(update(Outbox).where(Outbox.id == row_id).values(**changed))
 
 
 def _fail(session: Session, now: datetime, row: Any, why: str) -> None:
@@ -274,31 +271,28 @@ def _fail(session: Session, now: datetime, row: Any, why: str) -> None:
         log.error("outbox.stuck", topic=row.topic, error=why[:300])
     again = now + STUCK_AGAIN if state == STUCK else next_attempt(now, attempts)
     changed = {"attempts": attempts, "state": state, "next_attempt_at": again, "error": why[:300]}
-    begin_write(session)
-    session.execute(
-        update(Outbox).where(Outbox.id == row.id, Outbox.done_at.is_(None)).values(changed)
-    )
-    session.commit()
+    with write(session):
+        session.execute(
+            update(Outbox).where(Outbox.id == row.id, Outbox.done_at.is_(None)).values(changed)
+        )
 
 
 def _settle(
     session: Session, node: Node, sent: Any, payload: Mapping[str, Any], answer: Answer
 ) -> None:
-    begin_write(session)
-    row = session.get(Outbox, sent.id, with_for_update=True)
-    if row is not None and row.state not in (PENDING, STUCK):
-        session.rollback()
-        return
-    if sent.topic in ON_ANSWER:
-        ON_ANSWER[sent.topic](session, node, payload, answer)
-    taken = answer.status < 300
-    if row is not None:  # else another says all that it said
-        row.state, row.done_at = DONE if taken else DEAD, node.clock.real()
-        row.attempts += 1
-        row.error = None if taken else answer.body.decode(errors="replace")[:300]
-    if not taken:
-        log.error("outbox.dead", topic=sent.topic, status=answer.status)
-    session.commit()
+    with write(session):
+        row = session.get(Outbox, sent.id, with_for_update=True)
+        if row is not None and row.state not in (PENDING, STUCK):
+            return
+        if sent.topic in ON_ANSWER:
+            ON_ANSWER[sent.topic](session, node, payload, answer)
+        taken = answer.status < 300
+        if row is not None:  # else another says all that it said
+            row.state, row.done_at = DONE if taken else DEAD, node.clock.real()
+            row.attempts += 1
+            row.error = None if taken else answer.body.decode(errors="replace")[:300]
+        if not taken:
+            log.error("outbox.dead", topic=sent.topic, status=answer.status)
 
 
 def taken_as(answer: Answer, visit_id: str) -> Answer:

@@ -24,7 +24,7 @@ from shared.crypto.status_list import StatusList, read_list
 from shared.crypto.trust_list import TrustList, read_trust_list
 from shared.net.http import PeerError
 from shared.store.account_tables import hash_token
-from shared.store.db import begin_write
+from shared.store.db import release, write
 from shared.wire.problems import Problem
 
 log = structlog.get_logger()
@@ -94,17 +94,16 @@ def enrol(session: Session, node: Node, invitation: str, ring: KeyRing | None = 
     document = answer.json()
     if answer.status != 201:
         raise Problem("conflict", document.get("detail") or document.get("title"))
-    begin_write(session)
-    if enrolment(session) is None:
-        session.add(
-            Enrolment(
-                id=1,
-                node_id=document["node_id"],
-                hub_url=node.hub.url,
-                enrolled_at=node.clock.now(),
+    with write(session):
+        if enrolment(session) is None:
+            session.add(
+                Enrolment(
+                    id=1,
+                    node_id=document["node_id"],
+                    hub_url=node.hub.url,
+                    enrolled_at=node.clock.now(),
+                )
             )
-        )
-    session.commit()
     return str(document["node_id"])
 
 
@@ -156,14 +155,13 @@ def read_version(node: Node, version: str) -> Charter:
 
 def keep(session: Session, now: datetime, name: str, body: str) -> None:
     """Keep a signed document under a name, in place of the one before."""
-    begin_write(session)
-    row = session.get(Cached, name)
-    if row is None:
-        row = Cached(name=name)
-        session.add(row)
-    row.body, row.fetched_at = body, now
-    row.sha256 = hashlib.sha256(body.encode()).hexdigest()
-    session.commit()
+    with write(session):
+        row = session.get(Cached, name)
+        if row is None:
+            row = Cached(name=name)
+            session.add(row)
+        row.body, row.fetched_at = body, now
+        row.sha256 = hashlib.sha256(body.encode()).hexdigest()
 
 
 def hub_keys(session: Session, node: Node) -> jose.FindKey:
@@ -240,15 +238,14 @@ def refresh(session: Session, node: Node) -> Network | None:
     """
     now, known = node.clock.real(), network(session, node)
     kept = session.connection().execute(_KEPT, {"name": TRUST_LIST}).first()
-    session.rollback()
+    release(session)
     good = known is not None and known.trust.expires_at > now.timestamp()
     headers = {"If-None-Match": f'"{kept.sha256}"'} if kept is not None and good else {}
     answer = node.hub.get("/api/v1/trust-list", headers=headers)
     if answer.status == 304 and kept is not None:
-        begin_write(session)
-        same = (Cached.name == TRUST_LIST) & (Cached.sha256 == kept.sha256)
-        session.execute(update(Cached).where(same).values(fetched_at=now))
-        session.commit()
+        with write(session):
+            same = (Cached.name == TRUST_LIST) & (Cached.sha256 == kept.sha256)
+            session.execute(update(Cached).where(same).values(fetched_at=now))
         return network(session, node)
     body = answer.body.decode()
     try:

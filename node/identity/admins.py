@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from node.context import Node
 from node.identity.models import Account
 from node.mail.service import mailbox
-from shared.store.db import begin_write
+from shared.store.db import write
 
 
 def admins(session: Session) -> list[tuple[int, str]]:
@@ -35,8 +35,7 @@ def tell_admins(
     if not told or node.settings.smtp_url is None:
         return 0
     subject, text = letter()
-    begin_write(session)
-    for account_id, address in told.items():
-        mailbox.queue(session, node.settings, f"{key}:{account_id}", address, subject, text)
-    session.commit()
+    with write(session):
+        for account_id, address in told.items():
+            mailbox.queue(session, node.settings, f"{key}:{account_id}", address, subject, text)
     return len(told)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from node.identity.models import Account, ApiToken, Login, RecoveryCode
 from shared.accounts.service import Accounts
 from shared.accounts.two_factor import TwoFactor
-from shared.store.db import begin_write
+from shared.store.db import write
 
 accounts = Accounts(Account, Login, ApiToken)
 two_factor = TwoFactor(accounts, RecoveryCode)
@@ -18,6 +18,5 @@ two_factor = TwoFactor(accounts, RecoveryCode)
 
 def forget_logins(session: Session, now: datetime) -> None:
     """Drop log-ins that have expired."""
-    begin_write(session)
-    session.execute(delete(Login).where(Login.expires_at < now))
-    session.commit()
+    with write(session):
+        session.execute(delete(Login).where(Login.expires_at < now))

@@ -26,7 +26,7 @@ from node.spaces.models import Space
 from node.statements import service as statements
 from shared.mail.letters import letter
 from shared.net.http import Answer, PeerError
-from shared.store.db import begin_write
+from shared.store.db import release, write
 from shared.wire.problems import Problem
 
 log = structlog.get_logger()
@@ -143,7 +143,7 @@ def announce(session: Session, node: Node, last: date, reason: str) -> date:
         raise Problem("conflict", "This day is over already.")
     if _past(session, node, last):
         raise Problem("conflict", BOOKED)
-    session.rollback()
+    release(session)
     body = {"last_day": last.isoformat(), "reason": reason}
     _call(node, "POST", body)
     _learn(session, node)
@@ -153,7 +153,7 @@ def announce(session: Session, node: Node, last: date, reason: str) -> date:
 
 def withdraw(session: Session, node: Node) -> None:
     """Take the notice back. Raises Problem."""
-    session.rollback()
+    release(session)
     _call(node, "DELETE", None)
     _learn(session, node)
 
@@ -207,13 +207,12 @@ def _end_passes(session: Session, node: Node) -> None:
     held = Pass.status != "revoked"
     if session.scalar(select(Pass.id).where(held).limit(1)) is None:
         return
-    begin_write(session)
-    session.execute(
-        update(Pass)
-        .where(held)
-        .values(status="revoked", ended_at=node.clock.real(), changes=Pass.changes + 1)
-    )
-    session.commit()
+    with write(session):
+        session.execute(
+            update(Pass)
+            .where(held)
+            .values(status="revoked", ended_at=node.clock.real(), changes=Pass.changes + 1)
+        )
     log.info("passes.ended-with-leaving")
 
 
@@ -224,7 +223,7 @@ def _cancel_trips(session: Session, node: Node, last: date) -> None:
         for trip in _trips(session, node)
         if is_after(trip.ends_at, ZoneInfo(trip.timezone), last) and trip.state != "cancelling"
     ]
-    session.rollback()
+    release(session)
     for trip_id, member_id in due:
         outgoing.cancel(session, node, trip_id, member_id)
 

@@ -6,7 +6,8 @@ lock, which whoever issues her a pass takes as well.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import date
 
 from sqlalchemy import select
@@ -20,21 +21,21 @@ from node.members.names import folded, full_name
 from node.members.passes import passes
 from node.members.service import Sheet, lock, today
 from shared.store.account_tables import normal_email
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 ROLES = ("admin", "desk", "member")
 LAST_ADMIN = "She is the only admin: give somebody else the role first."
 
 
-def locked(session: Session, member_id: int) -> Member:
-    """Begin a transaction and return the member, for this change alone. Raises Problem."""
-    begin_write(session)
-    found = lock(session, member_id)
-    if found is None:
-        session.rollback()
-        raise Problem("not-found")
-    return found
+@contextmanager
+def locked(session: Session, member_id: int) -> Iterator[Member]:
+    """Write to a member, for this change alone. Raises Problem."""
+    with write(session):
+        found = lock(session, member_id)
+        if found is None:
+            raise Problem("not-found")
+        yield found
 
 
 def change(session: Session, node: Node, member_id: int, sheet: Sheet) -> int:
@@ -42,19 +43,12 @@ def change(session: Session, node: Node, member_id: int, sheet: Sheet) -> int:
 
     Raises Problem when the address is another's, the plan is gone, or the last admin would end.
     """
-    begin_write(session)
-    hold_plan(session, sheet.plan_id)  # before the member, as imports do
-    row = lock(session, member_id)
-    if row is None:
-        session.rollback()
-        raise Problem("not-found")
-    try:
-        phones = apply(session, node, row, sheet)
-    except Problem:
-        session.rollback()
-        raise
-    session.commit()
-    return phones
+    with write(session):
+        hold_plan(session, sheet.plan_id)  # before the member, as imports do
+        row = lock(session, member_id)
+        if row is None:
+            raise Problem("not-found")
+        return apply(session, node, row, sheet)
 
 
 def apply(session: Session, node: Node, row: Member, sheet: Sheet) -> int:
@@ -94,50 +88,38 @@ def _rename(session: Session, row: Member, sheet: Sheet) -> None:
 
 def suspend(session: Session, node: Node, member_id: int) -> None:
     """Suspend a subscription and every pass that is valid. Raises Problem."""
-    row = locked(session, member_id)
-    if row.suspended_at is None:
-        row.suspended_at = node.clock.now()
-        session.flush()
-        passes().suspend_all(session, node, row.id)
-    session.commit()
+    with locked(session, member_id) as row:
+        if row.suspended_at is None:
+            row.suspended_at = node.clock.now()
+            session.flush()
+            passes().suspend_all(session, node, row.id)
 
 
 def resume(session: Session, node: Node, member_id: int) -> None:
     """Take a subscription up again, with the passes that were valid before. Raises Problem."""
-    row = locked(session, member_id)
-    if row.suspended_at is not None:
-        row.suspended_at = None
-        session.flush()
-        passes().resume_all(session, node, row.id)
-    session.commit()
+    with locked(session, member_id) as row:
+        if row.suspended_at is not None:
+            row.suspended_at = None
+            session.flush()
+            passes().resume_all(session, node, row.id)
 
 
 def end(session: Session, node: Node, member_id: int, last_day: date) -> None:
     """End a subscription after its last day, at once where that is over. Raises Problem."""
-    row = locked(session, member_id)
-    try:
+    with locked(session, member_id) as row:
         keep_an_admin(session, row.account)
-    except Problem:
-        session.rollback()
-        raise
-    row.ended_on = last_day
-    session.flush()
-    if last_day < today(session, node):
-        passes().end_all(session, node, row.id)
-    session.commit()
+        row.ended_on = last_day
+        session.flush()
+        if last_day < today(session, node):
+            passes().end_all(session, node, row.id)
 
 
 def set_roles(session: Session, member_id: int, roles: Collection[str]) -> None:
     """Give a member's account these roles and no others. Raises Problem for the last admin."""
-    row = locked(session, member_id)
-    if "admin" not in roles:
-        try:
+    with locked(session, member_id) as row:
+        if "admin" not in roles:
             keep_an_admin(session, row.account)
-        except Problem:
-            session.rollback()
-            raise
-    row.account.roles = [role for role in ROLES if role in roles]
-    session.commit()
+        row.account.roles = [role for role in ROLES if role in roles]
 
 
 def keep_an_admin(session: Session, account: Account) -> None:

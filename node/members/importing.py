@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,7 +22,7 @@ from node.members.password_links import links
 from node.members.service import insert, lock, new_row, today
 from node.members.sheet import read
 from shared.store.account_tables import NO_PASSWORD, new_token
-from shared.store.db import begin_write
+from shared.store.db import release, write
 from shared.wire.error_messages import translate
 from shared.wire.problems import Problem
 
@@ -41,11 +41,10 @@ class Step:
 
 def keep(session: Session, now: datetime, account_id: int, text: str) -> str:
     """Keep a list for its trial, in place of the one this admin tried before; return its id."""
-    begin_write(session)
-    session.execute(delete(ImportFile).where(ImportFile.account_id == account_id))
-    row = ImportFile(id=new_token(), account_id=account_id, text=text, created_at=now)
-    session.add(row)
-    session.commit()
+    with write(session):
+        session.execute(delete(ImportFile).where(ImportFile.account_id == account_id))
+        row = ImportFile(id=new_token(), account_id=account_id, text=text, created_at=now)
+        session.add(row)
     return row.id
 
 
@@ -59,9 +58,8 @@ def kept(session: Session, now: datetime, account_id: int, file_id: str) -> str 
 
 def forget(session: Session, now: datetime) -> None:
     """Drop lists that nobody imported."""
-    begin_write(session)
-    session.execute(delete(ImportFile).where(ImportFile.created_at < now - KEPT))
-    session.commit()
+    with write(session):
+        session.execute(delete(ImportFile).where(ImportFile.created_at < now - KEPT))
 
 
 def run(
@@ -71,37 +69,39 @@ def run(
 
     What the trial said is not believed: it is worked out again once nobody else can import.
     """
-    begin_write(session)
-    session.execute(select(Plan.id).order_by(Plan.id).with_for_update())
-    text = kept(session, node.clock.now(), account_id, file_id)
-    if text is None:
-        session.rollback()
-        yield Step(
-            gettext("This list was imported already, or is too old: bring it again."), "failed"
-        )
-        return
-    trial = examine(session, read(text), choices, today(session, node))
-    emails = [line.email for line in trial.lines if line.sheet is not None]
     try:
-        yield from write(session, node, trial, choices)
-        session.execute(delete(ImportFile).where(ImportFile.id == file_id))
-        session.commit()
+        trial = yield from _import(session, node, account_id, file_id, choices)
     except Refused as refused:
-        session.rollback()
         words = gettext("Line %(n)s: %(why)s", n=refused.line.number, why=refused.why)
         yield Step(f"{words} {gettext('Nothing was imported.')}", "failed")
         return
     except IntegrityError:  # somebody was added elsewhere meanwhile
-        session.rollback()
         words = gettext("Members were changed meanwhile.")
         yield Step(f"{words} {gettext('Nothing was imported.')}", "failed")
         return
-    except GeneratorExit:  # nobody reads on: the reader may have gone, and so may the list
-        session.rollback()
-        raise
+    if trial is None:
+        words = gettext("This list was imported already, or is too old: bring it again.")
+        yield Step(words, "failed")
+        return
+    emails = [line.email for line in trial.lines if line.sheet is not None]
     if choices.invite and node.settings.smtp_url is not None:
         yield from _invite(session, node, emails)
     yield Step(_outcome(trial, choices), "done")
+
+
+def _import(
+    session: Session, node: Node, account_id: int, file_id: str, choices: Choices
+) -> Generator[Step, None, Trial | None]:
+    """Write the list, unless nobody reads on; return what was done, None where it is gone."""
+    with write(session):
+        session.execute(select(Plan.id).order_by(Plan.id).with_for_update())
+        text = kept(session, node.clock.now(), account_id, file_id)
+        if text is None:
+            return None
+        trial = examine(session, read(text), choices, today(session, node))
+        yield from write_lines(session, node, trial, choices)
+        session.execute(delete(ImportFile).where(ImportFile.id == file_id))
+    return trial
 
 
 class Refused(Exception):
@@ -129,7 +129,7 @@ def _outcome(trial: Trial, choices: Choices) -> str:
     )
 
 
-def write(session: Session, node: Node, trial: Trial, choices: Choices) -> Iterator[Step]:
+def write_lines(session: Session, node: Node, trial: Trial, choices: Choices) -> Iterator[Step]:
     """Write what a trial found, in the caller's transaction, telling how far it is.
 
     Raises Refused for a line that cannot be, Problem for a person added elsewhere meanwhile.
@@ -200,13 +200,12 @@ def _invite(session: Session, node: Node, emails: Sequence[str]) -> Iterator[Ste
     )
     listed = set(emails)
     due = [row.id for row in session.execute(query) if row.email in listed and row.id not in live]
-    session.rollback()
+    release(session)
     for start in range(0, len(due), INVITED_AT_ONCE):
-        begin_write(session)
-        some = due[start : start + INVITED_AT_ONCE]
-        for account in session.scalars(select(Account).where(Account.id.in_(some))):
-            links.invite(session, node, account)
-        session.commit()
+        with write(session):
+            some = due[start : start + INVITED_AT_ONCE]
+            for account in session.scalars(select(Account).where(Account.id.in_(some))):
+                links.invite(session, node, account)
         done = start + len(some)
         words = gettext("%(done)s of %(total)s invitations", done=done, total=len(due))
         yield Step(words)

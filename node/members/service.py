@@ -17,7 +17,7 @@ from node.members.names import fold, folded, full_name
 from node.members.password_links import links
 from node.spaces.service import own_zone
 from shared.store.account_tables import NO_PASSWORD, normal_email
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 PAGE = 50
@@ -42,10 +42,9 @@ def today(session: Session, node: Node) -> date:
 
 def add_plan(session: Session, name: str, plan_class: str, half_days_per_month: int | None) -> Plan:
     """Add one of the home's plans."""
-    begin_write(session)
-    plan = Plan(name=name, plan_class=plan_class, half_days_per_month=half_days_per_month)
-    session.add(plan)
-    session.commit()
+    with write(session):
+        plan = Plan(name=name, plan_class=plan_class, half_days_per_month=half_days_per_month)
+        session.add(plan)
     return plan
 
 
@@ -62,11 +61,9 @@ def add_member(
     ended_on: date | None = None,
 ) -> Member:
     """Add a person with an account of role member. Raises Problem when the address is taken."""
-    begin_write(session)
-    sheet = Sheet(given_name, family_name, email, plan_id, joined_on, ended_on)
-    row = insert(session, now, sheet, password)
-    session.commit()
-    return row
+    with write(session):
+        sheet = Sheet(given_name, family_name, email, plan_id, joined_on, ended_on)
+        return insert(session, now, sheet, password)
 
 
 def insert(session: Session, now: datetime, sheet: Sheet, password: str | None = None) -> Member:
@@ -77,7 +74,6 @@ def insert(session: Session, now: datetime, sheet: Sheet, password: str | None =
     email = normal_email(sheet.email)
     # Imports hold the plans: who adds one person waits here, not at a name that is being written.
     if session.scalar(select(Plan.id).where(Plan.id == sheet.plan_id).with_for_update()) is None:
-        session.rollback()
         raise Problem("not-found")
     account = session.scalar(select(Account).where(Account.email == email).with_for_update())
     if account is None or _subscribed(session, account.id):
@@ -249,13 +245,8 @@ def subscribe(
 
     Returns the address to give her, once, where it was not sent. Raises Problem.
     """
-    begin_write(session)
-    try:
+    with write(session):
         row = insert(session, node.clock.now(), sheet)
         known = row.account.password_hash != NO_PASSWORD
         url = links.invite(session, node, row.account) if invite and not known else None
-    except Problem:
-        session.rollback()
-        raise
-    session.commit()
     return row, url

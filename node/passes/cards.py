@@ -21,7 +21,7 @@ from node.passes import host_requests, service
 from node.passes.models import Card, CardShowing, Pass
 from shared.crypto import passes
 from shared.store.account_tables import check_password, hash_password
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 PATH = "/card/"
@@ -38,11 +38,10 @@ def make(session: Session, node: Node, member: Member) -> tuple[Pass, str]:
     """Make a member's card, ending the one she had; the PIN is told this once. Raises Problem."""
     pin = f"{secrets.randbelow(10**PIN_DIGITS):0{PIN_DIGITS}}"
     pin_hash = hash_password(pin)
-    row = service.add(session, node, member, node.clock.real() + VALID)
-    for old in _cards(session, row.member_id):
-        service.end(session, node, old.of, "revoked")
-    session.add(Card(pass_id=row.id, pin_hash=pin_hash))
-    session.commit()
+    with service.new_pass(session, node, member, node.clock.real() + VALID) as row:
+        for old in _cards(session, row.member_id):
+            service.end(session, node, old.of, "revoked")
+        session.add(Card(pass_id=row.id, pin_hash=pin_hash))
     return row, pin
 
 
@@ -69,21 +68,18 @@ def show(session: Session, node: Node, pass_id: str, pin: str, host: str, space_
     at, so that many tries at once are told apart as if they came one by one.
     """
     home, charter = sync.node_id(session), service.charter_of(session, node)
-    session.rollback()
-    begin_write(session)
-    card = session.get(Card, pass_id, with_for_update={"of": Card})
-    reason = _reason_against(node, card)
-    if card is None or reason is not None:
-        session.rollback()
-        raise Problem("card-refused", reason=reason)
-    known = check_password(_Secret(card.pin_hash), pin)
-    card.tries = 0 if known else card.tries + 1
-    if card.tries >= TRIES:
-        service.end(session, node, card.of, "suspended")
-    if known:
-        at = node.clock.now()
-        session.add(CardShowing(pass_id=pass_id, host=host, space_id=space_id, at=at))
-    session.commit()
+    with write(session):
+        card = session.get(Card, pass_id, with_for_update={"of": Card})
+        reason = _reason_against(node, card)
+        if card is None or reason is not None:
+            raise Problem("card-refused", reason=reason)
+        known = check_password(_Secret(card.pin_hash), pin)
+        card.tries = 0 if known else card.tries + 1
+        if card.tries >= TRIES:
+            service.end(session, node, card.of, "suspended")
+        if known:
+            at = node.clock.now()
+            session.add(CardShowing(pass_id=pass_id, host=host, space_id=space_id, at=at))
     if not known:
         raise Problem("card-refused", reason="pin")
     row, now = session.get_one(Pass, pass_id), node.clock.real()
@@ -132,6 +128,5 @@ def latest_showings(session: Session, pass_id: str) -> list[CardShowing]:
 
 def forget_showings(session: Session, now: datetime) -> None:
     """Delete where cards were shown more than 35 days ago."""
-    begin_write(session)
-    session.execute(delete(CardShowing).where(CardShowing.at < now - _KEPT))
-    session.commit()
+    with write(session):
+        session.execute(delete(CardShowing).where(CardShowing.at < now - _KEPT))

@@ -24,7 +24,7 @@ from node.passes import host_requests
 from node.passes.models import DoorCode, Pass, WrongDoorCode
 from shared.base.clock import Clock
 from shared.crypto import jose, passes
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 TYP = "passerelle-code+jwt"
@@ -62,23 +62,23 @@ def make(
     if set(evidence.faults) - {NOT_YET} or owner != (member_id, "valid"):
         raise ValidationError({"binding": ["This is no fresh code by one of your passes."]})
     pass_id, until = str(evidence.pass_id), _until(node.clock, evidence)
-    session.rollback()
-    begin_write(session)
-    _lock(session)
-    session.execute(
-        delete(DoorCode).where((DoorCode.until < node.clock.real()) | (DoorCode.pass_id == pass_id))
-    )
-    code = _unused(session, node, space_id)
-    session.add(
-        DoorCode(
-            pass_id=pass_id,
-            space_id=space_id,
-            code_hash=_hash(node, space_id, code),
-            text=evidence.text,
-            until=until,
+    with write(session):
+        _lock(session)
+        session.execute(
+            delete(DoorCode).where(
+                (DoorCode.until < node.clock.real()) | (DoorCode.pass_id == pass_id)
+            )
         )
-    )
-    session.commit()
+        code = _unused(session, node, space_id)
+        session.add(
+            DoorCode(
+                pass_id=pass_id,
+                space_id=space_id,
+                code_hash=_hash(node, space_id, code),
+                text=evidence.text,
+                until=until,
+            )
+        )
     return code, until
 
 
@@ -94,28 +94,31 @@ def take(session: Session, node: Node, host: str, space_id: str, code: str) -> s
     A host's tries are counted under a lock, so that many at once are as many one by one.
     """
     now = node.clock.real()
-    session.rollback()
-    begin_write(session)
-    _lock(session)
-    session.execute(delete(WrongDoorCode).where(WrongDoorCode.at < now - _WINDOW))
-    wrong = session.scalar(
-        select(func.count()).select_from(WrongDoorCode).where(WrongDoorCode.host == host)
-    )
-    if (wrong or 0) >= TRIES:
-        session.commit()
-        raise too_many()
-    found = session.scalars(
-        select(DoorCode).where(
-            DoorCode.code_hash == _hash(node, space_id, code), DoorCode.until >= now
+    with write(session):
+        _lock(session)
+        session.execute(delete(WrongDoorCode).where(WrongDoorCode.at < now - _WINDOW))
+        wrong = session.scalar(
+            select(func.count()).select_from(WrongDoorCode).where(WrongDoorCode.host == host)
         )
-    ).first()
+        tries_left = TRIES - (wrong or 0)
+        hashed = _hash(node, space_id, code)
+        text = _hand_over(session, now, host, hashed) if tries_left > 0 else None
+    if tries_left <= 0:
+        raise too_many()
+    if text is None:
+        raise Problem("code-refused")
+    return text
+
+
+def _hand_over(session: Session, now: datetime, host: str, hashed: str) -> str | None:
+    """Return the pass under six digits, which then waits no more; or count a wrong try."""
+    waiting = select(DoorCode).where(DoorCode.code_hash == hashed, DoorCode.until >= now)
+    found = session.scalars(waiting).first()
     if found is None:
         session.add(WrongDoorCode(host=host, at=now))
-        session.commit()
-        raise Problem("code-refused")
+        return None
     text = found.text
     session.delete(found)
-    session.commit()
     return text
 
 
@@ -127,9 +130,8 @@ def too_many() -> Problem:
 
 def forget(session: Session, now: datetime) -> None:
     """Delete what nobody came for: a pass has a first name in it."""
-    begin_write(session)
-    session.execute(delete(DoorCode).where(DoorCode.until < now))
-    session.commit()
+    with write(session):
+        session.execute(delete(DoorCode).where(DoorCode.until < now))
 
 
 def _whole(session: Session, member_id: int, binding: str) -> str:

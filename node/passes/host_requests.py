@@ -18,7 +18,7 @@ from node.context import Node
 from node.hub import service as sync
 from node.passes.models import HostRequest
 from shared.crypto import jose
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 _FRESH_SECONDS = 90
@@ -78,12 +78,9 @@ def read(
 
 
 def _use_up(session: Session, host: str, jti: str, now: datetime) -> None:
-    session.rollback()
-    begin_write(session)
-    session.execute(delete(HostRequest).where(HostRequest.at < now - _KEPT))
-    session.add(HostRequest(host=host, jti=jti, at=now))
     try:
-        session.commit()
+        with write(session):
+            session.execute(delete(HostRequest).where(HostRequest.at < now - _KEPT))
+            session.add(HostRequest(host=host, jti=jti, at=now))
     except IntegrityError:
-        session.rollback()
         raise Problem("proof-invalid", "jti") from None

@@ -16,6 +16,7 @@ from node.members.models import Member
 from node.members.service import today
 from node.passes import service
 from node.passes.models import Card, Pass
+from shared.store.db import release
 
 
 def held(session: Session, member_id: int) -> list[Pass]:
@@ -72,10 +73,9 @@ def end_due(session: Session, node: Node) -> int:
     day = today(session, node)
     over = select(Pass.member_id).join(Member).where(Member.ended_on < day)
     due = list(session.scalars(over.where(Pass.status != "revoked").distinct()))
-    session.rollback()
+    release(session)
     for member_id in due:
-        row = changes.locked(session, member_id)
-        if row.ended_on is not None and row.ended_on < day:
-            end_all(session, node, member_id)
-        session.commit()
+        with changes.locked(session, member_id) as row:
+            if row.ended_on is not None and row.ended_on < day:
+                end_all(session, node, member_id)
     return len(due)

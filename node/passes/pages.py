@@ -26,6 +26,7 @@ from node.passes import pdf as paper
 from node.passes.api import me
 from node.passes.models import Pass
 from node.publication import partner_documents
+from shared.store.db import release
 from shared.web import allow
 from shared.web.application import origin_of, policy
 from shared.web.offline import worker as keep_offline
@@ -61,7 +62,7 @@ def my_pass() -> str:
         )
     except Problem:
         found = None
-    session.rollback()
+    release(session)
     member = me()
     terms = (right["decision"]["terms"].get("half_days_left", {}) for right in found or ())
     card = cards.card_of(session, member.id)

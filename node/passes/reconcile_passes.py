@@ -21,7 +21,7 @@ from node.members.models import Member
 from node.passes import service
 from node.passes.models import LostPass, Pass
 from shared.net.http import PeerError
-from shared.store.db import begin_write
+from shared.store.db import release, write
 
 log = structlog.get_logger()
 
@@ -46,7 +46,7 @@ def compare(session: Session, node: Node) -> dict[str, Any]:
     known = {item["id"] for item in told}
     query = select(Pass.id).where(Pass.expires_at > node.clock.real())
     unheard = [number for number in session.scalars(query) if number not in known]
-    session.rollback()
+    release(session)
     for pass_id in unheard:
         found["told"] += _announce_anew(session, node, pass_id)
     return {**found, "members": sorted(members)}
@@ -69,29 +69,28 @@ def _hub_has(node: Node) -> list[dict[str, Any]]:
 def _compare(
     session: Session, node: Node, told: Mapping[str, Any]
 ) -> tuple[str | None, int | None]:
-    begin_write(session)
-    # The lock under which numbers in the status list are given.
-    session.scalars(select(Enrolment).with_for_update()).one()
-    row = session.get(Pass, told["id"])
-    if row is None:
-        return _regain(session, node, told)
-    if row.changes > told["changes"] and told["status"] != "revoked":
-        strict = row.status  # ours is the later word: it may not have been told yet
-    else:
-        strict = max(row.status, told["status"], key=_STRICTNESS.index)
-    done = None
-    if row.status != strict:
-        row.status, row.ended_at, done = strict, node.clock.real(), "ended"
-        row.changes = max(row.changes, told["changes"])
-        session.flush()
-    as_told = (told["member"], told["number"], told["status"])
-    if as_told != (row.member.reference, row.number, strict) or told["changes"] > row.changes:
-        row.changes = max(row.changes, told["changes"]) + 1
-        session.flush()
-        service.announce(session, node, row)
-        done = done or "told"
-    member_id = row.member_id
-    session.commit()
+    with write(session):
+        # The lock under which numbers in the status list are given.
+        session.scalars(select(Enrolment).with_for_update()).one()
+        row = session.get(Pass, told["id"])
+        if row is None:
+            return _regain(session, node, told)
+        if row.changes > told["changes"] and told["status"] != "revoked":
+            strict = row.status  # ours is the later word: it may not have been told yet
+        else:
+            strict = max(row.status, told["status"], key=_STRICTNESS.index)
+        done = None
+        if row.status != strict:
+            row.status, row.ended_at, done = strict, node.clock.real(), "ended"
+            row.changes = max(row.changes, told["changes"])
+            session.flush()
+        as_told = (told["member"], told["number"], told["status"])
+        if as_told != (row.member.reference, row.number, strict) or told["changes"] > row.changes:
+            row.changes = max(row.changes, told["changes"]) + 1
+            session.flush()
+            service.announce(session, node, row)
+            done = done or "told"
+        member_id = row.member_id
     return done, member_id
 
 
@@ -106,7 +105,6 @@ def _regain(session: Session, node: Node, told: Mapping[str, Any]) -> tuple[str 
     taken = session.scalar(select(Pass).where(Pass.number == number)) if number else None
     if member is not None and number and taken is None and told["expires_at"]:
         if session.get(LostPass, number) is not None:
-            session.rollback()
             return None, None
         session.add(
             Pass(
@@ -120,9 +118,7 @@ def _regain(session: Session, node: Node, told: Mapping[str, Any]) -> tuple[str 
                 changes=told["changes"],
             )
         )
-        member_id = member.id
-        session.commit()
-        return "regained", member_id
+        return "regained", member.id
     if taken is not None:
         service.end(session, node, taken, "revoked")
     elif number and session.get(LostPass, number) is None:
@@ -138,19 +134,16 @@ def _regain(session: Session, node: Node, told: Mapping[str, Any]) -> tuple[str 
         subject = f"{service.TOPIC}:{told['id']}"
         outbox.queue(session, now, service.TOPIC, f"{subject}:lost", payload, subject, instead=True)
         log.warning("pass.lost", pass_id=told["id"])
-    session.commit()
     return ("lost" if told["status"] != "revoked" else None), None
 
 
 def _announce_anew(session: Session, node: Node, pass_id: str) -> bool:
     """Tell the hub of a pass that it does not know, unless it is about to be told."""
-    begin_write(session)
-    row = session.get_one(Pass, pass_id, with_for_update={"of": Pass})
-    if outbox.is_queued(session, f"{service.TOPIC}:{row.id}"):
-        session.rollback()
-        return False
-    row.changes += 1
-    session.flush()
-    service.announce(session, node, row)
-    session.commit()
+    with write(session):
+        row = session.get_one(Pass, pass_id, with_for_update={"of": Pass})
+        if outbox.is_queued(session, f"{service.TOPIC}:{row.id}"):
+            return False
+        row.changes += 1
+        session.flush()
+        service.announce(session, node, row)
     return True

@@ -14,6 +14,7 @@ from node.hub import service as sync
 from node.members.models import Member
 from node.spaces.service import own_zone
 from shared.net.http import PeerError
+from shared.store.db import release
 from shared.wire.problems import Problem
 
 
@@ -38,7 +39,7 @@ def rights(
     }
     alone = _out_of_the_network(session, node, member)
     over = _expired(session, node, member, at)
-    session.rollback()
+    release(session)
     if alone is not None:
         found = [
             {"space": space, "decision": decision.to_json(language)}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, time, timedelta
 from typing import Any
 
@@ -21,7 +22,7 @@ from node.passes.models import LostPass, Pass
 from node.spaces.service import own_zone
 from shared.crypto import jose, passes, status_list
 from shared.net.http import Answer, PeerError
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 TOPIC = "pass"
@@ -49,22 +50,22 @@ def issue(
     home = sync.node_id(session)
     charter = charter_of(session, node)
     expires = node.clock.real() + timedelta(days=VALID_DAYS)
-    row = add(session, node, member, expires, jwk, replaces)
-    row.device = device
-    row.credential = credential = sign(session, node, home, charter, row, jwk, row.expires_at)
-    session.commit()
+    with new_pass(session, node, member, expires, jwk, replaces) as row:
+        row.device = device
+        row.credential = credential = sign(session, node, home, charter, row, jwk, row.expires_at)
     return credential, row
 
 
-def add(
+@contextmanager
+def new_pass(
     session: Session,
     node: Node,
     member: Member,
     expires: datetime,
     jwk: Mapping[str, Any] | None = None,
     replaces: str | None = None,
-) -> Pass:
-    """Add a pass to a transaction that is begun here, and tell the hub. Raises Problem.
+) -> Iterator[Pass]:
+    """Add a pass, to which the caller adds what belongs to it, and tell the hub. Raises Problem.
 
     ``jwk`` is the phone's key; a card has none of its own.
     """
@@ -72,35 +73,32 @@ def add(
     known = sync.network(session, node)
     if known is not None and has_left(known.trust, sync.node_id(session)):
         raise Problem("forbidden", "this space has left the network")
-    begin_write(session)
-    # The enrolment row is the lock under which numbers in the status list are given.
-    session.scalars(select(Enrolment).with_for_update()).one()
-    # Her row too: who is being suspended or ended gets no pass meanwhile.
-    found = members.lock(session, member_id)
-    if found is None or found.suspended_at is not None:
-        session.rollback()
-        raise Problem("forbidden", "this subscription is suspended")
-    member = found
-    if member.joined_on > members.today(session, node):
-        session.rollback()
-        raise Problem("forbidden", "this subscription has not begun")
-    if replaces is not None:
-        end(session, node, _own_row(session, replaces, member_id), "revoked")
-    _check_number(session, node, member_id, now, jwk)
-    if member.ended_on is not None:
-        expires = min(expires, datetime.combine(member.ended_on, time.max, own_zone(session)))
-    row = Pass(
-        id=passes.new_pass_id(),
-        number=last_number(session) + 1,
-        member_id=member_id,
-        status="valid",
-        issued_at=now,
-        expires_at=expires,
-    )
-    session.add(row)
-    session.flush()
-    announce(session, node, row)
-    return row
+    with write(session):
+        # The enrolment row is the lock under which numbers in the status list are given.
+        session.scalars(select(Enrolment).with_for_update()).one()
+        # Her row too: who is being suspended or ended gets no pass meanwhile.
+        found = members.lock(session, member_id)
+        if found is None or found.suspended_at is not None:
+            raise Problem("forbidden", "this subscription is suspended")
+        if found.joined_on > members.today(session, node):
+            raise Problem("forbidden", "this subscription has not begun")
+        if replaces is not None:
+            end(session, node, _own_row(session, replaces, member_id), "revoked")
+        _check_number(session, node, member_id, now, jwk)
+        if found.ended_on is not None:
+            expires = min(expires, datetime.combine(found.ended_on, time.max, own_zone(session)))
+        row = Pass(
+            id=passes.new_pass_id(),
+            number=last_number(session) + 1,
+            member_id=member_id,
+            status="valid",
+            issued_at=now,
+            expires_at=expires,
+        )
+        session.add(row)
+        session.flush()
+        announce(session, node, row)
+        yield row
 
 
 def _check_number(
@@ -121,13 +119,11 @@ def _check_number(
     limit = MAX_VALID_OF_DEMO if node.settings.demo else MAX_VALID
     most = limit + 1 if jwk is not None and jwk["x"] in keys else limit
     if jwk is not None and len(keys) >= most:
-        session.rollback()
         raise Problem("conflict", f"at most {limit} passes at once: revoke one first")
     since = now - timedelta(days=1)
     made = select(func.count(Pass.id)).where(Pass.member_id == member_id, Pass.issued_at > since)
     most_made = MAX_A_DAY_OF_DEMO if node.settings.demo else MAX_A_DAY
     if (session.scalar(made) or 0) >= most_made:
-        session.rollback()
         wait = {"Retry-After": str(3600)}
         raise Problem("too-many-requests", "passes were made too often today", headers=wait)
 
@@ -215,17 +211,15 @@ def revoke(session: Session, node: Node, pass_id: str, member_id: int | None = N
 
     Revoking it again changes nothing.
     """
-    begin_write(session)
-    row = _own_row(session, pass_id, member_id)
-    end(session, node, row, "revoked")
-    session.commit()
+    with write(session):
+        row = _own_row(session, pass_id, member_id)
+        end(session, node, row, "revoked")
     return row
 
 
 def _own_row(session: Session, pass_id: str, member_id: int | None) -> Pass:
     row = session.get(Pass, pass_id)
     if row is None or member_id not in (None, row.member_id):
-        session.rollback()
         raise Problem("not-found")
     return row
 

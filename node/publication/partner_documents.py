@@ -11,6 +11,7 @@ from node.hub import service as sync
 from node.publication.document import document
 from node.spaces import service as spaces
 from shared.net.http import PeerError
+from shared.store.db import release
 from shared.wire.problems import Problem
 
 
@@ -34,7 +35,7 @@ def sheet(session: Session, node: Node, space_id: str) -> dict[str, Any] | None:
             return document(row, spaces.today(row, node.clock.now()), node.url)
     if space_id not in {space["id"] for space in places(session, node)}:
         raise Problem("not-found")
-    session.rollback()
+    release(session)
     if node.hub.away:
         return None
     try:

@@ -26,7 +26,7 @@ from node.spaces import service as spaces
 from node.spaces.models import Document, Space
 from node.spaces.service import TOPIC, queue_publication
 from shared.net.http import Answer, PeerError
-from shared.store.db import begin_write
+from shared.store.db import release, write
 from shared.wire.documents import DOCUMENTS_TYP, fingerprint, index_hash, split
 from shared.wire.problems import Problem
 from shared.wire.spaces import PUBLICATION_TYP
@@ -151,14 +151,13 @@ def record(session: Session, node: Node) -> tuple[Said, dict[str, Document]]:
 def keep_up(session: Session, node: Node) -> None:
     """Record what changed, and see that the hub is told: also what only the day changed."""
     said, waiting = say(session, node), _is_owed(session)
-    session.rollback()
+    release(session)
     if not said.changed and not waiting:
         return
-    begin_write(session)
-    record(session, node)
-    if not outbox.is_queued(session, TOPIC):
-        queue_publication(session, node)
-    session.commit()
+    with write(session):
+        record(session, node)
+        if not outbox.is_queued(session, TOPIC):
+            queue_publication(session, node)
 
 
 def _is_owed(session: Session) -> bool:
@@ -177,14 +176,13 @@ def _deliver(session: Session, node: Node, payload: Mapping[str, Any]) -> Answer
     del payload
     everything = False
     for _ in range(TRIES):
-        begin_write(session)
-        said, held = record(session, node)
-        lacking = {
-            name: body
-            for name, body in said.bodies.items()
-            if everything or held[name].accepted_sha256 != said.index[name]["sha256"]
-        }
-        session.commit()
+        with write(session):
+            said, held = record(session, node)
+            lacking = {
+                name: body
+                for name, body in said.bodies.items()
+                if everything or held[name].accepted_sha256 != said.index[name]["sha256"]
+            }
         token = _sign(node, said, DOCUMENTS_TYP, iss=said.node_id, bodies=lacking)
         answer = node.hub.call("POST", PATH, json={"documents": token}, timeout=SECONDS)
         if answer.status == 409 and b"/problems/documents-missing" in answer.body:
@@ -205,15 +203,14 @@ def _catch_up(session: Session, told: Mapping[str, Any]) -> None:
 
     What is here now is what holds; it takes numbers that were never given to anything else.
     """
-    begin_write(session)
-    row = session.get_one(Enrolment, 1, with_for_update=True)
-    if told["revision"] > row.revision:
-        row.revision = told["revision"] + 1
-    for each in documents(session):
-        theirs = told.get("documents", {}).get(each.name)
-        if theirs and theirs["sha256"] != each.sha256:
-            each.version = max(each.version, theirs["version"] + 1)
-    session.commit()
+    with write(session):
+        row = session.get_one(Enrolment, 1, with_for_update=True)
+        if told["revision"] > row.revision:
+            row.revision = told["revision"] + 1
+        for each in documents(session):
+            theirs = told.get("documents", {}).get(each.name)
+            if theirs and theirs["sha256"] != each.sha256:
+                each.version = max(each.version, theirs["version"] + 1)
 
 
 def _receipt(session: Session, node: Node, payload: Mapping[str, Any], answer: Answer) -> None:

@@ -17,6 +17,7 @@ from node.context import Node
 from node.hub import service as sync
 from node.hub.models import Cached
 from shared.net.http import PeerError
+from shared.store.db import release
 from shared.wire.problems import Problem
 
 _KEPT = "reports"
@@ -105,7 +106,7 @@ def reply(session: Session, node: Node, space_id: str, words: str) -> None:
 
 
 def _tell(session: Session, node: Node, path: str, body: dict[str, str]) -> None:
-    session.rollback()  # nothing is held while the hub is asked
+    release(session)  # nothing is held while the hub is asked
     said = node.hub.call("PUT", path, json=body, timeout=5)
     if said.status == 409:
         fetch(session, node)

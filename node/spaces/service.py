@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,7 +19,7 @@ from node.hub.models import Enrolment
 from node.spaces.models import Assessment, Price, Room, Space
 from shared.base.names import slug
 from shared.base.schemas import DEFAULT_ZONE
-from shared.store.db import begin_write
+from shared.store.db import release, write
 from shared.wire.problems import Problem
 
 TOPIC = "publication"
@@ -36,14 +37,14 @@ def space(session: Session, space_id: str) -> Space:
     return row
 
 
-def _to_write(session: Session, space_id: str) -> Space:
-    """Start writing; return a space, locked and as it is now. Raises Problem("not-found")."""
-    begin_write(session)
-    row = session.get(Space, space_id, with_for_update=True, populate_existing=True)
-    if row is None:
-        session.rollback()
-        raise Problem("not-found")
-    return row
+@contextmanager
+def _locked(session: Session, space_id: str) -> Iterator[Space]:
+    """Write to a space, locked and as it is now. Raises Problem("not-found")."""
+    with write(session):
+        row = session.get(Space, space_id, with_for_update=True, populate_existing=True)
+        if row is None:
+            raise Problem("not-found")
+        yield row
 
 
 def save(
@@ -63,22 +64,20 @@ def save(
     whole where they are given. Where the space is not ``still`` as whoever wrote this saw it,
     nothing is saved; returns whether it was. Raises Problem.
     """
-    row = _to_write(session, space_id)
-    if not still(row):
-        session.rollback()
-        return False
-    for name, value in values.items():
-        setattr(row, name, value)
-    if about:
-        row.about = {**row.about, **about}
-    if rooms is not None:
-        row.rooms = [Room(place=n, **room) for n, room in enumerate(rooms)]
-    if prices is not None:
-        row.prices = [Price(place=n, **price) for n, price in enumerate(prices)]
-    row.revision += 1
-    row.updated_at = node.clock.now()
-    queue_publication(session, node)
-    session.commit()
+    with _locked(session, space_id) as row:
+        if not still(row):
+            return False
+        for name, value in values.items():
+            setattr(row, name, value)
+        if about:
+            row.about = {**row.about, **about}
+        if rooms is not None:
+            row.rooms = [Room(place=n, **room) for n, room in enumerate(rooms)]
+        if prices is not None:
+            row.prices = [Price(place=n, **price) for n, price in enumerate(prices)]
+        row.revision += 1
+        row.updated_at = node.clock.now()
+        queue_publication(session, node)
     return True
 
 
@@ -95,22 +94,21 @@ def save_values(
     ``stories`` has each value's anecdote or an empty text; ``answers`` is ``{value id: (level,
     evidence)}``: what is missing is not said. Queues the publication. Raises Problem.
     """
-    row = _to_write(session, space_id)
-    row.values, row.stories = list(stories), {n: text for n, text in stories.items() if text}
-    row.revision += 1
-    held = {each.value: each for each in row.assessments if each.year == year}
-    for value in held.keys() - answers.keys():
-        row.assessments.remove(held[value])
-    for value, (level, evidence) in answers.items():
-        if value in held:
-            held[value].level, held[value].evidence = level, evidence
-        else:
-            row.assessments.append(
-                Assessment(year=year, value=value, level=level, evidence=evidence)
-            )
-    row.updated_at = node.clock.now()
-    queue_publication(session, node)
-    session.commit()
+    with _locked(session, space_id) as row:
+        row.values, row.stories = list(stories), {n: text for n, text in stories.items() if text}
+        row.revision += 1
+        held = {each.value: each for each in row.assessments if each.year == year}
+        for value in held.keys() - answers.keys():
+            row.assessments.remove(held[value])
+        for value, (level, evidence) in answers.items():
+            if value in held:
+                held[value].level, held[value].evidence = level, evidence
+            else:
+                row.assessments.append(
+                    Assessment(year=year, value=value, level=level, evidence=evidence)
+                )
+        row.updated_at = node.clock.now()
+        queue_publication(session, node)
 
 
 def add(session: Session, now: datetime, name: str, town: str, **values: Any) -> Space:
@@ -135,22 +133,24 @@ def open_space(session: Session, node: Node, name: str, town: str) -> str:
     """
     known = sync.network(session, node)
     listed = known.trust.nodes.values() if known else ()
-    begin_write(session)
-    taken = {each["id"] for entry in listed for each in entry["spaces"]}
-    taken |= set(session.scalars(select(Space.id)))
-    wanted = [slug(name), slug(f"{name} {town}"), *(f"{slug(name)}-{n}" for n in range(2, 1000))]
-    space_id = next(each for each in wanted if each not in taken)
-    add(session, node.clock.now(), name, town, id=space_id)
-    queue_publication(session, node)
-    session.commit()
+    with write(session):
+        taken = {each["id"] for entry in listed for each in entry["spaces"]}
+        taken |= set(session.scalars(select(Space.id)))
+        wanted = [
+            slug(name),
+            slug(f"{name} {town}"),
+            *(f"{slug(name)}-{n}" for n in range(2, 1000)),
+        ]
+        space_id = next(each for each in wanted if each not in taken)
+        add(session, node.clock.now(), name, town, id=space_id)
+        queue_publication(session, node)
     return space_id
 
 
 def publish_again(session: Session, node: Node) -> None:
     """Queue the publication, whatever the hub has said of it."""
-    begin_write(session)
-    queue_publication(session, node)
-    session.commit()
+    with write(session):
+        queue_publication(session, node)
 
 
 def publish_now(session: Session, node: Node) -> None:
@@ -161,10 +161,10 @@ def publish_now(session: Session, node: Node) -> None:
 
 def set_paused(session: Session, node: Node, space_id: str, paused: bool) -> None:
     """Stop or resume welcoming roaming members, for good. Raises Problem."""
-    row, now = _to_write(session, space_id), node.clock.now()
-    row.paused, row.paused_on, row.updated_at = paused, None, now
-    queue_publication(session, node)
-    session.commit()
+    now = node.clock.now()
+    with _locked(session, space_id) as row:
+        row.paused, row.paused_on, row.updated_at = paused, None, now
+        queue_publication(session, node)
 
 
 def pause_today(session: Session, node: Node, space_id: str, paused: bool) -> bool:
@@ -172,14 +172,13 @@ def pause_today(session: Session, node: Node, space_id: str, paused: bool) -> bo
 
     Raises Problem.
     """
-    row, now = _to_write(session, space_id), node.clock.now()
-    if row.paused and row.paused_on is None:
-        session.rollback()
-        return False
-    row.paused, row.updated_at = paused, now
-    row.paused_on = today(row, now) if paused else None
-    queue_publication(session, node)
-    session.commit()
+    now = node.clock.now()
+    with _locked(session, space_id) as row:
+        if row.paused and row.paused_on is None:
+            return False
+        row.paused, row.updated_at = paused, now
+        row.paused_on = today(row, now) if paused else None
+        queue_publication(session, node)
     return True
 
 
@@ -209,7 +208,7 @@ def end_pauses(session: Session, node: Node) -> None:
     now = node.clock.now()
     paused = session.scalars(select(Space).where(Space.paused_on.is_not(None)))
     over = [row.id for row in paused if row.paused_on and row.paused_on < today(row, now)]
-    session.rollback()
+    release(session)
     for space_id in over:
         set_paused(session, node, space_id, paused=False)
 
@@ -227,5 +226,5 @@ def queue_publication(session: Session, node: Node) -> None:
 
 def renew_poster(session: Session, space_id: str) -> None:
     """Give the poster another code: those that hang open nothing any more. Raises Problem."""
-    _to_write(session, space_id).poster = secrets.token_urlsafe(9)
-    session.commit()
+    with _locked(session, space_id) as row:
+        row.poster = secrets.token_urlsafe(9)

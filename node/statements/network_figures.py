@@ -18,6 +18,7 @@ from node.bookings.models import Trip
 from node.context import Node
 from node.hub import service as sync
 from node.statements import service
+from shared.store.db import release
 from shared.wire.problems import Problem
 
 log = structlog.get_logger()
@@ -50,7 +51,7 @@ def tell_asked(session: Session, node: Node) -> None:
     """Tell what became of the places asked for, for dates in this month and in the last one."""
     for month in service.months(node.clock.now()):
         hosts = asked(session, sync.node_id(session), month)
-        session.rollback()
+        release(session)
         try:
             service.ask(node, "PUT", f"/api/v1/nodes/me/asked/{month}", {"hosts": hosts})
         except Problem as problem:

@@ -23,6 +23,7 @@ from node.spaces.space_row import schedule_of
 from node.visits.models import Visit
 from shared.crypto import jose
 from shared.net.http import Answer, PeerError
+from shared.store.db import release
 from shared.wire.problems import Problem
 
 TYP = "passerelle-statement+jwt"
@@ -157,7 +158,7 @@ def compare_log(session: Session, node: Node, month: str) -> dict[str, Any]:
 def month_of(session: Session, node: Node, month: str) -> dict[str, Any]:
     """Return this node's own statement of a month, from the hub. Raises Problem."""
     own = sync.node_id(session)
-    session.rollback()
+    release(session)
     found: dict[str, Any] = ask(node, "GET", f"/api/v1/statements/{month}/{own}")
     return found
 
@@ -198,7 +199,7 @@ def file_of(session: Session, node: Node, month: str, suffix: str) -> bytes:
     Raises Problem.
     """
     own = sync.node_id(session)
-    session.rollback()
+    release(session)
     try:
         return node.hub.download(f"/api/v1/statements/{month}/{own}.{suffix}", timeout=30.0)
     except PeerError as error:

@@ -15,6 +15,7 @@ from node.members.models import Member
 from node.spaces import service as spaces
 from node.visits.models import Visit
 from shared.net.http import PeerError
+from shared.store.db import release
 from shared.wire.problems import Problem
 
 LATEST = 100
@@ -33,7 +34,7 @@ def history(session: Session, node: Node, member: Member) -> list[dict[str, Any]
         {**_here(visit), "timezone": zones.get(visit.space_id)}
         for visit in session.scalars(own.order_by(Visit.started_at.desc()).limit(LATEST))
     ]
-    session.rollback()
+    release(session)
     try:
         answer = node.hub.call("GET", f"/api/v1/visits?{urlencode(query)}")
     except PeerError:

@@ -13,7 +13,7 @@ from node.hub import outbox
 from node.hub import service as sync
 from node.spaces import service as spaces
 from node.visits.models import Visit
-from shared.store.db import begin_write
+from shared.store.db import write
 from shared.wire.problems import Problem
 
 TOPIC_CHECK_OUT, TOPIC_VOID = "check-out", "void"
@@ -26,13 +26,12 @@ def subject_of(visit_id: str) -> str:
 
 def check_out(session: Session, node: Node, visit_id_: str, at: datetime | None = None) -> Visit:
     """End a visit, now or at a given time; ending it again changes nothing. Raises Problem."""
-    begin_write(session)
-    visit = _own_visit(session, visit_id_)
-    if visit.state == "open":
-        ended = max(at or node.clock.now(), visit.started_at)
-        visit.state, visit.ended_at = "closed", ended
-        _tell(session, node, visit, TOPIC_CHECK_OUT, {"at": ended.isoformat()})
-    session.commit()
+    with write(session):
+        visit = _own_visit(session, visit_id_)
+        if visit.state == "open":
+            ended = max(at or node.clock.now(), visit.started_at)
+            visit.state, visit.ended_at = "closed", ended
+            _tell(session, node, visit, TOPIC_CHECK_OUT, {"at": ended.isoformat()})
     return visit
 
 
@@ -40,23 +39,20 @@ def void(session: Session, node: Node, visit_id_: str, reason: str) -> Visit:
     """Undo a check-in that was a mistake, while the charter allows it. Raises Problem."""
     known = sync.network(session, node)
     now = node.clock.now()
-    begin_write(session)
-    visit = _own_visit(session, visit_id_)
-    if visit.state != "void":
-        hours = known.charter.rules.correction.hours if known else 0
-        if now > visit.started_at + timedelta(hours=hours):
-            session.rollback()
-            raise Problem("visit-closed")
-        visit.state, visit.ended_at = "void", visit.ended_at or max(now, visit.started_at)
-        _tell(session, node, visit, TOPIC_VOID, {"at": now.isoformat(), "reason": reason})
-    session.commit()
+    with write(session):
+        visit = _own_visit(session, visit_id_)
+        if visit.state != "void":
+            hours = known.charter.rules.correction.hours if known else 0
+            if now > visit.started_at + timedelta(hours=hours):
+                raise Problem("visit-closed")
+            visit.state, visit.ended_at = "void", visit.ended_at or max(now, visit.started_at)
+            _tell(session, node, visit, TOPIC_VOID, {"at": now.isoformat(), "reason": reason})
     return visit
 
 
 def _own_visit(session: Session, visit_id_: str) -> Visit:
     visit = session.scalar(select(Visit).where(Visit.id == visit_id_).with_for_update())
     if visit is None or visit.state == "held":
-        session.rollback()
         raise Problem("not-found")
     return visit
 
@@ -82,8 +78,9 @@ def close_forgotten(session: Session, node: Node) -> int:
     due = session.execute(query).all()
     for visit_id_, closes_at in due:
         check_out(session, node, visit_id_, closes_at)
-    begin_write(session)
-    for hold in session.scalars(select(Visit).where(Visit.state == "held", Visit.held_until < now)):
-        session.delete(hold)
-    session.commit()
+    with write(session):
+        for hold in session.scalars(
+            select(Visit).where(Visit.state == "held", Visit.held_until < now)
+        ):
+            session.delete(hold)
     return len(due)

@@ -22,6 +22,7 @@ from shared.base.clock import Clock
 from shared.crypto.passes import Evidence, UnknownIssuer, examine
 from shared.crypto.trust_list import EVER
 from shared.net.http import PeerError
+from shared.store.db import release
 from shared.wire.problems import Problem
 from shared.wire.reports import sign_report, visit_id
 from shared.wire.spaces import host_facts
@@ -91,7 +92,7 @@ def read_fresh(
         try:
             sync.refresh(session, node)
         except PeerError:
-            session.rollback()
+            release(session)
         scan = _read(session, node, space_id, shown, clock, late)
     return scan
 

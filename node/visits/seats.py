@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -31,7 +33,7 @@ from node.spaces.space_row import as_document, local_day
 from node.visits.models import Showing, Visit
 from node.visits.scan import Scan
 from shared.base import deadline
-from shared.store.db import begin_write, table_of
+from shared.store.db import table_of, write
 from shared.wire.spaces import host_facts
 
 HOLD = timedelta(seconds=10)
@@ -73,10 +75,12 @@ _HERS_SINCE = _hers_where(or_(_OPEN, Visit.ended_at > bindparam("at", type_=Visi
 _ADD = insert(table_of(Visit))
 
 
-def lock(session: Session, scan: Scan) -> None:
-    """Start writing under the space's row, the lock under which places are given."""
-    begin_write(session)
-    session.connection().execute(_LOCK, {"space": scan.space_id}).one()
+@contextmanager
+def locked(session: Session, scan: Scan) -> Iterator[None]:
+    """Write under the space's row, the lock under which places are given."""
+    with write(session) as connection:
+        connection.execute(_LOCK, {"space": scan.space_id}).one()
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,25 +210,21 @@ def hold(session: Session, scan: Scan) -> Hers:
     A place that another scan holds while it is being decided is waited for.
     """
     while True:
-        lock(session, scan)
-        person = hers(session, scan)
-        free, others_held = count_present(session, scan, person)
+        with locked(session, scan):
+            person = hers(session, scan)
+            free, others_held = count_present(session, scan, person)
+            if free and not person.held and person.spent is None and person.here is None:
+                add_visit(session, scan, "held", held_until=scan.now + HOLD)
+                scan.held = True
         if free or not others_held or not deadline.left(HOLD_POLL_SECONDS):
-            break
-        session.rollback()
+            return person
         time.sleep(HOLD_POLL_SECONDS)
-    if free and not person.held and person.spent is None and person.here is None:
-        add_visit(session, scan, "held", held_until=scan.now + HOLD)
-        scan.held = True
-    session.commit()
-    return person
 
 
-def release(session: Session, scan: Scan) -> None:
+def release_hold(session: Session, scan: Scan) -> None:
     if scan.held:
-        begin_write(session)
-        drop_hold(session, scan)
-        session.commit()
+        with write(session):
+            drop_hold(session, scan)
 
 
 _DROP = delete(Visit).where(Visit.id == bindparam("visit"), Visit.state == literal_column("'held'"))

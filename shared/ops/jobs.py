@@ -52,10 +52,11 @@ class Leadership:
 
     def acquire(self) -> bool:
         if self._engine.dialect.name == "postgresql":
-            self._connection = self._engine.connect()
+            # No transaction stays open behind a lock that is held for weeks.
+            connection = self._engine.connect()
+            self._connection = connection.execution_options(isolation_level="AUTOCOMMIT")
             query = text("SELECT pg_try_advisory_lock(:n)")
             if self._connection.scalar(query, {"n": _LOCK_NUMBER}):
-                self._connection.commit()
                 return True
             self._connection.close()
             return False
@@ -72,7 +73,6 @@ class Leadership:
             return self._file is not None
         try:
             self._connection.execute(text("SELECT 1"))
-            self._connection.commit()
         except SQLAlchemyError:
             return False
         return True

@@ -124,7 +124,7 @@ def new_app(import_name: str, settings: Settings, service: Service) -> tuple[Fla
     _remember_language(app)
     _refuse_unstorable(app)
     limiter.init_app(app)
-    # The three views that have a limit check it themselves; the others need not be asked.
+    # Views that have a limit check it themselves; the others need not be asked.
     app.before_request_funcs[None].remove(limiter._check_request_limit)  # noqa: SLF001
     guards.install(app, service.find_principal, csrf)
     api = PasserelleApi(app)

@@ -57,3 +57,11 @@ def called_methods(path: Path) -> Iterator[tuple[str, int]]:
     for found in ast.walk(tree(path)):
         if isinstance(found, ast.Call) and isinstance(found.func, ast.Attribute):
             yield found.func.attr, found.lineno
+
+
+def calls(path: Path) -> Iterator[tuple[str, int]]:
+    """Give (name, line) of every ``name(…)`` and ``something.name(…)``."""
+    for found in ast.walk(tree(path)):
+        if isinstance(found, ast.Call) and isinstance(found.func, ast.Name):
+            yield found.func.id, found.lineno
+    yield from called_methods(path)

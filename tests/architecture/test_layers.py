@@ -8,83 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.sources import ROOT, called_methods, imports, modules, name
+from tests.architecture.sources import ROOT, called_methods, calls, imports, modules, name
 
-# What else commits, and why it is not a ``service.py``.
-OTHER_COMMITTERS = {
-    "shared/store/db.py": "the unit of work",
-    "federation/identity/people.py": "the verbs of the desk's accounts",
-    "shared/ops/jobs.py": "ends the transaction that holds the leader's lock",
-    "federation/nodes/access_tokens.py": "notes which assertions were used",
-    "federation/nodes/enrolment.py": "the verbs by which a node comes in",
-    "federation/nodes/keys.py": "the verbs by which a node's keys are added and withdrawn",
-    "federation/trust/trust_list.py": "the signed list, when something in it has changed",
-    "federation/trust/leaving.py": "the verbs by which a node leaves",
-    "federation/nodes/rollback_detection.py": "what nodes remember, to tell who forgot something",
-    "federation/nodes/url_change.py": "the verb by which a node's address changes",
-    "federation/charters/adoption.py": "what jobs do at a vote's deadline and a version's effect",
-    "federation/charters/proposals.py": "the verbs of a proposal's life",
-    "federation/charters/votes.py": "voting",
-    "federation/trust/suspension.py": "the verbs by which a coordinator suspends and takes back",
-    "federation/nodes/join_requests.py": "the verbs of those who ask to join",
-    "federation/spaces/harvest.py": "who was heard, and who is asked again when",
-    "federation/trust/offline_alerts.py": "of whom people were told that they are silent",
-    "federation/spaces/publications.py": "the verbs by which spaces are published",
-    "federation/spaces/availability.py": "the verb by which free places are told",
-    "federation/listings/importing.py": "the verbs of a list that is imported",
-    "federation/listings/fetching.py": "the verb that reads a list again each day",
-    "federation/listings/spaces.py": "the verbs of one listed space",
-    "federation/moderation/changes.py": "the verbs of looking at what changed",
-    "federation/moderation/hiding.py": "the verbs that keep a space off the map",
-    "federation/moderation/reports.py": "the verbs of a report's life",
-    "federation/statistics/admission_rate.py": "what nodes say of their figures, and of hosts",
-    "federation/statistics/page_views.py": "adds views up",
-    "federation/spaces/published_hours.py": "forgets hours that no report is judged by",
-    "federation/statements/claims.py": "which lines a month takes, in short transactions",
-    "federation/statements/disputes.py": "contesting a visit, and settling it",
-    "federation/statements/host_disputes.py": "contesting all that a host counts",
-    "federation/statements/documents.py": "a month's document, kept as it was signed",
-    "federation/statements/logs.py": "what a host's own log was found to be",
-    "federation/visits/changes.py": "the verbs by which a visit changes",
-    "federation/visits/showings.py": "showings that made no visit",
-    "federation/visits/passes.py": "a home's word on its passes",
-    "federation/visits/corrections.py": "what visitors ask, and hosts answer",
-    "federation/webhooks/delivery.py": "what became of a message that was sent",
-    "federation/webhooks/events.py": "what was told last",
-    "node/desk/showings.py": "which codes were good here",
-    "node/desk/recording.py": "what a door writes down",
-    "node/desk/reconcile_visits.py": "what is told again, and how long it can be",
-    "node/passes/reconcile_passes.py": "the stricter of two words on a pass",
-    "node/bookings/restore.py": "bookings that partners tell us of again",
-    "node/hub/outbox.py": "messages to the hub",
-    "node/hub/checkpoint.py": "what is remembered with the hub",
-    "node/hub/hub_registration.py": "what the hub says against an address",
-    "node/reconcile.py": "the sheets, published anew",
-    "node/desk/corrections.py": "the host's answers",
-    "node/desk/incidents.py": "the desk's notes",
-    "node/identity/admins.py": "tells the admins",
-    "node/passes/lifecycle.py": "ends the passes of subscriptions that are over",
-    "node/passes/cards.py": "the verbs of paper cards",
-    "node/passes/digits.py": "the verbs of six digits",
-    "node/passes/host_requests.py": "which requests of hosts were used",
-    "node/hub/contact.py": "notes who was last heard of",
-    "node/console/diagnostics.py": "the verbs of “check my node”",
-    "node/members/changes.py": "the verbs of a subscription, which reach the passes",
-    "node/members/plans.py": "the verbs of plans",
-    "node/members/importing.py": "the verbs of a list that is imported",
-    "node/exports/importing.py": "the verb that takes an export in",
-    "node/adapters/importing.py": "the verbs of lists of events, prices and rooms",
-    "node/bookings/hosted.py": "the verbs of places that are kept here",
-    "node/bookings/telling.py": "what of bookings the homes were told",
-    "node/bookings/ending.py": "calls off what is booked beyond a subscription",
-    "node/bookings/outgoing.py": "the verbs of what our members ask of hosts",
-    "node/desk/idempotency.py": "the verbs of remembered answers",
-    "node/desk/hub_messages.py": "what is taken over from the hub",
-    "node/visits/seats.py": "holding a place",
-    "node/visits/presence.py": "the verbs that end a visit",
-    "federation/cli.py": "makes the first coordinator",
-    "node/cli.py": "makes the first admin and the first space",
-}
+UNIT_OF_WORK = "shared/store/db.py"
+EDGES = ("api", "pages", "forms", "models", "schemas")
 CLOCK_MODULES = {"time", "random", "secrets", "uuid"}
 OUTSIDE_MODULES = {"socket", "subprocess", "urllib", "http", "sqlite3", "threading", "os"}
 CLOCK_CALLS = {"now", "utcnow", "today", "monotonic", "perf_counter", "time_ns"}
@@ -131,22 +58,29 @@ def test_hub_and_node_know_each_other_by_the_wire_alone(one: str, other: str) ->
     assert not wrong
 
 
-def test_only_services_commit() -> None:
-    committers = {
-        name(path)
-        for path in modules("charter", "shared", "federation", "node")
-        if any(method == "commit" for method, _ in called_methods(path))
-    }
-    others = {path for path in committers if Path(path).name != "service.py"}
-    assert others == set(OTHER_COMMITTERS)
-
-
-def test_routes_and_tables_leave_the_transaction_to_services() -> None:
+def test_the_unit_of_work_alone_begins_commits_and_undoes() -> None:
     wrong = {
-        f"{name(path)}:{line} calls {method}()"
+        f"{name(path)}:{line} calls {called}()"
+        for path in modules("charter", "shared", "federation", "node")
+        if name(path) != UNIT_OF_WORK and "migrations" not in name(path)
+        for called, line in calls(path)
+        if called in ("begin_write", "commit", "rollback")
+    }
+    assert not wrong
+
+
+def _is_an_edge(path: Path) -> bool:
+    """Tell whether a module has routes, forms, schemas or tables: it asks services to write."""
+    return path.stem in EDGES or path.stem.endswith(("_api", "_pages"))
+
+
+def test_routes_forms_and_tables_leave_the_transaction_to_services() -> None:
+    wrong = {
+        f"{name(path)}:{line} calls {called}()"
         for path in modules("shared", "federation", "node")
-        if path.name in ("api.py", "pages.py", "models.py", "account_pages.py")
-        for method, line in called_methods(path)
-        if method in ("commit", "flush")
+        if _is_an_edge(path)
+        for called, line in calls(path)
+        if called in ("commit", "flush")
+        or (called in ("write", "begin_write") and "shared.store.db" in imports(path))
     }
     assert not wrong

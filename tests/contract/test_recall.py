@@ -142,8 +142,8 @@ def test_only_a_partner_is_told_and_only_of_its_own(
     assert told == {"trips": [], "bookings": []}
     with cordee.context() as (session, context):
         told = restore._ask(session, context, "troquet", troquet.url)
-        ours = restore.wire.sign(
-            context, restore.wire.REQUEST_TYP, "cordee", troquet.url, {"iat": int(time.time())}
+        ours = restore.messages.sign(
+            context, restore.messages.REQUEST_TYP, "cordee", troquet.url, {"iat": int(time.time())}
         )
     assert [item["given_name"] for item in told["bookings"]] == ["Ada1"]
     assert told["trips"] == []

@@ -95,7 +95,10 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_two_decoders_read_the_code_of_a_narrow_screen(phone: Page, change: str) -> None:
-    from pyzbar.pyzbar import ZBarSymbol, decode
+    try:
+        from pyzbar.pyzbar import ZBarSymbol, decode
+    except ImportError:
+        pytest.skip("with a second decoder (apt-get install libzbar0)")
 
     expect(phone.locator("#pass-text")).not_to_have_value("")  # the code is drawn
     picture = Image.open(io.BytesIO(phone.screenshot())).convert("L")

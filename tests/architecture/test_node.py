@@ -1,0 +1,42 @@
+"""The node writes in units of work alone, which only its services begin."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.architecture.sources import modules, name, tree
+
+EDGES = ("api", "pages", "forms", "models", "schemas")
+# A unit of work commits, and undoes, by itself.
+BY_HAND = {"begin_write", ".commit", ".rollback"}
+WRITES = {"write", ".flush", *BY_HAND}
+
+
+def _calls(paths: Iterable[Path], names: set[str]) -> list[str]:
+    """Return where a function (``name``) or a method (``.name``) of these is called."""
+    return [
+        f"{name(path)}:{found.lineno}"
+        for path in paths
+        for found in ast.walk(tree(path))
+        if isinstance(found, ast.Call) and _called(found.func) in names
+    ]
+
+
+def _called(function: ast.expr) -> str:
+    if isinstance(function, ast.Attribute):
+        return f".{function.attr}"
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def _is_edge(path: Path) -> bool:
+    return path.stem.rpartition("_")[2] in EDGES
+
+
+def test_no_transaction_is_begun_or_ended_by_hand() -> None:
+    assert not _calls(modules("node"), BY_HAND)
+
+
+def test_what_meets_a_request_writes_nothing_itself() -> None:
+    assert not _calls((path for path in modules("node") if _is_edge(path)), WRITES)
