@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from flask import Blueprint, Flask, jsonify
+from flask import Blueprint, Flask, Response, jsonify
 from flask_babel import gettext
 from flask_migrate import Migrate
 from sqlalchemy import text
@@ -181,7 +181,7 @@ well_known = Blueprint("well_known", __name__)
 
 @well_known.get("/.well-known/jwks.json")
 @allow("public")
-def jwks() -> object:
+def jwks() -> Response:
     return jsonify(keys=hub().ring.public_jwks())
 
 

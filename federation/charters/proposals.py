@@ -65,7 +65,7 @@ def _check_entitled(session: Session, node_id: str) -> None:
         raise Problem("forbidden", "only who signed the charter in force takes part")
 
 
-def _open_of(node_id: str) -> Select[tuple[CharterVersion]]:
+def _open_of(node_id: str) -> Select[CharterVersion]:
     return select(CharterVersion).where(
         CharterVersion.proposed_by == node_id, CharterVersion.state == "open"
     )

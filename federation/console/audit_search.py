@@ -124,14 +124,14 @@ def names(session: Session, keys: Collection[str]) -> Mapping[str, str]:
     nodes = {key.removeprefix("node:") for key in keys if not key.startswith("account:")}
     found: dict[str, str] = {}
     of_accounts = select(Account.id, Account.name).where(Account.id.in_(accounts))
-    for row in session.execute(of_accounts):
-        found[f"account:{row.id}"] = row.name
+    for number, name in session.execute(of_accounts):
+        found[f"account:{number}"] = name
     for row in session.execute(select(Node.id, Node.name).where(Node.id.in_(nodes))):
         found[row.id] = found[f"node:{row.id}"] = row.name
     return found
 
 
-def people(session: Session) -> Sequence[Row[Any]]:
+def people(session: Session) -> Sequence[Row[int, str]]:
     """Return id and name of every account, by name."""
     query = select(Account.id, Account.name).order_by(Account.name, Account.id)
     return session.execute(query).all()

@@ -195,7 +195,7 @@ def _ages(held: Mapping[str, Any] | None, data: Mapping[str, Any] | None) -> boo
     if not held or not data or data.get("state") != "known":
         return False
     since = datetime.fromisoformat(data["as_of"]) - datetime.fromisoformat(held["as_of"])
-    return since.total_seconds() >= data["ttl"] / 2
+    return since >= timedelta(seconds=data["ttl"]) / 2
 
 
 def _counter(session: Session, feed: str, now: datetime) -> FeedCounter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, or_, select
@@ -17,6 +18,8 @@ from federation.listings.reading import Table
 from federation.listings.similarity import Index, Known, Like, known
 from federation.nodes.models import Node
 from federation.spaces.models import Space
+
+Choice = Row[str, str, str | None, str, datetime | None]
 
 STATES = ("new", "changed", "same", "doubtful", "merged", "joined", "skipped", "fault")
 
@@ -104,7 +107,7 @@ def _held(session: Session, source_id: int | None) -> dict[str, Row[Any]]:
     return {row.source_key: row for row in session.execute(query)}
 
 
-def _choices(session: Session, source_id: int | None) -> dict[str, Row[Any]]:
+def _choices(session: Session, source_id: int | None) -> dict[str, Choice]:
     """Return what was decided before, with whether the space that it names is still there."""
     if source_id is None:
         return {}
@@ -119,7 +122,7 @@ def _choices(session: Session, source_id: int | None) -> dict[str, Row[Any]]:
     return {row.source_key: row for row in session.execute(query)}
 
 
-def _judge(line: Line, held: Row[Any] | None, choice: Row[Any] | None) -> None:
+def _judge(line: Line, held: Row[Any] | None, choice: Choice | None) -> None:
     if held is not None and held.became_id is not None:
         line.state, line.other = "joined", held.became_id
     elif choice is not None and choice.choice == "skip":
@@ -140,7 +143,7 @@ def _suggest(
     session: Session,
     lines: list[Line],
     source_id: int | None,
-    choices: Mapping[str, Row[Any]],
+    choices: Mapping[str, Choice],
 ) -> None:
     """Find spaces that new lines may be; what was said to be apart is not asked again."""
     new = [line for line in lines if line.state == "new"]

@@ -77,8 +77,8 @@ def lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Line]:
         nothing = _says_nothing(was) and _says_nothing(now)
         if was == now or nothing or len(found) == MOST_LINES:
             continue
-        both = isinstance(was, str) and isinstance(now, str)
-        found.append(Line(path, was, now, compare_words(was, now) if both else ()))
+        runs = compare_words(was, now) if isinstance(was, str) and isinstance(now, str) else ()
+        found.append(Line(path, was, now, runs))
     return found
 
 

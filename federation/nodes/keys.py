@@ -35,7 +35,7 @@ def public_part(jwk: Mapping[str, Any]) -> dict[str, Any]:
     Raises ValueError.
     """
     jose.import_public(jwk)
-    stored = {"kty": "OKP", "crv": "Ed25519", "x": str(jwk["x"])}
+    stored: dict[str, str | list[str]] = {"kty": "OKP", "crv": "Ed25519", "x": str(jwk["x"])}
     return {**stored, "kid": key_id(OKPKey.import_key(stored)), "use": "sig"}
 
 

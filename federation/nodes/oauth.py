@@ -16,7 +16,6 @@ from authlib.oauth2.rfc6749.models import ClientMixin
 from authlib.oauth2.rfc7523 import JWTBearerClientAssertion
 from flask import Blueprint, Flask, g, request
 from joserfc.jwk import OKPKey
-from sqlalchemy.orm import Session
 
 from federation.context import hub
 from federation.db import db
@@ -33,7 +32,7 @@ MAX_LIFE_SECONDS = 300
 
 
 @dataclass(frozen=True)
-class NodeClient(ClientMixin):  # type: ignore[misc]
+class NodeClient(ClientMixin):
     node_id: str
     suspended: bool = False
 
@@ -59,7 +58,7 @@ class NodeClient(ClientMixin):  # type: ignore[misc]
         return grant_type == "client_credentials"
 
 
-class NodeAssertion(JWTBearerClientAssertion):  # type: ignore[misc]
+class NodeAssertion(JWTBearerClientAssertion):
     CLIENT_AUTH_METHOD = METHOD
 
     def get_audiences(self) -> list[str]:
@@ -85,10 +84,9 @@ class NodeAssertion(JWTBearerClientAssertion):  # type: ignore[misc]
 
     def _check_clock(self, claims: dict[str, Any]) -> None:
         now = time.time()
-        times = [claims.get(name) for name in ("iat", "exp")]
-        if not all(isinstance(t, int) and not isinstance(t, bool) for t in times):
+        issued, expires = claims.get("iat"), claims.get("exp")
+        if type(issued) is not int or type(expires) is not int:  # true and false are none
             raise InvalidClientError(description="assertion: iat and exp are needed")
-        issued, expires = times
         if expires - issued > MAX_LIFE_SECONDS:
             raise InvalidClientError(description="assertion: lives longer than five minutes")
         if issued > now + LEEWAY_SECONDS or expires < now - LEEWAY_SECONDS:
@@ -104,7 +102,7 @@ class NodeAssertion(JWTBearerClientAssertion):  # type: ignore[misc]
         return access_tokens.use_assertion(db.session(), claims["sub"], jti, expires)
 
 
-class NodeGrant(ClientCredentialsGrant):  # type: ignore[misc]
+class NodeGrant(ClientCredentialsGrant):
     TOKEN_ENDPOINT_AUTH_METHODS = [METHOD]  # noqa: RUF012 - Authlib's declaration
 
     def validate_token_request(self) -> None:
@@ -118,7 +116,7 @@ def _plain(text: str) -> bool:
 
 
 def _query_client(client_id: str) -> NodeClient | None:
-    session: Session = db.session
+    session = db.session()
     node = session.get(Node, client_id) if _plain(client_id) else None
     # Who has left reads its account, and settles it; everything else asks whether it takes part.
     return None if node is None else NodeClient(node.id, node.state == "suspended")
@@ -128,7 +126,7 @@ def _generate(client: NodeClient, **_kwargs: Any) -> str:
     return access_tokens.access_token(hub().ring, hub().url, client.node_id, g.assertion_kid)
 
 
-class _Server(AuthorizationServer):  # type: ignore[misc]
+class _Server(AuthorizationServer):
     def get_error_uri(self, request: Any, error: Any) -> str:
         """Name the problem (RFC 6749, 5.2): so a node knows that it is the hub that refuses."""
         del request

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -65,6 +65,8 @@ def hear(node: Node, now: datetime) -> None:
 
 _keys = Memory[tuple[str, str], VerifyKey]()
 
+ReadKey = Callable[[Session, str, str], VerifyKey]
+
 
 def any_key(session: Session, node_id: str, kid: str) -> VerifyKey:
     """Return a key that a node has or had. Raises ``passes.UnknownIssuer``.
@@ -96,7 +98,7 @@ def _read_key(session: Session, node_id: str, kid: str) -> tuple[VerifyKey, date
     return jose.import_public(row.jwk), row.withdrawn_at
 
 
-def find_key_of(session: Session, node_id: str, read: Any = node_key) -> jose.FindKey:
+def find_key_of(session: Session, node_id: str, read: ReadKey = node_key) -> jose.FindKey:
     """Return a finder of this node's keys alone, for ``jose.verify``."""
 
     def find(header: Mapping[str, Any], _claims: Mapping[str, Any]) -> VerifyKey:

@@ -118,7 +118,7 @@ def _ask_coordination(session: Session, hub: Hub, node_id: str, url: str) -> Non
         audit(session, now, f"node:{node_id}", "move-asked", node_id, before=node.url, after=url)
         key, template = f"move:{node_id}:{now:%Y%m%dT%H%M%S%f}", "console/mail/move.txt"
         page = f"{hub.url}/coordination/nodes/{node_id}"
-        facts = {"node": node, "new_url": url, "url": page}
+        facts: dict[str, Any] = {"node": node, "new_url": url, "url": page}
         notifications.write_to_coordinators(session, hub, key, template, **facts)
         own = notifications.contacts(session, [node_id]).get(node_id)
         if own:

@@ -93,7 +93,7 @@ def _held(host: str, after: str, ticked: Collection[str] = (), reason: str = "")
     )
     shown, more = found[:SHOWN_VISITS], len(found) > SHOWN_VISITS
     others = queries.other_showings(session, shown)
-    spaces = {visit.space_id for visit in [*shown, *others.values()]}
+    spaces = {each.space_id for each in shown} | {each.space_id for each in others.values()}
     waiting = dict(queries.waiting(session))
     return render_template(
         "oversight/held.html",

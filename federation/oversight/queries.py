@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -29,7 +30,7 @@ def figures(session: Session, month: str) -> tuple[dict[str, Figures], dict[str,
     for row in session.execute(_told(first, last_day(month))):
         host, year, number, *counts = row
         of = f"{year:04}-{number:02}"
-        found = Figures(*counts, half_days=half_days.get((host, of), 0))
+        found = replace(Figures(*counts), half_days=half_days.get((host, of), 0))
         into = here if of == month else before
         into[host] = into.get(host, Figures()) + found
     return here, before
@@ -59,7 +60,7 @@ def other_showings(session: Session, visits: Collection[Visit]) -> dict[str, Sho
     }
 
 
-def _told(first: date, last: date) -> Select[Any]:
+def _told(first: date, last: date) -> Select[*tuple[Any, ...]]:
     """Count by host and month what ``Figures`` has, in its order, but for half-days."""
     year, number = extract("year", Visit.day), extract("month", Visit.day)
     conditions = (

@@ -75,16 +75,14 @@ def _tell_out_of_line(session: Session, hub: Hub, month: str) -> None:
         key = f"out-of-line:{month}:{host.node.id}"
         if not host.findings or any(each.startswith(f"{key}:") for each in told):
             continue
-        facts = {
-            "name": host.node.name,
-            "month": month,
-            "findings": host.findings,
-            "sentence": labels.sentence,
-            "url": f"{hub.url}{PAGE}?month={month}",
-        }
         with write(session):
             notifications.write_to_coordinators(
-                session, hub, key, "oversight/mail/out_of_line.txt", **facts
+                *(session, hub, key, "oversight/mail/out_of_line.txt"),
+                name=host.node.name,
+                month=month,
+                findings=host.findings,
+                sentence=labels.sentence,
+                url=f"{hub.url}{PAGE}?month={month}",
             )
 
 
@@ -97,10 +95,10 @@ def _tell_held(session: Session, hub: Hub, today: date) -> None:
     if not latest or any({str(today), latest[0].id} & {*key.split(":")} for key in told):
         return
     key = f"held:{today}:{latest[0].id}"
-    facts = {
-        "waiting": [(names[host], count) for host, count in waiting],
-        "count": sum(count for _, count in waiting),
-        "url": f"{hub.url}{PAGE}/held",
-    }
     with write(session):
-        notifications.write_to_coordinators(session, hub, key, "oversight/mail/held.txt", **facts)
+        notifications.write_to_coordinators(
+            *(session, hub, key, "oversight/mail/held.txt"),
+            waiting=[(names[host], count) for host, count in waiting],
+            count=sum(count for _, count in waiting),
+            url=f"{hub.url}{PAGE}/held",
+        )

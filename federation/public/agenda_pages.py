@@ -16,6 +16,7 @@ from federation.db import db
 from federation.public import agenda as service
 from federation.public.agenda_api import EventsQuerySchema, WantedSchema, wanted_of
 from federation.public.agenda_calendar import agenda_ics
+from federation.spaces.models import SpaceEvent
 from shared.base.schemas import DEFAULT_ZONE
 from shared.web import allow
 from shared.web.open_data import open_data
@@ -68,7 +69,7 @@ def _with(path: str, asked: dict[str, str]) -> str:
     return f"{path}?{urlencode(asked)}" if asked else path
 
 
-def _first_day(rows: list[Any], today: date) -> date:
+def _first_day(rows: list[SpaceEvent], today: date) -> date:
     """Return today; yesterday where an event of a space far west goes on that is over here."""
     return min([today, *(row.last_day for row in rows)])
 

@@ -16,6 +16,7 @@ from federation.context import hub
 from federation.db import db
 from federation.public.query import LONGEST, Asked, read
 from federation.search import service as search
+from federation.search.area import distance_km
 from federation.spaces import presenter
 from federation.spaces import queries as published
 from shared.web import allow
@@ -114,7 +115,7 @@ def space_cards() -> Response:
     for space in shown:
         if near is not None and space.get("latitude") is not None:
             place = (space["latitude"], space["longitude"])
-            space["distance_km"] = round(search.distance_km(near, place), 1)
+            space["distance_km"] = round(distance_km(near, place), 1)
     page = render_template(
         "map/cards.html", spaces=shown, now=hub().clock.now(), language=str(get_locale())
     )

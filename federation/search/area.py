@@ -32,6 +32,7 @@ def around(
             entry
             for entry in few
             if entry.latitude is not None
+            and entry.longitude is not None
             and south <= entry.latitude <= north
             and west <= entry.longitude <= east
         ]

@@ -16,7 +16,7 @@ CELL_PIXELS = 64
 class Cluster(NamedTuple):
     """How many there are, where their middle is, and the box that holds them (degrees)."""
 
-    count: int
+    number: int
     latitude: float
     longitude: float
     box: tuple[float, float, float, float]
@@ -52,11 +52,11 @@ def _cells(placed: Sequence[Entry], zoom: int) -> list[list[Entry]]:
 def _as_one(entries: Sequence[Entry]) -> Cluster:
     latitudes = [entry.latitude or 0.0 for entry in entries]
     longitudes = [entry.longitude or 0.0 for entry in entries]
-    count = len(entries)
+    number = len(entries)
     return Cluster(
-        count,
-        round(sum(latitudes) / count, 5),
-        round(sum(longitudes) / count, 5),
+        number,
+        round(sum(latitudes) / number, 5),
+        round(sum(longitudes) / number, 5),
         (min(longitudes), min(latitudes), max(longitudes), max(latitudes)),
     )
 

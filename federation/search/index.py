@@ -79,6 +79,12 @@ class Entry:
     y: float = 0.0
 
     @property
+    def place(self) -> tuple[float, float] | None:
+        if self.latitude is None or self.longitude is None:
+            return None
+        return self.latitude, self.longitude
+
+    @property
     def listed(self) -> bool:
         """Tell whether nobody runs a node for it."""
         return self.host.id is None
@@ -171,10 +177,9 @@ class Index:
         self.words.add(entry, entry.words)
         for tag in entry.tags:
             self.tags.setdefault(tag, set()).add(entry)
-        if entry.latitude is not None:
-            entry.x, entry.y = mercator(entry.latitude, entry.longitude)
-            cell = _cell(entry.latitude, entry.longitude)
-            self._cells.setdefault(cell, set()).add(entry)
+        if entry.place is not None:
+            entry.x, entry.y = mercator(*entry.place)
+            self._cells.setdefault(_cell(*entry.place), set()).add(entry)
 
     def drop(self, space_id: str) -> None:
         entry = self.entries.pop(space_id, None)
@@ -183,8 +188,8 @@ class Index:
         self.words.remove(entry, entry.words)
         for tag in entry.tags:
             self.tags[tag].discard(entry)
-        if entry.latitude is not None:
-            self._cells[_cell(entry.latitude, entry.longitude)].discard(entry)
+        if entry.place is not None:
+            self._cells[_cell(*entry.place)].discard(entry)
 
     def _read(self, row: Any, document: Any, host: Host, told: Told | None) -> Entry:
         services, values = (

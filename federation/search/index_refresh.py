@@ -141,7 +141,7 @@ class Watch:
             for space_id, *found, written in session.execute(
                 told.where(Availability.space_id.in_(chunk))
             ):
-                entries[space_id].told, held[space_id] = Told(*found), written
+                entries[space_id].told, held[space_id] = Told._make(found), written
                 self.revision += 1
 
     def _read(self, session: Session, ids: list[str]) -> None:
@@ -177,7 +177,7 @@ def _chunks(ids: list[str]) -> Iterator[list[str]]:
     return (ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE))
 
 
-def _published() -> Select[Any]:
+def _published() -> Select[*tuple[Any, ...]]:
     return (
         select(*_SPACE, *_TOLD, _told_stamp)
         .select_from(Space)
@@ -192,7 +192,7 @@ _watches: WeakKeyDictionary[Engine, Watch] = WeakKeyDictionary()
 
 def of(session: Session) -> Watch:
     """Return what this process keeps of the session's database."""
-    engine = session.get_bind()
+    engine = session.get_bind().engine
     found = _watches.get(engine)
     return found if found is not None else _watches.setdefault(engine, Watch())
 

@@ -152,8 +152,7 @@ def _look_up(
         ranks = {
             entry: round(km, 1)
             for entry in found
-            if entry.latitude is not None
-            and (km := distance_km(near, (entry.latitude, entry.longitude))) <= most
+            if (place := entry.place) is not None and (km := distance_km(near, place)) <= most
         }
         found = list(ranks)
     if wanted.seats:
@@ -229,7 +228,6 @@ def _present(
         if entry.id not in rows:
             continue
         shown = presenter.present(rows[entry.id], now, hub_url, signed)
-        if wanted.near is not None:
-            place = entry.latitude, entry.longitude
-            shown["distance_km"] = round(distance_km(wanted.near, place), 1)
+        if wanted.near is not None and entry.place is not None:
+            shown["distance_km"] = round(distance_km(wanted.near, entry.place), 1)
         yield shown

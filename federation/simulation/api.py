@@ -18,6 +18,8 @@ from shared.base.schemas import WireSchema
 from shared.web import allow, current
 from shared.wire.problems import Problem
 
+__all__ = ["blp"]  # the charter's own: these operations are of it too
+
 
 class SimulationQuerySchema(WireSchema):
     first = fields.Date(

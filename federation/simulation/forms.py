@@ -37,7 +37,7 @@ class _MayBeEmpty(Optional):
 
     def __init__(self) -> None:
         super().__init__()
-        self.field_flags = {}
+        self.field_flags: dict[str, bool] = {}
 
 
 def _figure(most: int) -> dict[str, Any]:

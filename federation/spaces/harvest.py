@@ -79,7 +79,7 @@ def pause(failures: int, lot: float) -> timedelta:
 
     By lot a quarter longer or shorter: what failed together is not asked together for ever.
     """
-    return min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 10)) * (0.75 + lot / 2)
+    return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 10)) * (0.75 + lot / 2)
 
 
 def _select(session: Session, which: Sequence[Any], order: Sequence[Any]) -> list[Asked]:

@@ -283,9 +283,9 @@ def _store(session: Session, node: Node, rows: Mapping[str, Document], now: date
         found = held.pop(space_id, None)
         if space is not None:
             _store_space(session, found, node.id, space, now)
-    for row in held.values():
-        row.withdrawn_at = row.withdrawn_at or now
-        published_hours.note(session, row.id, None, now)
+    for gone in held.values():
+        gone.withdrawn_at = gone.withdrawn_at or now
+        published_hours.note(session, gone.id, None, now)
 
 
 def _trusted(session: Session, node: Node) -> Any:

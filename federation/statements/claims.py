@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import (
     ColumnElement,
     Select,
+    SelectBase,
     delete,
     func,
     insert,
@@ -137,7 +138,7 @@ def release(session: Session, visit_id: str) -> None:
     session.execute(delete(StatementLine).where(*mine))
 
 
-def _lines_of(visit_id: str) -> Select[tuple[int]]:
+def _lines_of(visit_id: str) -> Select[int]:
     """A reversal is a line of the visit whose line it reverses."""
     return select(HalfDayLine.id).where(HalfDayLine.visit_id == visit_id)
 
@@ -155,6 +156,6 @@ def _hold_free(session: Session, *conditions: ColumnElement[bool]) -> None:
     _add(session, select(HalfDayLine.id, null(), literal("held")).where(*conditions))
 
 
-def _add(session: Session, rows: Select[tuple[int, str | None, str]]) -> int:
+def _add(session: Session, rows: SelectBase) -> int:
     added = session.connection().execute(insert(StatementLine).from_select(_COLUMNS, rows))
     return added.rowcount

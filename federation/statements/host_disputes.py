@@ -33,11 +33,11 @@ def hold_lines_of_host(
     with write(session):
         node = session.get(Node, host_id, with_for_update=True)
         found = open_one(session, host_id)
-        if found is None and node is None:
-            raise Problem("not-found")
-        if found is None and node.state != "suspended":
-            raise Problem("conflict", "this node is not suspended")
         if found is None:
+            if node is None:
+                raise Problem("not-found")
+            if node.state != "suspended":
+                raise Problem("conflict", "this node is not suspended")
             found = HostDispute(host_id=host_id, reason=reason, state="open", opened_at=now)
             session.add(found)
             audit(session, now, actor, "host-held", host_id, reason=reason)
@@ -111,7 +111,7 @@ def _hold(session: Session, now: datetime, found: HostDispute) -> None:
         disputes.contest(session, now, number, month, visit_id)
 
 
-def _countable(host_id: str) -> Select[tuple[str]]:
+def _countable(host_id: str) -> Select[str]:
     """Select the host's visits that count something, nothing of it in a final month."""
     lines = exists().where(HalfDayLine.visit_id == Visit.id)
     final = lines.where(StatementLine.line_id == HalfDayLine.id).where(

@@ -25,7 +25,7 @@ from federation.charters import service as governance
 from federation.charters.models import CharterVersion
 from federation.nodes.models import Node
 from federation.statements import claims, documents
-from federation.statements.composing import Sheet, charter_of, compose
+from federation.statements.composing import NETWORK, Sheet, charter_of, compose
 from federation.statements.models import Statement
 from federation.statements.statement_lines import neighbour
 from federation.visits.models import HalfDayLine
@@ -161,7 +161,7 @@ def _finish_issue(session: Session, now: datetime, month: str, actor: str) -> St
                 break
             if row.revision == composed.seen:
                 row.state, row.revision, row.issued_at = "issued", 1, now
-                documents.put(session, row, documents.NETWORK, composed, packed)
+                documents.put(session, row, NETWORK, composed, packed)
                 audit(session, now, actor, "issue", month, before="open", after="issued")
                 return row
     return session.get_one(Statement, month)
@@ -195,7 +195,7 @@ def finalise(session: Session, now: datetime, month: str, actor: str = JOBS) -> 
                 continue
             claims.leave(session, month)
             locked.state, locked.final_at, locked.revision = "final", now, locked.revision + 1
-            documents.put(session, locked, documents.NETWORK, composed, packed)
+            documents.put(session, locked, NETWORK, composed, packed)
             audit(session, now, actor, "final", month, before="issued", after="final")
             return locked
     raise Problem("unavailable")

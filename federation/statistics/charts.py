@@ -206,7 +206,7 @@ def bars(kinds: Sequence[str], found: Sequence[Bar], title: str, description: st
     drawn: list[Shape] = []
     top = 0.0
     for n, kind in enumerate(kinds if len(kinds) > 1 else ()):
-        y = 8 + 15 * n
+        y: float = 8 + 15 * n
         drawn.append(Box(0, y - 5, 10, 10, PARTS[n], chart_shapes.EDGE))
         drawn.append(Words(16, y, kind, 9.5))
         top = y + 14

@@ -35,7 +35,7 @@ def flows(session: Session, period: service.Period) -> Picture:
     for (home, host), cell in found.items():
         pair = home if home in homes else OTHERS, host if host in hosts else OTHERS
         grouped[pair] = grouped.get(pair, NOTHING) + cell
-    table = publish(*({pair[side] for pair in grouped} for side in (0, 1)), grouped)
+    table = publish({home for home, _ in grouped}, {host for _, host in grouped}, grouped)
     table = replace(
         table,
         rows=_ordered(table.rows, table.at),
@@ -95,7 +95,7 @@ def _matrix(table: Table, names: Mapping[str, str]) -> tuple[list[str], list[tup
     """Return the same as heads and rows: hosts below one another, homes side by side."""
     homes = [*table.rows, TOTAL]
     heads = [gettext("Host ↓ Home →"), *(names.get(home, home) for home in table.rows)]
-    rows = [
+    rows: list[tuple[Value, ...]] = [
         (
             gettext("in all") if host == TOTAL else names.get(host, host),
             *(table.at(home, host) for home in homes),

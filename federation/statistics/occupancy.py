@@ -18,6 +18,7 @@ from federation.charters import service as governance
 from federation.nodes.models import Node
 from federation.spaces.models import Space
 from federation.statistics import charts, service
+from federation.statistics.chart_shapes import Drawing
 from federation.statistics.statistic import Picture, Value, percent, written
 from federation.statistics.suppression import TOTAL, Cell, Shown, Table, publish
 from shared.web.formats import day as on_day
@@ -145,7 +146,7 @@ def _sentence(taken: Shown, offered: int) -> str:
 
 def _drawn(
     table: Table, row: str, places: Mapping[Slot, int], title: str, sentence: str
-) -> charts.Drawing:
+) -> Drawing:
     used = [
         n for n in range(7) if any(places.get((n, h)) or _any(table, row, (n, h)) for h in HALVES)
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from flask_babel import gettext
@@ -72,7 +73,7 @@ def _write_rows(paper: Paper, picture: Picture) -> None:
         paper.write_line(gettext("The rest is in the CSV file."), 8.5, colour=SOFT)
 
 
-def _cells(row: tuple[Value, ...] | list[Value]) -> list[str]:
+def _cells(row: Sequence[Value]) -> list[str]:
     return [brief(value) for value in row]
 
 

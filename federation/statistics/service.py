@@ -239,7 +239,7 @@ def towns(session: Session) -> dict[str, str]:
 
     Towns are in the order of the alphabet, each once.
     """
-    query = select(Space.node_id, Space.town, Space.withdrawn_at).where(Space.node_id.is_not(None))
+    query = select(Node.id, Space.town, Space.withdrawn_at).join(Space, Space.node_id == Node.id)
     now: dict[str, set[str]] = {}
     ever: dict[str, set[str]] = {}
     for node, town, withdrawn_at in session.execute(query):

@@ -51,7 +51,7 @@ def week_of(day: date) -> str:
     return f"{year}-W{week:02}"
 
 
-def add_up(lines: Iterable[Line | Row[Any]]) -> Sums:
+def add_up(lines: Iterable[Line | Row[*tuple[Any, ...]]]) -> Sums:
     """Sum a month's lines. A million take seconds: one pass, and nothing is made for each."""
     counts: dict[str, defaultdict[Key, int]] = {name: defaultdict(int) for name in NAMES}
     people: dict[str, defaultdict[Key, set[int]]] = {name: defaultdict(set) for name in NAMES}

@@ -174,6 +174,7 @@ class _Graph:
             if start in order:
                 continue
             order[start] = low[start] = len(order)
+            stack: list[tuple[Vertex, Place | None, Iterator[tuple[Vertex, Place]]]]
             stack = [(start, None, iter(self._edges[start]))]
             while stack:
                 vertex, came_by, around = stack[-1]

@@ -175,7 +175,8 @@ def trust_list() -> Response:
     response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Cache-Control"] = "no-cache"
     response.headers["Link"] = f'<{LICENCE_URL}>; rel="license"'
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 @blp.route("/enrolments", methods=["POST"])

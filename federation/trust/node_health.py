@@ -67,7 +67,7 @@ def all_of(session: Session, now: datetime, node_id: str | None = None) -> list[
     nodes = list(session.scalars(query))
     marks = {row.node_id: row for row in session.scalars(select(NodeMark))}
     shown = select(Space.node_id, func.count()).where(_shown()).group_by(Space.node_id)
-    spaces: dict[str, int] = {row[0]: row[1] for row in session.execute(shown)}
+    spaces: dict[str | None, int] = {row[0]: row[1] for row in session.execute(shown)}
     # nothing refused is NULL, or null as JSON writes it
     wrong = Document.refused.is_not(None) & (cast(Document.refused, String) != "null")
     faulty = select(Document.node_id, func.count()).where(wrong).group_by(Document.node_id)

@@ -90,11 +90,10 @@ def _tell_silent(session: Session, hub: Hub, now: datetime, since: datetime) -> 
         found = _silent(session, since)
         partners = len(session.scalars(select(Node.id).where(Node.state.in_(TAKING_PART))).all())
         most = len(found) >= MANY and 2 * len(found) >= partners
-        facts = {"nodes": found, "most": most, "url": f"{hub.url}/coordination/nodes"}
         if found:
-            key = f"silent:{now:%Y%m%dT%H%M%S%f}"
+            key, page = f"silent:{now:%Y%m%dT%H%M%S%f}", f"{hub.url}/coordination/nodes"
             notifications.write_to_coordinators(
-                session, hub, key, "console/mail/silent.txt", **facts
+                session, hub, key, "console/mail/silent.txt", nodes=found, most=most, url=page
             )
         told = {} if most else notifications.contacts(session, [node.id for node in found])
         for node in found:

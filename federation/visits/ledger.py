@@ -19,23 +19,24 @@ from sqlalchemy.orm import Session
 from charter.halfdays import HalfDay
 from charter.timeline import Stay, counted, place
 from federation.visits.models import HalfDayLine, Visit, published_hours
+from shared.store.db import table_of
 
 # A visit is over two days after it began at the latest. What changes in one can change those that
 # began so long before; to know their ends, the next ones are looked at too.
 _REACH, _SEEN = timedelta(days=3), timedelta(days=6)
 
-_visit = Visit.__table__.c
+_visit = table_of(Visit).c
 _AROUND = select(*(each for each in _visit if each.name not in {"facts", "evidence"})).where(
     _visit.member_id == bindparam("member"),
     _visit.started_at >= bindparam("since", type_=_visit.started_at.type),
     _visit.started_at <= bindparam("until", type_=_visit.started_at.type),
 )
-_line = HalfDayLine.__table__.c
-_LINES = select(HalfDayLine.__table__).where(
+_line = table_of(HalfDayLine).c
+_LINES = select(table_of(HalfDayLine)).where(
     _line.member_id == bindparam("member"), _line.month == bindparam("month")
 )
-_ADD_LINE = insert(HalfDayLine.__table__)
-_ADD_VISIT = insert(Visit.__table__)
+_ADD_LINE = insert(table_of(HalfDayLine))
+_ADD_VISIT = insert(table_of(Visit))
 
 Key = tuple[str, HalfDay]
 """An operator and a half-day."""
@@ -183,7 +184,7 @@ def person(session: Session, member_id: int, at: datetime) -> Person:
 def _ends_otherwise(visit: Any, stay: Stay) -> bool:
     if visit.state == "void":
         return False
-    return visit.ended_at != stay.end or (visit.state == "open") != (stay.end is None)
+    return (visit.ended_at, visit.state == "open") != (stay.end, stay.end is None)
 
 
 def _end(visit: Any, end: datetime | None, now: datetime) -> None:

@@ -14,15 +14,16 @@ from sqlalchemy.orm import Session
 from federation.charters import service as governance
 from federation.visits import ledger
 from federation.visits.models import HalfDayLine, Member, Visit
+from shared.store.db import table_of
 
 
 def merge(session: Session, now: datetime, stand_in: Member, member: Member) -> None:
     """Give a stand-in's visits and half-days to the member, both locked by the caller."""
-    line = HalfDayLine.__table__.c
+    line = table_of(HalfDayLine).c
     last = session.scalar(select(func.max(line.occurrence)).where(line.member_id == member.id))
     # Whose a line is stands in no account: what it counts, where and when, is untouched.
     session.execute(
-        update(HalfDayLine.__table__)
+        update(table_of(HalfDayLine))
         .where(line.member_id == stand_in.id)
         .values(member_id=member.id, occurrence=line.occurrence + (last or 0) + 1)
     )

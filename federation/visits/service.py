@@ -76,8 +76,10 @@ def read(
     receipt = _receipt(report, ring, hub_url)
     if receipt is not None:
         report = replace(report, at=receipt.at, online=receipt.online)
-        person = {"issuer": receipt.home, "pass_id": receipt.pass_id, "plan": receipt.plan}
-        return Told(report, Evidence((), receipt.showing, **person), token, receipt)
+        evidence = Evidence(
+            (), receipt.showing, issuer=receipt.home, pass_id=receipt.pass_id, plan=receipt.plan
+        )
+        return Told(report, evidence, token, receipt)
     if not report.shown:
         raise Problem("proof-invalid", "the receipt is not one of ours")
     if not report.live:  # told late, maybe: the code was fresh then

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from federation.nodes.models import Node
 from federation.spaces.models import Space
 from federation.visits.models import Member, Showing, Visit
-from shared.store.db import write
+from shared.store.db import table_of, write
 from shared.wire.problems import Problem
 from shared.wire.reports import Report, visit_id
 
@@ -28,11 +28,12 @@ _MARGIN = timedelta(days=1)
 REPLAYED = "pass_replayed"
 ELSEWHERE = "shown_elsewhere"
 
-_THIS = Showing.__table__.c.showing == bindparam("this")
-_FIND = select(Showing.__table__).where(_THIS).with_for_update()
-_ADD, _CHANGE = insert(Showing.__table__), update(Showing.__table__).where(_THIS)
+_SHOWING = table_of(Showing)
+_THIS = _SHOWING.c.showing == bindparam("this")
+_FIND = select(_SHOWING).where(_THIS).with_for_update()
+_ADD, _CHANGE = insert(_SHOWING), update(_SHOWING).where(_THIS)
 _CLAIM = {
-    dialect.dialect.name: dialect.insert(Showing.__table__)
+    dialect.dialect.name: dialect.insert(_SHOWING)
     .on_conflict_do_nothing()
     .returning(Showing.showing)
     for dialect in (sqlite, postgresql)

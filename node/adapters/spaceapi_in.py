@@ -74,9 +74,10 @@ def _address(text: str) -> dict[str, str]:
 def _place(location: Mapping[str, Any]) -> dict[str, float]:
     """Return where it is, if both numbers are degrees."""
     pair = location.get("lat"), location.get("lon")
-    if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in pair):
+    said = [each for each in pair if isinstance(each, int | float) and not isinstance(each, bool)]
+    if len(said) < len(pair):
         return {}
-    latitude, longitude = (float(each) for each in pair)
+    latitude, longitude = map(float, said)
     if not (-90 <= latitude <= 90 and -180 <= longitude <= 180) or latitude == longitude == 0:
         return {}
     return {"latitude": round(latitude, 6), "longitude": round(longitude, 6)}

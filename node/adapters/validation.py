@@ -106,8 +106,9 @@ def _today(source: Source) -> date:
 
 def _prices(found: Found, faults: list[str]) -> Iterator[dict[str, Any]]:
     for price in found.prices[:MOST_PRICES]:
+        label = clean(price.label, 120)
         values = {
-            "label": clean(price.label, 120),
+            "label": label,
             "cents": price.cents,
             "currency": price.currency,
             "unit": price.unit,
@@ -116,7 +117,7 @@ def _prices(found: Found, faults: list[str]) -> Iterator[dict[str, Any]]:
         try:
             yield PriceSchema().load(values)
         except ValidationError as error:
-            faults.append(f"The price “{values['label'][:60]}” cannot be used: {_first(error)}")
+            faults.append(f"The price “{label[:60]}” cannot be used: {_first(error)}")
 
 
 def _first(error: ValidationError) -> str:

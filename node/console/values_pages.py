@@ -91,6 +91,7 @@ def values(space_id: str) -> Any:
     session, year = db.session(), node().clock.now().year
     space, known = service.space(session, space_id), sync.network(session, node())
     shared = shared_values(known.charter) if known else ()
+    rule = known.charter.rules.values if known else None
     form = ValuesForm() if request.method == "POST" else _form(space, shared, year)
     if form.validate_on_submit():
         service.save_values(session, node(), space_id, form.stories(), year, form.answers(shared))
@@ -102,7 +103,7 @@ def values(space_id: str) -> Any:
         form=form,
         year=year,
         shared={value.id: value for value in shared},
-        article=known.charter.rules.values.article if known and shared else None,
+        article=rule.article if rule and shared else None,
         before={each.value: each for each in space.assessments if each.year == year - 1},
         language=str(get_locale()),
     ), (422 if form.errors else 200)

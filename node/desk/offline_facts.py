@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from charter import Facts, Fault
-from charter.halfdays import half_day_at, half_days
+from charter.halfdays import HalfDay, half_day_at, half_days
 from node.context import Node
 from node.hub import service as sync
 from node.visits.models import Visit
@@ -85,7 +85,7 @@ def _with_local_usage(session: Session, scan: Scan, facts: Facts) -> Facts:
         "of_pass": scan.evidence.pass_id,
         "since": scan.now - timedelta(days=32),
     }
-    used, budget = set(), 0
+    used, budget = set[HalfDay](), 0
     for visit in session.connection().execute(_LATELY, wanted):
         if not visit.delivered:
             budget += 1

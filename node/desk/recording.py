@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import bindparam, case, delete, func, literal_column, or_, select, update
+from sqlalchemy import Row, bindparam, case, delete, func, literal_column, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -15,14 +16,15 @@ from node.desk.showings import remember
 from node.visits.models import Refusal, Visit
 from node.visits.scan import Scan
 from node.visits.seats import Hers, add_visit, drop_hold, locked
-from shared.store.db import write
+from shared.store.db import table_of, write
 
 # The poster's address takes what anybody sends: no house turns away so many in earnest.
 REFUSALS_A_DAY = 200
 REFUSALS_KEPT = timedelta(days=365)
 
-_BY_ID = select(Visit.__table__).where(Visit.id == bindparam("visit"))
-_CHANGE = update(Visit.__table__).where(Visit.id == bindparam("visit")).returning(Visit.__table__)
+_VISIT = table_of(Visit)
+_BY_ID = select(_VISIT).where(Visit.id == bindparam("visit"))
+_CHANGE = update(_VISIT).where(Visit.id == bindparam("visit")).returning(_VISIT)
 _OPEN = _CHANGE.where(Visit.state == literal_column("'held'"))
 _AT = bindparam("at", type_=Visit.started_at.type)
 _LEAVE = (
@@ -80,6 +82,7 @@ def _write_note(session: Session, node: Node, scan: Scan, told: Mapping[str, Any
     if visit["id"] == scan.id:  # else it is another showing's, which told its own
         noted["report"] = scan.report
     opened = {**of_visit, **noted, "state": "open", "held_until": None}
+    found: Row[*tuple[Any, ...]] | SimpleNamespace | None
     found = connection.execute(_OPEN, opened).first()
     if found is None:
         found = connection.execute(_BY_ID, of_visit).first()

@@ -18,14 +18,14 @@ from node.hub import outbox
 from node.visits.models import Showing, Visit
 from node.visits.scan import Scan
 from shared.net.http import Answer, PeerError
-from shared.store.db import release, write
+from shared.store.db import release, table_of, write
 
 TOPIC = "showing"
 KEPT = timedelta(days=35)
 MOST_TOLD = 100
 
 _GOOD_FOR = select(Showing.visit_id).where(Showing.showing == bindparam("shown"))
-_ADD = insert(Showing.__table__)
+_ADD = insert(table_of(Showing))
 
 
 def remember(session: Session, node: Node, scan: Scan, visit_id: str, *, tell: bool) -> None:

@@ -63,7 +63,7 @@ class EventForm(Form):
         for field, (day, hour) in ((self.start, begins), (self.until, ends)):
             if not _exists(day, hour, zone):
                 return _wrong(field, gettext("Clocks skip this time that night: choose another."))
-        starts_at, ends_at = (_instant(*when, zone) for when in (begins, ends))
+        starts_at, ends_at = (_instant(day, hour, zone) for day, hour in (begins, ends))
         if ends_at <= starts_at:
             return _wrong(
                 self.until,

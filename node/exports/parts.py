@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from node.bookings.models import Booking, Trip
 from node.context import Node
+from node.db import Model
 from node.events.calendar import events_ics
 from node.events.models import Event
 from node.hub import service as sync
@@ -35,6 +36,7 @@ from node.spaces import service as spaces
 from node.spaces.models import Space
 from node.visits.models import Correction, Incident, Refusal, Visit
 from shared.ops.backup import to_plain
+from shared.store.db import table_of
 
 HOURS_AHEAD = timedelta(days=365)
 # What opens something here, or is of this database alone.
@@ -214,18 +216,19 @@ def _members(session: Session, node: Node) -> Iterator[Part]:
 
 
 def _visits(session: Session) -> Iterator[Part]:
-    head = ("id", "space_id", "home_id", "given_name", "plan", "state", "local", "online")
-    head += ("started_at", "ended_at", "charter")
+    head = ["id", "space_id", "home_id", "given_name", "plan", "state", "local", "online"]
+    head += ["started_at", "ended_at", "charter"]
     rows = session.scalars(
         select(Visit).where(Visit.state != "held").order_by(Visit.started_at, Visit.id)
     )
     yield Part("visits/hosted.csv", table([head, *(_cells(row, head) for row in rows)]))
-    for name, model, columns in (
+    kinds: tuple[tuple[str, type[Model], tuple[str, ...]], ...] = (
         ("corrections", Correction, ("visit_id", "reason", "asked_at", "answer", "answered_at")),
         ("notes", Incident, ("at", "space_id", "visit_id", "text", "by")),
         ("refusals", Refusal, ("at", "space_id", "codes")),
-    ):
-        found = session.scalars(select(model).order_by(*inspect(model).primary_key))
+    )
+    for name, model, columns in kinds:
+        found = session.scalars(select(model).order_by(*table_of(model).primary_key))
         yield Part(f"visits/{name}.csv", table([columns, *(_cells(r, columns) for r in found)]))
 
 
@@ -235,8 +238,8 @@ def _cells(row: Any, names: Sequence[str]) -> list[Any]:
 
 
 def _bookings(session: Session, node: Node) -> Iterator[Part]:
-    head = ("id", "space_id", "room", "home_id", "given_name", "plan", "starts_at", "ends_at")
-    head += ("state", "reason", "late", "asked_at", "changed_at")
+    head = ["id", "space_id", "room", "home_id", "given_name", "plan", "starts_at", "ends_at"]
+    head += ["state", "reason", "late", "asked_at", "changed_at"]
     hosted = list(session.scalars(select(Booking).order_by(Booking.starts_at, Booking.id)))
     yield Part("bookings/hosted.csv", table([head, *(_cells(row, head) for row in hosted)]))
     calendar, now = _calendar(), node.clock.now()
@@ -246,8 +249,8 @@ def _bookings(session: Session, node: Node) -> Iterator[Part]:
             span = (row.starts_at, row.ends_at)
             calendar.add_component(_entry(row.id, now, span, words))
     yield Part("bookings/hosted.ics", bytes(calendar.to_ical()))
-    head = ("id", "host_id", "space_id", "space_name", "room", "starts_at", "ends_at")
-    head += ("state", "reason", "asked_at")
+    head = ["id", "host_id", "space_id", "space_name", "room", "starts_at", "ends_at"]
+    head += ["state", "reason", "asked_at"]
     trips = session.scalars(select(Trip).order_by(Trip.starts_at, Trip.id))
     rows = [[row.member.account.email, *_cells(row, head)] for row in trips]
     yield Part("bookings/of-members.csv", table([("email", *head), *rows]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -196,9 +197,7 @@ def remind(session: Session, node: Node) -> int:
     try:
         versions = list(_fetch(node))
         return sum(
-            tell_admins(
-                session, node, _PREFIX + found.key, lambda f=found: _letter(session, node, f)
-            )
+            tell_admins(session, node, _PREFIX + found.key, partial(_letter, session, node, found))
             for found in due(versions, node.clock.now(), told)
         )
     except (Problem, PeerError) as error:

@@ -16,7 +16,17 @@ from typing import Any
 
 import structlog
 from flask import g, has_request_context
-from sqlalchemy import bindparam, delete, exists, func, insert, literal_column, select, update
+from sqlalchemy import (
+    ColumnClause,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, aliased
 
@@ -25,7 +35,7 @@ from node.hub.models import Outbox
 from node.hub_client import ClocksDiffer, Refused
 from shared.base import deadline
 from shared.net.http import Answer, PeerError
-from shared.store.db import release, write
+from shared.store.db import release, table_of, write
 from shared.store.outbox import DEAD, DONE, GIVEN_UP, PENDING, STUCK, next_attempt
 
 log = structlog.get_logger()
@@ -47,9 +57,9 @@ DELIVERIES: dict[str, Deliver] = {}
 ON_ANSWER: dict[str, Callable[[Session, Node, Mapping[str, Any], Answer], None]] = {}
 
 # Written out: an index that holds what waits alone is not used for a parameter.
-_WAITS = literal_column(f"('{PENDING}', '{STUCK}')")
+_WAITS: ColumnClause[str] = literal_column(f"('{PENDING}', '{STUCK}')")
 _QUEUED = select(Outbox.id).where(Outbox.key == bindparam("of_key"))
-_QUEUE = insert(Outbox.__table__)
+_QUEUE = insert(table_of(Outbox))
 _earlier = aliased(Outbox)
 _FIRST = (
     select(Outbox.id, Outbox.topic, Outbox.payload, Outbox.attempts, Outbox.state)

@@ -107,7 +107,7 @@ def _members(session: Session) -> dict[str, Any]:
 def _plans(found: Iterable[Plan]) -> dict[str, int]:
     """Return plans by their names, and by their class's where only one plan has it."""
     rows = list(found)
-    by_name = {}
+    by_name: dict[str, int] = {}
     for name in PLAN_CLASSES:
         of_class = [row.id for row in rows if row.plan_class == name]
         if len(of_class) == 1:

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from node.context import Node
@@ -173,7 +173,7 @@ def _literally(text: str) -> str:
     return text.translate({ord(sign): f"\\{sign}" for sign in "%_\\"})
 
 
-def _with_words(text: str) -> list[object]:
+def _with_words(text: str) -> list[ColumnElement[bool]]:
     """Return conditions: each word is somewhere in the name or the address, accents or not."""
     words = fold(text).split()[:8]
     return [Member.folded.like(f"%{_literally(word)}%", escape="\\") for word in words] or [

@@ -73,7 +73,8 @@ def publication() -> Response:
     response.set_etag(sha256)
     response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Cache-Control"] = "no-cache"
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 @well_known.get("/.well-known/passerelle/availability")
@@ -85,7 +86,8 @@ def availability() -> Response:
     response.set_etag(fingerprint(said["spaces"]), weak=True)
     response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Cache-Control"] = "no-cache"
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 @well_known.get("/status-lists/1")

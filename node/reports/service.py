@@ -36,7 +36,7 @@ class Told:
     def waiting(self) -> int:
         """How many wait for a word of ours."""
         unsaid = sum(not each["reply"] for each in self.hidden)
-        return unsaid + sum(each["state"] == "open" for each in self.reports)
+        return unsaid + sum(1 for each in self.reports if each["state"] == "open")
 
 
 def fetch(session: Session, node: Node) -> None:

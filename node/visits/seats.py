@@ -33,7 +33,7 @@ from node.spaces.space_row import as_document, local_day
 from node.visits.models import Showing, Visit
 from node.visits.scan import Scan
 from shared.base import deadline
-from shared.store.db import write
+from shared.store.db import table_of, write
 from shared.wire.spaces import host_facts
 
 HOLD = timedelta(seconds=10)
@@ -64,7 +64,7 @@ _OPEN = Visit.state == literal_column("'open'")
 
 
 def _hers_where(which: ColumnElement[bool]) -> Select[Any]:
-    return select(Visit.__table__, (Visit.id == _USED_FOR).label("used")).where(
+    return select(table_of(Visit), (Visit.id == _USED_FOR).label("used")).where(
         or_(Visit.id == bindparam("visit"), Visit.id == _USED_FOR, and_(which, _OF_PERSON))
     )
 
@@ -72,7 +72,7 @@ def _hers_where(which: ColumnElement[bool]) -> Select[Any]:
 _HERS = _hers_where(_OPEN)
 # For a scan that is told late: also those that were under way then, or began since.
 _HERS_SINCE = _hers_where(or_(_OPEN, Visit.ended_at > bindparam("at", type_=Visit.ended_at.type)))
-_ADD = insert(Visit.__table__)
+_ADD = insert(table_of(Visit))
 
 
 @contextmanager
@@ -106,7 +106,7 @@ class Hers:
 
 
 def hers(session: Session, scan: Scan) -> Hers:
-    wanted = {
+    wanted: dict[str, object] = {
         "visit": scan.id,
         "shown": scan.evidence.proof,
         "home": scan.evidence.issuer,

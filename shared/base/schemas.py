@@ -148,8 +148,10 @@ class VisitSchema(WireSchema):
     space = fields.String(required=True)
     home = fields.String(required=True, metadata={"description": "The member's home node."})
     plan = fields.String(required=True, validate=validate.OneOf(PLAN_CLASSES))
-    started_at = fields.String(required=True, metadata={"description": "RFC 3339"})
-    ended_at = fields.String(required=True, allow_none=True)
+    started_at: fields.Field[Any] = fields.String(
+        required=True, metadata={"description": "RFC 3339"}
+    )
+    ended_at: fields.Field[Any] = fields.String(required=True, allow_none=True)
     state = fields.String(required=True, validate=validate.OneOf(["open", "closed", "void"]))
     online = fields.Boolean(required=True)
 

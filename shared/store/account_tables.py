@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -103,7 +103,8 @@ class RecoveryCodeColumns:
 
 
 class HasPassword(Protocol):
-    password_hash: Any
+    @property
+    def password_hash(self) -> str: ...
 
 
 def hash_password(password: str) -> str:

@@ -15,9 +15,9 @@ from typing import Any
 
 import orjson
 from flask import Flask
-from sqlalchemy import Connection, DateTime, Engine, MetaData, event
+from sqlalchemy import Connection, DateTime, Engine, MetaData, Table, event
 from sqlalchemy.exc import DisconnectionError, OperationalError
-from sqlalchemy.orm import Session, registry
+from sqlalchemy.orm import DeclarativeBase, Session, registry
 from sqlalchemy.types import JSON, TypeDecorator
 
 NAMING = {
@@ -67,6 +67,11 @@ def new_registry() -> registry:
             list[Any]: JSON(),
         },
     )
+
+
+def table_of(model: type[DeclarativeBase]) -> Table:
+    """Return the table of a model, for statements without objects."""
+    return model.metadata.tables[model.__tablename__]
 
 
 def engine_options(database_url: str) -> dict[str, Any]:

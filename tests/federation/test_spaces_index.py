@@ -349,7 +349,7 @@ def test_clusters_count_everything_and_are_few(hub: Flask) -> None:
     many = entries * 12
     for zoom in (0, 7, 12, 22):
         alone, together = clusters.cluster(many, zoom)
-        assert len(alone) + sum(each.count for each in together) == len(many)
+        assert len(alone) + sum(each.number for each in together) == len(many)
         assert len(alone) + len(together) <= clusters.MOST_ITEMS
         for each in together:
             west, south, east, north = each.box
