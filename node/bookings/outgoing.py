@@ -152,7 +152,7 @@ def confirm(session: Session, node: Node, trip_id: str, member_id: int) -> Trip:
 
     What was offered from a waiting list is looked at anew: other bookings were made since.
     """
-    trip = _own(session.get(Trip, trip_id), member_id)
+    trip = find(session, trip_id, member_id)
     span = trip.starts_at, trip.ends_at
     if trip.wait and trip.state == "held":
         entitlement.check(
@@ -188,6 +188,11 @@ def _go_on(
 def _sent(session: Session, node: Node, trip_id: str) -> Trip:
     send(session, node, trip_id)
     return session.get_one(Trip, trip_id)
+
+
+def find(session: Session, trip_id: str, member_id: int) -> Trip:
+    """Return one of a member's trips. Raises Problem("not-found")."""
+    return _own(session.get(Trip, trip_id), member_id)
 
 
 def _own(trip: Trip | None, member_id: int) -> Trip:

@@ -16,7 +16,6 @@ from charter.hours import read_schedule
 from node.bookings import hosted, outgoing, rules
 from node.bookings.forms import BookingForm
 from node.bookings.labels import words_of
-from node.bookings.models import Trip
 from node.context import node
 from node.db import db
 from node.hub import service as sync
@@ -122,17 +121,10 @@ def _days(document: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _mine(booking_id: str) -> Trip:
-    trip = db.session().get(Trip, booking_id)
-    if trip is None or trip.member_id != me().id:
-        raise Problem("not-found")
-    return trip
-
-
 @pages.get("/bookings/<booking_id>")
 @allow("member")
 def one_booking(booking_id: str) -> str:
-    trip = _mine(booking_id)
+    trip = outgoing.find(db.session(), booking_id, me().id)
     return render_template(
         "bookings/one.html",
         trip=trip,
@@ -173,7 +165,7 @@ def cancel(booking_id: str) -> Any:
 @pages.get("/bookings/<booking_id>.ics")
 @allow("member")
 def calendar_file(booking_id: str) -> Response:
-    trip = _mine(booking_id)
+    trip = outgoing.find(db.session(), booking_id, me().id)
     calendar, event = Calendar(), Event()
     calendar.add("prodid", "-//Passerelle//node//FR")
     calendar.add("version", "2.0")

@@ -14,7 +14,6 @@ from node.db import db
 from node.members import plans, service
 from node.members.forms import PlanForm
 from node.members.labels import CLASS_NAMES, effect
-from node.members.models import Plan
 from shared.web import allow
 from shared.wire.error_messages import translate
 from shared.wire.problems import Problem
@@ -49,9 +48,7 @@ def listed() -> Any:
 @allow("admin")
 def edit(plan_id: int) -> Any:
     session = db.session()
-    row = session.get(Plan, plan_id) if plan_id < 1 << 31 else None
-    if row is None:
-        raise Problem("not-found")
+    row = plans.find(session, plan_id)
     form = PlanForm(
         data={
             "name": row.name,
@@ -62,7 +59,7 @@ def edit(plan_id: int) -> Any:
     if form.validate_on_submit() and _saved(form, plan_id):
         return redirect("/console/plans")
     rules = rules_in_force(session)
-    row = session.get_one(Plan, plan_id)
+    row = plans.find(session, plan_id)
     return render_template(
         "members/plan.html",
         row=row,
@@ -93,8 +90,7 @@ def _saved(form: PlanForm, plan_id: int | None) -> bool:
 @allow("admin")
 def remove(plan_id: int) -> Any:
     session = db.session()
-    if plan_id >= 1 << 31:
-        raise Problem("not-found")
+    plans.find(session, plan_id)
     try:
         plans.remove(session, node(), plan_id)
     except Problem as problem:

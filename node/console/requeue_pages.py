@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, redirect
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from node.context import Node
 from node.db import db
 from node.hub import checkpoint, hub_registration
-from node.members.models import Member
+from node.members import service as members
 from shared.web import allow
 from shared.wire.error_messages import translate
 
@@ -27,7 +26,6 @@ def concerns(session: Session, node: Node) -> dict[str, Any]:
     found = dict(row.found) if row and row.found else {}
     visits, passes = found.get("visits", {}), found.get("passes", {})
     counts = [visits.get("taken"), found.get("bookings"), *map(passes.get, _PASSES)]
-    hers = select(Member).where(Member.id.in_(passes.get("members", [])[:SHOWN]))
     return {
         "forgotten": hub_registration.forgotten(session, node),
         "copies": bool(row and row.copies),
@@ -38,7 +36,7 @@ def concerns(session: Session, node: Node) -> dict[str, Any]:
         "passes": passes,
         "bookings": found.get("bookings", 0),
         "nothing": not any(counts),
-        "members": list(session.scalars(hers.order_by(Member.folded))),
+        "members": members.some(session, passes.get("members", [])[:SHOWN]),
         "move_fault": translate(dict(row.move_fault)) if row and row.move_fault else None,
         "node_url": node.url,
     }

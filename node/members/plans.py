@@ -17,6 +17,14 @@ def plans(session: Session) -> list[Plan]:
     return list(session.scalars(select(Plan).order_by(Plan.name)))
 
 
+def find(session: Session, plan_id: int) -> Plan:
+    """Return one plan. Raises Problem("not-found")."""
+    row = session.get(Plan, plan_id) if plan_id < 1 << 31 else None
+    if row is None:
+        raise Problem("not-found")
+    return row
+
+
 def save(
     session: Session,
     node: Node,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -218,6 +219,12 @@ def one(session: Session, member_id: int) -> Member:
     if found is None:
         raise Problem("not-found")
     return found
+
+
+def some(session: Session, ids: Collection[int]) -> list[Member]:
+    """Return the members who have these ids, by family name."""
+    query = select(Member).where(Member.id.in_(ids))
+    return list(session.scalars(query.order_by(Member.folded)))
 
 
 def state(row: Member, today: date) -> str:

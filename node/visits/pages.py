@@ -19,7 +19,7 @@ from shared.web import allow
 from shared.wire import held_visits
 from shared.wire.problems import Problem
 
-__all__ = ["pages"]  # those of the pass: these are among them
+__all__ = ["pages"]  # the pass's, with these among them
 
 
 @pages.get("/pass/visits")
