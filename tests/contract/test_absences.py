@@ -19,9 +19,9 @@ from node.hub import service as sync
 from node.members.models import Member
 from node.spaces import service as spaces
 from node.visits.history import history
-from tests.contract.test_bookings import at_host, booked, mine, tend
-from tests.contract.test_convergence import agree, figures, hub_states, settle, states, visit
 from tests.network import LocalNode, Network, Person, codes, rules
+from tests.node.bookings.test_bookings import at_host, booked, mine, tend
+from tests.node.test_reconcile import agree, figures, hub_states, settle, states, visit
 
 NEXT_WEEK = ("2026-12-02T09:00:00+01:00", "2026-12-02T13:00:00+01:00")
 THE_DAY_AFTER = ("2026-12-03T09:00:00+01:00", "2026-12-03T13:00:00+01:00")

@@ -11,8 +11,8 @@ from playwright.sync_api import expect
 
 from shared.crypto.px1 import pack, unpack
 from tests.network import PASSWORD, Network
-from tests.shared.test_px1 import random_pass
-from tests.shared.test_wire_cases import PX1
+from tests.shared.crypto.test_px1 import random_pass
+from tests.shared.crypto.test_wire_cases import PX1
 
 pytestmark = pytest.mark.browser
 

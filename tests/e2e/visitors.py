@@ -13,7 +13,7 @@ import requests
 from joserfc.jwk import ECKey, OKPKey
 
 from shared.crypto.passes import bind
-from tests.e2e.killing import World, until
+from tests.faults.killing import World, until
 
 SETTLED_SECONDS = 180
 SERVER_FAULT = 500

@@ -18,7 +18,7 @@ from shared.store.db import begin_write
 from shared.wire.problems import Problem
 from tests.architecture.applications import hub_app
 from tests.databases import Databases, create_tables
-from tests.federation.ledger import Ledger
+from tests.federation.statements.ledger import Ledger
 
 OCTOBER, NOVEMBER, DECEMBER = "2026-10", "2026-11", "2026-12"
 # Members 0 and 1 are of cordee, 2 and 3 of filature, 4 and 5 of troquet.

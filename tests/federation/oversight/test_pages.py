@@ -17,7 +17,7 @@ from federation.oversight import service
 from federation.visits.models import Showing, Visit
 from shared.base.mail_server import mail_server
 from shared.store.db import begin_write
-from tests.contract.test_inflation import THREE, late, now
+from tests.federation.visits.test_inflation import THREE, late, now
 from tests.network import LocalHub, LocalNode, Network, Person
 from tests.shared.browser import Browser, Page, forget_attempts
 
