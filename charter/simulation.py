@@ -4,7 +4,7 @@ Facts are as recorded, save for the counts that depend on other visits: those ar
 the difference that the simulation itself has made so far. So the charter in force, replayed,
 gives exactly what is recorded, even where facts came from visits that are not replayed. Two
 things cannot be known and stay as they were: visits that were refused then, and where a person
-would have gone, or how long she would have stayed, had she been refused.
+would have gone, or how long the person would have stayed, had they been refused.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class _Absent:
     def at(self, visit: Recorded) -> tuple[int, int]:
         """Return how many guests, and how many people, are to be taken off.
 
-        A door does not count the person herself, so neither is she taken off.
+        A door does not count the person it decides on, so nobody is taken off.
         """
         absent = self._by_space.get(visit.space)
         if not absent:

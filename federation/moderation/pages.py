@@ -111,7 +111,7 @@ def close(report_id: str) -> Any:
             raise
         flash(gettext("Somebody else closed this report meanwhile."), "warning")
     else:
-        said = gettext("The report is closed. Who made it is told, and her address forgotten.")
+        said = gettext("The report is closed. Whoever made it is told, and their address is forgotten.")
         flash(said, "success")
     return redirect(HERE)
 

@@ -237,7 +237,7 @@ def origins(session: Session, period: service.Period) -> Picture:
         [*((town, table.at(town, "n")) for town in named), (gettext("in all"), total)],
         (
             gettext(
-                "The town is that of the home’s spaces, not of the person: where she lives"
+                "The town is that of the home’s spaces, not of the person: where they live"
                 " is known to nobody here. A home with spaces in several towns has them all."
             ),
         ),

@@ -175,7 +175,7 @@ def decide_held(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
 @blp.response(200, RecordedVisitSchema)
 @allow("node")
 def ask_correction(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
-    """Say, for one of the home's own members, what is wrong with her visit; the host answers."""
+    """Say, for one of the home's own members, what is wrong with their visit; the host answers."""
     session, now = db.session(), hub().clock.now()
     home = directory.active_node(session, current().id).id
     return shown(corrections.ask(session, now, home, data["member"], visit_id, data["reason"]))

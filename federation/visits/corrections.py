@@ -22,7 +22,7 @@ from shared.wire.problems import Problem
 def ask(
     session: Session, now: datetime, home_id: str, member: str, visit_id: str, reason: str
 ) -> Visit:
-    """Note what a home's member says of one of her visits. Raises Problem.
+    """Note what a home's member says of one of their visits. Raises Problem.
 
     Asking again in the same words changes nothing; a visit has one correction.
     """
@@ -30,7 +30,7 @@ def ask(
         visit = _locked(session, visit_id, Visit.home_id == home_id)
         hers = session.get_one(Member, visit.member_id).reference == member
         if not hers or visit.state == "void":
-            raise Problem("not-found" if not hers else "visit-closed")
+            raise Problem("not-found" if not own else "visit-closed")
         known = session.get(Correction, visit_id)
         if known is not None and known.reason != reason:
             raise Problem("conflict", "this visit has a request already")

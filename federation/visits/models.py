@@ -13,7 +13,7 @@ from federation.db import Model, db
 
 
 class Member(Model):
-    """A person at a home, by the random reference her home gave; the hub knows no name."""
+    """A person at a home, by the random reference that the home gave; the hub knows no name."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
     node_id: Mapped[str] = mapped_column(ForeignKey("node.id"))
@@ -198,7 +198,7 @@ class Refusal(Model):
 
 
 class Correction(Model):
-    """What a visitor asks to have put right, by way of her home; one for a visit."""
+    """What a visitor asks to have put right, by way of their home; one for a visit."""
 
     visit_id: Mapped[str] = mapped_column(ForeignKey("visit.id"), primary_key=True)
     reason: Mapped[str] = mapped_column(String(500))

@@ -117,7 +117,7 @@ def _confirm(session: Session, case: _Case) -> dict[str, Any]:
     """Confirm what is held; a hold that lapsed, or was lost with a database, is taken anew."""
     request, row = case.request, case.row
     if row is not None and row.state in ("confirmed", "waiting"):
-        row.passes = request.passes  # she may have another telephone by now
+        row.passes = request.passes  # the person may have another telephone by now
     if row is not None and row.state not in ("held", "lapsed"):
         return messages.word_of(row)
     if row is None or row.state == "lapsed":
@@ -263,7 +263,7 @@ def _note_closed(house: House, row: Booking, own: str, now: datetime) -> None:
 
 
 def _settle(house: House, row: Booking, now: datetime, *, came: bool) -> bool:
-    """Note that she came, or that nobody did; a waiting one that is over is let go."""
+    """Note that the person came, or that nobody did; a waiting one that is over is let go."""
     if row.state == "waiting":
         return row.starts_at <= now and _change(row, now, "lapsed")
     if row.state != "confirmed" or now < row.starts_at - timedelta(hours=1):

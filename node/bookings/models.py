@@ -16,7 +16,7 @@ class Booking(Model):
     """A place or a room kept at one of our spaces, under the id that the home gave it.
 
     ``held`` lapses by itself; ``waiting`` is on the waiting list. ``revision`` goes up with each
-    change, ``told`` is the last one that the home took. ``member`` is the home's name for her
+    change, ``told`` is the last one that the home took. ``member`` is the home's name for them
     here, and says nothing.
     """
 
@@ -83,7 +83,7 @@ class Trip(Model):
     asked_at: Mapped[datetime]
     next_attempt_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)
-    # When the host was last told which passes are hers, in real time; null: before this was noted.
+    # When the host was last told which passes are theirs, in real time; null: before this was noted.
     passes_told_at: Mapped[datetime | None]
     # The host gave no word, and the booking was given up.
     unanswered: Mapped[bool] = mapped_column(default=False, server_default=db.text("false"))

@@ -266,7 +266,7 @@ def _request(session: Session, node: Node, trip: Trip, action: str) -> dict[str,
 
 
 def name_at(node: Node, member: Member, host_id: str) -> str:
-    """Return what a host knows her by: the same each time, and another at each host."""
+    """Return what a host knows a member by: the same each time, and another at each host."""
     secret = node.settings.secret_key.encode()
     text = f"{member.reference}@{host_id}".encode()
     return hmac.new(secret, text, "sha256").hexdigest()[:32]
@@ -309,7 +309,7 @@ def _postpone(session: Session, node: Node, trip_id: str, asked: str) -> None:
 def take(
     session: Session, node: Node, trip_id: str, word: dict[str, Any], *, answers: str = ""
 ) -> None:
-    """Take the host's word, unless a later one was taken; tell the member what she should know.
+    """Take the host's word, unless a later one was taken; tell the member what they should know.
 
     Where it ``answers`` what was asked, it is taken although nothing has changed there; but not
     where a later word has overtaken it. A refusal says nothing of how often anything changed.

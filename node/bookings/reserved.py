@@ -28,7 +28,7 @@ _NOW = select(Booking.id, Booking.passes, Booking.starts_at, Booking.ends_at).wh
 def reserved(
     session: Session, space_id: str, now: datetime, whose: str | None = None
 ) -> tuple[int, bool]:
-    """Return how many places are kept now for others than ``whose`` pass, and if one is hers."""
+    """Return how many places are kept now for others than ``whose`` pass, and if one is theirs."""
     rows = session.connection().execute(_NOW, {"space": space_id, "now": now}).all()
     kept = [row for row in rows if whose not in row.passes]
     others = len(kept) - len(came(session, space_id, kept)) if kept else 0

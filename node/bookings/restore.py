@@ -246,7 +246,7 @@ def _take_trip(
             outgoing.take(session, node, told["id"], dict(told))
             return True
         return False
-    if member_id is None:  # nobody that we know: the host expects her all the same
+    if member_id is None:  # nobody that we know: the host expects them all the same
         log.warning("booking.of-nobody", booking=told["id"], host=host)
         return False
     names = ("id", "room", "starts_at", "ends_at", "state", "held_until", "reason", "revision")

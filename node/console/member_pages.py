@@ -1,4 +1,4 @@
-"""The console's members: the list, one of them, and her invitation."""
+"""The console's members: the list, one of them, and their invitation."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def member(member_id: int) -> Any:
         else:
             flash(gettext("Saved."), "success")
             if phones:
-                words = gettext("Her phone makes another pass on its page: the old one has ended.")
+                words = gettext("The phone makes another pass on its page: the old one has ended.")
                 flash(words, "warning")
             return redirect(f"/console/members/{member_id}")
     return _page(session, _one(session, member_id), form), (422 if form.errors else 200)
@@ -174,7 +174,7 @@ def _page(session: Session, row: Member, form: Any) -> str:
 def suspend(member_id: int) -> Any:
     session = db.session()
     changes.suspend(session, node(), _one(session, member_id).id)
-    return _back(session, member_id, gettext("Suspended: her passes open no door."))
+    return _back(session, member_id, gettext("Suspended: the passes open no door."))
 
 
 @pages.post("/console/members/<int:member_id>/resume")
@@ -200,7 +200,7 @@ def end(member_id: int) -> Any:
         session,
         member_id,
         lambda: changes.end(session, node(), member_id, form.last_day.data),
-        gettext("The subscription ends after that day, and her passes with it."),
+        gettext("The subscription ends after that day, and the passes with it."),
     )
 
 
@@ -244,7 +244,7 @@ def invite(member_id: int) -> Any:
 @pages.post("/console/members/<int:member_id>/two-factor/reset")
 @allow("admin")
 def reset_two_factor(member_id: int) -> Any:
-    """For who lost her phone and her recovery codes; one's own is turned off with a code."""
+    """For a person who lost phone and recovery codes; one's own is turned off with a code."""
     session = db.session()
     account_id = _one(session, member_id).account_id
     if account_id == current().id:

@@ -22,7 +22,7 @@ pages = Blueprint("poster_pages", __name__, template_folder="templates")
 @pages.get("/spaces/<space_id>/here")
 @allow("public")
 def here(space_id: str) -> str:
-    """Where the poster leads: to the visitor's own home, which knows her."""
+    """Where the poster leads: to the visitor's own home, which knows them."""
     session = db.session()
     space, known = spaces.space(session, space_id), sync.network(session, node())
     code = request.args.get("code", "")[:64]

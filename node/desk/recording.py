@@ -99,7 +99,7 @@ def _write_note(session: Session, node: Node, scan: Scan, told: Mapping[str, Any
 def enter(session: Session, scan: Scan, person: Hers, until: datetime | None, **noted: Any) -> Any:
     """Add the visit that a scan makes, to the caller's transaction: over since ``until``, if it is.
 
-    Whoever enters leaves where she was, unless she has come again since.
+    Whoever enters leaves where they were, unless they have come again since.
     """
     if person.next_start is None:
         _leave_elsewhere(session, scan, scan.now, scan.id)

@@ -123,9 +123,9 @@ def _ask(session: Session, node: Node, scan: Scan, person: Hers) -> Answer:
 
 @at_door()
 def arrive(session: Session, node: Node, space_id: str, shown: str) -> Outcome:
-    """Check in somebody who scanned the space's poster: her phone signed the poster's code.
+    """Check in somebody who scanned the space's poster: their phone signed the poster's code.
 
-    That she stands before it is all that this shows; the desk sees her come in, and may undo it.
+    That they stand before it is all that this shows; the desk sees them come in, and may undo it.
     Raises Problem or ValidationError.
     """
     scan = read_fresh(session, node, space_id, shown)
@@ -265,7 +265,7 @@ def _is_of(session: Session, scan: Scan, status: int, told: Mapping[str, Any]) -
 def _already(
     session: Session, node: Node, scan: Scan, known: Any, decision: Decision | None = None
 ) -> Outcome:
-    """Answer somebody who is here already; her code is good for nothing else now.
+    """Answer somebody who is here already; their code is good for nothing else now.
 
     That is noted in the caller's transaction.
     """
@@ -306,7 +306,7 @@ def refuse(session: Session, node: Node, scan: Scan, decision: Decision) -> Outc
 
 
 def _own_facts(session: Session, scan: Scan) -> Facts:
-    """One of our own members: we are the authority on her pass."""
+    """One of our own members: we are the authority on their pass."""
     state, scan.member_id = passes.own(session, scan.evidence.pass_id or "")
     faults = scan.facts.faults
     if state != "valid":
@@ -358,7 +358,7 @@ def _admitted_before(person: Hers, scan: Scan, decision: Decision) -> Any:
 
 
 def _over_since(node: Node, scan: Scan, person: Hers) -> datetime | None:
-    """Return when a visit that is told late was over: with her next one, or at closing."""
+    """Return when a visit that is told late was over: with the person's next one, or at closing."""
     closing = scan.schedule.closing_after(scan.now)
     over = scan.late and closing <= node.clock.now()
     return min(filter(None, (closing if over else None, person.next_start)), default=None)

@@ -1,7 +1,7 @@
 """What changes in a subscription, and reaches the passes in the same transaction.
 
 Each verb may be repeated: done twice, it changes nothing the second time. The member's row is the
-lock, which whoever issues her a pass takes as well.
+lock, which whoever issues a pass to the member takes as well.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from shared.store.db import write
 from shared.wire.problems import Problem
 
 ROLES = ("admin", "desk", "member")
-LAST_ADMIN = "She is the only admin: give somebody else the role first."
+LAST_ADMIN = "This is the only admin: give somebody else the role first."
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def _rename(session: Session, row: Member, sheet: Sheet) -> None:
             raise Problem("conflict", "this e-mail address already has an account")
         row.account.email = email
         for link in session.scalars(select(Link).where(Link.account_id == row.account_id)):
-            session.delete(link)  # it went to the address that is no longer hers
+            session.delete(link)  # it went to the address that is no longer theirs
     row.given_name, row.family_name = sheet.given_name, sheet.family_name
     row.account.name = full_name(sheet.given_name, sheet.family_name)
     row.folded = folded(sheet.family_name, sheet.given_name, email)

@@ -1,6 +1,6 @@
 """What importing a list would do, line by line; nothing is written here.
 
-A member is known by her address. An empty cell says nothing: what is recorded stays.
+A member is known by the address. An empty cell says nothing: what is recorded stays.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CLASSES = {"resident": ("resident",), "nomad": ("nomad", "nomade"), "ticket": (
 
 @dataclass(slots=True)
 class Line:
-    """``kind``: new, changed, same or fault. ``twins`` are addresses of people of her name."""
+    """``kind``: new, changed, same or fault. ``twins`` are addresses of people of the same name."""
 
     number: int
     name: str

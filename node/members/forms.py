@@ -106,7 +106,7 @@ def form_of(row: Member) -> MemberForm:
 
 class NewMemberForm(MemberForm):
     invite = BooleanField(
-        lazy_gettext("Invite her: a one-time link, good for 7 days, to choose a password"),
+        lazy_gettext("Invite them: a one-time link, good for 7 days, to choose a password"),
         default=True,
     )
 

@@ -55,9 +55,9 @@ def effect(rules: Rules | None, plan_class: str, own: int | None) -> list[Said]:
         return [Said(gettext("The charter is not known here yet: this node has not joined."))]
     eligible, found = rules.eligible_plans, []
     if eligible and plan_class not in eligible.classes:
-        words = gettext("No roaming: she is at home here, and is not admitted at other spaces.")
+        words = gettext("No roaming: at home here, and not admitted at other spaces.")
         return [Said(words, eligible.article)]
-    words = gettext("May roam: other spaces of the network welcome her as one of theirs.")
+    words = gettext("May roam: other spaces of the network welcome this member as one of theirs.")
     found.append(Said(words, eligible.article if eligible else None))
     if rules.half_days:
         limit = rules.half_days

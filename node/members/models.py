@@ -26,7 +26,7 @@ class Plan(Model):
 
 
 class Member(Model):
-    """A person subscribed here. ``reference`` is what the hub knows her by; it says nothing.
+    """A person subscribed here. ``reference`` is what the hub knows them by; it says nothing.
 
     ``ended_on`` is the last day. ``folded`` is family name, given name and address without
     accents and capitals: what a list is sorted by, and searched in.

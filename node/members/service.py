@@ -114,7 +114,7 @@ def new_row(account_id: int, now: datetime, sheet: Sheet) -> Member:
 
 
 def lock(session: Session, member_id: int) -> Member | None:
-    """Return a member as she is now, her row locked until the caller's transaction ends.
+    """Return a member as they are now, the row locked until the caller's transaction ends.
 
     Locked by itself and read after: a lock on a join tells the joined rows as they were before.
     """
@@ -248,9 +248,9 @@ def everybody(session: Session) -> list[Member]:
 def subscribe(
     session: Session, node: Node, sheet: Sheet, *, invite: bool
 ) -> tuple[Member, str | None]:
-    """Add a member who chooses her password herself, and invite her, in one transaction.
+    """Add a member who chooses a password, and invite them, in one transaction.
 
-    Returns the address to give her, once, where it was not sent. Raises Problem.
+    Returns the address to give them, once, where it was not sent. Raises Problem.
     """
     with write(session):
         row = insert(session, node.clock.now(), sheet)

@@ -35,7 +35,7 @@ LATEST = 5
 
 
 def make(session: Session, node: Node, member: Member) -> tuple[Pass, str]:
-    """Make a member's card, ending the one she had; the PIN is told this once. Raises Problem."""
+    """Make a member's card, ending the one before; the PIN is told this once. Raises Problem."""
     pin = f"{secrets.randbelow(10**PIN_DIGITS):0{PIN_DIGITS}}"
     pin_hash = hash_password(pin)
     with service.new_pass(session, node, member, node.clock.real() + VALID) as row:

@@ -1,6 +1,6 @@
 """Whether a member's pass would work at a space, and whose fault it is where it would not.
 
-The phone looks at itself (``arrive.js``); the rest is looked at from her home.
+The phone looks at itself (``arrive.js``); the rest is looked at from the home.
 """
 
 from __future__ import annotations

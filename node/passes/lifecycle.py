@@ -1,7 +1,7 @@
-"""What becomes of a member's passes when her subscription changes, in the caller's transaction.
+"""What becomes of a member's passes when the subscription changes, in the caller's transaction.
 
 A phone's pass carries the class of the plan and the first day of use, signed: when either changes
-it is ended, so that every door is right at once, with the hub or without, and her phone makes
+it is ended, so that every door is right at once, with the hub or without, and the phone makes
 another on its page. A card on paper carries neither: its home signs what is true when it is shown.
 """
 

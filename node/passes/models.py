@@ -29,7 +29,7 @@ class Pass(Model):
     )
     # What the member tells it from others by: a browser and a system, no more.
     device: Mapped[str] = mapped_column(String(60), default="", server_default=db.text("''"))
-    # Suspended because its member is: it holds again when she does.
+    # Suspended because its member is: it holds again when the member does.
     with_member: Mapped[bool] = mapped_column(default=False, server_default=db.false())
 
     member: Mapped[Member] = relationship(lazy="joined", innerjoin=True)

@@ -1,4 +1,4 @@
-"""The member's page: her phone becomes a pass, and where it is good today."""
+"""The member's page: the phone becomes a pass, and where it is good today."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def space_names(session: Session) -> dict[str, dict[str, str]]:
 @pages.get("/pass/at/<space_id>")
 @allow("member")
 def there(space_id: str) -> Response:
-    """Her pass at one partner space: its conditions, whether all works, and checking herself in."""
+    """The member's pass at one partner space: its conditions, whether all works, and checking herself in."""
     session, member = db.session(), me()
     where = space_names(session).get(space_id)
     if where is None:

@@ -1,4 +1,4 @@
-"""What a member prints: her card, and a receipt of a visit."""
+"""What a member prints: a card, and a receipt of a visit."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def receipt(
     language: str,
     made_at: datetime,
 ) -> bytes:
-    """Return a receipt of one visit, as PDF, for whoever asks the member where she was."""
+    """Return a receipt of one visit, as PDF, for whoever asks the member where they were."""
     paper = Paper(gettext("Receipt of a visit"), language, made_at)
     paper.write_line("Passerelle", 13, bold=True, colour=TEAL, after=4)
     paper.write_line(gettext("Receipt of a visit"), 22, bold=True, after=6)

@@ -76,7 +76,7 @@ def new_pass(
     with write(session):
         # The enrolment row is the lock under which numbers in the status list are given.
         session.scalars(select(Enrolment).with_for_update()).one()
-        # Her row too: who is being suspended or ended gets no pass meanwhile.
+        # The member's row too: who is being suspended or ended gets no pass meanwhile.
         found = members.lock(session, member_id)
         if found is None or found.suspended_at is not None:
             raise Problem("forbidden", "this subscription is suspended")
@@ -207,7 +207,7 @@ def count_valid(session: Session, node: Node) -> tuple[int, int]:
 
 
 def revoke(session: Session, node: Node, pass_id: str, member_id: int | None = None) -> Pass:
-    """End a pass for good; ``member_id`` keeps a member to her own. Raises Problem.
+    """End a pass for good; ``member_id`` keeps a member to their own. Raises Problem.
 
     Revoking it again changes nothing.
     """

@@ -23,7 +23,7 @@ _VISIT_ID = re.compile("[0-9a-f]{26}")
 
 
 def history(session: Session, node: Node, member: Member) -> list[dict[str, Any]]:
-    """Return the latest visits, the last first: space, times, state, and how she was admitted.
+    """Return the latest visits, the last first: space, times, state, and how the member was admitted.
 
     Raises Problem when the hub cannot be asked.
     """
@@ -79,7 +79,7 @@ def _abroad(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def visit_of(session: Session, node: Node, member: Member, visit_id: str) -> dict[str, Any]:
-    """Return one of her latest visits. Raises Problem."""
+    """Return one of the member's latest visits. Raises Problem."""
     for visit in history(session, node, member):
         if visit["id"] == visit_id:
             return visit

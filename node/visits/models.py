@@ -24,7 +24,7 @@ class Visit(Model):
     given_name: Mapped[str] = mapped_column(String(60), default="")
     plan: Mapped[str] = mapped_column(String(12), default="")
     local: Mapped[bool] = mapped_column(default=False)
-    # Of this house: who she is, whichever phone she shows, or none.
+    # Of this house: who they are, whichever phone they show, or none.
     member_id: Mapped[int | None] = mapped_column(ForeignKey("member.id"))
     by_poster: Mapped[bool] = mapped_column(default=False, server_default=db.text("false"))
     state: Mapped[str] = mapped_column(String(6))
@@ -99,7 +99,7 @@ class Showing(Model):
 
 
 class Correction(Model):
-    """What a visitor asks her home to have put right, and the host's answer."""
+    """What a visitor asks their home to have put right, and the host's answer."""
 
     visit_id: Mapped[str] = mapped_column(ForeignKey("visit.id"), primary_key=True)
     reason: Mapped[str] = mapped_column(String(500))

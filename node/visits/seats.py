@@ -88,7 +88,7 @@ class Hers:
     """What is known of the person of a scan at its time.
 
     ``spent`` is the visit for which this very code was good, at any of our spaces; ``here`` is the
-    one in the middle of which she is at this one; ``next_start`` is when her next one began, for
+    one in the middle of which they are at this one; ``next_start`` is when the next one began, for
     a scan that is told late.
     """
 
@@ -158,7 +158,7 @@ def present(session: Session, space_id: str, now: datetime) -> tuple[int, int, i
 def _reserved(
     session: Session, space_id: str, now: datetime, whose: str | None = None
 ) -> tuple[int, bool]:
-    """Return how many places are kept now for others than ``whose`` pass, and if one is hers.
+    """Return how many places are kept now for others than ``whose`` pass, and if one is theirs.
 
     By those who have booked, which a room above knows: ``app.py`` names its function.
     """
@@ -186,12 +186,12 @@ def places_left(
 def count_present(session: Session, scan: Scan, person: Hers) -> tuple[bool, bool]:
     """Set who is here among the facts; return whether a place is free, and whether one is held.
 
-    The person herself is not counted: she may be here already. A place that is kept for somebody
+    The person is not counted: they may be here already. A place that is kept for somebody
     who has booked is a guest's.
     """
     here, held, own = present(session, scan.space_id, scan.now)
     kept, booked = _reserved(session, scan.space_id, scan.now, scan.evidence.pass_id)
-    if booked:  # hers is among those that were not given back to the house
+    if booked:  # theirs is among those that were not given back to the house
         scan.facts = replace(scan.facts, guest_cap=scan.booked_places)
     if person.here is not None and person.here.state == "open":
         here -= 1
@@ -205,7 +205,7 @@ def count_present(session: Session, scan: Scan, person: Hers) -> tuple[bool, boo
 
 
 def hold(session: Session, scan: Scan) -> Hers:
-    """Keep a place while the hub decides, for one who needs one; return what is known of her.
+    """Keep a place while the hub decides, for one who needs one; return what is known of them.
 
     A place that another scan holds while it is being decided is waited for.
     """

@@ -86,7 +86,7 @@ class Accounts:
     ) -> Any:
         """Add an account to the caller's transaction; an address that is taken is a Problem.
 
-        Without a password nobody logs in until she has chosen one.
+        Without a password nobody logs in until one was chosen.
         """
         address = normal_email(email)
         if session.scalar(select(self.account.id).where(self.account.email == address)):
@@ -139,7 +139,7 @@ class Accounts:
         _renew_cookie(_STEP_KEY, step)
 
     def awaited(self, session: Session, real: datetime) -> Any | None:
-        """Return whose code is awaited in this browser: for ten minutes, and with her password."""
+        """Return whose code is awaited in this browser: for ten minutes, and with this password."""
         step = cookie.get(_STEP_KEY)
         if not step or not 0 <= real.timestamp() - step[1] <= _STEP_SECONDS:
             return None

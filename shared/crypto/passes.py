@@ -102,7 +102,7 @@ def issue(
     """Return a credential bound to the phone's public key. Raises ValueError for a bad key.
 
     ``usable_from`` becomes ``nbf``: the first instant at which the charter's seniority is reached,
-    so that a door without a network knows it without knowing since when she is a member.
+    so that a door without a network knows it without knowing since when its owner is a member.
     """
     claims = {
         "iss": issuer,

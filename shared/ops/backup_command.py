@@ -180,5 +180,5 @@ def _say_differences(service: Service, saved: dict[str, str]) -> None:
     if f"{service.prefix}_SECRET_KEY" in names:
         click.echo(
             "Another SECRET_KEY: everybody logs in anew, and is another person to those who have"
-            " her bookings. Better use the one of the backup: it is in its manifest.json."
+            " their bookings. Better use the one of the backup: it is in its manifest.json."
         )

@@ -80,7 +80,7 @@ class WrongPasswordColumns:
 
 
 class LinkColumns:
-    """A one-time address by which somebody chooses her password; only its hash is kept."""
+    """A one-time address by which somebody chooses a password; only its hash is kept."""
 
     token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
     created_at: Mapped[datetime]
@@ -93,7 +93,7 @@ class LinkColumns:
 
 
 class RecoveryCodeColumns:
-    """Lets its owner in once without her phone; the row is gone when it was used."""
+    """Lets its owner in once without the phone; the row is gone when it was used."""
 
     code_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
 

@@ -143,7 +143,7 @@ OURS = (
     _("this subscription has not begun"),
     _("the hub does not know this node, or not by this key: nobody was checked in"),
     _("this subscription is suspended"),
-    _("She is the only admin: give somebody else the role first."),
+    _("This is the only admin: give somebody else the role first."),
     _("This is the only coordinator: give somebody else the role first."),
     _("Your own second step is turned off on your account page, with a code."),
     _("this account is closed"),

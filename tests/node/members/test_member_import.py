@@ -304,7 +304,7 @@ def test_what_is_refused_halfway_leaves_nothing(
 
     def refuse(*_args: Any) -> None:
         raise service.Problem(
-            "conflict", "She is the only admin: give somebody else the role first."
+            "conflict", "This is the only admin: give somebody else the role first."
         )
 
     monkeypatch.setattr("node.members.changes.keep_an_admin", refuse)
