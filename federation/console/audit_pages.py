@@ -12,7 +12,6 @@ from typing import Any
 
 from flask import Blueprint, Response, render_template, request, stream_with_context
 from flask_babel import gettext, lazy_gettext
-from sqlalchemy import Row
 from wtforms import DateField, HiddenField, SearchField, SelectChoice, SelectField, ValidationError
 from wtforms.validators import Length, Optional
 
@@ -191,7 +190,7 @@ def _file(
     )
 
 
-def _plain(row: Row[Any], called: Mapping[str, str]) -> dict[str, Any]:
+def _plain(row: audit_search.Line, called: Mapping[str, str]) -> dict[str, Any]:
     return {
         "id": row.id,
         "at": row.at.isoformat(),

@@ -19,6 +19,7 @@ from shared.store.db import release
 PAGE = 50
 MOST_WORDS = 6
 _AT_ONCE = 1000
+Line = Row[Any]
 _ZONE = ZoneInfo("Europe/Paris")
 
 
@@ -50,7 +51,7 @@ _COLUMNS = (
 
 def page(
     session: Session, wanted: Wanted, before: int | None = None
-) -> tuple[Sequence[Row[Any]], int | None]:
+) -> tuple[Sequence[Line], int | None]:
     """Return lines, the latest first, and what to go on before; None on the last page."""
     query = select(*_COLUMNS).where(*_conditions(session, wanted))
     if before is not None:
@@ -59,7 +60,7 @@ def page(
     return rows[:PAGE], rows[PAGE - 1].id if len(rows) > PAGE else None
 
 
-def every(session: Session, wanted: Wanted) -> Iterator[Row[Any]]:
+def every(session: Session, wanted: Wanted) -> Iterator[Line]:
     """Yield all lines, the oldest first; nothing is held open in the database meanwhile."""
     query = select(*_COLUMNS).where(*_conditions(session, wanted)).order_by(AuditEntry.id)
     after = 0

@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext, lazy_gettext
-from sqlalchemy import select
 from wtforms import EmailField, StringField, TextAreaField, ValidationError
 from wtforms.validators import DataRequired, Length, Optional
 
@@ -14,7 +13,6 @@ from federation.context import hub
 from federation.db import db
 from federation.identity.roles import STAFF
 from federation.nodes import join_requests
-from federation.nodes.models import Invitation, JoinRequest
 from federation.trust import node_labels
 from shared.base.mail_server import is_address
 from shared.net.http import PeerError, check_url
@@ -118,23 +116,18 @@ def join() -> Any:
 @pages.get("/coordination/join")
 @allow(*STAFF)
 def index() -> str:
-    query = select(JoinRequest).order_by(
-        JoinRequest.decided_at.is_not(None), JoinRequest.asked_at.desc()
-    )
-    rows = list(db.session.scalars(query.limit(SHOWN)))
+    rows = join_requests.latest(db.session(), SHOWN)
     return render_template("console/join_requests.html", rows=rows, states=STATES)
 
 
 def _shown(request_id: int, form: AnswerForm, token: str | None = None) -> Any:
-    row = db.session.get(JoinRequest, request_id)
-    if row is None:
-        raise Problem("not-found")
+    row, invitation = join_requests.find(db.session(), request_id)
     return render_template(
         "console/join_request.html",
         row=row,
         form=form,
         token=token,
-        invitation=db.session.get(Invitation, row.invitation_id) if row.invitation_id else None,
+        invitation=invitation,
         states=STATES,
         marks=MARKS,
         say=_say,

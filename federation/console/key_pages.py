@@ -12,7 +12,7 @@ from federation.console import key_preview
 from federation.context import hub
 from federation.db import db
 from federation.nodes import enrolment, keys, url_change
-from federation.nodes.models import Node, NodeKey
+from federation.nodes import service as directory
 from shared.web import allow, current
 from shared.web.key_forms import WithdrawKeyForm
 from shared.wire.problems import Problem
@@ -25,9 +25,7 @@ pages = Blueprint("console_keys", __name__, template_folder="templates")
 def key(node_id: str, kid: str) -> Any:
     """Show what withdrawing a key would change, and withdraw it."""
     session, form = db.session(), WithdrawKeyForm()
-    row = session.get(NodeKey, (node_id, kid))
-    if row is None:
-        raise Problem("not-found")
+    node, row = keys.find(session, node_id, kid)
     if form.validate_on_submit():
         reason, actor = (form.reason.data or "").strip(), f"account:{current().id}"
         try:
@@ -39,8 +37,8 @@ def key(node_id: str, kid: str) -> Any:
             return redirect(f"/coordination/nodes/{node_id}")
     return render_template(
         "console/key.html",
-        node=session.get_one(Node, node_id),
-        key=session.get_one(NodeKey, (node_id, kid)),
+        node=node,
+        key=row,
         form=form,
         effect=key_preview.effect_of(session, hub().clock.now(), node_id, kid),
     ), (422 if form.errors else 200)
@@ -51,7 +49,7 @@ def key(node_id: str, kid: str) -> Any:
 def invite_again(node_id: str) -> Any:
     """Show, once, the invitation by which a node registers another key."""
     token, row = enrolment.invite_again(db.session(), hub().clock.now(), node_id, int(current().id))
-    node = db.session().get_one(Node, node_id)
+    node = directory.find(db.session(), node_id)
     return render_template("console/invited_again.html", node=node, token=token, row=row)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext, lazy_gettext
 from marshmallow import ValidationError
-from sqlalchemy import select
 from wtforms import DateField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length
 
@@ -17,9 +16,8 @@ from federation.console import suspension_preview
 from federation.context import hub
 from federation.db import db
 from federation.identity.roles import STAFF
-from federation.nodes import enrolment
-from federation.nodes.models import FormerUrl, Invitation, UrlChange
-from federation.spaces.models import Document, Space
+from federation.nodes import enrolment, node_urls
+from federation.spaces import queries as published
 from federation.trust import leaving, node_health, node_labels
 from federation.trust import suspension as standing
 from shared.web import allow, current
@@ -121,25 +119,20 @@ def _matches(one: node_health.Condition, state: str, q: str) -> bool:
 @allow(*STAFF)
 def show(node_id: str) -> str:
     session, one = db.session(), _one(node_id)
-    refused = session.scalars(
-        select(Document).where(Document.node_id == node_id).order_by(Document.name)
-    )
-    former = select(FormerUrl).where(FormerUrl.node_id == node_id).order_by(FormerUrl.left_at)
-    spaces = select(Space).where(Space.node_id == node_id, Space.withdrawn_at.is_(None))
-    invitation = select(Invitation).where(Invitation.node_id == node_id)
     return render_template(
         "console/node.html",
         one=one,
         node=one.node,
         words=node_labels,
         refused=[
-            (row, list(_flat(translate(row.refused["errors"])))) for row in refused if row.refused
+            (row, list(_flat(translate((row.refused or {})["errors"]))))
+            for row in published.refused_documents(session, node_id)
         ],
-        former=list(session.scalars(former)),
-        spaces=list(session.scalars(spaces.order_by(Space.name))),
+        former=node_urls.former(session, node_id),
+        spaces=published.of_node(session, node_id),
         charter=governance.in_force(session),
-        invitation=session.scalar(invitation),
-        url_change=session.get(UrlChange, node_id),
+        invitation=enrolment.invitation_of(session, node_id),
+        url_change=node_urls.pending(session, node_id),
         acts="coordinator" in current().roles,
         now=hub().clock.now(),
     )

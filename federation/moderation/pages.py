@@ -16,7 +16,7 @@ from federation.moderation import changes, hiding, labels, reports
 from federation.moderation.difference import lines
 from federation.moderation.models import Change
 from federation.nodes import service as directory
-from federation.spaces.models import Space
+from federation.spaces import queries as published
 from shared.base.schemas import unstorable
 from shared.web import allow, current
 from shared.wire.page_reports import ANSWERS, KINDS
@@ -66,9 +66,7 @@ def _lines(change: Change) -> list[Any]:
 def _grouped(found: Sequence[Change]) -> list[tuple[str | None, str, str, list[Change]]]:
     """Return space id, its name, the source, and its changes; the operators' own under None."""
     ids = {change.space_id for change in found if change.space_id}
-    names = {
-        row.id: row.name for row in (db.session().get(Space, each) for each in sorted(ids)) if row
-    }
+    names = published.names_of(db.session(), ids)
     groups: dict[tuple[str | None, str], list[Change]] = {}
     for change in found:
         groups.setdefault((change.space_id, change.source), []).append(change)
@@ -82,9 +80,7 @@ def _grouped(found: Sequence[Change]) -> list[tuple[str | None, str, str, list[C
 @allow(*STAFF)
 def of_space(space_id: str) -> str:
     session = db.session()
-    space = session.get(Space, space_id)
-    if space is None:
-        raise Problem("not-found")
+    space = published.any_space(session, space_id)
     return render_template(
         "moderation/space.html",
         space=space,

@@ -200,6 +200,11 @@ def _read_candidate(
         raise ValidationError({"jwk": [str(error)]}) from None
 
 
+def invitation_of(session: Session, node_id: str) -> Invitation | None:
+    """Return the invitation by which a node came in, or is to come in."""
+    return session.scalar(select(Invitation).where(Invitation.node_id == node_id))
+
+
 def _valid_invitation(session: Session, now: datetime, token: str) -> Invitation:
     row = session.scalar(select(Invitation).where(Invitation.token_hash == hash_token(token)))
     if row is None or row.used_at is not None or row.expires_at <= now:

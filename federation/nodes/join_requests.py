@@ -38,6 +38,22 @@ def waiting(session: Session) -> int:
     return session.scalar(query) or 0
 
 
+def latest(session: Session, limit: int) -> list[JoinRequest]:
+    """Return requests, those that wait first, the latest first."""
+    query = select(JoinRequest).order_by(
+        JoinRequest.decided_at.is_not(None), JoinRequest.asked_at.desc()
+    )
+    return list(session.scalars(query.limit(limit)))
+
+
+def find(session: Session, request_id: int) -> tuple[JoinRequest, Invitation | None]:
+    """Return a request, and the invitation that it led to. Raises Problem("not-found")."""
+    row = session.get(JoinRequest, request_id)
+    if row is None:
+        raise Problem("not-found")
+    return row, session.get(Invitation, row.invitation_id) if row.invitation_id else None
+
+
 def ask(
     session: Session, hub: Hub, *, operator: str, person: str, email: str, url: str, words: str
 ) -> JoinRequest:

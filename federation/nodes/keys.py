@@ -43,6 +43,14 @@ def usable(node: Node) -> list[NodeKey]:
     return [key for key in node.keys if key.withdrawn_at is None]
 
 
+def find(session: Session, node_id: str, kid: str) -> tuple[Node, NodeKey]:
+    """Return a node and a key that it has or had. Raises Problem("not-found")."""
+    row = session.get(NodeKey, (node_id, kid))
+    if row is None:
+        raise Problem("not-found")
+    return session.get_one(Node, node_id), row
+
+
 def add_key(
     session: Session, now: datetime, hub: Hub, node_id: str, jwk: Mapping[str, Any], proof: str
 ) -> NodeKey:

@@ -32,6 +32,17 @@ def former_urls(session: Session, now: datetime) -> dict[str, list[str]]:
     return found
 
 
+def former(session: Session, node_id: str) -> list[FormerUrl]:
+    """Return the addresses that a node has left, the first one first."""
+    query = select(FormerUrl).where(FormerUrl.node_id == node_id)
+    return list(session.scalars(query.order_by(FormerUrl.left_at)))
+
+
+def pending(session: Session, node_id: str) -> UrlChange | None:
+    """Return the address that a node asks for, if it asks for one."""
+    return session.get(UrlChange, node_id)
+
+
 def change(session: Session, now: datetime, node: Node, url: str) -> None:
     """Let a node be at another address, in the caller's transaction, which holds its row.
 

@@ -110,6 +110,14 @@ def find_key_of(session: Session, node_id: str, read: ReadKey = node_key) -> jos
     return find
 
 
+def find(session: Session, node_id: str) -> Node:
+    """Return a node, whatever has become of it. Raises Problem("not-found")."""
+    node = session.get(Node, node_id)
+    if node is None:
+        raise Problem("not-found")
+    return node
+
+
 def nodes(session: Session) -> list[Node]:
     return list(session.scalars(select(Node).order_by(Node.id)))
 

@@ -12,14 +12,12 @@ from typing import Any
 import orjson
 from flask import Response, redirect
 from marshmallow import fields, validate
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
 from federation.charters import service as governance
 from federation.context import hub
 from federation.db import db
-from federation.nodes.models import Node
 from federation.search import clusters, features
 from federation.search import query as queries
 from federation.search import service as search
@@ -27,7 +25,6 @@ from federation.search.index import Entry
 from federation.search.response_cache import KEPT_SECONDS, Made, kept
 from federation.spaces import presenter
 from federation.spaces import queries as published
-from federation.spaces.models import ListingSource, Space
 from shared.base.schemas import WireSchema
 from shared.web import allow
 from shared.web.api import Blueprint
@@ -122,28 +119,6 @@ def _entries(query: dict[str, Any], now: datetime) -> tuple[Sequence[Entry], str
     return page["items"], page["next_cursor"]
 
 
-def _heard(session: Session, entries: Sequence[Entry]) -> dict[str, features.Heard]:
-    """Return when those were last heard of whose free places nothing was said, by space id."""
-    silent = [entry.id for entry in entries if entry.told is None]
-    source = ListingSource
-    query = (
-        select(Space.id, Space.published_at, Node.last_seen_at, source.imported_at)
-        .add_columns(source.name, source.licence, source.attribution, Space.source_id)
-        .outerjoin(Node, Node.id == Space.node_id)
-        .outerjoin(source, source.id == Space.source_id)
-        .where(Space.id.in_(silent))
-    )
-    return {
-        row.id: features.Heard(
-            row.last_seen_at or row.imported_at or row.published_at,
-            None
-            if row.source_id is None
-            else {"name": row.name, "licence": row.licence, "attribution": row.attribution},
-        )
-        for row in (session.execute(query) if silent else ())
-    }
-
-
 def _credited(heard: features.Heard | None) -> tuple[str | None, str | None]:
     source = heard.source if heard else None
     return (source["name"], source["licence"]) if source else (None, None)
@@ -181,7 +156,7 @@ def spaces_geojson(query: dict[str, Any]) -> Made:
     """The spaces as a GeoJSON feature collection."""
     now = hub().clock.now()
     found, cursor = _entries(query, now)
-    heard = _heard(db.session(), found)
+    heard = features.heard_of(db.session(), found)
     page = {
         "type": "FeatureCollection",
         "features": [features.feature(entry, now, hub().url, heard) for entry in found],
@@ -216,7 +191,7 @@ def spaces_csv(query: dict[str, Any]) -> Made:
     """The spaces as a table."""
     now = hub().clock.now()
     found, _ = _entries(query, now)
-    heard = _heard(db.session(), found)
+    heard = features.heard_of(db.session(), found)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(CSV_COLUMNS)

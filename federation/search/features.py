@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from federation.nodes.models import Node
 from federation.search.index import Entry
+from federation.spaces.models import ListingSource, Space
 
 
 class Heard(NamedTuple):
@@ -14,6 +19,28 @@ class Heard(NamedTuple):
 
     at: datetime
     source: Mapping[str, Any] | None
+
+
+def heard_of(session: Session, entries: Sequence[Entry]) -> dict[str, Heard]:
+    """Return when those were last heard of whose free places nothing was said, by space id."""
+    silent = [entry.id for entry in entries if entry.told is None]
+    source = ListingSource
+    query = (
+        select(Space.id, Space.published_at, Node.last_seen_at, source.imported_at)
+        .add_columns(source.name, source.licence, source.attribution, Space.source_id)
+        .outerjoin(Node, Node.id == Space.node_id)
+        .outerjoin(source, source.id == Space.source_id)
+        .where(Space.id.in_(silent))
+    )
+    return {
+        row.id: Heard(
+            row.last_seen_at or row.imported_at or row.published_at,
+            None
+            if row.source_id is None
+            else {"name": row.name, "licence": row.licence, "attribution": row.attribution},
+        )
+        for row in (session.execute(query) if silent else ())
+    }
 
 
 def feature(

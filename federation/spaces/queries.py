@@ -8,7 +8,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from federation.nodes.models import Node
-from federation.spaces.models import Space
+from federation.spaces.models import Document, Space
 from shared.wire.problems import Problem
 
 
@@ -45,6 +45,26 @@ def contacts(session: Session, node_ids: Set[str]) -> dict[str, str]:
         row.node_id: str(row.document.get("email") or "")
         for row in session.execute(query.order_by(Space.id.desc()))
     }
+
+
+def of_node(session: Session, node_id: str) -> list[Space]:
+    """Return the spaces that a node publishes, by name."""
+    query = select(Space).where(Space.node_id == node_id, Space.withdrawn_at.is_(None))
+    return list(session.scalars(query.order_by(Space.name)))
+
+
+def refused_documents(session: Session, node_id: str) -> list[Document]:
+    """Return the documents of a node of which a later version was not taken, by name."""
+    query = select(Document).where(Document.node_id == node_id).order_by(Document.name)
+    return [row for row in session.scalars(query) if row.refused]
+
+
+def any_space(session: Session, space_id: str) -> Space:
+    """Return a space, whatever has become of it. Raises Problem("not-found")."""
+    row = session.get(Space, space_id)
+    if row is None:
+        raise Problem("not-found")
+    return row
 
 
 def names_of(session: Session, ids: Collection[str]) -> dict[str, str]:

@@ -13,7 +13,6 @@ from federation.context import hub
 from federation.db import db
 from federation.identity.roles import STAFF
 from federation.nodes import service as directory
-from federation.nodes.models import Node
 from federation.statements import disputes, documents, exports, logs, service
 from federation.statements.composing import NETWORK
 from federation.statements.models import Dispute, Statement
@@ -196,8 +195,8 @@ def _answer(month: str, node_id: str, wanted: str | None) -> Response:
     """Answer with a month's statement in the form that is wanted."""
     session = db.session()
     _check_reader()
-    if node_id != NETWORK and session.get(Node, node_id) is None:
-        raise Problem("not-found")
+    if node_id != NETWORK:
+        directory.find(session, node_id)
     if wanted not in MIMETYPES:
         accepted = request.accept_mimetypes.best_match(list(MIMETYPES.values()))
         wanted = next((name for name, kind in MIMETYPES.items() if kind == accepted), "json")

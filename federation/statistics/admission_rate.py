@@ -220,6 +220,11 @@ def tell_asked(
             session.execute(insert(Asked), rows)
 
 
+def said_by(session: Session, node_id: str, month: str) -> Reply | None:
+    """Return what a node says to its figures of a month."""
+    return session.get(Reply, (node_id, month))
+
+
 def replies(session: Session, period: service.Period) -> list[Reply]:
     query = select(Reply).where(Reply.month.between(period.first, period.last))
     return list(session.scalars(query.order_by(Reply.month, Reply.node_id)))

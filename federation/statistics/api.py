@@ -11,7 +11,6 @@ from federation.db import db
 from federation.nodes import service as directory
 from federation.statements.service import is_month
 from federation.statistics import admission_rate, service
-from federation.statistics.models import Reply
 from shared.base.schemas import WireSchema, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
@@ -51,7 +50,7 @@ def _own(month: str) -> tuple[str, service.Period]:
 
 
 def _figures(node_id: str, period: service.Period) -> dict[str, Any]:
-    said = db.session().get(Reply, (node_id, period.first))
+    said = admission_rate.said_by(db.session(), node_id, period.first)
     return {
         "month": period.first,
         **admission_rate.of_node(db.session(), node_id, period),

@@ -23,7 +23,6 @@ from federation.visits import (
     service,
     showings,
 )
-from federation.visits.models import Member, Pass
 from federation.visits.schemas import (
     PASSES,
     VISITS,
@@ -324,8 +323,7 @@ def my_rights(query: dict[str, Any]) -> Any:
         raise Problem("unauthenticated", "this is not a pass of the network")
     if any(fault.code == "pass_stale" for fault in evidence.faults):
         raise Problem("unauthenticated", "show a fresh code")
-    row = db.session.get(Pass, (evidence.issuer, evidence.pass_id))
-    member = db.session.get(Member, row.member_id) if row else None
+    row, member = passes.find(db.session(), str(evidence.issuer), evidence.pass_id)
     faults = list(evidence.faults)
     if row is not None:
         faults += passes.faults(row.status, row.number, evidence)

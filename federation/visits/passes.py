@@ -130,6 +130,12 @@ def faults(status: str, number: int | None, evidence: Evidence) -> tuple[Fault, 
     return ()
 
 
+def find(session: Session, node_id: str, pass_id: str) -> tuple[Pass | None, Member | None]:
+    """Return a pass and whose it is, as its home told."""
+    row = session.get(Pass, (node_id, pass_id))
+    return row, session.get(Member, row.member_id) if row else None
+
+
 def known(session: Session, now: datetime, node_id: str, after: str) -> list[dict[str, Any]]:
     """Return what was told of a home's passes that are not over, by id; one more than a page."""
     query = (

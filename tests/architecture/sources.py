@@ -65,3 +65,12 @@ def calls(path: Path) -> Iterator[tuple[str, int]]:
         if isinstance(found, ast.Call) and isinstance(found.func, ast.Name):
             yield found.func.id, found.lineno
     yield from called_methods(path)
+
+
+def calls_of_session(path: Path) -> Iterator[tuple[str, int]]:
+    """Give (call, line) of what is called of a database's session itself."""
+    for found in ast.walk(tree(path)):
+        if isinstance(found, ast.Call) and isinstance(found.func, ast.Attribute):
+            of = ast.unparse(found.func.value)
+            if of in ("session", "db.session", "db.session()"):
+                yield ast.unparse(found.func), found.lineno

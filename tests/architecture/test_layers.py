@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.sources import ROOT, called_methods, calls, imports, modules, name
+from tests.architecture.sources import (
+    ROOT,
+    called_methods,
+    calls,
+    calls_of_session,
+    imports,
+    modules,
+    name,
+)
 
 UNIT_OF_WORK = "shared/store/db.py"
 EDGES = ("api", "pages", "forms", "models", "schemas")
@@ -83,4 +91,21 @@ def test_routes_forms_and_tables_leave_the_transaction_to_services() -> None:
         if called in ("commit", "flush")
         or (called in ("write", "begin_write") and "shared.store.db" in imports(path))
     }
+    assert not wrong
+
+
+def test_the_hub_s_pages_and_apis_hold_no_sql() -> None:
+    wrong = set()
+    for path in modules("federation"):
+        if not _is_an_edge(path) or path.stem == "models":
+            continue
+        wrong |= {
+            f"{name(path)} imports {module}"
+            for module in imports(path)
+            if module.startswith("sqlalchemy") and module != "sqlalchemy.orm"
+        }
+        wrong |= {
+            f"{name(path)}:{line} asks the database: {call}"
+            for call, line in calls_of_session(path)
+        }
     assert not wrong

@@ -21,7 +21,6 @@ from federation.charters import service as governance
 from federation.charters.models import Signature
 from federation.db import db
 from federation.nodes.models import Node
-from federation.search import api as spaces_api
 from federation.search import clusters, facets, features, index_refresh, response_cache
 from federation.search import service as search
 from federation.search.area import distance_km
@@ -250,7 +249,7 @@ def test_features_say_what_spaces_say(hub: Flask) -> None:
     entries = {
         entry.id: entry for entry in search.matches(session, Wanted(seats=0, kind="connected"), NOW)
     }
-    heard = spaces_api._heard(session, [*entries.values()])
+    heard = features.heard_of(session, [*entries.values()])
     shown = _walk(session, Wanted(), NOW)
     assert len(shown) == len(entries) > 40
     for each in shown:
