@@ -107,7 +107,9 @@ def close(report_id: str) -> Any:
             raise
         flash(gettext("Somebody else closed this report meanwhile."), "warning")
     else:
-        said = gettext("The report is closed. Whoever made it is told, and their address is forgotten.")
+        said = gettext(
+            "The report is closed. Whoever made it is told, and their address forgotten."
+        )
         flash(said, "success")
     return redirect(HERE)
 

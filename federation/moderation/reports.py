@@ -117,7 +117,10 @@ def answer(
 
 
 def close(session: Session, hub: Hub, actor: str, report_id: str, words: str) -> Report:
-    """Close a report, for good; whoever reported is told, and their address is forgotten. Raises Problem."""
+    """Close a report, for good; whoever reported is told, and their address forgotten.
+
+    Raises Problem.
+    """
     with write(session):
         row = _locked(session, select(Report).where(Report.id == report_id))
         if row.closed_at is not None:

@@ -28,8 +28,8 @@ def ask(
     """
     with write(session):
         visit = _locked(session, visit_id, Visit.home_id == home_id)
-        hers = session.get_one(Member, visit.member_id).reference == member
-        if not hers or visit.state == "void":
+        own = session.get_one(Member, visit.member_id).reference == member
+        if not own or visit.state == "void":
             raise Problem("not-found" if not own else "visit-closed")
         known = session.get(Correction, visit_id)
         if known is not None and known.reason != reason:

@@ -83,7 +83,7 @@ class Trip(Model):
     asked_at: Mapped[datetime]
     next_attempt_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)
-    # When the host was last told which passes are theirs, in real time; null: before this was noted.
+    # When the host was last told which passes are theirs, in real time; null: not noted yet.
     passes_told_at: Mapped[datetime | None]
     # The host gave no word, and the booking was given up.
     unanswered: Mapped[bool] = mapped_column(default=False, server_default=db.text("false"))

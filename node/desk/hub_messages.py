@@ -76,7 +76,7 @@ def take_over(session: Session, node: Node, told: Sequence[Mapping[str, Any]]) -
     for item in sorted(told, key=lambda item: item["state"] == "open"):
         try:
             changed += _take_over(session, node, item)
-        except IntegrityError:  # the person is here already, by a visit that the hub is still to hear of
+        except IntegrityError:  # here already, by a visit that the hub is still to hear of
             log.info("visit.not-taken-over", visit=item["id"])
     return changed
 

@@ -15,7 +15,7 @@ from node.context import Node
 from node.desk.showings import remember
 from node.visits.models import Refusal, Visit
 from node.visits.scan import Scan
-from node.visits.seats import Hers, add_visit, drop_hold, locked
+from node.visits.seats import VisitsOfPerson, add_visit, drop_hold, locked
 from shared.store.db import table_of, write
 
 # The poster's address takes what anybody sends: no house turns away so many in earnest.
@@ -96,7 +96,9 @@ def _write_note(session: Session, node: Node, scan: Scan, told: Mapping[str, Any
     return found
 
 
-def enter(session: Session, scan: Scan, person: Hers, until: datetime | None, **noted: Any) -> Any:
+def enter(
+    session: Session, scan: Scan, person: VisitsOfPerson, until: datetime | None, **noted: Any
+) -> Any:
     """Add the visit that a scan makes, to the caller's transaction: over since ``until``, if it is.
 
     Whoever enters leaves where they were, unless they have come again since.

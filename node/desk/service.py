@@ -33,7 +33,15 @@ from node.passes import service as passes
 from node.spaces import service as spaces
 from node.visits.presence import subject_of
 from node.visits.scan import Scan, at_door, read_fresh, report
-from node.visits.seats import Hers, count_present, drop_hold, hers, hold, locked, release_hold
+from node.visits.seats import (
+    VisitsOfPerson,
+    count_present,
+    drop_hold,
+    hold,
+    locked,
+    release_hold,
+    visits_of_person,
+)
 from shared.crypto.passes import UNREADABLE, Evidence
 from shared.net.http import Answer, Unreachable
 from shared.store.db import release
@@ -88,7 +96,7 @@ def _decide_once(session: Session, node: Node, scan: Scan) -> Outcome:
     return _decide_with_hub(session, node, scan, person)
 
 
-def _decide_with_hub(session: Session, node: Node, scan: Scan, person: Hers) -> Outcome:
+def _decide_with_hub(session: Session, node: Node, scan: Scan, person: VisitsOfPerson) -> Outcome:
     """Let the hub decide, or decide alone where it says nothing in time. Raises Problem."""
     try:
         return _follow(session, node, scan, _ask(session, node, scan, person))
@@ -103,7 +111,7 @@ def _decide_with_hub(session: Session, node: Node, scan: Scan, person: Hers) -> 
         raise Problem("node-unknown", NOT_KNOWN) from None
 
 
-def _ask(session: Session, node: Node, scan: Scan, person: Hers) -> Answer:
+def _ask(session: Session, node: Node, scan: Scan, person: VisitsOfPerson) -> Answer:
     """Ask the hub, which hears first of the visit that was decided without it.
 
     Where it takes for here who has left, it is told that, and asked again.
@@ -125,7 +133,8 @@ def _ask(session: Session, node: Node, scan: Scan, person: Hers) -> Answer:
 def arrive(session: Session, node: Node, space_id: str, shown: str) -> Outcome:
     """Check in somebody who scanned the space's poster: their phone signed the poster's code.
 
-    That they stand before it is all that this shows; the desk sees them come in, and may undo it.
+    That they stand before it is all that this shows; the desk sees them come in, and may
+    undo it.
     Raises Problem or ValidationError.
     """
     scan = read_fresh(session, node, space_id, shown)
@@ -182,7 +191,7 @@ def preview(session: Session, node: Node, space_id: str, shown: str) -> Mapping[
     if scan.evidence.issuer == scan.facts.host:
         scan.facts = _own_facts(session, scan)
         return _would_say(session, scan)
-    person = hers(session, scan)
+    person = visits_of_person(session, scan)
     count_present(session, scan, person)
     release(session)
     if _is_replayed(person, scan) and not node.hub.away:
@@ -214,7 +223,7 @@ def _unreadable(evidence: Evidence) -> bool:
     return any(fault.code == UNREADABLE for fault in evidence.faults)
 
 
-def _is_replayed(person: Hers, scan: Scan) -> bool:
+def _is_replayed(person: VisitsOfPerson, scan: Scan) -> bool:
     return person.spent is not None and person.known(scan) is None
 
 
@@ -245,7 +254,8 @@ def _follow(session: Session, node: Node, scan: Scan, answer: Answer) -> Outcome
         raise
     with locked(session, scan):
         drop_hold(session, scan)
-        here = hers(session, scan).here  # a host that is suspended meanwhile sends nobody away
+        # A host that is suspended meanwhile sends nobody away.
+        here = visits_of_person(session, scan).here
         if here is not None and _host_suspended(answer):
             return _already(session, node, scan, here)
     note_refusal(session, node, scan, decision)
@@ -331,7 +341,7 @@ def _admit_own(session: Session, node: Node, scan: Scan) -> Outcome:
     return refuse(session, node, scan, decision)
 
 
-def _is_let_in(scan: Scan, person: Hers, decision: Decision) -> bool:
+def _is_let_in(scan: Scan, person: VisitsOfPerson, decision: Decision) -> bool:
     """Tell whether somebody is in: whom a desk's browser let in, by a code of then, is."""
     return decision.allowed or (scan.late and person.spent is None)
 
@@ -340,9 +350,9 @@ def _admitting(decision: Decision) -> dict[str, Any]:
     return {**decision.to_json("fr"), "outcome": "allowed", "reasons": []}
 
 
-def _weigh(session: Session, scan: Scan) -> tuple[Hers, Decision]:
+def _weigh(session: Session, scan: Scan) -> tuple[VisitsOfPerson, Decision]:
     """Decide without the hub; return what is known of the person too."""
-    person = hers(session, scan)
+    person = visits_of_person(session, scan)
     count_present(session, scan, person)
     decision = decide(scan.charter, scan.facts, scan.now)
     if person.spent is not None and _admitted_before(person, scan, decision) is None:
@@ -351,13 +361,13 @@ def _weigh(session: Session, scan: Scan) -> tuple[Hers, Decision]:
     return person, decision
 
 
-def _admitted_before(person: Hers, scan: Scan, decision: Decision) -> Any:
+def _admitted_before(person: VisitsOfPerson, scan: Scan, decision: Decision) -> Any:
     """Return the visit of somebody who is here already, by a pass that is still sound, or None."""
     sound = not any(reason.code.startswith("pass_") for reason in decision.reasons)
     return person.known(scan) if sound or scan.late else None
 
 
-def _over_since(node: Node, scan: Scan, person: Hers) -> datetime | None:
+def _over_since(node: Node, scan: Scan, person: VisitsOfPerson) -> datetime | None:
     """Return when a visit that is told late was over: with the person's next one, or at closing."""
     closing = scan.schedule.closing_after(scan.now)
     over = scan.late and closing <= node.clock.now()
@@ -382,7 +392,7 @@ def _decide_alone(session: Session, node: Node, scan: Scan) -> Outcome:
 
 
 def _enter_alone(
-    session: Session, node: Node, scan: Scan, person: Hers, decision: Decision
+    session: Session, node: Node, scan: Scan, person: VisitsOfPerson, decision: Decision
 ) -> Outcome:
     """Add a visit and what the hub is to be told of it, in the caller's transaction."""
     stored = _admitting(decision)

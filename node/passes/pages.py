@@ -108,7 +108,7 @@ def space_names(session: Session) -> dict[str, dict[str, str]]:
 @pages.get("/pass/at/<space_id>")
 @allow("member")
 def there(space_id: str) -> Response:
-    """The member's pass at one partner space: its conditions, whether all works, and checking herself in."""
+    """The pass at one partner space: its conditions, whether all works, and checking in."""
     session, member = db.session(), me()
     where = space_names(session).get(space_id)
     if where is None:

@@ -23,7 +23,7 @@ _VISIT_ID = re.compile("[0-9a-f]{26}")
 
 
 def history(session: Session, node: Node, member: Member) -> list[dict[str, Any]]:
-    """Return the latest visits, the last first: space, times, state, and how the member was admitted.
+    """Return the latest visits, the last first: space, times, state, and what admitted the member.
 
     Raises Problem when the hub cannot be asked.
     """

@@ -84,7 +84,7 @@ def locked(session: Session, scan: Scan) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Hers:
+class VisitsOfPerson:
     """What is known of the person of a scan at its time.
 
     ``spent`` is the visit for which this very code was good, at any of our spaces; ``here`` is the
@@ -105,7 +105,7 @@ class Hers:
         return self.spent if good else None
 
 
-def hers(session: Session, scan: Scan) -> Hers:
+def visits_of_person(session: Session, scan: Scan) -> VisitsOfPerson:
     wanted: dict[str, object] = {
         "visit": scan.id,
         "shown": scan.evidence.proof,
@@ -120,7 +120,7 @@ def hers(session: Session, scan: Scan) -> Hers:
     visits = [row for row in rows if row.state != "held"]
     own = [row for row in visits if _is_hers(row, scan)]
     later = [row.started_at for row in own if row.started_at > scan.now]
-    return Hers(
+    return VisitsOfPerson(
         held=len(visits) < len(rows),
         spent=next((row for row in visits if row.used or row.id == scan.id), None),
         here=next((row for row in own if _is_here(row, scan)), None),
@@ -183,7 +183,7 @@ def places_left(
     return max(0, min(left)) if left else None
 
 
-def count_present(session: Session, scan: Scan, person: Hers) -> tuple[bool, bool]:
+def count_present(session: Session, scan: Scan, person: VisitsOfPerson) -> tuple[bool, bool]:
     """Set who is here among the facts; return whether a place is free, and whether one is held.
 
     The person is not counted: they may be here already. A place that is kept for somebody
@@ -204,14 +204,14 @@ def count_present(session: Session, scan: Scan, person: Hers) -> tuple[bool, boo
     return free, held > 0
 
 
-def hold(session: Session, scan: Scan) -> Hers:
+def hold(session: Session, scan: Scan) -> VisitsOfPerson:
     """Keep a place while the hub decides, for one who needs one; return what is known of them.
 
     A place that another scan holds while it is being decided is waited for.
     """
     while True:
         with locked(session, scan):
-            person = hers(session, scan)
+            person = visits_of_person(session, scan)
             free, others_held = count_present(session, scan, person)
             if free and not person.held and person.spent is None and person.here is None:
                 add_visit(session, scan, "held", held_until=scan.now + HOLD)
