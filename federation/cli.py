@@ -64,7 +64,7 @@ def found(app: Flask, email: str, name: str, password: str, rules: Path | None) 
     """Adopt the first charter and make the first coordinator; returns the account's id."""
     from charter import RulesError, model_sources  # noqa: PLC0415
     from federation.audit.service import CLI, audit  # noqa: PLC0415
-    from federation.charters import service as governance  # noqa: PLC0415
+    from federation.charters import service as charters  # noqa: PLC0415
     from federation.context import hub as context  # noqa: PLC0415
     from federation.db import db  # noqa: PLC0415
     from federation.identity.service import accounts  # noqa: PLC0415
@@ -75,7 +75,7 @@ def found(app: Flask, email: str, name: str, password: str, rules: Path | None) 
         sources["rules.toml"] = rules.read_text(encoding="utf-8")
     with app.app_context():
         try:
-            governance.adopt_first(db.session(), context().clock.now(), sources)
+            charters.adopt_first(db.session(), context().clock.now(), sources)
         except RulesError as error:
             for fault in error.faults:
                 click.echo(fault, err=True)

@@ -20,7 +20,7 @@ from federation.listings import service as listings
 from federation.mail.service import mailbox
 from federation.moderation import changes, reports
 from federation.nodes import join_requests
-from federation.nodes import service as directory
+from federation.nodes import service as nodes
 from federation.oversight import service as oversight
 from federation.spaces import harvest as harvesting
 from federation.spaces import published_hours
@@ -70,7 +70,7 @@ def _log_faults(wrong: Mapping[str, str]) -> None:
 
 
 def mark_silent() -> None:
-    directory.mark_silent(db.session(), hub().clock.now(), LATE_AFTER, OFFLINE_AFTER)
+    nodes.mark_silent(db.session(), hub().clock.now(), LATE_AFTER, OFFLINE_AFTER)
     trust_list.note_states(db.session(), hub())
 
 

@@ -22,12 +22,11 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from charter import model_sources
 from federation.app import create_new as create_hub
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
 from federation.identity.service import accounts as hub_accounts
-from federation.nodes import access_tokens as oauth_tokens
-from federation.nodes import enrolment
+from federation.nodes import access_tokens, enrolment
 from federation.nodes.models import Node as HubNode
 from federation.search import index_refresh
 from federation.settings import HubSettings
@@ -57,7 +56,7 @@ from shared.web.application import limiter
 from tests.databases import Databases
 
 index_refresh.LOOK_SECONDS = 0  # what was told is found by the very next request
-oauth_tokens.LOOK_SECONDS = 0
+access_tokens.LOOK_SECONDS = 0
 
 PASSWORD = "correct horse battery"
 # Tuesday 24 November 2026, ten in the morning in Paris.
@@ -659,7 +658,7 @@ def open_hub(
         sources["rules.toml"] = rules
     with app.app_context():
         session, now = hub_db.session(), hub_context().clock.now()
-        governance.adopt_first(session, now, sources)
+        charters.adopt_first(session, now, sources)
         begin_write(session)
         account = hub_accounts.create(
             session,

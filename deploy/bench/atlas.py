@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import insert, text
 
 from charter import model_sources
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.charters.models import Signature
 from federation.db import db
 from federation.nodes.models import Node
@@ -39,7 +39,7 @@ def found(app: Flask, spaces: int, seed: int = 1) -> None:
     chance = random.Random(seed)  # noqa: S311 - the same network each time
     with app.app_context():
         session = db.session()
-        charter = governance.adopt_first(session, now, model_sources())
+        charter = charters.adopt_first(session, now, model_sources())
         with write(session):
             nodes = [f"node-{n}" for n in range(spaces // SPACES_A_NODE + 1)]
             common = {"plans": {}, "enrolled_at": now, "last_seen_at": now, "state": "connected"}

@@ -15,7 +15,7 @@ from charter import model_sources
 from deploy.bench.services import SECRET
 from federation import jobs
 from federation.app import create_new
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.context import hub
 from federation.db import db
 from federation.nodes.models import Node
@@ -36,7 +36,7 @@ def app_with(spaces: int, folder: Path) -> Flask:
     migrate(app)
     with app.app_context():
         session, now = db.session(), hub().clock.now()
-        governance.adopt_first(session, now, model_sources())
+        charters.adopt_first(session, now, model_sources())
         with write(session):
             node = {"id": "n", "name": "N", "url": "http://127.0.0.1:2", "plans": {}}
             session.execute(insert(Node).values(enrolled_at=now, last_seen_at=now, **node))

@@ -26,7 +26,7 @@ from deploy.bench import report, stub_nodes
 from deploy.bench.load import cpu_seconds
 from deploy.bench.services import SECRET, postgres
 from federation.app import create_new
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.db import db
 from federation.jobs import open_connections
 from federation.nodes.models import Node, NodeKey
@@ -180,7 +180,7 @@ def _app(folder: Path, database: str) -> Flask:
     app = create_new(settings)
     migrate(app)
     with app.app_context():
-        governance.adopt_first(db.session(), datetime.now(UTC), model_sources())
+        charters.adopt_first(db.session(), datetime.now(UTC), model_sources())
     return app
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import insert, select, text
 
 from charter import Facts, model_sources
 from charter.hours import WEEKDAYS
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.charters.models import Signature
 from federation.db import db
 from federation.nodes.access_tokens import access_token
@@ -59,7 +59,7 @@ def found(app: Flask, homes: int, url: str = "http://127.0.0.1:1") -> list[Home]
     made = [Home(f"home-{n}", f"{url}/{n}", new_key_ring()) for n in range(homes)]
     with app.app_context():
         session = db.session()
-        charter = governance.adopt_first(session, now, model_sources())
+        charter = charters.adopt_first(session, now, model_sources())
         with write(session):
             for home in made:
                 session.add(
@@ -151,7 +151,7 @@ def add_history(app: Flask, homes: list[Home], visits: int) -> None:
         session = db.session()
         with write(session):
             members = {row[0]: row[1] for row in session.execute(select(Pass.id, Pass.member_id))}
-            charter = governance.in_force(session).version
+            charter = charters.in_force(session).version
             rows, lines = [], []
             for n in range(visits):
                 phone, host = phones[n % people], homes[(n + n // people) % len(homes)]

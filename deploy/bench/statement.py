@@ -25,7 +25,7 @@ from charter import statement as document
 from deploy.bench import network
 from deploy.bench.services import SECRET, postgres
 from federation.app import create_new
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.context import hub
 from federation.db import db
 from federation.settings import HubSettings
@@ -108,7 +108,7 @@ def _verify(url: str, folder: Path) -> str:
     """Recompute it from the published file alone; the hub's key and charter are published too."""
     app = app_for(url, folder)
     with app.app_context():
-        rule = governance.in_force(db.session()).rules.balance
+        rule = charters.in_force(db.session()).rules.balance
         find = hub().ring.find
     payload = jose.read_bytes((folder / "statement.jws").read_bytes(), find, TYP)
     if document.recompute(payload, rule) != payload:
@@ -132,7 +132,7 @@ def _simulate_other(url: str, folder: Path) -> str:
     """The same under a smaller limit, which corrects what later visits are decided on."""
     with app_for(url, folder).app_context():
         session = db.session()
-        rules = governance.in_force(session).sources["rules.toml"]
+        rules = charters.in_force(session).sources["rules.toml"]
         tried = rules.replace("network = 16", "network = 5")
         found = simulation.run(session, "1", *_OCTOBER, tried).totals.network
     return f"changes {found.changed:,} of {found.visits_before:,}"

@@ -14,7 +14,7 @@ from sqlalchemy import insert, update
 from charter import model_sources
 from deploy.bench.services import SECRET
 from federation.app import create_new
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.context import hub
 from federation.db import db
 from federation.nodes import trust_changes
@@ -40,7 +40,7 @@ def app_with(nodes: int, spaces: int, folder: Path) -> Flask:
     migrate(app)
     with app.app_context():
         session, now = db.session(), hub().clock.now()
-        governance.adopt_first(session, now, model_sources())
+        charters.adopt_first(session, now, model_sources())
         with write(session):
             jwk = hub().ring.public_jwks()[0]
             ids = [f"node-{number:05}" for number in range(nodes)]

@@ -13,7 +13,7 @@ from federation.charters import proposals, schemas, service, votes
 from federation.charters.models import Ballot, CharterVersion
 from federation.context import hub
 from federation.db import db
-from federation.nodes import service as directory
+from federation.nodes import service as nodes
 from shared.web import allow, current
 from shared.web.api import Blueprint
 from shared.web.open_data import share
@@ -39,7 +39,7 @@ def _sources(data: Mapping[str, Any]) -> dict[str, str]:
 
 
 def acting_node() -> str:
-    return directory.active_node(db.session(), current().id).id
+    return nodes.active_node(db.session(), current().id).id
 
 
 def _reader() -> str | None:
@@ -241,7 +241,7 @@ def list_signatures(query: dict[str, Any], version: str) -> dict[str, Any]:
 @allow("node")
 def sign(data: dict[str, Any], version: str) -> Any:
     """Sign a version with the node's own key: the one in force, or the one adopted."""
-    node = directory.active_node(db.session(), current().id)
+    node = nodes.active_node(db.session(), current().id)
     if service.find(db.session(), version).state not in ("in_force", "adopted"):
         raise Problem("conflict", "only the version in force or adopted can be signed")
     return service.sign(db.session(), hub().clock.now(), node, version, data["jws"])

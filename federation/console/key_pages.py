@@ -12,7 +12,7 @@ from federation.console import key_preview
 from federation.context import hub
 from federation.db import db
 from federation.nodes import enrolment, keys, url_change
-from federation.nodes import service as directory
+from federation.nodes import service as nodes
 from shared.web import allow, current
 from shared.web.key_forms import WithdrawKeyForm
 from shared.wire.problems import Problem
@@ -49,7 +49,7 @@ def key(node_id: str, kid: str) -> Any:
 def invite_again(node_id: str) -> Any:
     """Show, once, the invitation by which a node registers another key."""
     token, row = enrolment.invite_again(db.session(), hub().clock.now(), node_id, int(current().id))
-    node = directory.find(db.session(), node_id)
+    node = nodes.find(db.session(), node_id)
     return render_template("console/invited_again.html", node=node, token=token, row=row)
 
 

@@ -11,7 +11,7 @@ from marshmallow import ValidationError
 from wtforms import DateField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length
 
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.console import suspension_preview
 from federation.context import hub
 from federation.db import db
@@ -130,7 +130,7 @@ def show(node_id: str) -> str:
         ],
         former=node_urls.former(session, node_id),
         spaces=published.of_node(session, node_id),
-        charter=governance.in_force(session),
+        charter=charters.in_force(session),
         invitation=enrolment.invitation_of(session, node_id),
         url_change=node_urls.pending(session, node_id),
         acts="coordinator" in current().roles,

@@ -9,7 +9,7 @@ from flask import Blueprint, flash, redirect, render_template, request
 from flask_babel import gettext
 from markupsafe import Markup
 
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.charters.adoption import UNDER_WAY
 from federation.console import menu
 from federation.context import hub
@@ -51,7 +51,7 @@ def overview() -> str:
     latest = visits.visits(db.session(), limit=25)
     return render_template(
         "console/overview.html",
-        proposals=governance.page(db.session(), UNDER_WAY, 0, SHOWN),
+        proposals=charters.page(db.session(), UNDER_WAY, 0, SHOWN),
         nodes=nodes,
         amiss=[one for one in found if one.grave],
         words=node_labels,

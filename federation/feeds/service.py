@@ -14,7 +14,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.feeds import changed_spaces
 from federation.feeds.models import FeedCounter, FeedItem, FeedMark
 from federation.spaces import presenter
@@ -109,7 +109,7 @@ def _catch_up(session: Session, clock: Clock, hub_url: str, ids: Sequence[str]) 
         likeness = changed_spaces.likeness(session, ids)
         query = select(Space).where(Space.id.in_(ids)).execution_options(populate_existing=True)
         spaces = {space.id: space for space in session.scalars(query)}
-        signed = governance.signatories(session)
+        signed = charters.signatories(session)
         shown = {
             space.id: presenter.present(space, now, hub_url, signed)
             for space in spaces.values()

@@ -9,7 +9,7 @@ from marshmallow import fields, validate
 from federation.context import hub
 from federation.db import db
 from federation.moderation import hiding, reports
-from federation.nodes import service as directory
+from federation.nodes import service as nodes
 from shared.base.schemas import WireSchema, text
 from shared.web import allow, current
 from shared.web.api import Blueprint
@@ -60,7 +60,7 @@ class HiddenReplySchema(WireSchema):
 def own_reports() -> dict[str, Any]:
     """The reports of 90 days about the node's spaces, and those of them that are off the map."""
     session, now, node_id = db.session(), hub().clock.now(), current().id
-    directory.active_node(session, node_id)
+    nodes.active_node(session, node_id)
     return {
         "reports": reports.of_node(session, now, node_id),
         "hidden": [hiding.told(row) for row in hiding.hidden(session, node_id)],

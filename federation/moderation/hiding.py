@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from federation.audit.service import audit
 from federation.context import Hub
 from federation.mail.service import mailbox
-from federation.nodes import service as directory
+from federation.nodes import service as nodes
 from federation.spaces.models import Space
 from shared.mail.letters import letter, quoted
 from shared.store.db import write
@@ -79,7 +79,7 @@ def reply(session: Session, now: datetime, node_id: str, space_id: str, words: s
 
     Raises Problem.
     """
-    directory.active_node(session, node_id)
+    nodes.active_node(session, node_id)
     with write(session):
         row = _locked(session, space_id, node_id)
         if row.hidden_at is None:

@@ -15,7 +15,7 @@ from federation.identity.roles import STAFF
 from federation.moderation import changes, hiding, labels, reports
 from federation.moderation.difference import lines
 from federation.moderation.models import Change
-from federation.nodes import service as directory
+from federation.nodes import service as nodes
 from federation.spaces import queries as published
 from shared.base.schemas import unstorable
 from shared.web import allow, current
@@ -44,7 +44,7 @@ def moderation() -> str:
         unseen=changes.count_unseen(session),
         until=max((each.at for each in found), default=hub().clock.now()),
         hidden=hiding.hidden(session),
-        names={node.id: node.name for node in directory.nodes(session)},
+        names={node.id: node.name for node in nodes.nodes(session)},
         **_common(),
     )
 

@@ -15,7 +15,7 @@ from federation.audit.service import audit
 from federation.context import Hub
 from federation.mail.service import mailbox
 from federation.moderation.models import Report
-from federation.nodes import service as directory
+from federation.nodes import service as nodes
 from federation.spaces import queries as published
 from federation.spaces.models import Space
 from shared.mail.letters import letter, quoted
@@ -100,7 +100,7 @@ def answer(
 
     Raises Problem: not one of its spaces', closed, or answered otherwise before.
     """
-    directory.active_node(session, node_id)
+    nodes.active_node(session, node_id)
     with write(session):
         query = select(Report).join(Report.space)
         row = _locked(session, query.where(Report.id == report_id, Space.node_id == node_id))

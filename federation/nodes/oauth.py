@@ -20,7 +20,7 @@ from joserfc.jwk import OKPKey
 from federation.context import hub
 from federation.db import db
 from federation.nodes import access_tokens
-from federation.nodes import service as directory
+from federation.nodes import service as nodes
 from federation.nodes.models import Node
 from shared.crypto import jose
 from shared.web import allow
@@ -72,7 +72,7 @@ class NodeAssertion(JWTBearerClientAssertion):
     def process_assertion_claims(self, assertion: str, _key: Any) -> Any:
         node_id = str(jose.read_unverified(assertion).claims.get("sub"))
         try:
-            find_key = directory.find_key_of(db.session(), node_id)
+            find_key = nodes.find_key_of(db.session(), node_id)
             token = jose.verify(assertion, find_key, "JWT", None)
         except jose.TokenFault as fault:
             raise InvalidClientError(description=f"assertion: {fault.detail}") from None

@@ -11,12 +11,12 @@ from charter import read_charter
 from charter.values import shared_values
 from federation.charters import pdf as paper
 from federation.charters import proposals, votes
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.charters.adoption import UNDER_WAY
 from federation.charters.models import CharterVersion
 from federation.context import hub
 from federation.db import db
-from federation.nodes import service as directory
+from federation.nodes import service as nodes
 from federation.spaces import presenter
 from federation.spaces import queries as published
 from shared.web import allow
@@ -39,7 +39,7 @@ pages = Blueprint(
 @allow("public")
 def compare_values() -> str:
     """Where every space says it stands on the shared values, side by side."""
-    shared = shared_values(governance.in_force(db.session()))
+    shared = shared_values(charters.in_force(db.session()))
     spaces = published.spaces(db.session(), listed=False)
     return render_template(
         "map/values.html",
@@ -56,8 +56,8 @@ def compare_values() -> str:
 @pages.get("/charter/<version>")
 @allow("public")
 def charter_page(version: str = "current") -> str:
-    row = governance.find(db.session(), version)
-    charter = governance.as_charter(row)
+    row = charters.find(db.session(), version)
+    charter = charters.as_charter(row)
     text = charter.texts[str(get_locale())]
     articles: list[dict[str, Any]] = [
         {
@@ -72,15 +72,15 @@ def charter_page(version: str = "current") -> str:
     return render_template(
         "map/charter.html",
         charter=row,
-        current=governance.in_force(session).version,
+        current=charters.in_force(session).version,
         warnings=comparison.warnings(charter) if under_way else None,
         title=text.title,
         preamble=paragraphs(text.preamble),
         articles=articles,
-        names={node.id: node.name for node in directory.nodes(session)},
-        signatures=governance.signatures(session, row.version, limit=SHOWN),
-        signatures_total=governance.number_of_signatures(session, row.version),
-        versions=governance.page(session, (), 0, SHOWN)[::-1],
+        names={node.id: node.name for node in nodes.nodes(session)},
+        signatures=charters.signatures(session, row.version, limit=SHOWN),
+        signatures_total=charters.number_of_signatures(session, row.version),
+        versions=charters.page(session, (), 0, SHOWN)[::-1],
         vote=_vote(row),
         others=_others(row) if under_way else [],
         former=proposals.former_texts(session, row.version),
@@ -105,7 +105,7 @@ def _vote(row: CharterVersion) -> dict[str, Any] | None:
 
 def _others(row: CharterVersion) -> list[CharterVersion]:
     """Return the versions that this one meets: under way with it, in the order of their numbers."""
-    found = governance.page(db.session(), UNDER_WAY, 0, SHOWN)
+    found = charters.page(db.session(), UNDER_WAY, 0, SHOWN)
     return [other for other in found[::-1] if other.version != row.version]
 
 
@@ -114,7 +114,7 @@ def _others(row: CharterVersion) -> list[CharterVersion]:
 def former_text(version: str, number: int) -> str:
     """Show what a proposal said before an edit, and what the edit changed."""
     session = db.session()
-    row = governance.find(session, version)
+    row = charters.find(session, version)
     former = proposals.former_texts(session, row.version)
     if not 1 <= number <= len(former):
         raise Problem("not-found")
@@ -130,7 +130,7 @@ def former_text(version: str, number: int) -> str:
         prose=before.texts[str(get_locale())],
         paragraphs=paragraphs,
         toml=text.sources["rules.toml"],
-        names={node.id: node.name for node in directory.nodes(session)},
+        names={node.id: node.name for node in nodes.nodes(session)},
     )
 
 
@@ -138,12 +138,12 @@ def former_text(version: str, number: int) -> str:
 @allow("public")
 def charter_pdf(version: str) -> Response:
     session, language = db.session(), str(get_locale())
-    row = governance.find(session, version)
+    row = charters.find(session, version)
     pdf = paper.as_pdf(
         row,
-        governance.as_charter(row),
-        governance.signatures(session, row.version),
-        {node.id: node.name for node in directory.nodes(session)},
+        charters.as_charter(row),
+        charters.signatures(session, row.version),
+        {node.id: node.name for node in nodes.nodes(session)},
         language,
         hub().clock.now(),
     )
@@ -155,10 +155,10 @@ def charter_pdf(version: str) -> Response:
 @pages.get("/charter/<before>/diff/<after>")
 @allow("public")
 def charter_difference(before: str, after: str) -> str:
-    one, other = (governance.find(db.session(), version) for version in (before, after))
+    one, other = (charters.find(db.session(), version) for version in (before, after))
     return render_template(
         "map/difference.html",
         before=one.version,
         after=other.version,
-        diff=comparison.compare(governance.as_charter(one), governance.as_charter(other)),
+        diff=comparison.compare(charters.as_charter(one), charters.as_charter(other)),
     )

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, render_template, request, session
 from flask_babel import get_locale
 
 from charter.values import shared_values
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.context import hub
 from federation.db import db
 from federation.public.query import LONGEST, Asked, read
@@ -35,7 +35,7 @@ def _found(path: str) -> dict[str, Any]:
     """Return what the page and the frame show alike."""
     now, session_ = hub().clock.now(), db.session()
     asked = read(session_, request.args, path, hub().clock, hub().url)
-    shared = shared_values(governance.in_force(session_))
+    shared = shared_values(charters.in_force(session_))
     by_value = asked.address.get("by_value", "")
     page = search.page(session_, asked.wanted, now, hub().url, after=asked.after, limit=AT_ONCE)
     if by_value not in {value.id for value in shared} or page.total > RANKED:
@@ -123,7 +123,7 @@ def space_cards() -> Response:
 
 
 def _present(ids: Sequence[str]) -> list[dict[str, Any]]:
-    shown, signed = [], governance.signatories(db.session())
+    shown, signed = [], charters.signatories(db.session())
     for space_id in ids:
         try:
             space = published.space(db.session(), space_id)

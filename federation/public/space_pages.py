@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from charter.hours import Schedule, read_schedule
 from charter.values import shared_values
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.context import hub
 from federation.db import db
 from federation.listings import spaces as listed
@@ -52,7 +52,7 @@ def space_page(space_id: str) -> BaseResponse:
     if space.node is None:
         return Response(public_page(space))
     document, schedule = space.document, read_schedule(space.document)
-    charter, signed = governance.in_force(session), governance.signatories(session)
+    charter, signed = charters.in_force(session), charters.signatories(session)
     origin = origin_of(space.node.url) if space.node else ""
     photos = photos_at(document, origin) if origin else []
     address = f"{hub().url}/spaces/{space.id}"
@@ -68,7 +68,7 @@ def space_page(space_id: str) -> BaseResponse:
         over=_over(document, schedule, now),
         offer=_offer(space, schedule, now, charter, signed),
         charter=charter,
-        signatures=governance.signed_by(session, space.node.id) if space.node else [],
+        signatures=charters.signed_by(session, space.node.id) if space.node else [],
         place=_place(space),
         code=_code(address),
         address=address,

@@ -15,7 +15,7 @@ from marshmallow import fields, validate
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.context import hub
 from federation.db import db
 from federation.search import clusters, features
@@ -251,7 +251,7 @@ def one_space(space_id: str) -> BaseResponse:
     if became is not None:
         return redirect(f"{hub().url}/api/v1/spaces/{became}", 301)
     space = published.space(db.session(), space_id)
-    signed = governance.signatories(db.session())
+    signed = charters.signatories(db.session())
     shown = presenter.present(space, hub().clock.now(), hub().url, signed)
     body = orjson.dumps({**shown, "licence": LICENCE})
     return open_data(body, "application/json", seconds=KEPT_SECONDS)

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from charter.conditions import guest_places
 from charter.rules import Rules
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.search import area, index_refresh
 from federation.search.area import distance_km
 from federation.search.index import Entry, Index
@@ -131,7 +131,7 @@ Ranks = dict[Entry, float]
 def _matching(session: Session, wanted: Wanted, now: datetime) -> tuple[list[Entry], Ranks]:
     watch = index_refresh.of(session)
     index = watch.look(session)
-    rules = governance.in_force(session).rules if wanted.plan else None
+    rules = charters.in_force(session).rules if wanted.plan else None
     with watch.lock:
         return _look_up(index, wanted, now.astimezone(UTC), rules)
 
@@ -211,7 +211,7 @@ def _ordered(found: list[Entry], ranks: Ranks) -> list[Entry]:
 
 def _every(session: Session, now: datetime, hub_url: str, after: str) -> Iterator[dict[str, Any]]:
     """Yield all there are, row by row: who wants them all needs no index."""
-    signed = governance.signatories(session)
+    signed = charters.signatories(session)
     while rows := published.spaces(session, after=after, limit=AT_ONCE):
         for space in rows:
             yield presenter.present(space, now, hub_url, signed)
@@ -221,7 +221,7 @@ def _every(session: Session, now: datetime, hub_url: str, after: str) -> Iterato
 def _present(
     session: Session, wanted: Wanted, now: datetime, hub_url: str, entries: Sequence[Entry]
 ) -> Iterator[dict[str, Any]]:
-    signed = governance.signatories(session)
+    signed = charters.signatories(session)
     query = select(Space).where(Space.id.in_([entry.id for entry in entries]))
     rows = {space.id: space for space in session.scalars(query)}
     for entry in entries:

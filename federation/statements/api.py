@@ -12,7 +12,7 @@ from marshmallow import fields, validate
 from federation.context import hub
 from federation.db import db
 from federation.identity.roles import STAFF
-from federation.nodes import service as directory
+from federation.nodes import service as nodes
 from federation.statements import disputes, documents, exports, logs, service
 from federation.statements.composing import NETWORK
 from federation.statements.models import Dispute, Statement
@@ -177,7 +177,7 @@ def _month(month: str) -> str:
     if not service.is_month(month):
         raise Problem("not-found", "a month is written 2026-11")
     if current().kind == "node":
-        directory.settling_node(db.session(), current().id)
+        nodes.settling_node(db.session(), current().id)
     return month
 
 
@@ -186,7 +186,7 @@ def _check_reader() -> None:
     if current().kind != "node":
         return
     session = db.session()
-    node = directory.settling_node(session, current().id)
+    node = nodes.settling_node(session, current().id)
     if not service.may_read(session, node):
         raise Problem("charter-unsigned")
 
@@ -196,7 +196,7 @@ def _answer(month: str, node_id: str, wanted: str | None) -> Response:
     session = db.session()
     _check_reader()
     if node_id != NETWORK:
-        directory.find(session, node_id)
+        nodes.find(session, node_id)
     if wanted not in MIMETYPES:
         accepted = request.accept_mimetypes.best_match(list(MIMETYPES.values()))
         wanted = next((name for name, kind in MIMETYPES.items() if kind == accepted), "json")
@@ -209,7 +209,7 @@ def _answer(month: str, node_id: str, wanted: str | None) -> Response:
     if wanted == "csv":
         content = exports.as_csv(content)
     elif wanted == "pdf":
-        names = {node.id: node.name for node in directory.nodes(session)}
+        names = {node.id: node.name for node in nodes.nodes(session)}
         content = exports.as_pdf(content, names, str(get_locale()), hub().clock.now())
     response = Response(content, mimetype=MIMETYPES[wanted])
     if wanted in ("csv", "pdf"):
@@ -300,7 +300,7 @@ def settle(data: dict[str, Any], dispute_id: str) -> Dispute:
     if dispute is None:
         raise Problem("not-found")
     if current().kind == "node":
-        directory.settling_node(session, current().id)
+        nodes.settling_node(session, current().id)
         if disputes.dispute_by(session, dispute).node_id != current().id:
             raise Problem("not-found")
         if data["outcome"] != disputes.WITHDRAWN:

@@ -9,8 +9,8 @@ import structlog
 from sqlalchemy.orm import Session
 
 from federation.audit.service import JOBS
-from federation.charters import service as governance
-from federation.nodes import service as directory
+from federation.charters import service as charters
+from federation.nodes import service as nodes
 from federation.statements import documents, logs, service, statement_lines
 from federation.statements.models import Statement
 from shared.wire.problems import Problem
@@ -34,7 +34,7 @@ def waiting_for(session: Session, month: str) -> list[str]:
     checks = logs.log_checks(session, month)
     return [
         node.id
-        for node in directory.nodes(session)
+        for node in nodes.nodes(session)
         if node.state not in ("suspended", "left")
         and not (
             (check := checks.get(node.id)) is not None
@@ -67,7 +67,7 @@ def _next(session: Session, now: datetime) -> str:
 
 
 def _is_due(session: Session, now: datetime, month: str) -> bool:
-    undone = timedelta(hours=governance.in_force(session).rules.correction.hours)
+    undone = timedelta(hours=charters.in_force(session).rules.correction.hours)
     ended = end_of(month)
     if now < ended + max(undone, AT_LEAST):
         return False

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from charter import Charter
 from charter import statement as document
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.context import hub
 from federation.nodes.models import Node
 from federation.statements import statement_lines
@@ -118,8 +118,8 @@ def cut(whole: bytes, pairs: Mapping[tuple[str, str], int], seen: int, node_id: 
 def charter_of(session: Session, row: Statement | None) -> Charter:
     """Return the charter whose figures a month has: of an open one, that in force."""
     if row is None:
-        return governance.in_force(session)
-    return governance.as_charter(governance.find(session, row.charter))
+        return charters.in_force(session)
+    return charters.as_charter(charters.find(session, row.charter))
 
 
 def _open_sheet(session: Session, month: str, free: Subquery, brought: Mapping[str, int]) -> Sheet:

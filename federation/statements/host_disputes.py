@@ -12,7 +12,7 @@ from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import Session
 
 from federation.audit.service import JOBS, audit
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.nodes.models import Node
 from federation.statements import disputes
 from federation.statements.models import Dispute, HostDispute, Statement, StatementLine
@@ -91,7 +91,7 @@ def _note_end(session: Session, now: datetime, number: int) -> HostDispute:
         if state == "suspended":
             found.due_at = None
         elif found.due_at is None and found.state == "open":
-            days = governance.in_force(session).rules.dispute.days
+            days = charters.in_force(session).rules.dispute.days
             found.due_at = now + timedelta(days=days)
     return found
 

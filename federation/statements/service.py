@@ -21,7 +21,7 @@ from charter import outlook
 from charter.outlook import Outlook
 from charter.settlement import Line
 from federation.audit.service import JOBS, audit
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.charters.models import CharterVersion
 from federation.nodes.models import Node
 from federation.statements import claims, documents
@@ -46,10 +46,10 @@ def may_read(session: Session, node: Node) -> bool:
 
     That is the charter in force; of one that has left, any that it signed while it was here.
     """
-    signed = {row.version for row in governance.signed_by(session, node.id)}
+    signed = {row.version for row in charters.signed_by(session, node.id)}
     if node.state == "left":
         return bool(signed)
-    return governance.in_force(session).version in signed
+    return charters.in_force(session).version in signed
 
 
 def outlooks(session: Session, found: Sheet, now: datetime) -> Mapping[str, Outlook]:
@@ -117,7 +117,7 @@ def _begin(session: Session, now: datetime, month: str, actor: str) -> Statement
             row = Statement(
                 month=month,
                 state="closing",
-                charter=governance.in_force(session).version,
+                charter=charters.in_force(session).version,
                 nodes=list(session.scalars(select(Node.id).order_by(Node.id))),
                 carried=carried,
             )

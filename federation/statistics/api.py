@@ -8,7 +8,7 @@ from marshmallow import fields, validate
 
 from federation.context import hub
 from federation.db import db
-from federation.nodes import service as directory
+from federation.nodes import service as nodes
 from federation.statements.service import is_month
 from federation.statistics import admission_rate, service
 from shared.base.schemas import WireSchema, text
@@ -42,7 +42,7 @@ class OwnFiguresSchema(WireSchema):
 
 def _own(month: str) -> tuple[str, service.Period]:
     """Return the node that asks, and the month. Raises Problem."""
-    node_id = directory.settling_node(db.session(), current().id).id
+    node_id = nodes.settling_node(db.session(), current().id).id
     today = service.today(hub().clock.now())
     if not is_month(month) or month > f"{today:%Y-%m}":
         raise Problem("not-found")

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from charter import Rules
 from charter.conditions import NOON, ConditionsError, guest_places, read_conditions
 from charter.hours import HoursError, Interval, read_schedule
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.nodes.models import Node
 from federation.spaces.models import Space
 from federation.statistics import charts, service
@@ -181,7 +181,7 @@ def _offers(session: Session, period: service.Period) -> tuple[dict[str, Offer],
         .where(Space.withdrawn_at.is_(None), Node.state != "left")
         .order_by(Space.id)
     )
-    rules = governance.in_force(session).rules
+    rules = charters.in_force(session).rules
     found, silent = {}, 0
     for id_, name, document, enrolled_at in session.execute(query):
         begins = max(period.begins, enrolled_at.astimezone(service.ZONE).date())

@@ -11,7 +11,7 @@ from sqlalchemy import distinct, func, select
 from sqlalchemy.orm import Session
 
 from charter.values import SharedValue, shared_values
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.charters.models import CharterVersion
 from federation.nodes.models import Node
 from federation.spaces.models import Space
@@ -47,7 +47,7 @@ class Report:
 def report(session: Session, today: date, year: int) -> Report:
     """Return the report of a year that has begun."""
     period = service.Period(f"{year}-01", f"{year}-12", today)
-    charter = governance.in_force(session)
+    charter = charters.in_force(session)
     spaces, listed, says = _spaces(session)
     flows, honoured = travels.flows(session, period), admission_rate.honour(session, period)
     pictures = (
@@ -65,8 +65,8 @@ def report(session: Session, today: date, year: int) -> Report:
         period.ends < today,
         tuple(_words(_people(session, period), flows.total, honoured.total, spaces)),
         pictures,
-        governance.find(session, charter.version),
-        len(governance.signatures(session, charter.version)),
+        charters.find(session, charter.version),
+        len(charters.signatures(session, charter.version)),
         tuple((value, says[value.id]) for value in shared_values(charter)),
         tuple(spaces),
         listed,

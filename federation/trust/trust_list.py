@@ -18,7 +18,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.context import Hub
 from federation.nodes.models import Node, NodeKey, SignedTrustList, TrustChange
 from federation.nodes.node_urls import former_urls
@@ -106,7 +106,7 @@ def _as_head(row: SignedTrustList) -> Head:
 
 def _make(session: Session, hub: Hub) -> str:
     """Return the signed list, as of now."""
-    charter = governance.in_force(session)
+    charter = charters.in_force(session)
     issued = int(hub.clock.real().timestamp())
     alone = timedelta(hours=charter.rules.offline.trust_list_hours)
     claims = {
@@ -120,7 +120,7 @@ def _make(session: Session, hub: Hub) -> str:
 
 
 def _nodes(session: Session, now: datetime, version: str) -> list[dict[str, Any]]:
-    signed, former = governance.signed_versions(session, version), former_urls(session, now)
+    signed, former = charters.signed_versions(session, version), former_urls(session, now)
     keys, spaces = _keys(session), _spaces(session)
     columns = (Node.id, Node.name, Node.url, Node.state, Node.plans, Node.leaving_on)
     return [

@@ -12,7 +12,7 @@ from charter import NOT_YET, localise
 from federation.context import hub
 from federation.db import db
 from federation.identity.roles import STAFF
-from federation.nodes import service as directory
+from federation.nodes import service as nodes
 from federation.visits import (
     changes,
     corrections,
@@ -130,7 +130,7 @@ def tell_showings(data: dict[str, Any]) -> None:
     By their hash alone (SHA-256, in hex, of what the phone signed), which says nothing of who.
     """
     session, now = db.session(), hub().clock.now()
-    host = directory.active_node(session, current().id).id
+    host = nodes.active_node(session, current().id).id
     for each in data["showings"]:
         showings.tell(session, now, host, each["showing"], each["space"], min(each["at"], now))
 
@@ -141,7 +141,7 @@ def tell_showings(data: dict[str, Any]) -> None:
 @allow("node")
 def check_out(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
     """Close a visit at the time its host gives; closing it twice changes nothing."""
-    directory.settling_node(db.session(), current().id)
+    nodes.settling_node(db.session(), current().id)
     visit = changes.check_out(db.session(), hub().clock, current().id, visit_id, data["at"])
     return shown(visit)
 
@@ -152,7 +152,7 @@ def check_out(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
 @allow("node")
 def void(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
     """Reverse a visit within the charter's delay."""
-    directory.settling_node(db.session(), current().id)
+    nodes.settling_node(db.session(), current().id)
     visit = changes.void(
         db.session(), hub().clock, current().id, visit_id, data["reason"], data["at"]
     )
@@ -176,7 +176,7 @@ def decide_held(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
 def ask_correction(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
     """Say, for one of the home's own members, what is wrong with their visit; the host answers."""
     session, now = db.session(), hub().clock.now()
-    home = directory.active_node(session, current().id).id
+    home = nodes.active_node(session, current().id).id
     return shown(corrections.ask(session, now, home, data["member"], visit_id, data["reason"]))
 
 
@@ -187,7 +187,7 @@ def ask_correction(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
 def answer_correction(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
     """Answer a request without undoing the visit: why it stands."""
     session, now = db.session(), hub().clock.now()
-    host = directory.active_node(session, current().id).id
+    host = nodes.active_node(session, current().id).id
     asked = (data["reason"], data["asked_at"]) if data.keys() >= {"reason", "asked_at"} else None
     return shown(corrections.answer(session, now, host, visit_id, data["answer"], asked))
 
@@ -200,8 +200,8 @@ def list_visits(query: dict[str, Any]) -> dict[str, Any]:
     """Visits, the latest change first: a node's own, or the network's for a coordinator."""
     principal = current()
     if principal.kind == "node":
-        directory.settling_node(db.session(), principal.id)
-        directory.seen(db.session(), hub().clock.now(), principal.id)
+        nodes.settling_node(db.session(), principal.id)
+        nodes.seen(db.session(), hub().clock.now(), principal.id)
     found = queries.visits(
         db.session(),
         node_id=principal.id if principal.kind == "node" else None,
@@ -233,7 +233,7 @@ def list_days(query: dict[str, Any]) -> dict[str, Any]:
     SHA-256 of a line for each visit, sorted: its id, its state, and ``asked`` or ``answered``
     where its visitor asked for a correction, parted by spaces.
     """
-    node_id = directory.active_node(db.session(), current().id).id
+    node_id = nodes.active_node(db.session(), current().id).id
     found = daily_digests.days(db.session(), node_id, query["since"])
     items = [{"day": day, "sha256": found[day]} for day in sorted(found)]
     return {"items": items, "next_cursor": None}
@@ -248,7 +248,7 @@ def register_pass(data: dict[str, Any], pass_id: str) -> None:
 
     A revoked one stays revoked, and a word that is older than the one held changes nothing.
     """
-    node_id = directory.active_node(db.session(), current().id).id
+    node_id = nodes.active_node(db.session(), current().id).id
     try:
         PASS_ID(pass_id)
     except ValidationError:
@@ -268,7 +268,7 @@ def register_pass(data: dict[str, Any], pass_id: str) -> None:
 @allow("node")
 def list_passes(query: dict[str, Any]) -> dict[str, Any]:
     """What the hub was told of the node's own passes that may still be in use, by id."""
-    node_id = directory.active_node(db.session(), current().id).id
+    node_id = nodes.active_node(db.session(), current().id).id
     found = passes.known(db.session(), hub().clock.real(), node_id, query["cursor"])
     return PASSES.page(found, passes.PAGE)
 
@@ -279,7 +279,7 @@ def list_passes(query: dict[str, Any]) -> dict[str, Any]:
 @allow("node")
 def ask_rights(data: dict[str, Any]) -> dict[str, Any]:
     """What one of the node's own members would be told at each partner space."""
-    node_id = directory.active_node(db.session(), current().id).id
+    node_id = nodes.active_node(db.session(), current().id).id
     found = rights.rights(
         db.session(),
         data["at"] or hub().clock.now(),
@@ -313,7 +313,7 @@ def my_rights(query: dict[str, Any]) -> Any:
         raise Problem("unauthenticated")
 
     def key(issuer: str, kid: str) -> Any:
-        return directory.node_key(db.session(), issuer, kid)
+        return nodes.node_key(db.session(), issuer, kid)
 
     evidence = examine(shown_text, key, hub().clock, RIGHTS_AUDIENCE)
     odd = [f for f in evidence.faults if f.code == UNREADABLE and f != NOT_YET]

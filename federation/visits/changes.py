@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from charter.timeline import GRACE
 from federation.audit.service import audit
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.nodes.models import Node
 from federation.visits import ledger
 from federation.visits.models import Member, Visit
@@ -41,7 +41,7 @@ def lock_visit(session: Session, visit_id_: str, host_id: str | None = None) -> 
 def settle(session: Session, visit: Visit, now: datetime) -> None:
     """Let all follow from a visit that has changed, its person locked, in this transaction."""
     found = ledger.person(session, visit.member_id, visit.started_at)
-    found.settle(governance.split(session), now, visit)
+    found.settle(charters.split(session), now, visit)
 
 
 def check_out(session: Session, clock: Clock, host_id: str, visit_id_: str, at: datetime) -> Visit:
@@ -73,7 +73,7 @@ def void(
         visit = lock_visit(session, visit_id_, host_id)
         if visit.state == "void":
             return visit
-        rules, now = governance.in_force(session).rules, clock.now()
+        rules, now = charters.in_force(session).rules, clock.now()
         undone_at = max(min(at, now), now - timedelta(hours=rules.offline.trust_list_hours))
         told_at = visit.started_at if visit.online else visit.recorded_at
         if undone_at > told_at + timedelta(hours=rules.correction.hours):

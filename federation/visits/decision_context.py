@@ -23,7 +23,7 @@ from charter import Charter, Facts, Fault
 from charter.halfdays import half_day_at
 from charter.hours import OpeningDay, Schedule
 from charter.timeline import Stay
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.charters.models import CharterVersion, Signature
 from federation.nodes.models import Node, NodeKey
 from federation.spaces import published_hours
@@ -251,10 +251,10 @@ _charters: dict[tuple[str, str], Charter] = {}
 def _charter(session: Session, head: Any) -> Charter:
     """Return the charter in force, read once for each hash. Raises Problem when there is none."""
     if head is None:
-        return governance.in_force(session)
+        return charters.in_force(session)
     key = (head.version, head.sha256)
     if key not in _charters:
-        _charters[key] = governance.in_force(session)
+        _charters[key] = charters.in_force(session)
     return _charters[key]
 
 

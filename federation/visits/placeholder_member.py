@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.visits import ledger
 from federation.visits.models import HalfDayLine, Member, Visit
 from shared.store.db import table_of
@@ -32,7 +32,7 @@ def merge(session: Session, now: datetime, stand_in: Member, member: Member) -> 
     for visit in visits:
         found = ledger.person(session, member.id, visit.started_at)
         found.visits |= {each.id: each for each in visits}
-        found.settle(governance.split(session), now, visit)
+        found.settle(charters.split(session), now, visit)
     for visit in visits:
         visit.member_id, visit.changed_at = member.id, now
     session.flush()

@@ -15,7 +15,7 @@ from charter import Facts, Fault, decide
 from charter.halfdays import half_day_at
 from charter.hours import Schedule, read_schedule
 from charter.timeline import Stay
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.nodes.models import Node
 from federation.spaces import queries as published
 from federation.spaces.models import Space
@@ -41,11 +41,11 @@ def rights(
     Who is at a space now is what the hub was told; everything else is what the door would use.
     Raises Problem("not-found").
     """
-    charter = governance.in_force(session)
+    charter = charters.in_force(session)
     home = session.get(Node, home_id)
     if home is None:
         raise Problem("not-found")
-    signed = governance.signed_versions(session, charter.version)
+    signed = charters.signed_versions(session, charter.version)
     split = charter.rules.opening_hours.split
     found_person = _person(session, at, home_id, reference)
     used = _Used(found_person, at, split)

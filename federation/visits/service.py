@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from charter import Decision, decide, facts_to_json
-from federation.nodes import service as directory
+from federation.nodes import service as nodes
 from federation.visits import showings
 from federation.visits.decision_context import Case, gather
 from federation.visits.models import Refusal
@@ -64,11 +64,11 @@ def read(
     What is wrong with the pass is no error: it is among the evidence. Nothing is locked meanwhile,
     and whether the keys may still be used is seen when the visit is decided.
     """
-    find_key = directory.find_key_of(session, node_id, directory.any_key)
+    find_key = nodes.find_key_of(session, node_id, nodes.any_key)
     try:
         found = jose.verify(token, find_key, TYP)
     except jose.TokenFault as fault:
-        directory.active_node(session, node_id)
+        nodes.active_node(session, node_id)
         raise Problem("proof-invalid", fault.detail) from None
     report = read_report(found)
     if report.host != node_id or report.audience != hub_url:
@@ -84,7 +84,7 @@ def read(
         raise Problem("proof-invalid", "the receipt is not one of ours")
     if not report.live:  # told late, maybe: the code was fresh then
         clock = clock.standing(report.at - clock.offset)
-    keys = partial(directory.any_key, session)
+    keys = partial(nodes.any_key, session)
     return Told(report, examine(report.shown, keys, clock), token)
 
 

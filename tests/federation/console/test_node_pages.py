@@ -20,7 +20,7 @@ from federation.identity.models import Account
 from federation.identity.service import accounts
 from federation.mail.models import Mail
 from federation.nodes import enrolment, join_requests
-from federation.nodes import service as directory
+from federation.nodes import service as nodes
 from federation.nodes.models import Invitation, JoinRequest, Node, NodeMark
 from federation.trust import node_health
 from federation.trust.node_health import Condition
@@ -309,7 +309,7 @@ def test_the_invitation_of_the_letter_enrols_and_declining_needs_words(
     assert [each.state for each in waiting()] == ["admitted", "declined"]
     join_requests.forget(hub_db.session(), hub_context().clock.now() + timedelta(days=181))
     assert waiting() == []
-    assert directory.nodes(hub_db.session())
+    assert nodes.nodes(hub_db.session())
 
 
 @pytest.mark.browser

@@ -211,10 +211,10 @@ def test_it_lapses_in_the_charters_days_after_the_suspension_and_not_before(
 
 
 def _days(account: Suspected) -> int:
-    from federation.charters import service as governance
+    from federation.charters import service as charters
 
     with account.session() as session:
-        return governance.in_force(session).rules.dispute.days
+        return charters.in_force(session).rules.dispute.days
 
 
 def test_a_host_that_is_suspended_again_has_its_days_anew(

@@ -17,7 +17,7 @@ from sqlalchemy import update
 
 from charter import PLAN_CLASSES, model_sources
 from charter.hours import read_schedule
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.charters.models import Signature
 from federation.db import db
 from federation.nodes.models import Node
@@ -79,7 +79,7 @@ def _place(chance: random.Random) -> tuple[float | None, float | None]:
 
 
 def _fill(session: Any, chance: random.Random, count: int) -> None:
-    charter = governance.adopt_first(session, NOW, model_sources())
+    charter = charters.adopt_first(session, NOW, model_sources())
     begin_write(session)
     for n in range(12):
         node_id = f"n{n}"
@@ -144,7 +144,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
 
 def _walk(session: Any, wanted: Wanted, now: datetime) -> list[dict[str, Any]]:
     """The plain way: look at each space as the public sees it."""
-    signed, rules = governance.signatories(session), governance.in_force(session).rules
+    signed, rules = charters.signatories(session), charters.in_force(session).rules
     rows = {row.id: row for row in published.spaces(session)}
     shown = [presenter.present(row, now, HUB, signed) for row in rows.values()]
     return [
@@ -424,7 +424,7 @@ def test_what_is_written_elsewhere_is_found_and_what_is_withdrawn_is_not(
 
         session = db.session()
         begin_write(session)
-        version = governance.in_force(session).version
+        version = charters.in_force(session).version
         session.add(Signature(version=version, node_id="new", jws="-", signed_at=NOW))
         session.commit()
         assert _ids(app, seats=9) == {"s99"}

@@ -14,7 +14,7 @@ from sqlalchemy import delete, select, update
 
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.nodes import service as directory
+from federation.nodes import service as nodes
 from federation.nodes.models import Node as HubNode
 from federation.spaces import harvest as harvesting
 from federation.spaces import publications
@@ -492,7 +492,7 @@ def test_a_harvest_notes_when_and_what_went_wrong(network: Network, cordee: Loca
     cordee.server.stop()
     assert list(harvest(network)) == ["cordee"]
     with network.hub.app.app_context():
-        rows = {node.id: node for node in directory.nodes(hub_db.session())}
+        rows = {node.id: node for node in nodes.nodes(hub_db.session())}
         assert rows["cordee"].harvest_fault
         assert rows["troquet"].harvest_fault is None
         assert isinstance(rows["troquet"].harvested_at, datetime)

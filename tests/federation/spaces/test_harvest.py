@@ -12,7 +12,7 @@ from sqlalchemy import delete, update
 
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
-from federation.nodes import service as directory
+from federation.nodes import service as nodes
 from federation.nodes.models import Node
 from federation.spaces import availability, harvest
 from shared.net.http import Answer, PeerSession
@@ -136,10 +136,10 @@ def test_one_that_is_heard_all_the_time_has_not_come_back(lasting_network: Netwo
         due = node("walled").harvest_due_at
         told = {"as_of": now + MINUTE, "ttl": 60, "spaces": []}
         availability.take(hub_db.session(), now + MINUTE, "walled", told)
-        directory.seen(hub_db.session(), now + 2 * MINUTE, "walled")
+        nodes.seen(hub_db.session(), now + 2 * MINUTE, "walled")
         assert (node("walled").harvest_failures, node("walled").harvest_due_at) == (1, due)
         assert node("walled").last_seen_at > now
-        directory.seen(hub_db.session(), now + 9 * MINUTE, "walled")
+        nodes.seen(hub_db.session(), now + 9 * MINUTE, "walled")
         assert node("walled").harvest_due_at is None
 
 
@@ -150,7 +150,7 @@ def test_one_that_was_heard_while_it_was_asked_is_asked_once_more(
         note = harvest._note
 
         def late(session: Any, now: Any, notes: Any) -> None:
-            directory.seen(session, now + MINUTE, "quick")
+            nodes.seen(session, now + MINUTE, "quick")
             note(session, now, notes)
 
         monkeypatch.setattr(harvest, "_note", late)

@@ -16,7 +16,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from charter import model_sources
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.db import db
 from federation.nodes.models import Node
 from federation.statements import disputes
@@ -52,7 +52,7 @@ class Ledger:
     def found(self) -> None:
         """Put the model charter in force, with three operators and two members of each."""
         with self.session() as session:
-            charter = governance.adopt_first(session, self.now, model_sources())
+            charter = charters.adopt_first(session, self.now, model_sources())
             assert charter.version == "1"
             begin_write(session)
             for name in NODES:
@@ -127,7 +127,7 @@ class Ledger:
     def _settle(self, session: Session, person: Any, values: dict[str, Any]) -> None:
         from types import SimpleNamespace
 
-        person.settle(governance.split(session), self.now, SimpleNamespace(**values))
+        person.settle(charters.split(session), self.now, SimpleNamespace(**values))
 
     def undo(self, visit_id: str, words: str = "a mistake") -> None:
         """Let the host undo a visit."""

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from charter import statement as document
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.statements import documents, statement_lines
 from federation.statements.models import Dispute, Statement, StatementLine
 from federation.statements.service import closing
@@ -238,7 +238,7 @@ def test_the_document_of_an_open_month_is_of_one_moment(
         return found
 
     with account.session() as session:
-        rule = governance.in_force(session).rules.balance
+        rule = charters.in_force(session).rules.balance
         with monkeypatch.context() as patch:
             patch.setattr(statement_lines, "totals", totals)
             body = documents.as_bytes(session, OCTOBER)
@@ -339,7 +339,7 @@ class History:
             for state, month_state, dispute in session.execute(rows.outerjoin(Dispute, disputed)):
                 assert (state, month_state) != ("held", "final")
                 assert month_state == "final" if state == "counted" and dispute else True
-            rule = governance.in_force(session).rules.balance
+            rule = charters.in_force(session).rules.balance
             states = dict(session.execute(select(Statement.month, Statement.state)).all())
             for month in {*MONTHS, *states}:
                 body = documents.as_bytes(session, month)

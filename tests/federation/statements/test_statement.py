@@ -17,7 +17,7 @@ from sqlalchemy import update
 
 from charter.canonical import canonical
 from charter.settlement import Line, balances, compensation, transfers
-from federation.charters import service as governance
+from federation.charters import service as charters
 from federation.db import db as hub_db
 from federation.statements import exports
 from federation.visits.models import Visit
@@ -320,7 +320,7 @@ def test_beyond_the_tolerance_the_fewest_transfers_settle_the_month(
     own = network.hub.get("/api/v1/statements/2026-11/filature", network.hub.token).json()
     assert own["transfers"] == []
     with network.hub.app.app_context():
-        rule = governance.in_force(hub_db.session()).rules.balance
+        rule = charters.in_force(hub_db.session()).rules.balance
     cents = compensation(document["balances"], rule)
     assert cents == document["compensation"]
     assert [(t.payer, t.payee, t.amount) for t in transfers(cents)] == [("cordee", "troquet", 1800)]

@@ -14,7 +14,7 @@ from sqlalchemy import delete, select, update
 from federation.context import Hub
 from federation.db import db as hub_db
 from federation.mail.models import Mail
-from federation.nodes import service as directory
+from federation.nodes import service as nodes
 from federation.nodes.models import Invitation, Node
 from federation.trust import offline_alerts
 from federation.trust.offline_alerts import Watch
@@ -52,8 +52,8 @@ class Story:
         for _ in range(minutes):
             self.now += MINUTE
             for name in heard:
-                directory.seen(session, self.now, name)
-            directory.mark_silent(session, self.now, 5 * MINUTE, 60 * MINUTE)
+                nodes.seen(session, self.now, name)
+            nodes.mark_silent(session, self.now, 5 * MINUTE, 60 * MINUTE)
             clock = Clock(still=self.now)
             settings = replace(self.hub.settings, clock=clock)
             offline_alerts.tell(session, replace(self.hub, settings=settings), self.watch)

@@ -309,7 +309,7 @@ def test_what_is_refused_halfway_leaves_nothing(
 
     monkeypatch.setattr("node.members.changes.keep_an_admin", refuse)
     outcome = run(admin, *trial(admin, text))
-    assert outcome.startswith("Line 3: She is the only admin")
+    assert outcome.startswith("Line 3: This is the only admin")
     assert "Nothing was imported." in outcome
     assert not people(cordee, "half@way.example")
 
