@@ -67,7 +67,7 @@ from shared.web import Principal, Service, allow, limits, new_app
 visits.ON_VOID.append(disputes.settle_voided)
 leaving.ON_LEAVE.append(passes.end_all)
 publications.ON_CHANGE.append(changes.note)
-feeds.ON_CHANGES.append(events.owe_changes)
+feeds.ON_CHANGES.append(events.enqueue_changes)
 # What rooms below ask of those above.
 notifications.CONTACTS.append(published.contacts)
 spaces_api.SUCCESSORS.append(listed.now_at)
@@ -146,7 +146,7 @@ def create_app(settings: HubSettings) -> Flask:
     page_views.install(app)
     for blp in APIS:
         api.register_blueprint(blp)
-    readers = limits.Readers(settings.public_per_minute)
+    readers = limits.RateLimiter(settings.public_per_minute)
     limits.install(app, OPEN_DATA, readers, _find_principal)
     for pages in (*PAGES, well_known, *account_room(app, _people())):
         app.register_blueprint(pages)

@@ -102,7 +102,7 @@ def send_mail() -> None:
 
 def refresh_feeds() -> None:
     feeds.refresh(db.session(), hub().clock, hub().url)
-    events.owe_states(db.session(), hub().clock.now(), hub().clock.real(), hub().url)
+    events.enqueue_states(db.session(), hub().clock.now(), hub().clock.real(), hub().url)
 
 
 def send_webhooks() -> None:
@@ -117,18 +117,18 @@ def refresh_listings() -> None:
 
 
 def tidy() -> None:
-    listings.forget(db.session(), hub().clock.now())
+    listings.purge_expired(db.session(), hub().clock.now())
     identity.forget_assertions(db.session(), hub().clock.now())
     identity.passwords.forget(db.session(), hub().clock.real())
     identity.links.forget(db.session(), hub().clock.now())
-    join_requests.forget(db.session(), hub().clock.now())
-    published_hours.forget(db.session(), hub().clock.now())
-    showings.forget(db.session(), hub().clock.now())
+    join_requests.purge_expired(db.session(), hub().clock.now())
+    published_hours.purge_expired(db.session(), hub().clock.now())
+    showings.purge_expired(db.session(), hub().clock.now())
     mailbox.forget(db.session(), hub().clock.real())
-    reports.forget(db.session(), hub().clock.now())
-    changes.forget(db.session(), hub().clock.now())
+    reports.purge_expired(db.session(), hub().clock.now())
+    changes.purge_expired(db.session(), hub().clock.now())
     feeds.forget_deleted(db.session(), hub().clock.now())
-    webhooks.forget(db.session(), hub().clock.real())
+    webhooks.purge_expired(db.session(), hub().clock.real())
 
 
 def close_visits() -> None:

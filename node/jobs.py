@@ -170,20 +170,20 @@ def send_mail() -> None:
 
 def tidy() -> None:
     now = node().clock.now()
-    idempotency.forget(db.session(), now)
+    idempotency.purge_expired(db.session(), now)
     reconcile_visits.forget_reports(db.session(), now)
-    showings.forget(db.session(), now)
+    showings.purge_expired(db.session(), now)
     identity.forget_logins(db.session(), now)
-    incidents.forget(db.session(), now)
+    incidents.purge_expired(db.session(), now)
     recording.forget_refusals(db.session(), now)
     photos.sweep(db.session(), node())
     cards.forget_showings(db.session(), now)
-    digits.forget(db.session(), node().clock.real())
+    digits.purge_expired(db.session(), node().clock.real())
     passwords.forget(db.session(), node().clock.real())
     links.forget(db.session(), now)
-    importing.forget(db.session(), now)
+    importing.purge_expired(db.session(), now)
     mailbox.forget(db.session(), node().clock.real())
-    outbox.forget(db.session(), node().clock.real())
+    outbox.purge_expired(db.session(), node().clock.real())
 
 
 def end_pauses() -> None:

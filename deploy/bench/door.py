@@ -127,7 +127,7 @@ def _keep_status_list(home: network.Home, people: int) -> None:
         home.ring, issuer=home.id, uri=uri, statuses={}, size=people, now=datetime.now(UTC)
     )
     session = node_db.session()
-    sync.keep(session, node_context().clock.real(), f"status:{home.id}", body)
+    sync.store(session, node_context().clock.real(), f"status:{home.id}", body)
     with write(session):
         session.execute(
             update(Cached)

@@ -28,7 +28,7 @@ from deploy.demo.processes import ProcessError
 from federation.db import db
 from federation.search import clusters, index_refresh
 from federation.search import service as search
-from federation.search.service import Wanted
+from federation.search.service import Filters
 from shared.ops.metrics import configure_logging
 
 CONNECTIONS = 8
@@ -82,7 +82,7 @@ def _measure(found: Bench, label: str, database: str, options: argparse.Namespac
     found.kill(f"hub-{label.lower()}")
 
 
-def _asking(session: Session, question: Callable[[], Wanted], now: datetime) -> Callable[[], Any]:
+def _asking(session: Session, question: Callable[[], Filters], now: datetime) -> Callable[[], Any]:
     return lambda: search.matches(session, question(), now)
 
 
@@ -130,7 +130,7 @@ def _boxes(session: Session) -> None:
         names = dict(zip(("west", "south", "east", "north"), box, strict=True))
         ask = partial(connection.execute, BOX_SQL, names)
         theirs.append(_times(lambda: ask().all(), 3, clock))  # noqa: B023 - called at once
-        ours.append(_times(partial(search.anyhow, session, Wanted(box=box), now), 3, clock))
+        ours.append(_times(partial(search.anyhow, session, Filters(box=box), now), 3, clock))
     own, other = statistics.median(ours), statistics.median(theirs)
     reached = "yes" if own <= BOX * other else "NO"
     print(
@@ -138,7 +138,7 @@ def _boxes(session: Session) -> None:
         f"ratio {own / other:.2f} (aim ≤ {BOX:g}: {reached})"
     )
     france = _times(
-        lambda: clusters.cluster(search.anyhow(session, Wanted(box=FRANCE), now), 6), 10
+        lambda: clusters.cluster(search.anyhow(session, Filters(box=FRANCE), now), 6), 10
     )
     print(f"  the whole country in clusters: {france:.1f} ms")
 
@@ -159,21 +159,21 @@ def _searches(session: Session) -> None:
         return entry.latitude or 0.0, entry.longitude or 0.0
 
     later = (now + timedelta(days=n % 60, hours=n % 7) for n in range(10_000))
-    questions: dict[str, Callable[[], Wanted]] = {
-        "a town": lambda: Wanted(words=chance.choice(entries).town),
-        "a town, mistyped": lambda: Wanted(words=typed()),
-        "beginning with s": lambda: Wanted(words="s"),
-        "nonsense": lambda: Wanted(words="xyzzyx qwertyui"),
-        "open now": lambda: Wanted(open_now=True),
-        "open at a time": lambda: Wanted(open_at=next(later)),
-        "two places free": lambda: Wanted(seats=2),
-        "for a resident": lambda: Wanted(plan="resident"),
-        "service, value, access": lambda: Wanted(
+    questions: dict[str, Callable[[], Filters]] = {
+        "a town": lambda: Filters(words=chance.choice(entries).town),
+        "a town, mistyped": lambda: Filters(words=typed()),
+        "beginning with s": lambda: Filters(words="s"),
+        "nonsense": lambda: Filters(words="xyzzyx qwertyui"),
+        "open now": lambda: Filters(open_now=True),
+        "open at a time": lambda: Filters(open_at=next(later)),
+        "two places free": lambda: Filters(seats=2),
+        "for a resident": lambda: Filters(plan="resident"),
+        "service, value, access": lambda: Filters(
             services=("fibre",), values=("cooperation",), facets=("accessible",)
         ),
-        "near, 20 km": lambda: Wanted(near=near(), radius_km=20),
-        "near, 1,000 km": lambda: Wanted(near=near(), radius_km=1000),
-        "all of these, 50 km": lambda: Wanted(
+        "near, 20 km": lambda: Filters(near=near(), radius_km=20),
+        "near, 1,000 km": lambda: Filters(near=near(), radius_km=1000),
+        "all of these, 50 km": lambda: Filters(
             words="cowo", services=("fibre",), open_now=True, seats=1, near=near(), radius_km=50
         ),
     }

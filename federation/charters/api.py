@@ -60,7 +60,7 @@ SUMMARY = (
 )
 
 
-def shown(row: CharterVersion, reader: str | None = None) -> dict[str, Any]:
+def to_dict(row: CharterVersion, reader: str | None = None) -> dict[str, Any]:
     """Return a version's JSON; ``reader`` is the node that asks, if it is one."""
     charter = service.as_charter(row)
     return {
@@ -143,7 +143,7 @@ def list_charters(query: dict[str, Any]) -> dict[str, Any]:
 @allow("public", "node")
 def read_charter(version: str) -> dict[str, Any]:
     """One version; ``current`` is the one in force. A node sees its own vote."""
-    return shown(service.find(db.session(), version), _reader())
+    return to_dict(service.find(db.session(), version), _reader())
 
 
 @blp.route("/charters", methods=["POST"])
@@ -154,7 +154,7 @@ def propose(data: dict[str, Any]) -> dict[str, Any]:
     """Put a charter to the vote; an operator has one open proposal at most."""
     session, node = db.session(), acting_node()
     now = hub().clock.now()
-    return shown(proposals.propose(session, now, node, _sources(data), data["argument"]), node)
+    return to_dict(proposals.propose(session, now, node, _sources(data), data["argument"]), node)
 
 
 @blp.route("/charters/<version>", methods=["PUT"])
@@ -165,7 +165,7 @@ def edit(data: dict[str, Any], version: str) -> dict[str, Any]:
     """Change one's own proposal, three times at most: the vote starts anew."""
     session, node, now = db.session(), acting_node(), hub().clock.now()
     row = proposals.edit(session, now, node, version, _sources(data), data["argument"])
-    return shown(row, node)
+    return to_dict(row, node)
 
 
 @blp.route("/charters/<version>", methods=["DELETE"])

@@ -67,9 +67,9 @@ class SearchForm(Form):
         if self.first.data and field.data and field.data < self.first.data:
             raise ValidationError(gettext("The end is before the beginning."))
 
-    def wanted(self) -> audit_search.Wanted:
+    def wanted(self) -> audit_search.Filters:
         """Return what was asked for, within what this reader may see."""
-        return audit_search.Wanted(
+        return audit_search.Filters(
             words=self.words.data or "",
             actor=(self.actor.data or "").replace("\x00", "")[:160],
             action=(self.action.data or "").replace("\x00", "")[:60],

@@ -24,7 +24,7 @@ _ZONE = ZoneInfo("Europe/Paris")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Filters:
     """Which lines. ``actor`` is one, or ``node`` for any node; both days are included.
 
     Not ``everything``: lines about accounts and invitations are left out.
@@ -50,7 +50,7 @@ _COLUMNS = (
 
 
 def page(
-    session: Session, wanted: Wanted, before: int | None = None
+    session: Session, wanted: Filters, before: int | None = None
 ) -> tuple[Sequence[Line], int | None]:
     """Return lines, the latest first, and what to go on before; None on the last page."""
     query = select(*_COLUMNS).where(*_conditions(session, wanted))
@@ -60,7 +60,7 @@ def page(
     return rows[:PAGE], rows[PAGE - 1].id if len(rows) > PAGE else None
 
 
-def every(session: Session, wanted: Wanted) -> Iterator[Line]:
+def every(session: Session, wanted: Filters) -> Iterator[Line]:
     """Yield all lines, the oldest first; nothing is held open in the database meanwhile."""
     query = select(*_COLUMNS).where(*_conditions(session, wanted)).order_by(AuditEntry.id)
     after = 0
@@ -70,7 +70,7 @@ def every(session: Session, wanted: Wanted) -> Iterator[Line]:
         after = rows[-1].id
 
 
-def _conditions(session: Session, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+def _conditions(session: Session, wanted: Filters) -> Iterator[ColumnElement[bool]]:
     for word in wanted.words.split()[:MOST_WORDS]:
         yield _says(session, word)
     if wanted.actor == "node":

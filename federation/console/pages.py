@@ -62,7 +62,7 @@ def overview() -> str:
         node_names={node.id: node.name for node in nodes},
         visits=latest,
         names=published.names_of(db.session(), {visit.space_id for visit in latest}),
-        on_map=len(search.matches(db.session(), search.Wanted(), now)),
+        on_map=len(search.matches(db.session(), search.Filters(), now)),
         present=visits.present(db.session()),
         month=month,
         concerns=rollback_detection.concerns(db.session(), now),

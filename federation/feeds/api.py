@@ -89,7 +89,7 @@ def feed_page(query: dict[str, Any], feed: str) -> Response:
     if rows or query["afterChangeNumber"] is not None:
         last = rows[-1].change if rows else query["afterChangeNumber"]
         address = f"{address}?afterChangeNumber={last}"
-    items = [service.shown(row) for row in rows]
+    items = [service.to_dict(row) for row in rows]
     document = {"next": address, "items": items, "license": LICENCE_URL}
     # What was changed after a place in the feed may be kept: it leads to what changed since.
     seconds = KEPT_SECONDS if rows else LAST_KEPT_SECONDS

@@ -226,7 +226,7 @@ def page(session: Session, feed: str, after: int) -> list[FeedItem]:
     return list(session.scalars(query.order_by(FeedItem.change).limit(PAGE)))
 
 
-def shown(row: FeedItem) -> dict[str, Any]:
+def to_dict(row: FeedItem) -> dict[str, Any]:
     """Return an item as RPDE has it."""
     item = {"kind": FEEDS[row.feed][0], "id": row.item_id, "modified": row.change}
     if row.data is None:

@@ -14,7 +14,7 @@ from federation.listings import fetching, labels, reading, service, spaces
 from federation.listings.forms import LICENCES, ExistingSourceForm, NewSourceForm
 from shared.store.db import release
 from shared.web import allow, current
-from shared.web.guards import takes
+from shared.web.guards import max_body
 from shared.wire.error_messages import translate
 from shared.wire.problems import Problem
 from shared.wire.tables import SheetFault
@@ -71,7 +71,7 @@ def _new_page(form: NewSourceForm, fault: str = "") -> str:
 
 @pages.post(f"{ROOM}/new")
 @allow(*EDITORS)
-@takes(reading.MAX_BYTES + FORM_BYTES)
+@max_body(reading.MAX_BYTES + FORM_BYTES)
 def bring() -> Any:
     """Take a list in from a new source, for its trial."""
     form, session = NewSourceForm(), db.session()
@@ -89,7 +89,7 @@ def bring() -> Any:
         text, table, where = _brought(form.url.data or "")
     except (SheetFault, fetching.Unreadable) as fault:
         return _new_page(form, _say(fault)), 422
-    draft_id = service.keep(
+    draft_id = service.store(
         session, hub().clock.now(), current().id, text, table, told={**told, **where}
     )
     return redirect(f"{ROOM}/drafts/{draft_id}")
@@ -172,7 +172,7 @@ def change_source(source_id: int) -> Any:
 
 @pages.post(f"{ROOM}/sources/<int:source_id>/list")
 @allow(*EDITORS)
-@takes(reading.MAX_BYTES + FORM_BYTES)
+@max_body(reading.MAX_BYTES + FORM_BYTES)
 def bring_again(source_id: int) -> Any:
     """Take a source's list in again: a new file, or what is at its address now."""
     session = db.session()
@@ -183,7 +183,7 @@ def bring_again(source_id: int) -> Any:
     except (SheetFault, fetching.Unreadable) as fault:
         flash(_say(fault), "error")
         return redirect(f"{ROOM}/sources/{source_id}")
-    draft_id = service.keep(
+    draft_id = service.store(
         session,
         hub().clock.now(),
         current().id,

@@ -86,7 +86,7 @@ def change_source(
 # What was brought, and waits
 
 
-def keep(
+def store(
     session: Session,
     now: datetime,
     account_id: int,
@@ -152,7 +152,7 @@ def reconsider(session: Session, now: datetime, actor: str, source_id: int, keys
                 session.delete(row)
 
 
-def forget(session: Session, now: datetime) -> None:
+def purge_expired(session: Session, now: datetime) -> None:
     """Drop what nobody imported."""
     with write(session):
         session.execute(delete(ListingDraft).where(ListingDraft.created_at < now - KEPT))

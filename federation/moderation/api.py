@@ -63,7 +63,7 @@ def own_reports() -> dict[str, Any]:
     nodes.active_node(session, node_id)
     return {
         "reports": reports.of_node(session, now, node_id),
-        "hidden": [hiding.told(row) for row in hiding.hidden(session, node_id)],
+        "hidden": [hiding.to_dict(row) for row in hiding.hidden(session, node_id)],
     }
 
 
@@ -74,7 +74,7 @@ def own_reports() -> dict[str, Any]:
 def answer_report(data: dict[str, Any], report_id: str) -> dict[str, Any]:
     """Say to a report that it is corrected, or is no error; the first answer stands."""
     args = (current().id, report_id, data["answer"], data["words"].strip())
-    return reports.told(reports.answer(db.session(), hub(), *args))
+    return reports.to_dict(reports.answer(db.session(), hub(), *args))
 
 
 @blp.route("/nodes/me/hidden/<space_id>/reply", methods=["PUT"])
@@ -84,4 +84,4 @@ def answer_report(data: dict[str, Any], report_id: str) -> dict[str, Any]:
 def reply_to_hiding(data: dict[str, Any], space_id: str) -> dict[str, Any]:
     """Reply to a space being kept off the map; the last words count."""
     now, words = hub().clock.now(), data["words"].strip()
-    return hiding.told(hiding.reply(db.session(), now, current().id, space_id, words))
+    return hiding.to_dict(hiding.reply(db.session(), now, current().id, space_id, words))

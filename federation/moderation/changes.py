@@ -99,7 +99,7 @@ def _mark(session: Session, now: datetime, actor: str, wanted: Any) -> int:
     return len(marked)
 
 
-def forget(session: Session, now: datetime) -> None:
+def purge_expired(session: Session, now: datetime) -> None:
     """Drop what was looked at a year ago, and all but the latest of a document's changes."""
     with write(session):
         rank = func.row_number().over(

@@ -99,7 +99,7 @@ def hidden(session: Session, node_id: str | None = None) -> list[Space]:
     return list(session.scalars(query))
 
 
-def told(row: Space) -> dict[str, Any]:
+def to_dict(row: Space) -> dict[str, Any]:
     return {
         "space": row.id,
         "reason": row.hidden_reason,

@@ -164,10 +164,10 @@ def of_node(session: Session, now: datetime, node_id: str) -> list[dict[str, Any
         .order_by(Report.at.desc(), Report.id)
         .limit(MOST_TOLD)
     )
-    return [told(row) for row in session.scalars(query)]
+    return [to_dict(row) for row in session.scalars(query)]
 
 
-def told(row: Report) -> dict[str, Any]:
+def to_dict(row: Report) -> dict[str, Any]:
     """Return a report as its space sees it: not who made it."""
     return {
         "id": row.id,
@@ -184,7 +184,7 @@ def told(row: Report) -> dict[str, Any]:
     }
 
 
-def forget(session: Session, now: datetime) -> None:
+def purge_expired(session: Session, now: datetime) -> None:
     """Forget the addresses that nobody answered in time, and reports closed a year ago."""
     with write(session):
         once = {"synchronize_session": False}

@@ -149,7 +149,7 @@ def _decide(
     audit(session, hub.clock.now(), who, f"join-{state}", subject, before="waiting", after=state)
 
 
-def forget(session: Session, now: datetime) -> None:
+def purge_expired(session: Session, now: datetime) -> None:
     """Forget who asked, half a year after the answer."""
     with write(session):
         session.execute(delete(JoinRequest).where(JoinRequest.decided_at < now - KEPT_FOR))

@@ -47,10 +47,10 @@ def seen(session: Session, now: datetime, node_id: str) -> None:
     with write(session):
         node = session.get(Node, node_id, with_for_update=True, populate_existing=True)
         if node is not None and node.state not in ("suspended", "left"):
-            hear(node, now)
+            record_contact(node, now)
 
 
-def hear(node: Node, now: datetime) -> None:
+def record_contact(node: Node, now: datetime) -> None:
     """Note a sign of life, in the caller's transaction, which holds the node's row.
 
     One that had been away and is not asked for its publication any more is asked soon.

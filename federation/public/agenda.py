@@ -25,7 +25,7 @@ Place = tuple[datetime, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Filters:
     """What is looked for; None and "" ask for nothing.
 
     ``first`` and ``last`` are days in each space's own time; without ``first``, what is not over.
@@ -56,7 +56,7 @@ PAGING = Paging("events", _key, _place, None)
 
 
 def page(
-    session: Session, wanted: Wanted, now: datetime, *, after: Place | None = None, limit: int
+    session: Session, wanted: Filters, now: datetime, *, after: Place | None = None, limit: int
 ) -> tuple[list[SpaceEvent], str | None]:
     """Return events by their beginning, and the cursor of the next page, None at the end."""
     rows = list(islice(_find(session, wanted, now, after), limit + 1))
@@ -65,7 +65,7 @@ def page(
 
 
 def _find(
-    session: Session, wanted: Wanted, now: datetime, after: Place | None
+    session: Session, wanted: Filters, now: datetime, after: Place | None
 ) -> Iterator[SpaceEvent]:
     while True:
         query = _query(wanted, now)
@@ -88,7 +88,7 @@ def _behind(place: Place) -> Any:
     )
 
 
-def _query(wanted: Wanted, now: datetime) -> Select[SpaceEvent]:
+def _query(wanted: Filters, now: datetime) -> Select[SpaceEvent]:
     """Return the events that are looked for; a suspended operator's are nobody's to go to."""
     query = (
         select(SpaceEvent)
@@ -130,7 +130,7 @@ def _box(near: tuple[float, float], radius_km: float) -> tuple[float, float, flo
     return longitude - beside, latitude - up, longitude + beside, latitude + up
 
 
-def _is_near(wanted: Wanted, space: Space) -> bool:
+def _is_near(wanted: Filters, space: Space) -> bool:
     if wanted.near is None:
         return True
     if space.latitude is None or space.longitude is None:
@@ -138,7 +138,7 @@ def _is_near(wanted: Wanted, space: Space) -> bool:
     return distance_km(wanted.near, (space.latitude, space.longitude)) <= wanted.radius_km
 
 
-def shown(row: SpaceEvent, hub_url: str) -> dict[str, Any]:
+def to_dict(row: SpaceEvent, hub_url: str) -> dict[str, Any]:
     """Return an event as the public JSON has it; times keep the offset they were published with."""
     space = row.space
     return {

@@ -59,10 +59,10 @@ class EventsQuerySchema(WantedSchema):
 EventsSchema = page_of("Events", fields.Dict(), licence=fields.String(required=True))
 
 
-def wanted_of(query: dict[str, Any]) -> agenda.Wanted:
+def wanted_of(query: dict[str, Any]) -> agenda.Filters:
     """Return what a loaded query asks for. Raises ValidationError."""
     names = ("first", "last", "words", "town", "open_to", "space", "radius_km")
-    return agenda.Wanted(**{name: query[name] for name in names}, near=_place(query["near"]))
+    return agenda.Filters(**{name: query[name] for name in names}, near=_place(query["near"]))
 
 
 def _place(text: str) -> tuple[float, float] | None:
@@ -90,6 +90,6 @@ def list_events(query: dict[str, Any]) -> Response:
         after=query["cursor"],
         limit=query["limit"],
     )
-    items = [agenda.shown(row, hub().url) for row in rows]
+    items = [agenda.to_dict(row, hub().url) for row in rows]
     body = {"items": items, "next_cursor": following, "licence": LICENCE}
     return open_data(orjson.dumps(body), "application/json", seconds=60)

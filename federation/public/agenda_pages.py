@@ -41,7 +41,7 @@ def agenda() -> Any:
     now = hub().clock.now()
     today = now.astimezone(ZoneInfo(DEFAULT_ZONE)).date()
     asked = {name: value for name in _NAMES if (value := request.args.get(name, "").strip())}
-    wanted, after, faults = service.Wanted(), None, {}
+    wanted, after, faults = service.Filters(), None, {}
     try:
         query = _page.load({**asked, "cursor": request.args.get("cursor", "")})
         wanted, after = wanted_of(query), query["cursor"]

@@ -48,7 +48,7 @@ class Asked:
 
     path: str
     address: MultiDict[str, str]
-    wanted: search.Wanted
+    wanted: search.Filters
     faults: frozenset[str] = frozenset()
     centre: Centre | None = None
     after: str = ""
@@ -131,7 +131,7 @@ def _faulty_view(address: MultiDict[str, str]) -> list[str]:
 
 def _centre(session: Session, around: str, clock: Clock, url: str) -> Centre | None:
     """Return the middle of a town's spaces, else the place of the first space so named."""
-    found = search.page(session, search.Wanted(words=around), clock.now(), url, limit=100).shown
+    found = search.page(session, search.Filters(words=around), clock.now(), url, limit=100).shown
     placed = [each for each in found if each.get("latitude") is not None]
     if not placed:
         return None

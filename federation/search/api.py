@@ -113,7 +113,7 @@ class PointsSchema(WireSchema):
 
 
 def _entries(query: dict[str, Any], now: datetime) -> tuple[Sequence[Entry], str | None]:
-    found = search.matches(db.session(), queries.wanted(query), now)
+    found = search.matches(db.session(), queries.filters(query), now)
     left, limit = search.behind(query["cursor"], found), query["limit"]
     page = PAGING.page(left, limit)
     return page["items"], page["next_cursor"]
@@ -136,7 +136,7 @@ def list_spaces(query: dict[str, Any]) -> Made:
     """
     page = search.page(
         db.session(),
-        queries.wanted(query),
+        queries.filters(query),
         hub().clock.now(),
         hub().url,
         after=query["cursor"],
@@ -223,7 +223,7 @@ def spaces_csv(query: dict[str, Any]) -> Made:
 def spaces_points(query: dict[str, Any]) -> Made:
     """The spaces for a map: at most about 1,000 points and clusters. All that the list says."""
     now = hub().clock.now()
-    wanted = queries.wanted(query)
+    wanted = queries.filters(query)
     found = search.anyhow(db.session(), wanted, now)
     placed = [entry for entry in found if entry.latitude is not None]
     zoom = query["zoom"]

@@ -13,7 +13,7 @@ from werkzeug.datastructures import MultiDict
 
 from charter import PLAN_CLASSES
 from federation.search.facets import FACETS
-from federation.search.service import Wanted
+from federation.search.service import Filters
 from shared.base.schemas import EARLIEST, LATEST, WireSchema
 
 MOST_WORDS = 100
@@ -146,12 +146,12 @@ class FilterSchema(WireSchema):
 _filters = FilterSchema()
 
 
-def read(arguments: MultiDict[str, str]) -> Wanted:
+def read(arguments: MultiDict[str, str]) -> Filters:
     """Return what a query string asks for. Raises ValidationError, which names the parameters."""
-    return wanted(_filters.load(MultiDictProxy(arguments, _filters)))
+    return filters(_filters.load(MultiDictProxy(arguments, _filters)))
 
 
-def lenient(arguments: MultiDict[str, str]) -> Wanted:
+def lenient(arguments: MultiDict[str, str]) -> Filters:
     """Return what a query string asks for, but for what cannot be read: a page is shown anyway."""
     try:
         return read(arguments)
@@ -162,9 +162,9 @@ def lenient(arguments: MultiDict[str, str]) -> Wanted:
         )
 
 
-def wanted(query: Mapping[str, Any]) -> Wanted:
+def filters(query: Mapping[str, Any]) -> Filters:
     """Return what a loaded ``FilterSchema`` asks for."""
-    return Wanted(
+    return Filters(
         box=query["bbox"],
         words=query["q"].strip(),
         services=tuple(filter(None, query["service"])),

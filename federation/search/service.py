@@ -31,7 +31,7 @@ AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Filters:
     """What is looked for; None, False and "" ask for nothing. ``near`` is latitude and longitude.
 
     What is not known is not found: hours for ``open_at`` and ``open_now``, free places for
@@ -71,13 +71,13 @@ class Page:
 
 
 def find(
-    session: Session, wanted: Wanted, now: datetime, hub_url: str, after: str = ""
+    session: Session, wanted: Filters, now: datetime, hub_url: str, after: str = ""
 ) -> Iterator[dict[str, Any]]:
     """Yield spaces as the public sees them, those behind the id ``after``; see ``matches``.
 
     Where ``near`` is given each has its ``distance_km``.
     """
-    if wanted == Wanted():
+    if wanted == Filters():
         yield from _every(session, now, hub_url, after)
         return
     entries = behind(after, matches(session, wanted, now))
@@ -87,7 +87,7 @@ def find(
 
 def page(
     session: Session,
-    wanted: Wanted,
+    wanted: Filters,
     now: datetime,
     hub_url: str,
     *,
@@ -101,7 +101,7 @@ def page(
     return Page(shown, len(found), left[limit - 1].id if len(left) > limit else None)
 
 
-def matches(session: Session, wanted: Wanted, now: datetime) -> list[Entry]:
+def matches(session: Session, wanted: Filters, now: datetime) -> list[Entry]:
     """Return what is found: by id; of words, what begins so before what nearly does.
 
     Where ``near`` is given the nearest come first.
@@ -109,7 +109,7 @@ def matches(session: Session, wanted: Wanted, now: datetime) -> list[Entry]:
     return _ordered(*_matching(session, wanted, now))
 
 
-def anyhow(session: Session, wanted: Wanted, now: datetime) -> list[Entry]:
+def anyhow(session: Session, wanted: Filters, now: datetime) -> list[Entry]:
     """Return what ``matches`` finds, in no order."""
     return _matching(session, wanted, now)[0]
 
@@ -128,7 +128,7 @@ def behind(after: str, found: Sequence[Entry]) -> Sequence[Entry]:
 Ranks = dict[Entry, float]
 
 
-def _matching(session: Session, wanted: Wanted, now: datetime) -> tuple[list[Entry], Ranks]:
+def _matching(session: Session, wanted: Filters, now: datetime) -> tuple[list[Entry], Ranks]:
     watch = index_refresh.of(session)
     index = watch.look(session)
     rules = charters.in_force(session).rules if wanted.plan else None
@@ -137,7 +137,7 @@ def _matching(session: Session, wanted: Wanted, now: datetime) -> tuple[list[Ent
 
 
 def _look_up(
-    index: Index, wanted: Wanted, now: datetime, rules: Rules | None
+    index: Index, wanted: Filters, now: datetime, rules: Rules | None
 ) -> tuple[list[Entry], Ranks]:
     ranks: Ranks = dict(index.words.find(wanted.words)) if wanted.words else {}
     held: list[Collection[Entry]] = [index.tags.get(tag, set()) for tag in wanted.tags]
@@ -219,7 +219,7 @@ def _every(session: Session, now: datetime, hub_url: str, after: str) -> Iterato
 
 
 def _present(
-    session: Session, wanted: Wanted, now: datetime, hub_url: str, entries: Sequence[Entry]
+    session: Session, wanted: Filters, now: datetime, hub_url: str, entries: Sequence[Entry]
 ) -> Iterator[dict[str, Any]]:
     signed = charters.signatories(session)
     query = select(Space).where(Space.id.in_([entry.id for entry in entries]))

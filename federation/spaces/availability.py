@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from federation.nodes.models import Node
-from federation.nodes.service import active_node, hear
+from federation.nodes.service import active_node, record_contact
 from federation.spaces.models import Availability, Space
 from shared.store.db import write
 
@@ -47,7 +47,7 @@ def take(session: Session, now: datetime, node_id: str, told: Mapping[str, Any])
             )
             row.paused, row.as_of = space["paused"], as_of
             row.expires_at = as_of + timedelta(seconds=told["ttl"])
-        hear(node, now)
+        record_contact(node, now)
     return {
         "spaces": sorted(spaces),
         "harvested_at": node.harvested_at,

@@ -22,7 +22,7 @@ def as_words(text: str) -> str:
     return plain(text.replace("’", " "))
 
 
-def keep(session: Session, space: Space) -> None:
+def store(session: Session, space: Space) -> None:
     """Make the agenda's rows of a space what its document says, in the caller's transaction."""
     session.flush()  # the space itself comes first
     session.execute(delete(SpaceEvent).where(SpaceEvent.space_id == space.id))

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from federation.nodes import operator_names, trust_changes
 from federation.nodes.models import Node
-from federation.nodes.service import active_node, find_key_of, hear
+from federation.nodes.service import active_node, find_key_of, record_contact
 from federation.spaces import documents, events, published_hours
 from federation.spaces.models import LISTED_PREFIX, Document, Space
 from shared.crypto import jose
@@ -206,7 +206,7 @@ def _take_once(session: Session, now: datetime, node_id: str, told: Told) -> dic
         node.publication_revision = told.revision
         node.publication_sha256 = index_hash(told.hashes)
         node.published_at = now
-        hear(node, now)
+        record_contact(node, now)
         return _answer(node, rows.values())  # before the commit, after which all is read anew
 
 
@@ -310,7 +310,7 @@ def _store_space(
     if row is None:
         row = Space(id=space["id"], node_id=node_id, published_at=now, **values)
         session.add(row)
-        events.keep(session, row)
+        events.store(session, row)
         published_hours.note(session, row.id, space, now)
         return
     differs = row.document != space
@@ -320,7 +320,7 @@ def _store_space(
     for name, value in values.items():
         setattr(row, name, value)
     if differs:
-        events.keep(session, row)
+        events.store(session, row)
 
 
 def _answer(node: Node, rows: Iterable[Document]) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def schedule(document: str) -> Schedule:
     return read_schedule(orjson.loads(document))
 
 
-def forget(session: Session, now: datetime) -> None:
+def purge_expired(session: Session, now: datetime) -> None:
     """Forget hours that no report is judged by any more."""
     with write(session):
         session.execute(delete(SpaceHours).where(SpaceHours.until < now - KEPT))

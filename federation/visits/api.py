@@ -57,7 +57,7 @@ from shared.wire.reports import sign_receipt
 blp = Blueprint("visits", __name__, url_prefix="/api/v1", description="Visits and rights")
 
 
-def shown(visit: Any) -> dict[str, Any]:
+def to_dict(visit: Any) -> dict[str, Any]:
     """Return a visit's public JSON."""
     return {
         "id": visit.id,
@@ -100,7 +100,7 @@ def record(data: dict[str, Any]) -> Any:
     if outcome.visit is None:
         return problem_response("visit-refused", decision=decision)
     status = 201 if outcome.kind == "recorded" else 200
-    answer = {"visit": shown(outcome.visit), "decision": decision}
+    answer = {"visit": to_dict(outcome.visit), "decision": decision}
     return {**answer, "receipt": _receipt(outcome.visit)}, status
 
 
@@ -143,7 +143,7 @@ def check_out(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
     """Close a visit at the time its host gives; closing it twice changes nothing."""
     nodes.settling_node(db.session(), current().id)
     visit = changes.check_out(db.session(), hub().clock, current().id, visit_id, data["at"])
-    return shown(visit)
+    return to_dict(visit)
 
 
 @blp.route("/visits/<visit_id>/void", methods=["POST"])
@@ -156,7 +156,7 @@ def void(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
     visit = changes.void(
         db.session(), hub().clock, current().id, visit_id, data["reason"], data["at"]
     )
-    return shown(visit)
+    return to_dict(visit)
 
 
 @blp.route("/visits/<visit_id>/held", methods=["POST"])
@@ -166,7 +166,7 @@ def void(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
 def decide_held(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
     """Let a visit count that was held for want of proof, or undo it."""
     session, now, actor = db.session(), hub().clock.now(), f"account:{current().id}"
-    return shown(changes.decide_held(session, now, visit_id, actor=actor, **data))
+    return to_dict(changes.decide_held(session, now, visit_id, actor=actor, **data))
 
 
 @blp.route("/visits/<visit_id>/correction", methods=["POST"])
@@ -177,7 +177,7 @@ def ask_correction(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
     """Say, for one of the home's own members, what is wrong with their visit; the host answers."""
     session, now = db.session(), hub().clock.now()
     home = nodes.active_node(session, current().id).id
-    return shown(corrections.ask(session, now, home, data["member"], visit_id, data["reason"]))
+    return to_dict(corrections.ask(session, now, home, data["member"], visit_id, data["reason"]))
 
 
 @blp.route("/visits/<visit_id>/correction/answer", methods=["POST"])
@@ -189,7 +189,7 @@ def answer_correction(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
     session, now = db.session(), hub().clock.now()
     host = nodes.active_node(session, current().id).id
     asked = (data["reason"], data["asked_at"]) if data.keys() >= {"reason", "asked_at"} else None
-    return shown(corrections.answer(session, now, host, visit_id, data["answer"], asked))
+    return to_dict(corrections.answer(session, now, host, visit_id, data["answer"], asked))
 
 
 @blp.route("/visits")
@@ -216,7 +216,7 @@ def list_visits(query: dict[str, Any]) -> dict[str, Any]:
     page = VISITS.page(found, query["limit"])
     rows = page["items"]
     more_about = corrections.about(db.session(), [visit.id for visit in rows])
-    items = [{**shown(visit), **more_about[visit.id]} for visit in rows]
+    items = [{**to_dict(visit), **more_about[visit.id]} for visit in rows]
     if query["receipts"] and principal.kind == "node":
         own = {visit.id: _receipt(visit) for visit in rows if visit.host_id == principal.id}
         items = [{**item, "receipt": own[item["id"]]} for item in items if item["id"] in own]
@@ -258,7 +258,7 @@ def register_pass(data: dict[str, Any], pass_id: str) -> None:
         hub().clock.now(),
         node_id,
         pass_id,
-        passes.Word(**data),
+        passes.PassUpdate(**data),
     )
 
 

@@ -23,7 +23,7 @@ IN_USE = timedelta(days=400)
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class PassUpdate:
     """A home's word on a pass; ``changes`` is None where the home does not count them."""
 
     member: str
@@ -34,7 +34,9 @@ class Word:
     expires_at: datetime | None = None
 
 
-def register_pass(session: Session, now: datetime, node_id: str, pass_id: str, word: Word) -> None:
+def register_pass(
+    session: Session, now: datetime, node_id: str, pass_id: str, word: PassUpdate
+) -> None:
     """Take a home's word on a pass. Repeating it is harmless.
 
     Of words told in another order, or out of a backup, the last one holds; revoked is for good.
@@ -45,7 +47,9 @@ def register_pass(session: Session, now: datetime, node_id: str, pass_id: str, w
         _register(session, now, node_id, pass_id, word)
 
 
-def _register(session: Session, now: datetime, node_id: str, pass_id: str, word: Word) -> None:
+def _register(
+    session: Session, now: datetime, node_id: str, pass_id: str, word: PassUpdate
+) -> None:
     with write(session):
         member, stand_in = _lock_people(session, node_id, pass_id, word.member)
         if member is None and stand_in is not None:
@@ -96,7 +100,7 @@ def _lock_people(
     return found.get(reference), found.get(untold)
 
 
-def _take(row: Pass, word: Word, now: datetime) -> None:
+def _take(row: Pass, word: PassUpdate, now: datetime) -> None:
     row.number = row.number if word.number is None else word.number
     row.expires_at = word.expires_at or row.expires_at
     if word.changes is not None and word.changes < (row.changes or 0):

@@ -183,7 +183,7 @@ def _keep_showing(case: Case, clock: Clock, report: Report, kind: str) -> None:
         return
     told = showings.told_by(report, case.at, clock.now(), kind)
     known = case.claimed or case.showing is not None
-    showings.keep(case.connection, known, case.evidence.proof, **told)
+    showings.store(case.connection, known, case.evidence.proof, **told)
 
 
 def _refuse(

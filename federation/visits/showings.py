@@ -66,7 +66,7 @@ def yields(known: Any, at: datetime, host_id: str) -> bool:
     return not known.live and (at, host_id) < (known.at, known.host_id)
 
 
-def keep(connection: Connection, known: bool, showing: str, **values: Any) -> None:
+def store(connection: Connection, known: bool, showing: str, **values: Any) -> None:
     """Write a showing, in place of what was known of it."""
     if known:
         connection.execute(_CHANGE, {"this": showing, **values})
@@ -95,7 +95,7 @@ def _tell(
         visit = _lock_visit(session, showing)
         known = find(connection, showing)
         if known is None and enrolled_at <= at and now - at <= KEPT:
-            keep(
+            store(
                 connection,
                 False,
                 showing,
@@ -122,7 +122,7 @@ def _lock_visit(session: Session, showing: str) -> Visit | None:
     return visit
 
 
-def forget(session: Session, now: datetime) -> None:
+def purge_expired(session: Session, now: datetime) -> None:
     """Forget showings of which no report is taken any more."""
     with write(session):
         session.execute(delete(Showing).where(Showing.told_at < now - KEPT - _MARGIN))

@@ -23,7 +23,7 @@ from federation.db import db
 from federation.mail.service import mailbox
 from federation.webhooks import signing
 from federation.webhooks.models import Delivery, Webhook
-from federation.webhooks.service import TEST, drop
+from federation.webhooks.service import TEST, cancel
 from shared.mail.letters import letter
 from shared.net.http import Answer, PeerError
 from shared.store.db import release, write
@@ -223,7 +223,7 @@ def _failed(session: Session, hub: Hub, row: Delivery, real: datetime) -> None:
 
 def _disable(session: Session, hub: Hub, webhook: Webhook, real: datetime) -> None:
     webhook.state = "disabled"
-    drop(session, webhook.id, "disabled")
+    cancel(session, webhook.id, "disabled")
     log.warning("webhook.disabled", webhook=webhook.id)
     if webhook.email:
         url = f"{hub.url}/open-data#webhooks"

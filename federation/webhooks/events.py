@@ -21,7 +21,7 @@ from federation.charters.models import CharterVersion
 from federation.nodes.models import Node
 from federation.statements.models import Statement
 from federation.webhooks.models import Told, Webhook
-from federation.webhooks.service import AVAILABILITY, active, owe
+from federation.webhooks.service import AVAILABILITY, active, enqueue
 from shared.store.db import release, write
 
 Item = Mapping[str, Any] | None
@@ -35,7 +35,7 @@ _SHOWN = {
 _VERBS = {"spaces": "space", "events": "event"}
 
 
-def owe_changes(
+def enqueue_changes(
     session: Session,
     now: datetime,
     real: datetime,
@@ -53,7 +53,7 @@ def owe_changes(
         if kind is not None:
             item = after or before or {}
             shown = {name: item[name] for name in _SHOWN[feed] if name in item}
-            owe(session, webhooks, now, real, kind, item_id, {"id": item_id, **shown})
+            enqueue(session, webhooks, now, real, kind, item_id, {"id": item_id, **shown})
 
 
 def _kind(feed: str, before: Item, after: Item) -> str | None:
@@ -96,7 +96,7 @@ _THINGS = {
 }
 
 
-def owe_states(session: Session, now: datetime, real: datetime, hub_url: str) -> None:
+def enqueue_states(session: Session, now: datetime, real: datetime, hub_url: str) -> None:
     """Owe what nodes, the charter and the months have become since this was last called.
 
     What is there at the first call was never told, and is no news.
@@ -118,7 +118,7 @@ def _owe_states_of(
         session.merge(Told(thing=thing, subject=subject, state=state))
         kind = _THINGS[thing].kind.format(state=state)
         data = {"id": subject, "state": state, **shown, "hub": hub_url}
-        owe(session, webhooks, now, real, kind, subject, data)
+        enqueue(session, webhooks, now, real, kind, subject, data)
 
 
 def _differing(session: Session) -> Iterator[tuple[str, list[_State]]]:

@@ -50,7 +50,7 @@ def active(session: Session) -> list[Webhook]:
     return list(session.scalars(select(Webhook).where(Webhook.state == "active")))
 
 
-def owe(
+def enqueue(
     session: Session,
     webhooks: Sequence[Webhook],
     now: datetime,
@@ -140,12 +140,12 @@ def set_state(session: Session, hub: Hub, actor: str, webhook_id: int, state: st
         if webhook.state != state:
             before, webhook.state, webhook.failing_since = webhook.state, state, None
             if state != "active":
-                drop(session, webhook_id, "paused")
+                cancel(session, webhook_id, "paused")
             now, subject = hub.clock.now(), _subject(webhook)
             audit(session, now, actor, "webhook-state", subject, before=before, after=state)
 
 
-def drop(session: Session, webhook_id: int, fault: str) -> None:
+def cancel(session: Session, webhook_id: int, fault: str) -> None:
     """Owe a webhook nothing any more, in the caller's transaction."""
     session.execute(
         update(Delivery)
@@ -167,7 +167,7 @@ def try_out(session: Session, hub: Hub, webhook_id: int) -> Delivery:
     """Owe a webhook a message that says nothing, and return it. Raises Problem."""
     with _locked(session, webhook_id) as webhook:
         now, real = hub.clock.now(), hub.clock.real()
-        owe(session, [webhook], now, real, TEST, "test", {"hub": hub.url})
+        enqueue(session, [webhook], now, real, TEST, "test", {"hub": hub.url})
         session.flush()
         query = select(Delivery).where(Delivery.webhook_id == webhook_id, Delivery.kind == TEST)
         return session.scalars(query.order_by(Delivery.id.desc()).limit(1)).one()
@@ -208,7 +208,7 @@ def deliveries(session: Session, webhook_id: int, limit: int = 50) -> list[Deliv
     return list(session.scalars(query.order_by(Delivery.id.desc()).limit(limit)))
 
 
-def forget(session: Session, now: datetime) -> None:
+def purge_expired(session: Session, now: datetime) -> None:
     """Forget what was told, or given up, a month ago."""
     with write(session):
         old = Delivery.created_at < now - KEPT_FOR

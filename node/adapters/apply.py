@@ -21,7 +21,7 @@ from node.spaces.models import Price
 KEPT = timedelta(days=30)
 
 
-def keep(session: Session, row: SpaceSource, taken: Taken, now: datetime) -> bool:
+def store(session: Session, row: SpaceSource, taken: Taken, now: datetime) -> bool:
     """Write what was read, within the caller's transaction; return whether anything changed.
 
     What is not there any more is withdrawn. What is over stays for a while: it took place.

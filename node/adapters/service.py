@@ -141,7 +141,7 @@ def keep(
             row.state = "active"
         if reading.taken is not None:
             row.left_out = reading.taken.faults
-            changed = apply.keep(session, row, reading.taken, now)
+            changed = apply.store(session, row, reading.taken, now)
             _publish(session, node, row.space_id, changed=changed)
 
 

@@ -12,7 +12,7 @@ from node.adapters import importing
 from node.adapters.spreadsheet import HEADINGS, NEEDED, guess
 from node.context import node
 from node.db import db
-from node.members.importing import keep, kept
+from node.members.importing import kept, store
 from node.members.sheet import Table, read
 from node.members.upload import brought, chosen_columns
 from node.spaces import service as spaces
@@ -46,7 +46,7 @@ def bring(space_id: str, what: str) -> Any:
     if request.method == "POST":
         try:
             text = _brought()
-            file_id = keep(session, node().clock.now(), current().id, text)
+            file_id = store(session, node().clock.now(), current().id, text)
             return redirect(f"/console/spaces/{space_id}/import/{what}/{file_id}")
         except SheetFault as found:
             fault = str(found)

@@ -33,7 +33,7 @@ def bring() -> Any:
         try:
             text = brought()
             read(text)
-            file_id = importing.keep(db.session(), node().clock.now(), current().id, text)
+            file_id = importing.store(db.session(), node().clock.now(), current().id, text)
             return redirect(f"/console/members/import/{file_id}")
         except SheetFault as found:
             fault = str(found)

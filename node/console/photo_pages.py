@@ -24,7 +24,7 @@ from node.spaces import service as spaces
 from node.spaces.forms import text_field
 from shared.web import allow
 from shared.web.forms import Form
-from shared.web.guards import takes
+from shared.web.guards import max_body
 from shared.wire.error_messages import translate
 from shared.wire.problems import Problem
 from shared.wire.spaces import MOST_PHOTOS
@@ -69,7 +69,7 @@ def _page(space_id: str, wrong: dict[str, PhotoForm] | None = None, faults: Any 
 
 
 @pages.post("/console/spaces/<space_id>/photos")
-@takes(_AT_ONCE_BYTES)
+@max_body(_AT_ONCE_BYTES)
 @allow("admin")
 def add(space_id: str) -> Any:
     """Add what was chosen: all of it, or nothing and why."""

@@ -144,7 +144,7 @@ class PresenceQuerySchema(WireSchema):
 PresenceSchema = page_of("Presence", DeskVisitSchema)
 
 
-def shown(visit: Any) -> dict[str, Any]:
+def to_dict(visit: Any) -> dict[str, Any]:
     """Return a visit's JSON, as the desk sees it."""
     return {
         "id": visit.id,
@@ -203,9 +203,9 @@ def scan(
     status = 403
     if outcome.visit is not None:
         status = 201 if outcome.kind == "admitted" else 200
-        body = {"visit": shown(outcome.visit), **body}
+        body = {"visit": to_dict(outcome.visit), **body}
     if key is not None:
-        idempotency.keep(session, account_id, key, status, body)
+        idempotency.store(session, account_id, key, status, body)
     return status, body
 
 
@@ -289,7 +289,7 @@ def preview(data: dict[str, Any]) -> dict[str, Any]:
 @allow("desk")
 def check_out(visit_id: str) -> dict[str, Any]:
     """End a visit."""
-    return shown(presence.check_out(db.session(), node(), visit_id))
+    return to_dict(presence.check_out(db.session(), node(), visit_id))
 
 
 @blp.route("/check-ins/<visit_id>/void", methods=["POST"])
@@ -298,7 +298,7 @@ def check_out(visit_id: str) -> dict[str, Any]:
 @allow("desk")
 def void(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
     """Undo a check-in that was a mistake, while the charter allows it."""
-    return shown(presence.void(db.session(), node(), visit_id, data["reason"]))
+    return to_dict(presence.void(db.session(), node(), visit_id, data["reason"]))
 
 
 @blp.route("/presence")
@@ -308,4 +308,4 @@ def void(data: dict[str, Any], visit_id: str) -> dict[str, Any]:
 def who_is_here(query: dict[str, Any]) -> dict[str, Any] | Response:
     """Who is here."""
     found = presence.presence(db.session(), query["space"])
-    return {"items": [shown(visit) for visit in found], "next_cursor": None}
+    return {"items": [to_dict(visit) for visit in found], "next_cursor": None}

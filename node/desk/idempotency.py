@@ -81,7 +81,7 @@ def claim(
     return (200 if row.status == 201 else row.status), dict(row.answer)
 
 
-def keep(session: Session, account_id: int, key: str, status: int, answer: dict[str, Any]) -> None:
+def store(session: Session, account_id: int, key: str, status: int, answer: dict[str, Any]) -> None:
     """Keep the answer to a claimed key. Of two at the same moment, an admission stays."""
     with write(session):
         row = session.get(IdempotencyKey, (account_id, key))
@@ -89,6 +89,6 @@ def keep(session: Session, account_id: int, key: str, status: int, answer: dict[
             row.status, row.answer = status, answer
 
 
-def forget(session: Session, now: datetime) -> None:
+def purge_expired(session: Session, now: datetime) -> None:
     with write(session):
         session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now - KEPT))

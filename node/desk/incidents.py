@@ -36,7 +36,7 @@ def latest(session: Session) -> list[Incident]:
     return list(session.scalars(query))
 
 
-def forget(session: Session, now: datetime) -> None:
+def purge_expired(session: Session, now: datetime) -> None:
     """Delete notes older than a year: they may name people."""
     with write(session):
         session.execute(delete(Incident).where(Incident.at < now - KEPT))

@@ -12,7 +12,7 @@ from charter import localise
 from node.context import node
 from node.db import db
 from node.desk import service
-from node.desk.api import AdmittedSchema, ScanSchema, shown
+from node.desk.api import AdmittedSchema, ScanSchema, to_dict
 from node.desk.offline_bundle import welcome
 from node.spaces.space_row import find_space
 from shared.web import allow
@@ -52,5 +52,5 @@ def arrive(data: dict[str, Any]) -> Any:
     if outcome.visit is None:
         return problem_response("visit-refused", decision=decision)
     brief = welcome(find_space(session, data["space"]), language)
-    body = {"visit": shown(outcome.visit), "decision": decision, "welcome": brief}
+    body = {"visit": to_dict(outcome.visit), "decision": decision, "welcome": brief}
     return body, 201 if outcome.kind == "admitted" else 200

@@ -54,7 +54,7 @@ def add(session: Session, showing: str, visit_id: str, at: datetime) -> None:
         session.add(Showing(showing=showing, visit_id=visit_id, at=at, waits=False))
 
 
-def forget(session: Session, now: datetime) -> None:
+def purge_expired(session: Session, now: datetime) -> None:
     """Drop those that are too old to be shown again to anybody."""
     with write(session):
         session.execute(delete(Showing).where(Showing.at < now - KEPT))

@@ -65,7 +65,7 @@ def hear_notice(session: Session, node: Node, notice: str) -> None:
         raise Problem("proof-invalid", "iss, aud or exp are not right")
     kept = session.get(Cached, sync.TRUST_LIST)
     if claims.get("changed") == "trust-list" and (kept is None or kept.sha256 != claims["etag"]):
-        sync.keep(session, node.clock.real(), TOLD, str(claims["etag"]))
+        sync.store(session, node.clock.real(), TOLD, str(claims["etag"]))
 
 
 def is_told(session: Session, node: Node) -> bool:

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from node.context import Node
-from node.hub.models import Memory
+from node.hub.models import HubCheckpoint
 from node.hub.outbox import waiting
 from shared.net.http import VERSION
 from shared.store.db import release, write
@@ -29,8 +29,8 @@ RENEW_AFTER = timedelta(minutes=1)
 COMPARE_AFTER = timedelta(days=1)
 
 
-def memory(session: Session) -> Memory | None:
-    return session.get(Memory, 1)
+def memory(session: Session) -> HubCheckpoint | None:
+    return session.get(HubCheckpoint, 1)
 
 
 def exchange(session: Session, node: Node) -> bool:
@@ -71,8 +71,8 @@ def _renew(session: Session, now: datetime) -> tuple[str, str | None, datetime]:
         with write(session):
             if memory(session) is None:
                 first = {"mark": new_mark(), "renewed_at": now, "to_ask": [], "copies": False}
-                session.add(Memory(id=1, **first))
-    row = session.get_one(Memory, 1)
+                session.add(HubCheckpoint(id=1, **first))
+    row = session.get_one(HubCheckpoint, 1)
     if not row.told or now - row.renewed_at < RENEW_AFTER:
         return *_marks(row), row.renewed_at
     with locked(session) as row:
@@ -83,15 +83,15 @@ def _renew(session: Session, now: datetime) -> tuple[str, str | None, datetime]:
         return *_marks(row), remembered
 
 
-def _marks(row: Memory) -> tuple[str, str | None]:
+def _marks(row: HubCheckpoint) -> tuple[str, str | None]:
     return row.mark, row.mark if row.told else row.before
 
 
 @contextmanager
-def locked(session: Session) -> Iterator[Memory]:
+def locked(session: Session) -> Iterator[HubCheckpoint]:
     """Write to the row, which there is since the first exchange."""
     with write(session):
-        yield session.scalars(select(Memory).with_for_update()).one()
+        yield session.scalars(select(HubCheckpoint).with_for_update()).one()
 
 
 def _note(

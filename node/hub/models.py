@@ -40,7 +40,7 @@ class Enrolment(Model):
     __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
 
 
-class Memory(Model):
+class HubCheckpoint(Model):
     """The one row by which this node and the hub find out that one of them has forgotten something.
 
     ``mark`` is told next, ``before`` is the one before it: the last that the hub has until this one

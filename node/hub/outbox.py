@@ -163,7 +163,7 @@ def give_up(session: Session, now: datetime, row_id: int, by: int) -> bool:
     return found
 
 
-def forget(session: Session, now: datetime) -> None:
+def purge_expired(session: Session, now: datetime) -> None:
     """Drop what was settled some weeks ago."""
     with write(session):
         session.execute(delete(Outbox).where(Outbox.done_at < now - KEPT))

@@ -71,7 +71,7 @@ def enrol(session: Session, node: Node, invitation: str, ring: KeyRing | None = 
     the hub's own words, or PeerError.
     """
     ring = ring or node.ring
-    keep(
+    store(
         session, node.clock.real(), "hub-jwks", node.hub.get("/.well-known/jwks.json").body.decode()
     )
     claims = {
@@ -131,7 +131,7 @@ def sign_charter(session: Session, node: Node, version: str = "current") -> str:
     )
     if answer.status != 201:
         raise Problem("conflict", answer.json().get("detail"))
-    keep(session, node.clock.real(), f"{SIGNATURE}{charter.version}", signed)
+    store(session, node.clock.real(), f"{SIGNATURE}{charter.version}", signed)
     return charter.version
 
 
@@ -154,7 +154,7 @@ def read_version(node: Node, version: str) -> Charter:
 # What the network says
 
 
-def keep(session: Session, now: datetime, name: str, body: str) -> None:
+def store(session: Session, now: datetime, name: str, body: str) -> None:
     """Keep a signed document under a name, in place of the one before."""
     with write(session):
         row = session.get(Cached, name)
@@ -176,7 +176,7 @@ def hub_keys(session: Session, node: Node) -> jose.FindKey:
             body = node.hub.get("/.well-known/jwks.json").body.decode()
             keys = orjson.loads(body)["keys"]
             if kid in [key.get("kid") for key in keys]:
-                keep(session, node.clock.real(), "hub-jwks", body)
+                store(session, node.clock.real(), "hub-jwks", body)
         for key in keys:
             if key.get("kid") == kid:
                 return jose.import_public(key)
@@ -258,7 +258,7 @@ def refresh(session: Session, node: Node) -> Network | None:
     row = session.get(Cached, "charter")
     if row is None or orjson.loads(row.body)["sha256"] != trust.charter_sha256:
         refresh_charter(session, node)
-    keep(session, node.clock.real(), TRUST_LIST, body)
+    store(session, node.clock.real(), TRUST_LIST, body)
     return network(session, node)
 
 
@@ -270,7 +270,7 @@ def refresh_charter(session: Session, node: Node) -> Charter:
         raise PeerError("charter-hash", "the text is not what the hash says")
     charter = read_charter(document["version"], sources)
     kept = {"version": charter.version, "sources": sources, "sha256": charter.sha256}
-    keep(session, node.clock.real(), "charter", orjson.dumps(kept).decode())
+    store(session, node.clock.real(), "charter", orjson.dumps(kept).decode())
     return charter
 
 
@@ -308,7 +308,7 @@ def status_list(
             answer = node.peers.request("GET", uri, timeout=timeout)
             body = answer.body.decode("ascii")
             read_list(body, trust.find_key_of(home), uri)
-            keep(session, now, name["name"], body)
+            store(session, now, name["name"], body)
         except (PeerError, jose.TokenFault, ValueError) as error:
             _unanswered.here()[home] = time.monotonic()
             log.info("status-list.not-fetched", node=home, reason=type(error).__name__)

@@ -39,7 +39,7 @@ class Step:
     state: str = "going"
 
 
-def keep(session: Session, now: datetime, account_id: int, text: str) -> str:
+def store(session: Session, now: datetime, account_id: int, text: str) -> str:
     """Keep a list for its trial, in place of the one this admin tried before; return its id."""
     with write(session):
         session.execute(delete(ImportFile).where(ImportFile.account_id == account_id))
@@ -56,7 +56,7 @@ def kept(session: Session, now: datetime, account_id: int, file_id: str) -> str 
     return row.text
 
 
-def forget(session: Session, now: datetime) -> None:
+def purge_expired(session: Session, now: datetime) -> None:
     """Drop lists that nobody imported."""
     with write(session):
         session.execute(delete(ImportFile).where(ImportFile.created_at < now - KEPT))

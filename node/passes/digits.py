@@ -128,7 +128,7 @@ def too_many() -> Problem:
     return Problem("too-many-requests", "five wrong codes: wait ten minutes", headers=wait)
 
 
-def forget(session: Session, now: datetime) -> None:
+def purge_expired(session: Session, now: datetime) -> None:
     """Delete what nobody came for: a pass has a first name in it."""
     with write(session):
         session.execute(delete(DoorCode).where(DoorCode.until < now))

@@ -48,7 +48,7 @@ def fetch(session: Session, node: Node) -> None:
     body = answer.body.decode()
     kept = session.get(Cached, _KEPT)
     if kept is None or kept.body != body:
-        sync.keep(session, node.clock.real(), _KEPT, body)
+        sync.store(session, node.clock.real(), _KEPT, body)
 
 
 def _read(body: bytes | str, at: datetime | None) -> Told:

@@ -52,7 +52,7 @@ def allow(*roles: str) -> Callable[[View], View]:
     return mark
 
 
-def takes(most_bytes: int) -> Callable[[View], View]:
+def max_body(most_bytes: int) -> Callable[[View], View]:
     """Let a view take more than others do, from those alone to whom its guard opens it."""
 
     def mark(view: View) -> View:

@@ -23,7 +23,7 @@ WITH_TOKEN = 10  # times as much
 _EXPOSED = "ETag, Link, RateLimit, RateLimit-Policy, Retry-After"
 
 
-class Readers:
+class RateLimiter:
     """What each reader has asked for in the window that is under way."""
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -59,7 +59,7 @@ def address_of(remote: str | None) -> str:
 
 
 def install(
-    app: Flask, blueprints: Sequence[str], readers: Readers, find_principal: FindPrincipal
+    app: Flask, blueprints: Sequence[str], readers: RateLimiter, find_principal: FindPrincipal
 ) -> None:
     """Let the readers of these blueprints ask for so much, and tell each how much is left.
 

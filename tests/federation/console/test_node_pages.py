@@ -307,7 +307,7 @@ def test_the_invitation_of_the_letter_enrols_and_declining_needs_words(
     assert (row.operator, row.email) == ("Le Phare", "ada@phare.example")
     assert "Too far" in texts[-1]
     assert [each.state for each in waiting()] == ["admitted", "declined"]
-    join_requests.forget(hub_db.session(), hub_context().clock.now() + timedelta(days=181))
+    join_requests.purge_expired(hub_db.session(), hub_context().clock.now() + timedelta(days=181))
     assert waiting() == []
     assert nodes.nodes(hub_db.session())
 

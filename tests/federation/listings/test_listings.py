@@ -323,7 +323,7 @@ def bring(session: Session, content: str, name: str = "Tiers-lieux") -> ListingD
     of = session.scalar(select(ListingSource).filter_by(name=name))
     told = {"file_name": "liste.csv"} if of else {**TOLD, "name": name}
     text = reading.to_text(content.encode())
-    draft_id = service.keep(session, now(), 1, text, reading.read(text), told=told, of=of)
+    draft_id = service.store(session, now(), 1, text, reading.read(text), told=told, of=of)
     found = service.kept(session, now(), 1, draft_id)
     assert found is not None
     return found

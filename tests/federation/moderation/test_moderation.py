@@ -291,15 +291,15 @@ def test_an_address_is_forgotten_after_90_days_and_a_closed_report_after_a_year(
     send(network, email="ada@example.org")
     with inside(network) as session:
         now = hub_context().clock.now()
-        reports.forget(session, now + timedelta(days=89))
+        reports.purge_expired(session, now + timedelta(days=89))
         assert session.scalars(select(Report)).one().email == "ada@example.org"
-        reports.forget(session, now + timedelta(days=91))
+        reports.purge_expired(session, now + timedelta(days=91))
         row = session.scalars(select(Report)).one()
         assert row.email is None
         reports.close(session, hub_context(), "account:1", row.id, "done")
-        reports.forget(session, now + timedelta(days=364))
+        reports.purge_expired(session, now + timedelta(days=364))
         assert session.scalars(select(Report)).all() != []
-        reports.forget(session, now + timedelta(days=366))
+        reports.purge_expired(session, now + timedelta(days=366))
         assert session.scalars(select(Report)).all() == []
 
 
@@ -376,12 +376,12 @@ def test_old_changes_are_dropped_but_for_the_latest_of_each_document(
             changes.note(session, now, "x", "x/sheet", {}, {"name": str(n)}, n)
             session.commit()
             changes.mark_all_seen(session, now, "account:1", now)
-        changes.forget(session, now)
+        changes.purge_expired(session, now)
         assert [row.version for row in session.scalars(select(Change).order_by(Change.id))] == [
             2,
             3,
         ]
-        changes.forget(session, now + timedelta(days=366))
+        changes.purge_expired(session, now + timedelta(days=366))
         assert session.scalars(select(Change)).all() == []
     with network.hub.app.app_context():
         hub_jobs.tidy()

@@ -126,7 +126,7 @@ def _enrol(network: Network, body: dict[str, Any]) -> requests.Response:
 def _learn_hub_keys(node: LocalNode) -> None:
     with node.context() as (session, context):
         keys = context.hub.get("/.well-known/jwks.json").body.decode()
-        sync.keep(session, context.clock.real(), "hub-jwks", keys)
+        sync.store(session, context.clock.real(), "hub-jwks", keys)
 
 
 def test_an_invitation_opens_once_and_only_as_long_as_it_lasts(

@@ -224,7 +224,7 @@ def test_events_that_were_published_before_there_was_an_agenda_are_in_it(
         assert row.document["title"] == "Nuit d’été"
         before = row.starts_at, row.ends_at, row.town
         begin_write(session)
-        events.keep(session, session.get_one(Space, "s"))  # what a publication makes of it
+        events.store(session, session.get_one(Space, "s"))  # what a publication makes of it
         session.commit()
         (again,) = session.scalars(select(SpaceEvent))
         assert (again.starts_at, again.ends_at, again.town) == before

@@ -16,7 +16,7 @@ import requests
 from federation import jobs
 from federation.webhooks import signing
 from node.spaces import service as spaces
-from shared.web.limits import Readers, install
+from shared.web.limits import RateLimiter, install
 from tests.network import Network
 
 pytestmark = pytest.mark.parametrize("lasting_network", ["sqlite"], indirect=True)
@@ -121,9 +121,9 @@ def test_the_page_s_programs_verify_what_a_webhook_is_sent(page: dict[str, str])
 
 
 @pytest.fixture
-def readers(lasting_network: Network, monkeypatch: pytest.MonkeyPatch) -> Readers:
+def readers(lasting_network: Network, monkeypatch: pytest.MonkeyPatch) -> RateLimiter:
     """A hub that gives each address three requests a minute."""
-    app, found = lasting_network.hub.app, Readers(3, clock=lambda: 100.0)
+    app, found = lasting_network.hub.app, RateLimiter(3, clock=lambda: 100.0)
     for name in ("before_request_funcs", "after_request_funcs"):
         hooks = dict(getattr(app, name))
         hooks.pop("spaces", None)
@@ -135,7 +135,7 @@ def readers(lasting_network: Network, monkeypatch: pytest.MonkeyPatch) -> Reader
 
 
 def test_too_many_requests_are_told_when_to_come_back(
-    lasting_network: Network, readers: Readers
+    lasting_network: Network, readers: RateLimiter
 ) -> None:
     hub = lasting_network.hub
     first = hub.get("/api/v1/spaces")

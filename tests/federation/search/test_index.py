@@ -24,7 +24,7 @@ from federation.nodes.models import Node
 from federation.search import clusters, facets, features, index_refresh, response_cache
 from federation.search import service as search
 from federation.search.area import distance_km
-from federation.search.service import Wanted
+from federation.search.service import Filters
 from federation.spaces import presenter
 from federation.spaces import queries as published
 from federation.spaces.models import Availability, Space
@@ -142,7 +142,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
         db.session.remove()
 
 
-def _walk(session: Any, wanted: Wanted, now: datetime) -> list[dict[str, Any]]:
+def _walk(session: Any, wanted: Filters, now: datetime) -> list[dict[str, Any]]:
     """The plain way: look at each space as the public sees it."""
     signed, rules = charters.signatories(session), charters.in_force(session).rules
     rows = {row.id: row for row in published.spaces(session)}
@@ -156,7 +156,7 @@ def _walk(session: Any, wanted: Wanted, now: datetime) -> list[dict[str, Any]]:
     ]
 
 
-def _is_it(shown: dict[str, Any], wanted: Wanted) -> bool:
+def _is_it(shown: dict[str, Any], wanted: Filters) -> bool:
     free, place = (
         shown["availability"]["guest_places_free"],
         (shown["latitude"], shown["longitude"]),
@@ -177,7 +177,7 @@ def _is_it(shown: dict[str, Any], wanted: Wanted) -> bool:
     )
 
 
-def _is_open(shown: dict[str, Any], wanted: Wanted) -> bool:
+def _is_open(shown: dict[str, Any], wanted: Filters) -> bool:
     schedule = read_schedule(shown)
     then = wanted.open_at
     return (not wanted.open_now or shown["open"] is True) and (
@@ -205,7 +205,7 @@ boxes = st.tuples(
 ).filter(lambda box: box[0] <= box[2] and box[1] <= box[3])
 near = st.sampled_from([(45.0, 5.0), (44.2, 5.9), (-17.0, 179.99), (89.9, -170.0)])
 questions = st.builds(
-    Wanted,
+    Filters,
     box=st.none() | boxes,
     services=st.lists(st.sampled_from(["cafe", "FIBRE", "none"]), max_size=2).map(tuple),
     values=st.lists(st.sampled_from(["cooperation", "sobriété"]), max_size=1).map(tuple),
@@ -225,7 +225,7 @@ questions = st.builds(
 )
 @given(wanted=questions, now=st.just(NOW) | instants)
 def test_whatever_is_asked_a_plain_walk_finds_the_same(
-    hub: Flask, wanted: Wanted, now: datetime
+    hub: Flask, wanted: Filters, now: datetime
 ) -> None:
     session = db.session()
     expected = {shown["id"]: shown for shown in _walk(session, wanted, now)}
@@ -247,10 +247,11 @@ def test_whatever_is_asked_a_plain_walk_finds_the_same(
 def test_features_say_what_spaces_say(hub: Flask) -> None:
     session = db.session()
     entries = {
-        entry.id: entry for entry in search.matches(session, Wanted(seats=0, kind="connected"), NOW)
+        entry.id: entry
+        for entry in search.matches(session, Filters(seats=0, kind="connected"), NOW)
     }
     heard = features.heard_of(session, [*entries.values()])
-    shown = _walk(session, Wanted(), NOW)
+    shown = _walk(session, Filters(), NOW)
     assert len(shown) == len(entries) > 40
     for each in shown:
         properties = features.feature(entries[each["id"]], NOW, HUB, heard)["properties"]
@@ -264,9 +265,9 @@ def test_features_say_what_spaces_say(hub: Flask) -> None:
 def test_pages_follow_each_other_and_leave_nothing_out(hub: Flask) -> None:
     session = db.session()
     for wanted in (
-        Wanted(kind="connected"),
-        Wanted(words="lion"),
-        Wanted(near=(45.0, 5.0), radius_km=90),
+        Filters(kind="connected"),
+        Filters(words="lion"),
+        Filters(near=(45.0, 5.0), radius_km=90),
     ):
         every = [entry.id for entry in search.matches(session, wanted, NOW)]
         ids, after = list[str](), ""
@@ -294,7 +295,7 @@ def test_pages_follow_each_other_and_leave_nothing_out(hub: Flask) -> None:
     ],
 )
 def test_words_are_found_as_people_type_them(hub: Flask, typed: str, town: str | None) -> None:
-    found = search.matches(db.session(), Wanted(words=typed), NOW)
+    found = search.matches(db.session(), Filters(words=typed), NOW)
     assert found
     if town:
         assert {entry.town for entry in found} == {town}
@@ -304,7 +305,7 @@ def test_words_are_found_as_people_type_them(hub: Flask, typed: str, town: str |
 
 @pytest.mark.parametrize("typed", ["xyzzy", "日本", "!!", "oyrgoin", "lyon xyzzy", "evres"])
 def test_nonsense_finds_nothing(hub: Flask, typed: str) -> None:
-    assert search.matches(db.session(), Wanted(words=typed), NOW) == []
+    assert search.matches(db.session(), Filters(words=typed), NOW) == []
 
 
 def test_what_begins_so_comes_before_what_nearly_does() -> None:
@@ -344,7 +345,7 @@ def test_edits_count_the_fewest_changes_that_make_a_beginning(typed: str, word: 
 
 
 def test_clusters_count_everything_and_are_few(hub: Flask) -> None:
-    entries = [e for e in search.matches(db.session(), Wanted(), NOW) if e.latitude is not None]
+    entries = [e for e in search.matches(db.session(), Filters(), NOW) if e.latitude is not None]
     many = entries * 12
     for zoom in (0, 7, 12, 22):
         alone, together = clusters.cluster(many, zoom)
@@ -372,7 +373,7 @@ def test_a_document_says_what_there_is() -> None:
 
 def _ids(hub: Flask, **wanted: Any) -> set[str]:
     db.session.remove()  # as the next request
-    return {entry.id for entry in search.matches(db.session(), Wanted(**wanted), NOW)}
+    return {entry.id for entry in search.matches(db.session(), Filters(**wanted), NOW)}
 
 
 def test_what_is_written_elsewhere_is_found_and_what_is_withdrawn_is_not(

@@ -110,9 +110,9 @@ def test_a_held_visit_that_is_let_count_ends_where_its_person_was_next(teller: T
 def test_a_word_that_is_not_counted_lets_no_older_word_hold_again(teller: Teller) -> None:
     session, since = teller.session, date(2026, 1, 1)
     for word in (
-        passes.Word(teller.reference, since, "suspended", changes=5),
-        passes.Word(teller.reference, since, "valid"),
-        passes.Word(teller.reference, since, "suspended", changes=4),
+        passes.PassUpdate(teller.reference, since, "suspended", changes=5),
+        passes.PassUpdate(teller.reference, since, "valid"),
+        passes.PassUpdate(teller.reference, since, "suspended", changes=4),
     ):
         passes.register_pass(session, datetime.now(UTC), "cordee", teller.pass_id, word)
     assert session.get_one(Pass, ("cordee", teller.pass_id)).status == "valid"

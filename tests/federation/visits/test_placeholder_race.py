@@ -55,7 +55,7 @@ def test_visits_that_were_told_before_the_pass_was_announced_count_once(teller: 
 
 
 def _announce(teller: Teller, pass_id: str) -> str:
-    word = passes.Word(teller.reference, date(2026, 1, 1), "valid")
+    word = passes.PassUpdate(teller.reference, date(2026, 1, 1), "valid")
     passes.register_pass(teller.session, teller.clock.now(), "cordee", pass_id, word)
     return pass_id
 

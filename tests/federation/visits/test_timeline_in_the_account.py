@@ -168,7 +168,7 @@ class Teller:
         session.rollback()
         self.reference = f"person-{self.pass_id}"
         if announced:
-            word = passes.Word(self.reference, date(2026, 1, 1), "valid")
+            word = passes.PassUpdate(self.reference, date(2026, 1, 1), "valid")
             passes.register_pass(session, now, "cordee", self.pass_id, word)
 
     def tell(self, fact: Fact, *, live: bool = False, with_end: bool = False) -> service.Outcome:

@@ -247,10 +247,10 @@ def test_what_was_delivered_is_forgotten_after_some_weeks(
     troquet.deliver()
     with troquet.context() as (session, context):
         now = context.clock.real()
-        outbox.forget(session, now + outbox.KEPT - timedelta(days=1))
+        outbox.purge_expired(session, now + outbox.KEPT - timedelta(days=1))
         count = select(func.count()).select_from(Outbox)
         assert session.scalar(count) > 0
-        outbox.forget(session, now + outbox.KEPT + timedelta(minutes=1))
+        outbox.purge_expired(session, now + outbox.KEPT + timedelta(minutes=1))
         assert session.scalar(count) == 0
         assert session.scalar(select(func.count()).select_from(Visit)) == 1
 

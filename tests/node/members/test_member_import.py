@@ -259,7 +259,7 @@ def test_a_list_is_nobody_elses_and_is_dropped_after_an_hour(
         with cordee.app.test_request_context():
             steps = list(importing.run(session, node, other, file_id, Choices({})))
         assert [step.state for step in steps] == ["failed"]
-        importing.forget(session, now + importing.KEPT * 2)
+        importing.purge_expired(session, now + importing.KEPT * 2)
         assert session.scalar(select(func.count()).select_from(ImportFile)) == 0
     assert admin.get(path).status_code == 302
     gone = admin.post(path, {"chosen": "1"})
@@ -278,7 +278,7 @@ def test_two_imports_at_once_make_nobody_twice(cordee: LocalNode) -> None:
                 Account.email.in_(("admin@cordee.example", "desk@cordee.example"))
             )
         ).all()
-        files = [(who, importing.keep(session, now, who, text)) for who in ids]
+        files = [(who, importing.store(session, now, who, text)) for who in ids]
 
     def go(who: int, file_id: str) -> Callable[[], str]:
         def call() -> str:

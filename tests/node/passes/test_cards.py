@@ -713,7 +713,7 @@ def test_a_note_of_the_desk_is_for_the_admin_and_forgotten_after_a_year(network:
     assert "A cup &lt;i&gt;broke" in admin.get("/console").text
     network.pass_time(days=366)
     with troquet.context() as (session, context):
-        incidents.forget(session, context.clock.now())
+        incidents.purge_expired(session, context.clock.now())
         assert incidents.latest(session) == []
 
 

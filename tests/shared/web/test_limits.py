@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from shared.web.limits import UNITS, Readers, address_of
+from shared.web.limits import UNITS, RateLimiter, address_of
 
 
 def test_what_was_asked_for_is_forgotten_with_its_minute() -> None:
     now = [100.0]
-    readers = Readers(2, clock=lambda: now[0])
+    readers = RateLimiter(2, clock=lambda: now[0])
     assert readers.spend("a", UNITS) == (10, 20)
     assert readers.spend("a", UNITS)[0] == 20
     assert readers.spend("b", UNITS)[0] == 10

@@ -177,7 +177,7 @@ def _of_members(session: Any, node: Any, account_id: int) -> dict[str, str]:
     found = {"member_id": str(row.id), "plan_id": str(row.plan_id)}
     link = password_links.links.invite_again(session, node, account_id) or ""
     admin = session.scalar(select(Account.id).where(Account.email == "admin@troquet.example"))
-    brought = importing.keep(session, node.clock.now(), admin, "email,first name\na@b.example,A\n")
+    brought = importing.store(session, node.clock.now(), admin, "email,first name\na@b.example,A\n")
     return {**found, "token": link.rpartition("/")[2], "file_id": brought}
 
 
