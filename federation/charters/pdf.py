@@ -11,8 +11,8 @@ from flask_babel import gettext
 
 from charter import Charter
 from federation.charters.models import CharterVersion, Signature
+from federation.charters.prose import paragraphs, rule_of_article
 from shared.web.formats import day, moment
-from shared.web.prose import paragraphs, rule_of_article
 from shared.wire.pdf import SOFT, TEAL, Paper
 
 

@@ -14,13 +14,13 @@ from federation.charters import proposals, votes
 from federation.charters import service as charters
 from federation.charters.adoption import UNDER_WAY
 from federation.charters.models import CharterVersion
+from federation.charters.prose import paragraphs, rule_of_article
 from federation.context import hub
 from federation.db import db
 from federation.nodes import service as nodes
 from federation.spaces import presenter
 from federation.spaces import queries as published
 from shared.web import allow
-from shared.web.prose import paragraphs, rule_of_article
 from shared.wire import comparison
 from shared.wire.problems import Problem
 

@@ -19,10 +19,10 @@ from federation.nodes.findings import SECONDS, Finding, certificate, clock
 from federation.nodes.service import active_node, find_key_of
 from federation.spaces import publications
 from federation.spaces.models import Availability, Space
+from federation.trust import spaceapi
 from shared.crypto import jose
 from shared.net.http import Answer, PeerError, PeerSession
 from shared.store.db import release
-from shared.wire import spaceapi
 from shared.wire.problems import Problem
 from shared.wire.spaces import PUBLICATION_TYP
 

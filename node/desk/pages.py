@@ -25,13 +25,13 @@ from node.desk import api, corrections, incidents, service
 from node.hub import outbox
 from node.hub import service as sync
 from node.members import service as members
+from node.offline import worker as keep_offline
 from node.passes import service as passes
 from node.spaces import service as spaces
 from node.visits import presence
 from shared.base.schemas import unstorable
 from shared.web import allow, current
 from shared.web.application import policy
-from shared.web.offline import worker as keep_offline
 from shared.wire import held_visits
 from shared.wire.problems import Problem
 

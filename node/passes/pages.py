@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from node.context import node
 from node.db import db
 from node.hub import service as sync
+from node.offline import worker as keep_offline
 from node.passes import cards, devices, diagnosis, rights, service
 from node.passes import pdf as paper
 from node.passes.api import me
@@ -29,7 +30,6 @@ from node.publication import partner_documents
 from shared.store.db import release
 from shared.web import allow
 from shared.web.application import origin_of, policy
-from shared.web.offline import worker as keep_offline
 from shared.wire.problems import Problem
 
 pages = Blueprint(

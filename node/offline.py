@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flask import Response, current_app, render_template, url_for
 
-TRANSLATIONS = Path(__file__).parent.parent / "translations"
+TRANSLATIONS = Path(__file__).parents[1] / "shared" / "translations"
 
 # What every page of ours is made of: an endpoint of files, and a name.
 COMMON = (
