@@ -48,6 +48,8 @@ class HubCheckpoint(Model):
     ``found`` what was put right: an admin reads it, and dismisses it.
     """
 
+    __tablename__ = "memory"
+
     id: Mapped[int] = mapped_column(primary_key=True)
     mark: Mapped[str] = mapped_column(String(50))
     before: Mapped[str | None] = mapped_column(String(50))
