@@ -30,7 +30,8 @@ _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 
 _SEQUENCES = "SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'public'"
 _CUT_OFF = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()"""
-_EMPTY = sql.SQL("DELETE FROM {}")
+_USED = """SELECT relname FROM pg_class
+WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND pg_relation_size(oid) > 0"""
 
 
 def _table(table: str) -> sql.Identifier:
@@ -90,7 +91,9 @@ class PostgresServer:
         ):
             cursor.execute(_CUT_OFF)
             cursor.execute("SET session_replication_role = replica")  # no triggers, no references
-            cursor.execute(sql.SQL("; ").join(map(_EMPTY.format, map(_table, kept.rows))))
+            used = [_table(table) for (table,) in cursor.execute(_USED).fetchall()]
+            if used:
+                cursor.execute(sql.SQL("TRUNCATE {} CASCADE").format(sql.SQL(", ").join(used)))
             for table, rows in kept.rows.items():
                 if rows:
                     with cursor.copy(sql.SQL("COPY {} FROM STDIN").format(_table(table))) as to:

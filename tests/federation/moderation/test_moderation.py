@@ -424,7 +424,8 @@ def test_a_hidden_space_is_nowhere_to_be_found_and_its_operator_replies(network:
         moderator.post(f"{place}/show")
     assert hub.get("/spaces/filature").status_code == 200
     with inside(network) as session:
-        lines = session.scalars(select(AuditEntry).where(AuditEntry.subject == "filature")).all()
+        query = select(AuditEntry).where(AuditEntry.subject == "filature")
+        lines = session.scalars(query.order_by(AuditEntry.id)).all()
         told = [line.action for line in lines if line.action.startswith("space-")]
         assert told == ["space-hidden", "space-reply", "space-reply", "space-shown"]
     with filature.app.app_context():
