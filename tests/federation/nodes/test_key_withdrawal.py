@@ -295,6 +295,9 @@ def test_commands_of_hub_and_node_withdraw_keys(
     assert (code, "rotate first" in output) == (1, True)
     code, output = run(node_cli.node, "withdraw-key", first, "--reason", "stolen", "--yes")
     assert (code, f"The key {first} is withdrawn" in output) == (0, True), output
+    dashed = ("withdraw-key", "-dashed", "--reason", "x", "--yes")
+    assert run(node_cli.node, *dashed)[0] == 1, "the id of a key, not an option"
+    assert run(hub_cli.hub, "withdraw-key", "cordee", *dashed[1:])[0] == 1
     last = kid_of(cordee)
     wrong = ("withdraw-key", "cordee", last, "--reason", "x", "--since", "today")
     assert run(hub_cli.hub, *wrong)[0] == 2
