@@ -11,9 +11,7 @@ from flask_migrate import Migrate
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from federation.console import account_pages as identity
-from federation.console import audit_pages as audit
-from federation.console import join_request_pages, key_pages, node_pages
+from federation.console import account_pages, audit_pages, join_request_pages, key_pages, node_pages
 from federation.console import pages as console
 from federation.context import Hub, hub
 from federation.db import db
@@ -39,16 +37,16 @@ from federation.public import pages as network_map
 from federation.search import api as spaces_api
 from federation.search import response_cache
 from federation.settings import KEYS, HubSettings
-from federation.simulation import api as governance_api
-from federation.simulation import pages as governance_pages
+from federation.simulation import api as simulation_api
+from federation.simulation import pages as simulation_pages
 from federation.spaces import publications
 from federation.spaces import queries as published
 from federation.statements import api as statements_api
 from federation.statements import disputes
-from federation.statistics import api as pictures_api
+from federation.statistics import api as statistics_api
 from federation.statistics import page_views
-from federation.statistics import pages as pictures
-from federation.trust import api as directory_api
+from federation.statistics import pages as statistics
+from federation.trust import api as trust_api
 from federation.trust import leaving, own_api
 from federation.visits import api as visits_api
 from federation.visits import changes as visits
@@ -74,15 +72,15 @@ spaces_api.SUCCESSORS.append(listed.now_at)
 
 APIS = (
     spaces_api.blp,
-    directory_api.blp,
+    trust_api.blp,
     own_api.blp,
     feeds_api.blp,
     agenda_api.blp,
     moderation_api.blp,
-    governance_api.blp,
+    simulation_api.blp,
     visits_api.blp,
     statements_api.blp,
-    pictures_api.blp,
+    statistics_api.blp,
 )
 PAGES = (
     search_page.pages,
@@ -90,20 +88,20 @@ PAGES = (
     space_pages.pages,
     agenda.pages,
     console.pages,
-    audit.pages,
-    identity.pages,
+    audit_pages.pages,
+    account_pages.pages,
     node_pages.pages,
     oversight_pages.pages,
     key_pages.pages,
     join_request_pages.pages,
-    governance_pages.pages,
+    simulation_pages.pages,
     listing_pages.pages,
     listing_drafts.pages,
     listed_pages.pages,
     letters.pages,
     moderation.pages,
     report_pages.pages,
-    pictures.pages,
+    statistics.pages,
     webhook_pages.pages,
     open_data_pages.pages,
 )

@@ -20,8 +20,8 @@ from node.members.listing import members_csv
 from node.members.models import Member
 from node.members.password_links import links
 from node.members.plans import plans
+from node.passes import cards as paper_cards
 from node.passes import service as passes
-from node.passes.models import Card
 from shared.accounts.password_links import VALID
 from shared.store.account_tables import NO_PASSWORD
 from shared.web import allow, current
@@ -151,7 +151,7 @@ def _one(session: Session, member_id: int) -> Member:
 def _page(session: Session, row: Member, form: Any) -> str:
     day = service.today(db.session(), node())
     found = passes.passes_of(session, row.id)
-    cards = {card.pass_id for card in session.query(Card).filter(Card.of.has(member_id=row.id))}
+    cards = paper_cards.pass_ids(session, row.id)
     return render_template(
         "members/member.html",
         row=row,

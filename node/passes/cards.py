@@ -56,6 +56,12 @@ def _cards(session: Session, member_id: int) -> list[Card]:
     return list(session.scalars(query.order_by(Pass.number.desc())))
 
 
+def pass_ids(session: Session, member_id: int) -> set[str]:
+    """Return which of a member's passes are cards on paper, those that have ended too."""
+    query = select(Card.pass_id).join(Pass).where(Pass.member_id == member_id)
+    return set(session.scalars(query))
+
+
 def address(node: Node, pass_id: str) -> str:
     """Return the text of a card's QR: a page that tells a finder what this is."""
     return f"{node.url}{PATH}{pass_id}"

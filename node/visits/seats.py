@@ -63,15 +63,17 @@ _OF_PERSON = and_(
 _OPEN = Visit.state == literal_column("'open'")
 
 
-def _hers_where(which: ColumnElement[bool]) -> Select[Any]:
+def _visits_where(which: ColumnElement[bool]) -> Select[Any]:
     return select(table_of(Visit), (Visit.id == _USED_FOR).label("used")).where(
         or_(Visit.id == bindparam("visit"), Visit.id == _USED_FOR, and_(which, _OF_PERSON))
     )
 
 
-_HERS = _hers_where(_OPEN)
+_VISITS = _visits_where(_OPEN)
 # For a scan that is told late: also those that were under way then, or began since.
-_HERS_SINCE = _hers_where(or_(_OPEN, Visit.ended_at > bindparam("at", type_=Visit.ended_at.type)))
+_VISITS_SINCE = _visits_where(
+    or_(_OPEN, Visit.ended_at > bindparam("at", type_=Visit.ended_at.type))
+)
 _ADD = insert(table_of(Visit))
 
 
@@ -115,10 +117,10 @@ def visits_of_person(session: Session, scan: Scan) -> VisitsOfPerson:
     }
     if scan.late:
         wanted["at"] = scan.now
-    query = _HERS_SINCE if scan.late else _HERS
+    query = _VISITS_SINCE if scan.late else _VISITS
     rows = session.connection().execute(query, wanted).all()
     visits = [row for row in rows if row.state != "held"]
-    own = [row for row in visits if _is_hers(row, scan)]
+    own = [row for row in visits if _is_theirs(row, scan)]
     later = [row.started_at for row in own if row.started_at > scan.now]
     return VisitsOfPerson(
         held=len(visits) < len(rows),
@@ -128,7 +130,7 @@ def visits_of_person(session: Session, scan: Scan) -> VisitsOfPerson:
     )
 
 
-def _is_hers(row: Any, scan: Scan) -> bool:
+def _is_theirs(row: Any, scan: Scan) -> bool:
     return bool(
         (scan.evidence.pass_id or scan.member_id)
         and row.home_id == scan.evidence.issuer
