@@ -52,7 +52,7 @@ requirements: ## Lock the requirement files again (needs uv; UPGRADE=1 takes new
 	done
 
 clean: ## Remove what these targets made
-	@rm -rf $(VENV) build .mypy_cache .ruff_cache .import_linter_cache .hypothesis $(COMPILED)
+	@rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis $(COMPILED)
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 %.mo: %.po | $(VENV)/run.stamp

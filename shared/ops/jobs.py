@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -78,8 +79,15 @@ class Leadership:
         return True
 
     def release(self) -> None:
-        """Let another lead. The connection is ended: back in the pool it would keep the lock."""
+        """Let another lead, from this moment on.
+
+        The lock is given back in so many words: PostgreSQL notices the end of a connection only
+        some time after it. The connection is ended too: back in the pool, a link that broke
+        before it gave the lock back would keep it.
+        """
         if self._connection is not None:
+            with suppress(SQLAlchemyError):  # a link that broke has no lock any more
+                self._connection.execute(text("SELECT pg_advisory_unlock(:n)"), {"n": _LOCK_NUMBER})
             self._connection.detach()
             self._connection.close()
             self._connection = None

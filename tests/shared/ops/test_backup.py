@@ -421,6 +421,20 @@ def test_nothing_is_restored_under_a_running_server_or_jobs_process(
 
 
 @pytest.mark.parametrize("database", EITHER)
+def test_whoever_lets_go_of_the_lead_has_let_go_when_the_call_returns(
+    database: str, make: Make, tmp_path: Path
+) -> None:
+    engine = engine_of(make("node", database))
+    one, other = (Leadership(engine, tmp_path / JOBS_LOCK) for _ in range(2))
+    for _ in range(200):
+        assert one.acquire()
+        assert not other.acquire()
+        one.release()
+        assert other.acquire()
+        other.release()
+
+
+@pytest.mark.parametrize("database", EITHER)
 def test_a_backup_is_of_one_moment_while_others_write(
     database: str, make: Make, tmp_path: Path
 ) -> None:
