@@ -181,8 +181,7 @@ def write(session: Session) -> Iterator[Connection]:
 
     What was read before is read again. The connection is for statements without objects.
     """
-    if session.info.get(_WRITES):
-        raise RuntimeError("a unit of work within another: it would commit half of that one")
+    _refuse_within(session)
     connection = begin_write(session)
     session.info[_WRITES] = True
     try:
@@ -200,7 +199,14 @@ _WRITES = "writes"
 
 def release(session: Session) -> None:
     """Give the connection back: nothing is held while somebody else is asked, or waited for."""
+    _refuse_within(session)
     session.rollback()
+
+
+def _refuse_within(session: Session) -> None:
+    """Whoever is within a unit of work may not end its transaction for it."""
+    if session.info.get(_WRITES):
+        raise RuntimeError("within a unit of work: this would commit, or undo, half of it")
 
 
 def begin_write(session: Session) -> Connection:
@@ -244,7 +250,7 @@ def missing_tables(engine: Engine, metadata: MetaData) -> Sequence[str]:
 @contextmanager
 def snapshot(session: Session) -> Iterator[None]:
     """Read as of one moment, whatever others commit meanwhile; the transaction ends with it."""
-    session.rollback()
+    release(session)
     if session.get_bind().dialect.name == "postgresql":  # SQLite reads so anyway
         session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
     try:

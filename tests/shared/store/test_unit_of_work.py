@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
-from shared.store.db import engine_options, prepare_engine, release, write
+from shared.store.db import engine_options, prepare_engine, release, snapshot, write
 from tests.databases import Databases
 
 pytestmark = pytest.mark.both_databases
@@ -56,14 +57,17 @@ def test_any_exception_undoes_all_of_it_and_goes_on(session: Session) -> None:
     assert not session.in_transaction()
 
 
-def test_one_within_another_is_refused_and_undoes_both(session: Session) -> None:
+@pytest.mark.parametrize("inner", [write, snapshot, lambda session: nullcontext(release(session))])
+def test_whatever_would_end_a_unit_of_work_from_within_is_refused_and_all_is_undone(
+    session: Session, inner: Callable[[Session], AbstractContextManager[object]]
+) -> None:
     def nested() -> None:
         with write(session):
             add(session, "one")
-            with write(session):
+            with inner(session):
                 add(session, "two")
 
-    with pytest.raises(RuntimeError, match="within another"):
+    with pytest.raises(RuntimeError, match="within a unit of work"):
         nested()
     assert kept(session) == []
     with write(session):
