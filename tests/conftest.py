@@ -126,20 +126,20 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-# One demonstration serves all of these: they run in one process.
-DEMO = (
-    "test_demo",
-    "test_founding_visit",
-    "test_independent_client",
-    "test_pass_and_desk",
-    "test_console",
-    "test_sync_page",
-)
+# The files that use the demonstration share two of them: those of a group run in one process.
+DEMO = {
+    "test_pass_and_desk": 1,
+    "test_console": 1,
+    "test_demo": 2,
+    "test_founding_visit": 2,
+    "test_independent_client": 2,
+    "test_sync_page": 2,
+}
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep a file's tests in one process, and all that use the demonstration in one, too.
+    """Keep a file's tests in one process, and those that share a demonstration, too.
 
     Marks would do, but for the two versions of the runner and of its plug-in that are pinned.
     """
@@ -148,13 +148,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class Together(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            return "demo" if Path(file).stem in DEMO else file
+            group = DEMO.get(Path(file).stem)
+            return f"demo {group}" if group else file
 
     return Together(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave to ``make test-all`` what takes long, and PostgreSQL where nothing differs there."""
+    _let_what_waits_begin(items)
     if config.option.thorough:
         return
 
@@ -166,6 +168,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if not is_left(item)]
+
+
+def _let_what_waits_begin(items: list[pytest.Item]) -> None:
+    """Begin with the files that wait for processes and browsers: the end is not spent on one."""
+    turn: dict[Path, int] = {}
+    for item in items:
+        marks = [item.get_closest_marker(mark) for mark in ("processes", "browser")]
+        mine = next((n for n, mark in enumerate(marks) if mark), len(marks))
+        turn[item.path] = min(mine, turn.get(item.path, mine))
+    items.sort(key=lambda item: turn[item.path])
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.browsing import wrong_with
 from tests.e2e.test_pass_and_desk import PASSWORD, Json, log_in, tab_to
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
@@ -42,12 +42,9 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(browser: Any, de
         answer = page.goto(node["url"] + path)
         assert answer is not None
         assert answer.status == 200, path
-        page.wait_for_load_state("networkidle")
         for detail in page.locator("main details > summary").all():
             detail.click()
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-        wrong = Axe().run(page).response["violations"]
-        found[path] = [(v["id"], [n["target"] for n in v["nodes"]][:3]) for v in wrong]
+        found[path] = wrong_with(page)
     context.close()
     assert {path: wrong for path, wrong in found.items() if wrong} == {}
 

@@ -10,12 +10,12 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from federation.context import hub as hub_context
 from federation.db import db as hub_db
 from shared.store.db import begin_write
+from tests.browsing import wrong_with
 from tests.databases import Databases
 from tests.many_spaces import many_spaces
 from tests.network import new_network
@@ -308,8 +308,6 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
         page.wait_for_load_state("networkidle")
         if page.locator(f"{MARKS}.map-pin").count():
             page.locator(f"{MARKS}.map-pin").first.click(force=True)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-        wrong = Axe().run(page).response["violations"]
-        found[path] = [(v["id"], [n["target"] for n in v["nodes"]][:3]) for v in wrong]
+        found[path] = wrong_with(page)
     context.close()
     assert {path: wrong for path, wrong in found.items() if wrong} == {}

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 from sqlalchemy import select
 
 from federation.db import db
 from federation.identity.models import Account
 from shared.crypto import totp
+from tests.browsing import wrong_with
 from tests.databases import Databases
 from tests.network import PASSWORD, LocalHub, new_network
 from tests.shared.browser import forget_attempts
@@ -48,10 +48,7 @@ def _wrong(page: Page) -> list[Any]:
     found: list[Any] = []
     for size in SIZES:
         page.set_viewport_size(size)  # type: ignore[arg-type]
-        violations = Axe().run(page).response["violations"]
-        found += [(v["id"], [n["target"] for n in v["nodes"]][:3]) for v in violations]
-        if not page.evaluate("document.documentElement.scrollWidth <= innerWidth"):
-            found.append(("wide", page.url))
+        found += wrong_with(page)
     return found
 
 

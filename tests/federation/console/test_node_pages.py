@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from sqlalchemy import delete, select, update
 
 from federation.audit.models import AuditEntry
@@ -30,6 +29,7 @@ from shared.net.http import VERSION
 from shared.store.db import begin_write
 from shared.wire.problems import Problem
 from tests.architecture.sources import ROOT
+from tests.browsing import wrong_with
 from tests.contract.hostile import answer, hostile
 from tests.contract.speaking import access_token
 from tests.network import PASSWORD, Network, at_once
@@ -334,10 +334,7 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
     ):
         answer = page.goto(hub + path)
         assert answer.status == 200, path
-        page.wait_for_load_state("networkidle")
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-        wrong = Axe().run(page).response["violations"]
-        found[path] = [(v["id"], [n["target"] for n in v["nodes"]][:3]) for v in wrong]
+        found[path] = wrong_with(page)
         if path == "/join":
             context.add_cookies([{"name": name, "value": value, "url": hub}])
     context.close()

@@ -11,7 +11,6 @@ from typing import Any
 import orjson
 import pytest
 import requests
-from axe_playwright_python.sync_playwright import Axe
 from flask import Flask, Response, redirect
 from sqlalchemy import select
 
@@ -24,6 +23,7 @@ from federation.spaces import documents, publications
 from federation.spaces.models import ListingSource, Space
 from federation.visits.rights import rights
 from shared.store.db import begin_write
+from tests.browsing import wrong_with
 from tests.databases import Databases
 from tests.federation.listings.test_listings import add_connected
 from tests.network import PASSWORD, LocalServer, Network, new_network
@@ -361,8 +361,7 @@ def test_the_pages_are_as_axe_wants_them_and_fit_a_small_screen(
     for path in pages:
         answer = page.goto(network.hub.url + path)
         assert answer.status == 200, path
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-        wrong[path] = [found["id"] for found in Axe().run(page).response["violations"]]
+        wrong[path] = wrong_with(page)
     context.close()
     assert {path: found for path, found in wrong.items() if found} == {}
     assert said == []

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from federation.charters.models import Signature
 from federation.moderation import changes, reports
 from federation.spaces.models import Availability
+from tests.browsing import wrong_with
 from tests.databases import Databases
 from tests.federation.places import event, inside, put_space
 from tests.network import PASSWORD, WEEK, Network, new_network
@@ -60,9 +60,7 @@ def test_axe_finds_nothing_the_page_refreshes_and_fits_a_small_screen(
     ):
         page.goto(url + path)
         page.wait_for_load_state("networkidle")
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-        found = Axe().run(page).response["violations"]
-        wrong[path] = [(v["id"], [n["target"] for n in v["nodes"]][:3]) for v in found]
+        wrong[path] = wrong_with(page)
     assert {path: found for path, found in wrong.items() if found} == {}
     expect(page.locator("#live-places")).to_contain_text("3 places")
     with inside(hub) as (session, _):

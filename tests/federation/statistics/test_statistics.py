@@ -319,7 +319,7 @@ def test_the_years_report_says_the_same_on_the_page_and_on_paper(staff: Browser)
 def test_pages_suit_a_small_screen_and_a_picture_becomes_a_png(
     browser: Any, network: Network
 ) -> None:
-    from axe_playwright_python.sync_playwright import Axe
+    from tests.browsing import wrong_with
 
     if network.databases.kind != "sqlite":
         return  # a page is the same whatever is behind it
@@ -335,9 +335,8 @@ def test_pages_suit_a_small_screen_and_a_picture_becomes_a_png(
     paths = [PICTURES, "/coordination/report/2026", *(f"{PICTURES}/{name}{YEAR}" for name in NAMES)]
     for path in paths:
         page.goto(url + path)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-        found = Axe().run(page).response["violations"]
-        wrong.update({(path, v["id"]): [n["target"] for n in v["nodes"]][:3] for v in found})
+        if found := wrong_with(page):
+            wrong[path] = found
     page.goto(f"{url}{PICTURES}/flows{YEAR}")
     with page.expect_download() as waiting:
         page.get_by_role("button", name="PNG").click()

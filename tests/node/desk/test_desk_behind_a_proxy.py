@@ -12,6 +12,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from node.spaces import service as spaces
 from shared.store.db import begin_write
+from tests.browsing import hurry
 from tests.network import PASSWORD, WEEK, LocalNode, Network, Person
 from tests.proxy import Proxy
 
@@ -84,6 +85,7 @@ def desk(browser: Any, make_network: Callable[..., Network]) -> Iterator[Desk]:
         session.commit()
         spaces.publish_now(session, context)
     context = browser.new_context(locale="en-GB", viewport={"width": 800, "height": 900})
+    hurry(context)
     errors: list[str] = []
     with Proxy(node.server.port).running() as proxy:
         yield Desk(network, node, proxy, context, errors)
