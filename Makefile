@@ -29,7 +29,7 @@ prepare:
 test: prepare $(VENV)/dev.stamp $(VENV)/bin/passerelle $(COMPILED) ## Check the code, and run the tests that this machine can run
 	@$(MAKE) --no-print-directory lint; checks=$$?; \
 		[ $$checks = 0 ] || echo "make lint found what is above; the tests run all the same." >&2; \
-		PYTHONHASHSEED=0 $(RUN) -m pytest -n 4 --dist loadscope --no-loadscope-reorder $(ARGS) && exit $$checks
+		PYTHONHASHSEED=0 $(RUN) -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(ARGS) && exit $$checks
 
 test-all: ## The same with those that take long, and all on both databases (as .ci/run does)
 	@$(MAKE) --no-print-directory test ARGS="--thorough $(ARGS)"

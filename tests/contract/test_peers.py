@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from typing import Any
@@ -219,7 +218,6 @@ def test_an_answer_that_takes_for_ever_is_given_up(act: Any) -> None:
         b"",
         b"\r\n\r\n",
         b"HTTP/1.1 999999 OK\r\n\r\n",
-        OK + b"Content-Length: -5\r\n\r\n",
         OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
         OK + b"Content-Length: 10\r\n\r\nshort",
         OK + b"X" * 70_000 + b": y\r\n\r\n",
@@ -227,8 +225,14 @@ def test_an_answer_that_takes_for_ever_is_given_up(act: Any) -> None:
     ],
 )
 def test_an_answer_that_is_no_http_is_no_answer(said: bytes) -> None:
-    with hostile(said) as server, contextlib.suppress(PeerError):
-        assert _ask(server.url, timeout=2).status == 200
+    with hostile(said) as server, pytest.raises(Unreachable):
+        _ask(server.url, timeout=2)
+
+
+def test_an_answer_of_no_possible_length_ends_with_its_connection() -> None:
+    with hostile(OK + b"Content-Length: -5\r\n\r\nmore") as server:
+        answer = _ask(server.url, timeout=2)
+    assert (answer.status, answer.body) == (200, b"more")
 
 
 def test_one_slow_peer_holds_no_other_up(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,15 +242,20 @@ def test_one_slow_peer_holds_no_other_up(network: Network, monkeypatch: pytest.M
             begin_write(hub_db.session())
             hub_db.session.get_one(Node, "cordee").url = server.url
             hub_db.session.commit()
-            ask = peers.request
+            ask, heard, meanwhile = peers.request, threading.Event(), list[bool]()
 
-            def hurry(method: str, url: str, **kwargs: Any) -> Any:
-                seconds = 0.2 if url.startswith(server.url) else 10
-                return ask(method, url, **{**kwargs, "timeout": seconds})
+            def request(method: str, url: str, **kwargs: Any) -> Any:
+                if url.startswith(server.url):
+                    meanwhile.append(heard.wait(30))
+                    return ask(method, url, **{**kwargs, "timeout": 0.2})
+                answer = ask(method, url, **{**kwargs, "timeout": 10})
+                heard.set()
+                return answer
 
-            monkeypatch.setattr(peers, "request", hurry)
+            monkeypatch.setattr(peers, "request", request)
             wrong = harvest.harvest(hub_db.session(), hub_context().clock.now(), peers)
     assert list(wrong) == ["cordee"]
+    assert meanwhile == [True], "others were heard while the slow one was waited for"
 
 
 @pytest.mark.parametrize(
