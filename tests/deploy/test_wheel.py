@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 import zipfile
 from email.parser import BytesParser
 from pathlib import Path
@@ -55,6 +57,12 @@ def test_an_installed_hub_is_made_and_serves_french_pages(
         assert "Se connecter" in page
         assert requests.get(f"{url}/static/passerelle.css", timeout=10).ok
         assert requests.get(f"{url}/charter", timeout=10).ok
+        source = requests.get(f"{url}/source.tar.gz", timeout=60).content
+    with tarfile.open(fileobj=io.BytesIO(source)) as archive:
+        names = archive.getnames()
+    needed = ("setup.py", "pyproject.toml", "LICENSE", "federation/migrations/env.py")
+    assert {f"passerelle-{VERSION}/{name}" for name in needed} <= set(names)
+    assert len(names) == len(set(names))
     assert installed.run("--version").stdout.split()[-1] == VERSION
     migrated = installed.run("hub", "migrate", **environ)
     assert migrated.returncode == 0, migrated.stderr
