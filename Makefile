@@ -14,7 +14,7 @@ TETHER := $(if $(shell command -v setpriv),setpriv --pdeathsig TERM)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo prepare test test-all lint bench requirements clean
+.PHONY: help demo prepare test test-all lint bench wheel requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,15 @@ lint: $(VENV)/dev.stamp ## Check style, types and the layers
 bench: $(VENV)/dev.stamp $(COMPILED) ## Measure, beside the limits of this machine (ARGS=…)
 	@exec $(RUN) -m deploy.bench $(ARGS)
 
+# From a copy, so that nothing that lies about here gets in. The pins go beside it.
+wheel: $(VENV)/dev.stamp ## Write what is released into dist/: the wheel, and the pins it was tested with
+	@rm -rf build dist && mkdir -p build/wheel dist
+	@tar --exclude='./.[!.]*' --exclude=./build --exclude=./dist --exclude=./var --exclude=__pycache__ \
+		--exclude='*.mo' -cf - . | tar -xf - -C build/wheel
+	@$(RUN) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist build/wheel
+	@cp $(LOCKS)/run.txt dist/requirements.txt && rm -rf build
+	@ls dist/*
+
 requirements: ## Lock the requirement files again (needs uv; UPGRADE=1 takes newer versions)
 	@command -v $(UV) >/dev/null || { echo "uv is needed: pip install uv" >&2; exit 1; }
 	@cd $(LOCKS) && for name in run dev; do \
@@ -52,7 +61,7 @@ requirements: ## Lock the requirement files again (needs uv; UPGRADE=1 takes new
 	done
 
 clean: ## Remove what these targets made
-	@rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis $(COMPILED)
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis $(COMPILED)
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 %.mo: %.po | $(VENV)/run.stamp
@@ -83,10 +92,10 @@ $(VENV)/dev.stamp: $(LOCKS)/dev.txt $(LOCKS)/run.txt | $(VENV)/made.stamp
 # The project itself runs from this folder. This is what an editable installation would write,
 # without having to fetch a build tool.
 define LINK
-import shutil, sysconfig, tomllib
+import shutil, sysconfig
 from pathlib import Path
+from shared.base.version import VERSION as version
 site = Path(sysconfig.get_path("purelib"))
-version = tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"]
 for old in site.glob("passerelle-*.dist-info"):
     shutil.rmtree(old)
 about = site / f"passerelle-{version}.dist-info"
@@ -96,7 +105,7 @@ about.mkdir()
 endef
 export LINK
 
-$(VENV)/bin/passerelle: Makefile pyproject.toml | $(VENV)/run.stamp
+$(VENV)/bin/passerelle: Makefile shared/base/version.py | $(VENV)/run.stamp
 	@$(RUN) -c "$$LINK"
 	@printf '%s\n' '#!/bin/sh' 'export PYTHONSAFEPATH=1  # not the folder where it is called' \
 		'here=$$(dirname "$$(readlink -f "$$0")")' \

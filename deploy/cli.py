@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from shared.base.version import VERSION
+
 _PARTS = {
     "hub": ("federation.cli", "hub"),
     "node": ("node.cli", "node"),
@@ -29,7 +31,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="passerelle")
+@click.version_option(VERSION)
 def main(**_kwargs: Any) -> None:
     """Passerelle: the open network of coworking spaces."""
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from node.context import Node
 from node.hub.models import HubCheckpoint
 from node.hub.outbox import waiting
-from shared.net.http import VERSION
+from shared.base.version import VERSION
 from shared.store.db import release, write
 from shared.wire.checkpoints import new_mark, turn_of
 

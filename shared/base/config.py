@@ -137,6 +137,11 @@ class Settings:
         default="",
     )
     tiles_attribution: str = setting(text, "What the tile server asks to be shown", default="")
+    source_url: str = setting(
+        url,
+        "Where the source code of this service is published; empty: the service gives it itself",
+        default="",
+    )
 
     @property
     def tiles_origin(self) -> str:

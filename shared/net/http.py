@@ -38,13 +38,13 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from shared.base import deadline
 from shared.base.urls import http_url
+from shared.base.version import VERSION
 from shared.net import addresses
 
 log = structlog.get_logger()
 
 MAX_BYTES = 4 << 20
 CONNECT_SECONDS = 2.0
-VERSION = "0.1.0"  # that of the distribution
 USER_AGENT = f"Passerelle/{VERSION}"
 KEPT_HOSTS, KEPT_OF_A_HOST = 64, 16
 

@@ -22,7 +22,7 @@ from werkzeug.routing import IntegerConverter
 from charter.model import LANGUAGES
 from shared.base.config import Settings
 from shared.base.schemas import unstorable
-from shared.web import compression, formats, guards, health
+from shared.web import compression, formats, guards, health, source
 from shared.web.api import PasserelleApi, any_parameters
 from shared.web.guards import Principal, allow
 from shared.web.limits import address_of
@@ -131,7 +131,8 @@ def new_app(import_name: str, settings: Settings, service: Service) -> tuple[Fla
     _install_api_document(app, api)
     problems.register(app)
     formats.install(app)
-    _install_context(app, service)
+    source.install(app)
+    _install_context(app, service, source.url_of(settings))
     _install_headers(app, settings)
     _install_pages(app, api)
     return app, api
@@ -161,7 +162,7 @@ def _refuse_unstorable(app: Flask) -> None:
             abort(404)
 
 
-def _install_context(app: Flask, service: Service) -> None:
+def _install_context(app: Flask, service: Service, source_url: str) -> None:
     @app.context_processor
     def _context() -> dict[str, Any]:
         principal: Principal | None = g.get("principal")
@@ -180,6 +181,7 @@ def _install_context(app: Flask, service: Service) -> None:
             "lang_urls": {code: _with_language(code) for code in LANGUAGES},
             "login_url": "/login",
             "logout_url": "/logout",
+            "source_url": source_url,
         }
 
 

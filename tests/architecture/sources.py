@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("charter", "shared", "federation", "node", "deploy")
 # Made here and never part of the project; there may be no git to ask.
-_MADE = {"__pycache__", "build", "var", "node_modules"}
+_MADE = {"__pycache__", "build", "dist", "var", "node_modules"}
 
 
 def modules(*packages: str) -> Iterator[Path]:

@@ -210,6 +210,7 @@ POST   /oauth/token                                   public
 GET    /open-data                                     public
 GET    /problems/<slug>                               public
 GET    /readyz                                        public
+GET    /source.tar.gz                                 public
 GET    /spaces/<space_id>                             public
 GET    /spaces/<space_id>/place.svg                   public
 GET    /spaces/<space_id>/report                      public
@@ -406,6 +407,7 @@ GET    /pass/worker.js                                public
 GET    /photos/<stem>.webp                            public
 GET    /problems/<slug>                               public
 GET    /readyz                                        public
+GET    /source.tar.gz                                 public
 GET    /spaces/<space_id>                             public
 GET    /spaces/<space_id>/events.ics                  public
 GET    /spaces/<space_id>/here                        public

@@ -25,10 +25,9 @@ from federation.trust import node_health
 from federation.trust.node_health import Condition
 from federation.trust.own_api import skew
 from shared.base.mail_server import mail_server
-from shared.net.http import VERSION
+from shared.base.version import VERSION
 from shared.store.db import begin_write
 from shared.wire.problems import Problem
-from tests.architecture.sources import ROOT
 from tests.browsing import wrong_with
 from tests.contract.hostile import answer, hostile
 from tests.contract.speaking import access_token
@@ -75,10 +74,6 @@ def mark_as(**said: Any) -> NodeMark:
 def test_what_is_amiss_is_said_worst_first(changes: dict[str, Any], amiss: list[str]) -> None:
     good = Condition(node_as(), None, 1, 0, NOW, NOW + MINUTE, signed=True)
     assert node_health._amiss(replace(good, **changes), NOW) == amiss
-
-
-def test_the_version_that_is_told_is_that_of_the_distribution() -> None:
-    assert f'version = "{VERSION}"' in (ROOT / "pyproject.toml").read_text("utf-8")
 
 
 def test_a_clock_from_another_age_is_a_number_that_can_be_kept() -> None:

@@ -187,6 +187,7 @@ def _check_page(path: str, answer: requests.Response, language: str) -> None:
     assert page.language == language, path
     if not path.endswith("/offline"):  # which a browser keeps, in one language
         assert f"lang={'en' if language == 'fr' else 'fr'}" in answer.text, path
+    assert 'href="/source.tar.gz"' in answer.text, path  # AGPL, section 13
     tags = [tag for tag, _ in page.elements]
     assert (tags.count("h1"), tags.count("main")) == (1, 1), path
     assert "Content-Security-Policy" in answer.headers, path
