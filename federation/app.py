@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from flask import Blueprint, Flask, Response, jsonify
 from flask_babel import gettext
 from flask_migrate import Migrate
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 
 from federation.console import account_pages, audit_pages, join_request_pages, key_pages, node_pages
 from federation.console import pages as console
@@ -36,7 +33,7 @@ from federation.public import agenda_pages as agenda
 from federation.public import pages as network_map
 from federation.search import api as spaces_api
 from federation.search import response_cache
-from federation.settings import KEYS, HubSettings
+from federation.settings import KEYS, MIGRATIONS, HubSettings
 from federation.simulation import api as simulation_api
 from federation.simulation import pages as simulation_pages
 from federation.spaces import publications
@@ -58,7 +55,8 @@ from shared.accounts.people import People
 from shared.crypto.keys import load_key_ring, make_key_ring
 from shared.net.http import PeerSession
 from shared.store.account_tables import TOKEN_PREFIX
-from shared.store.db import configure, missing_tables, prepare_engine
+from shared.store.db import configure, prepare_engine
+from shared.store.revisions import Readiness, readiness
 from shared.web import Principal, Service, allow, limits, new_app
 
 # What follows above from what happens below, in the same transaction.
@@ -110,7 +108,6 @@ OPEN_DATA = (
     feeds_api.blp.name,
     agenda_api.blp.name,
 )  # whose readers are limited
-MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def create_new(settings: HubSettings) -> Flask:
@@ -127,7 +124,7 @@ def create_app(settings: HubSettings) -> Flask:
         name=lambda: settings.network,
         nav=_nav,
         find_principal=_find_principal,
-        ready=_faults,
+        ready=_readiness,
     )
     app, api = new_app("federation", settings, service)
     configure(app, settings.database)
@@ -136,7 +133,7 @@ def create_app(settings: HubSettings) -> Flask:
     app.extensions["hub"] = Hub(
         settings,
         load_key_ring(settings.data_dir / KEYS),
-        PeerSession(allow_private=settings.allow_private_peers),
+        PeerSession(allow_private=settings.allow_private_peers, ca_file=settings.ca_file),
     )
     with app.app_context():
         prepare_engine(db.engine, settings.sqlite_synchronous)
@@ -202,14 +199,5 @@ def _find_principal(bearer: str | None) -> Principal | None:
     return node_principal(db.session(), hub().ring, hub().url, bearer)
 
 
-def _faults() -> list[str]:
-    try:
-        db.session.execute(text("SELECT 1"))
-        missing = missing_tables(db.engine, db.metadata)
-    except SQLAlchemyError:
-        return ["the database does not answer"]
-    return (
-        [f"tables are missing: {', '.join(missing)}; run: passerelle hub migrate"]
-        if missing
-        else []
-    )
+def _readiness() -> Readiness:
+    return readiness(db.engine, db.metadata, MIGRATIONS, "hub")

@@ -10,12 +10,13 @@ from pathlib import Path
 import click
 from flask import Flask
 
-from federation.settings import KEYS, HubSettings
+from federation.settings import KEYS, MIGRATIONS, HubSettings
 from shared.ops import command
 from shared.ops.backup_command import Service, add_backup_commands
+from shared.ops.founding import chosen, init_options, new_tables
 
 
-@click.group()
+@click.group(cls=command.ServiceGroup)
 def hub() -> None:
     """The network's hub: map, charter, visits, account."""
 
@@ -32,19 +33,17 @@ def _app(*, new: bool = False) -> Flask:
 
 
 @hub.command()
-@click.option("--url", required=True, help="Public address, like https://hub.example.org")
-@click.option("--data-dir", type=click.Path(path_type=Path), required=True)
-@click.option("--email", required=True, help="The first coordinator's e-mail address")
+@init_options("The first coordinator")
 @click.option("--name", default="Coordination", show_default=True)
-@click.password_option(help="The first coordinator's password (asked for when not given)")
 @click.option("--rules", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--private", is_flag=True, help="Allow http and private addresses (trial only)")
 def init(
     url: str,
     data_dir: Path,
+    database_url: str | None,
+    proxies: int | None,
     email: str,
-    name: str,
     password: str,
+    name: str,
     rules: Path | None,
     private: bool,
 ) -> None:
@@ -52,10 +51,11 @@ def init(
     values = {"HUB_URL": url, "HUB_SECRET_KEY": command.new_secret(), "HUB_DATA_DIR": str(data_dir)}
     if private:
         values |= {"HUB_DEMO": "yes", "HUB_ALLOW_PRIVATE_PEERS": "yes"}
+    values |= chosen("HUB", url, database_url, proxies)
     with command.new_service(HubSettings, "HUB", data_dir, values) as env_file:
         app = _app(new=True)
-        command.migrate(app)
-        found(app, email, name, password, rules)
+        with new_tables(app):
+            found(app, email, name, password, rules)
     click.echo(f"The hub is ready. Start it with:\n  HUB_ENV_FILE={env_file} passerelle hub serve")
     click.echo(f"  HUB_ENV_FILE={env_file} passerelle hub jobs")
 
@@ -97,16 +97,24 @@ def found(app: Flask, email: str, name: str, password: str, rules: Path | None) 
 
 
 @hub.command()
-def serve() -> None:
+@command.AHEAD
+def serve(ahead: bool) -> None:
     """Run the server."""
+    settings = command.settings_or_exit(HubSettings, "HUB")
+    command.keys_or_exit(settings, KEYS)
+    command.migrated_or_exit(settings, "hub", MIGRATIONS, ahead=ahead)
     from federation.app import create_app  # noqa: PLC0415
 
     command.serve(HubSettings, "HUB", "hub", create_app, KEYS)
 
 
 @hub.command()
-def jobs() -> None:
+@command.AHEAD
+def jobs(ahead: bool) -> None:
     """Run the scheduler: one process of its own."""
+    settings = command.settings_or_exit(HubSettings, "HUB")
+    command.keys_or_exit(settings, KEYS)
+    command.wait_until_migrated(settings, "hub", MIGRATIONS, ahead=ahead)
     app = _app()
     from federation.jobs import run  # noqa: PLC0415
 
@@ -127,13 +135,14 @@ def invite(operator: str) -> None:
     from federation.context import hub as context  # noqa: PLC0415
     from federation.db import db  # noqa: PLC0415
     from federation.nodes import enrolment  # noqa: PLC0415
+    from shared.ops.explaining import explain  # noqa: PLC0415
     from shared.wire.problems import Problem  # noqa: PLC0415
 
     with app.app_context():
         try:
             token, row = enrolment.invite(db.session(), context().clock.now(), operator, None)
         except Problem as problem:
-            raise click.ClickException(str(problem)) from None
+            raise click.ClickException(explain(problem, "the node")) from None
         click.echo(f"{token}\nfor {row.node_id}, until {row.expires_at:%Y-%m-%d}")
 
 
@@ -145,13 +154,14 @@ def invite_again(node_id: str) -> None:
     from federation.context import hub as context  # noqa: PLC0415
     from federation.db import db  # noqa: PLC0415
     from federation.nodes import enrolment  # noqa: PLC0415
+    from shared.ops.explaining import explain  # noqa: PLC0415
     from shared.wire.problems import Problem  # noqa: PLC0415
 
     with app.app_context():
         try:
             token, row = enrolment.invite_again(db.session(), context().clock.now(), node_id, None)
         except Problem as problem:
-            raise click.ClickException(str(problem)) from None
+            raise click.ClickException(explain(problem, "the node")) from None
         click.echo(f"{token}\nfor {row.node_id}, until {row.expires_at:%Y-%m-%d}")
 
 

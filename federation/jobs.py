@@ -189,7 +189,12 @@ JOBS = (
 
 def run(app: Flask) -> None:
     context: Hub = app.extensions["hub"]
-    peers = PeerSession(allow_private=context.settings.allow_private_peers, keep=open_connections())
+    settings = context.settings
+    peers = PeerSession(
+        allow_private=settings.allow_private_peers,
+        keep=open_connections(),
+        ca_file=settings.ca_file,
+    )
     app.extensions["hub"] = replace(context, peers=peers)
     with app.app_context():
         engine = db.engine

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from shared.base.config import Settings, number, setting, text, yes_no
 from shared.base.mail_server import is_address
 
 KEYS = "hub-keys.json"  # in the data folder
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def address(value: str) -> str:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from flask import Flask, Response, request_started
 from flask_babel import gettext
 from flask_migrate import Migrate
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 
 from node.bookings import api as bookings_api
 from node.bookings import pages as bookings_pages
@@ -50,7 +47,7 @@ from node.passes import lifecycle
 from node.public import machine_pages
 from node.public import network_api as sync_api
 from node.reports import pages as reports_pages
-from node.settings import KEYS, NodeSettings
+from node.settings import KEYS, MIGRATIONS, NodeSettings
 from node.spaces.service import own_zone
 from node.statements import pages as statements_pages
 from node.visits import pages as visits_pages
@@ -58,10 +55,9 @@ from shared.accounts.pages import account_room
 from shared.accounts.people import People
 from shared.crypto.keys import load_key_ring, make_key_ring
 from shared.net.http import PeerSession
-from shared.store.db import be_brief, configure, missing_tables, prepare_engine
+from shared.store.db import be_brief, configure, prepare_engine
+from shared.store.revisions import Readiness, readiness
 from shared.web import Principal, Service, new_app
-
-MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def create_new(settings: NodeSettings) -> Flask:
@@ -108,14 +104,14 @@ def create_app(settings: NodeSettings) -> Flask:
         name=lambda: settings.name,
         nav=_nav,
         find_principal=_find_principal,
-        ready=_faults,
+        ready=_readiness,
     )
     app, api = new_app("node", settings, service)
     configure(app, settings.database)
     db.init_app(app)
     Migrate(app, db, directory=str(MIGRATIONS), render_as_batch=True)
     ring = load_key_ring(settings.data_dir / KEYS)
-    peers = PeerSession(allow_private=settings.allow_private_peers)
+    peers = PeerSession(allow_private=settings.allow_private_peers, ca_file=settings.ca_file)
 
     def node_id() -> str | None:
         row = sync.enrolment(db.session())
@@ -196,12 +192,5 @@ def _find_principal(bearer: str | None) -> Principal | None:
     return accounts.find(db.session(), node().clock.now(), bearer)
 
 
-def _faults() -> list[str]:
-    try:
-        db.session.execute(text("SELECT 1"))
-        missing = missing_tables(db.engine, db.metadata)
-    except SQLAlchemyError:
-        return ["the database does not answer"]
-    if missing:
-        return [f"tables are missing: {', '.join(missing)}; run: passerelle node migrate"]
-    return []
+def _readiness() -> Readiness:
+    return readiness(db.engine, db.metadata, MIGRATIONS, "node")

@@ -7,19 +7,23 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 from flask import Flask
 
-from node.settings import KEYS, NodeSettings
+from node.settings import KEYS, MIGRATIONS, NodeSettings
 from shared.ops import command
 from shared.ops.backup_command import Service, add_backup_commands
+from shared.ops.founding import chosen, init_options, new_tables
 
 if TYPE_CHECKING:
     from node.leaving.service import Outlook
+    from shared.net.http import PeerError
+    from shared.wire.problems import Problem
 
 
-@click.group()
+@click.group(cls=command.ServiceGroup)
 def node() -> None:
     """A space's node: publication, members, desk."""
 
@@ -35,16 +39,20 @@ def _app(*, new: bool = False) -> Flask:
     return create_new(settings) if new else create_app(settings)
 
 
+def _refusal(error: Problem | PeerError, more: str = "") -> click.ClickException:
+    """Return what a command ends with; called within the application's context."""
+    from node.context import node as context  # noqa: PLC0415
+    from shared.ops.explaining import explain  # noqa: PLC0415
+
+    return click.ClickException(explain(error, urlsplit(context().hub.url).netloc) + more)
+
+
 @node.command()
-@click.option("--url", required=True, help="Public address, like https://node.example.org")
+@init_options("The first admin")
 @click.option("--hub", "hub_url", required=True, help="The hub's public address")
 @click.option("--name", required=True, help="The operator's name")
 @click.option("--space", "space_name", required=True, help="The first space's name")
 @click.option("--town", required=True, help="The first space's town")
-@click.option("--data-dir", type=click.Path(path_type=Path), required=True)
-@click.option("--email", required=True, help="The first admin's e-mail address")
-@click.password_option(help="The first admin's password (asked for when not given)")
-@click.option("--private", is_flag=True, help="Allow http and private addresses (trial only)")
 def init(
     url: str,
     hub_url: str,
@@ -52,6 +60,8 @@ def init(
     space_name: str,
     town: str,
     data_dir: Path,
+    database_url: str | None,
+    proxies: int | None,
     email: str,
     password: str,
     private: bool,
@@ -67,10 +77,11 @@ def init(
     }
     if private:
         values |= {"NODE_DEMO": "yes", "NODE_ALLOW_PRIVATE_PEERS": "yes"}
+    values |= chosen("NODE", url, database_url, proxies)
     with command.new_service(NodeSettings, "NODE", data_dir, values) as env_file:
         app = _app(new=True)
-        command.migrate(app)
-        _found(app, name, email, password, space_name, town)
+        with new_tables(app):
+            _found(app, name, email, password, space_name, town)
     run = f"NODE_ENV_FILE={env_file} passerelle node"
     click.echo(f"The node is ready. Start it with:\n  {run} serve\n  {run} jobs")
     click.echo(f"Then join the network:\n  {run} enrol --invitation TOKEN --sign-charter")
@@ -119,7 +130,7 @@ def enrol(invitation: str, sign_charter: bool) -> None:
                 click.echo(f"Signed the charter, version {version}.")
             spaces.publish_now(db.session(), context())
         except (Problem, PeerError) as error:
-            raise click.ClickException(str(error)) from None
+            raise _refusal(error) from None
 
 
 @node.command("sign-charter")
@@ -136,7 +147,7 @@ def sign_charter_command() -> None:
         try:
             version = service.sign_charter(db.session(), context())
         except (Problem, PeerError) as error:
-            raise click.ClickException(str(error)) from None
+            raise _refusal(error) from None
     click.echo(f"Signed the charter, version {version}.")
 
 
@@ -160,7 +171,7 @@ def rotate_key_command(invitation: str | None) -> None:
         try:
             kid = keys.rotate_key(db.session(), context(), invitation)
         except (Problem, PeerError) as error:
-            raise click.ClickException(f"{error}; the old key goes on") from None
+            raise _refusal(error, " The old key goes on.") from None
     click.echo(f"The network knows the key {kid}. Start serve and jobs again, and it signs.")
     click.echo("The old key stays published: what it signed still holds.")
     click.echo("If it may have been stolen, withdraw it then: passerelle node withdraw-key.")
@@ -208,7 +219,7 @@ def withdraw_key(kid: str, reason: str, since: datetime | None, yes: bool) -> No
         try:
             at = keys.withdraw_key(db.session(), context(), kid, reason, since)
         except (Problem, PeerError) as error:
-            raise click.ClickException(str(error)) from None
+            raise _refusal(error) from None
     click.echo(f"The key {kid} is withdrawn since {at}.")
 
 
@@ -252,7 +263,7 @@ def verify_statement(month: str, path: Path | None) -> None:
             token = path.read_bytes() if path else None
             found = service.verify(db.session(), context(), month, token)
         except PeerError as error:
-            raise click.ClickException(f"the hub could not be asked: {error}") from None
+            raise _refusal(error) from None
     for fault in found.faults:
         click.echo(fault, err=True)
     if not found.holds:
@@ -265,16 +276,24 @@ def verify_statement(month: str, path: Path | None) -> None:
 
 
 @node.command()
-def serve() -> None:
+@command.AHEAD
+def serve(ahead: bool) -> None:
     """Run the server."""
+    settings = command.settings_or_exit(NodeSettings, "NODE")
+    command.keys_or_exit(settings, KEYS)
+    command.migrated_or_exit(settings, "node", MIGRATIONS, ahead=ahead)
     from node.app import create_app  # noqa: PLC0415
 
     command.serve(NodeSettings, "NODE", "node", create_app, KEYS)
 
 
 @node.command()
-def jobs() -> None:
+@command.AHEAD
+def jobs(ahead: bool) -> None:
     """Run the scheduler: one process of its own."""
+    settings = command.settings_or_exit(NodeSettings, "NODE")
+    command.keys_or_exit(settings, KEYS)
+    command.wait_until_migrated(settings, "node", MIGRATIONS, ahead=ahead)
     app = _app()
     from node.jobs import run  # noqa: PLC0415
 
@@ -376,7 +395,7 @@ def leave(last_day: datetime | None, reason: str, withdraw: bool, yes: bool) -> 
                 click.confirm("Give notice?", abort=True)
             service.announce(db.session(), context(), day, reason)
         except Problem as problem:
-            raise click.ClickException(str(problem)) from None
+            raise _refusal(problem) from None
     click.echo(f"Notice is given: {day} is the last day in the network.")
 
 

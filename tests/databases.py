@@ -8,13 +8,16 @@ import sqlite3
 import uuid
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from flask import Flask
 from psycopg import sql
-from sqlalchemy import MetaData, create_engine
+from sqlalchemy import Connection, MetaData, create_engine
 
 
 def _name(url: str) -> str:
@@ -145,7 +148,21 @@ def _metadata(kind: str) -> MetaData:
 def _create(kind: str, url: str) -> None:
     engine = create_engine(url)
     _metadata(kind).create_all(engine)
+    settings = importlib.import_module({"hub": "federation", "node": "node"}[kind] + ".settings")
+    with engine.connect() as connection:
+        _stamp(connection, settings.MIGRATIONS)
     engine.dispose()
+
+
+def _stamp(connection: Connection, migrations: Path) -> None:
+    """Note that the tables are today's, as those are that migrations have made."""
+    with connection.begin():
+        MigrationContext.configure(connection).stamp(_scripts(migrations), "head")
+
+
+@cache
+def _scripts(migrations: Path) -> ScriptDirectory:
+    return ScriptDirectory(str(migrations))
 
 
 _sqlite: dict[str, bytes] = {}
@@ -213,5 +230,10 @@ class Databases:
 
 
 def create_tables(app: Flask) -> None:
+    """Make today's tables, without the migrations that lead to them."""
     with app.app_context():
-        app.extensions["sqlalchemy"].create_all()
+        database = app.extensions["sqlalchemy"]
+        database.create_all()
+        with database.engine.connect() as connection:
+            connection.execution_options(writes=True)
+            _stamp(connection, Path(app.extensions["migrate"].directory))

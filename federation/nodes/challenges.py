@@ -9,6 +9,7 @@ from typing import Any
 
 from shared.crypto import jose
 from shared.crypto.keys import KeyRing
+from shared.net.causes import sentence
 from shared.net.http import PeerError, PeerSession
 from shared.wire.problems import Problem
 
@@ -54,7 +55,8 @@ def call_back(
         signed = answer.json().get("answer", "") if answer.status == 200 else ""
         told = jose.verify(str(signed), find_key, ANSWER_TYP).claims
     except PeerError as error:
-        raise Problem("peer-refused", error.reason) from None
+        said = sentence(error.cause, error.host) or error.reason
+        raise Problem("peer-refused", said) from None
     except (jose.TokenFault, AttributeError):
         raise Problem("peer-refused", "the node at that address does not hold the key") from None
     if told.get("nonce") != nonce or told.get("aud") != hub_url:

@@ -93,8 +93,10 @@ def enrol(session: Session, node: Node, invitation: str, ring: KeyRing | None = 
         timeout=15,
     )
     document = answer.json()
+    if not isinstance(document, dict) or (answer.status < 400 and answer.status != 201):
+        raise PeerError("foreign")
     if answer.status != 201:
-        raise Problem("conflict", document.get("detail") or document.get("title"))
+        raise Problem("conflict", _in_words(document))
     with write(session):
         if enrolment(session) is None:
             session.add(
@@ -106,6 +108,14 @@ def enrol(session: Session, node: Node, invitation: str, ring: KeyRing | None = 
                 )
             )
     return str(document["node_id"])
+
+
+def _in_words(document: Mapping[str, Any]) -> str:
+    """Return what the hub says of what it did not grant: what is wrong, where, what to do."""
+    said = [document.get("detail") or document.get("title") or "the hub does not say why"]
+    for name, found in (document.get("errors") or {}).items():
+        said.append(f"{name}: {' '.join(map(str, found)) if isinstance(found, list) else found}")
+    return " – ".join([*map(str, said), *filter(None, [document.get("remedy")])])
 
 
 def sign_charter(session: Session, node: Node, version: str = "current") -> str:

@@ -5,8 +5,10 @@ Every fault is named at once, and a service with a fault does not start.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import ssl
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -69,7 +71,24 @@ def secret(value: str) -> str:
 def database_url(value: str) -> str:
     if not value.startswith(("sqlite:///", "postgresql+psycopg://")):
         raise ValueError("sqlite:///… or postgresql+psycopg://… is expected")
+    try:
+        _ = urlsplit(value).port
+    except ValueError:
+        raise ValueError(
+            "postgresql+psycopg://user:password@host:port/name is expected; "
+            "a : / @ in a password is written %3A %2F %40"
+        ) from None
     return value
+
+
+def authorities(value: str) -> Path:
+    try:
+        ssl.create_default_context(cafile=value)
+    except OSError:  # which ssl.SSLError is, too
+        raise ValueError(
+            "a file of certificates in PEM is expected, that this service may read"
+        ) from None
+    return Path(value).resolve()
 
 
 def url(value: str) -> str:
@@ -120,6 +139,16 @@ class Settings:
 
     trusted_proxies: int = setting(
         number(0, 8), "How many proxies in front set X-Forwarded-*", default=0
+    )
+    hsts_subdomains: bool = setting(
+        yes_no,
+        "Browsers are to reach every name below this service's by https alone, too",
+        default=False,
+    )
+    ca_file: Path | None = setting(
+        authorities,
+        "File of authorities' certificates (PEM), trusted beside the system's, for peers and mail",
+        default=None,
     )
     smtp_url: MailServer | None = setting(
         mail_server,
@@ -182,8 +211,8 @@ def read_settings(kind: type[S], prefix: str, environ: Mapping[str, str]) -> S:
             found[spec.name] = spec.metadata["parse"](raw)
         except ValueError as error:
             faults.append(f"{name} is wrong: {error}")
-    # In the environment itself others have names like ours: NODE_OPTIONS is Node.js's.
     faults += [f"{name} is not a setting" for name in sorted(from_file) if name not in known]
+    faults += _misspelt(prefix, known, set(environ) - set(from_file))
     if "clock" in found and not found.get("demo"):
         faults.append(f"{prefix}_CLOCK is refused outside a demonstration ({prefix}_DEMO)")
     if "url" in found and not found["url"].startswith("https://") and not found.get("demo"):
@@ -195,6 +224,27 @@ def read_settings(kind: type[S], prefix: str, environ: Mapping[str, str]) -> S:
     if faults:
         raise SettingsError(faults)
     return kind(**found)
+
+
+# Names that Node.js, and who packs it, give a meaning.
+_OF_NODE_JS = {"NODE_OPTIONS", "NODE_PATH", "NODE_ENV", "NODE_VERSION", "NODE_DEBUG", "NODE_HOME"}
+_ALIKE = 0.65
+
+
+def _misspelt(prefix: str, known: Iterable[str], environ: Iterable[str]) -> list[str]:
+    """Name what in the environment is nearly a setting.
+
+    Others have names that begin as ours do: those of Node.js, and of Kubernetes for a service
+    that is called hub (HUB_SERVICE_HOST). What is not like one of our own is left to them.
+    """
+    ours = {name.removeprefix(f"{prefix}_"): name for name in known}
+    faults = []
+    for name in sorted(set(environ) - set(ours.values()) - _OF_NODE_JS - {f"{prefix}_ENV_FILE"}):
+        if name.startswith(f"{prefix}_"):
+            near = get_close_matches(name.removeprefix(f"{prefix}_"), ours, 2, _ALIKE)
+            meant = " or ".join(ours[one] for one in near)
+            faults += [f"{name} is not a setting: is it to be {meant}?"] if near else []
+    return faults
 
 
 def given_settings(kind: type[Settings], prefix: str, environ: Mapping[str, str]) -> dict[str, str]:

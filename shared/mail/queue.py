@@ -165,7 +165,7 @@ class Mailbox:
                 row.text,
                 row.created_at,
             )
-            words = send(settings.smtp_url, message)  # type: ignore[arg-type]
+            words = send(settings.smtp_url, message, settings.ca_file)  # type: ignore[arg-type]
         except MailFault as fault:
             self._failed(session, row, now, fault)
             raise

@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from shared.base.mail_server import MailServer
+from shared.net.authorities import for_mail
 
 TIMEOUT_SECONDS = 15.0
 # Log-in is wanted (RFC 4954, 6); the sender's address, or who may send (RFC 3463, 3.2 and 3.8).
@@ -77,14 +78,14 @@ def _digest(site: str, key: str) -> str:
     return hashlib.sha256(f"{site}\n{key}".encode()).hexdigest()[:32]
 
 
-def send(server: MailServer, message: EmailMessage) -> str:
+def send(server: MailServer, message: EmailMessage, ca_file: Path | None = None) -> str:
     """Hand a message over; return what the server answered. Raises MailFault."""
     if server.scheme == "file":
         return _write(server.folder, message)
     try:
-        smtp = _connect(server)
+        smtp = _connect(server, ca_file)
         try:
-            _begin(smtp, server)
+            _begin(smtp, server, ca_file)
             smtp.send_message(message)
         finally:
             with suppress(OSError):  # what it says to our good-bye changes nothing
@@ -109,19 +110,19 @@ class _SmtpOverTls(_Smtp, smtplib.SMTP_SSL):
     pass
 
 
-def _connect(server: MailServer) -> _Smtp:
+def _connect(server: MailServer, ca_file: Path | None) -> _Smtp:
     where = server.host, server.port, socket.gethostname()  # getfqdn() would ask the network
     if server.scheme == "smtps":
-        tls = ssl.create_default_context()
+        tls = for_mail(ca_file)
         return _SmtpOverTls(*where, timeout=TIMEOUT_SECONDS, context=tls)
     return _Smtp(*where, timeout=TIMEOUT_SECONDS)
 
 
-def _begin(smtp: smtplib.SMTP, server: MailServer) -> None:
+def _begin(smtp: smtplib.SMTP, server: MailServer, ca_file: Path | None) -> None:
     """Encrypt unless nothing leaves this machine, and log in where told to."""
     smtp.ehlo()
     if server.scheme == "smtp" and not server.plain:
-        smtp.starttls(context=ssl.create_default_context())
+        smtp.starttls(context=for_mail(ca_file))
         smtp.ehlo()
     if server.user:
         smtp.login(server.user, server.password)

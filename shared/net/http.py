@@ -15,14 +15,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from http.client import HTTPException, HTTPResponse
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 import structlog
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, PoolManager, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import (
@@ -34,12 +33,12 @@ from urllib3.exceptions import (
 from urllib3.exceptions import (
     TimeoutError as TookTooLong,
 )
-from urllib3.util.ssl_ import create_urllib3_context
 
 from shared.base import deadline
 from shared.base.urls import http_url
 from shared.base.version import VERSION
-from shared.net import addresses
+from shared.net import addresses, authorities
+from shared.net.causes import PRIVATE, cause_of
 
 log = structlog.get_logger()
 
@@ -50,12 +49,17 @@ KEPT_HOSTS, KEPT_OF_A_HOST = 64, 16
 
 
 class PeerError(Exception):
-    """A peer could not be asked, or answered what cannot be used. ``reason`` is a code."""
+    """A peer could not be asked, or answered what cannot be used. ``reason`` is a code.
 
-    def __init__(self, reason: str, detail: str = "") -> None:
+    ``cause`` is one of ``shared.net.causes``, where that is known, and ``host`` whom it is about.
+    """
+
+    def __init__(self, reason: str, detail: str = "", *, host: str = "", cause: str = "") -> None:
         super().__init__(f"{reason} {detail}".strip())
         self.reason = reason
         self.detail = detail
+        self.host = host
+        self.cause = cause
 
 
 class Unreachable(PeerError):
@@ -89,8 +93,8 @@ def check_url(url: str, *, allow_private: bool) -> str:
 
 
 class PrivateAddress(PeerError):
-    def __init__(self) -> None:
-        super().__init__("address-not-public")
+    def __init__(self, host: str = "") -> None:
+        super().__init__("address-not-public", host=host, cause=PRIVATE)
 
 
 class _Checked:
@@ -105,7 +109,7 @@ class _Checked:
             host = connection._dns_host  # noqa: SLF001 - what urllib3 itself looks up
             found = addresses.look_up(host, connection.port, connection.timeout)
             if not found or not all(map(self.allowed, found)):
-                raise PrivateAddress
+                raise PrivateAddress(host)
             return addresses.connect(
                 found,
                 connection.port,
@@ -166,6 +170,11 @@ class _AnyHTTPS(_HTTPS):
     allowed = staticmethod(addresses.is_no_secret)
 
 
+def _no_answer(kind: type[Unreachable], url: str, error: Exception) -> Unreachable:
+    host = str(urlsplit(url).hostname)
+    return kind("unreachable", type(error).__name__, host=host, cause=cause_of(error))
+
+
 def _pools(http: type[HTTPConnection], https: type[HTTPSConnection]) -> dict[str, Any]:
     return {
         "http": type("Pool", (HTTPConnectionPool,), {"ConnectionCls": http}),
@@ -173,30 +182,29 @@ def _pools(http: type[HTTPConnection], https: type[HTTPSConnection]) -> dict[str
     }
 
 
-@cache
-def _trusting() -> ssl.SSLContext:
-    """Return what every https connection is made with: reading the authorities takes 20 ms."""
-    context = create_urllib3_context()
-    context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
-    return context
-
-
 class PeerSession:
     """Kept-alive connections to peers, safe to use from several threads.
 
-    Those of the ``keep`` hosts that were asked last stay open.
+    Those of the ``keep`` hosts that were asked last stay open. The authorities of ``ca_file`` are
+    trusted beside the system's.
     """
 
     def __init__(
-        self, *, allow_private: bool, max_bytes: int = MAX_BYTES, keep: int = KEPT_HOSTS
+        self,
+        *,
+        allow_private: bool,
+        max_bytes: int = MAX_BYTES,
+        keep: int = KEPT_HOSTS,
+        ca_file: Path | None = None,
     ) -> None:
         self._allow_private = allow_private
+        self._trusted = authorities.for_peers(ca_file)
         self._max_bytes = max_bytes
         self._manager = PoolManager(
             keep,
             {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"},
             maxsize=KEPT_OF_A_HOST,
-            ssl_context=_trusting(),
+            ssl_context=self._trusted,
         )
         self._manager.pool_classes_by_scheme = (
             _pools(_AnyHTTP, _AnyHTTPS) if allow_private else _pools(_HTTP, _HTTPS)
@@ -242,9 +250,9 @@ class PeerSession:
             response.release_conn()
             return Answer(response.status, response.headers, content)
         except TookTooLong as error:  # also: no address, or refused
-            raise Away("unreachable", type(error).__name__) from error
+            raise _no_answer(Away, url, error) from error
         except (HTTPError, HTTPException, ValueError) as error:
-            raise Unreachable("unreachable", type(error).__name__) from error
+            raise _no_answer(Unreachable, url, error) from error
 
     def _open(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, seconds: float
@@ -286,15 +294,14 @@ class PeerSession:
             str(parts.hostname),
             parts.port or 443,
             timeout=timeout,
-            cert_reqs="CERT_REQUIRED",
-            ca_certs=DEFAULT_CA_BUNDLE_PATH,
+            ssl_context=self._trusted,
         )
         try:
             connection.connect()
             found: Any = connection.sock
             ends = ssl.cert_time_to_seconds(found.getpeercert()["notAfter"])
         except (OSError, HTTPError, KeyError) as error:
-            raise Unreachable("unreachable", type(error).__name__) from error
+            raise _no_answer(Unreachable, url, error) from error
         finally:
             connection.close()
         return datetime.fromtimestamp(ends, UTC)

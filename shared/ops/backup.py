@@ -21,7 +21,6 @@ from typing import IO, Any
 
 import orjson
 from sqlalchemy import JSON, Column, Connection, Engine, MetaData, Table, Text, cast, func, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import TypeDecorator, UserDefinedType
 
 FORMAT = "passerelle-backup/1"
@@ -61,11 +60,6 @@ class RawJson(UserDefinedType[str]):
 
     def column_expression(self, colexpr: Any) -> Any:
         return cast(colexpr, Text)
-
-
-def reason_of(error: SQLAlchemyError) -> str:
-    """Return what the database said, without values of rows, which may be personal."""
-    return str(getattr(error, "orig", error)).splitlines()[0][:200]
 
 
 @dataclass(frozen=True, slots=True)

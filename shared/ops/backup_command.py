@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from shared.base.config import Settings, given_settings
 from shared.crypto.keys import make_key_ring
 from shared.ops.command import in_new_folder, keys_or_exit, settings_or_exit
+from shared.store.db import reason_of
 
 PHOTOS = "photos"
 
@@ -106,7 +107,7 @@ def _backup(service: Service, path: Path, keep: int | None) -> None:
     except (backup.BackupFault, OSError) as fault:
         raise click.ClickException(str(fault)) from None
     except SQLAlchemyError as error:
-        raise click.ClickException(f"the database: {backup.reason_of(error)}") from None
+        raise click.ClickException(f"the database: {reason_of(error)}") from None
     for old in too_many:
         old.unlink()
     rows = sum(table["rows"] for table in manifest["tables"].values())
@@ -124,7 +125,7 @@ def _restore(
     replace: bool,
 ) -> None:
     from shared.ops import restore  # noqa: PLC0415
-    from shared.ops.backup import BackupFault, reason_of  # noqa: PLC0415
+    from shared.ops.backup import BackupFault  # noqa: PLC0415
 
     made = data_dir.resolve() / f"{service.kind}.env" if data_dir else None
     keys: Path | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -37,6 +38,69 @@ class _Instant(click.ParamType):  # type: ignore[type-arg]
 
 
 INSTANT = _Instant()
+
+
+class ServiceGroup(click.Group):
+    """The commands of a service. A database that cannot be used is one line, not a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            told = _database_says(error)
+            if told is None:
+                raise
+            raise click.ClickException(told) from None
+
+
+def _database_says(error: Exception) -> str | None:
+    """Return what a database said that is away, locked, or forbids something."""
+    from sqlalchemy.exc import OperationalError, ProgrammingError  # noqa: PLC0415 - slow to import
+
+    from shared.store.db import reason_of  # noqa: PLC0415
+
+    if isinstance(error, OperationalError | ProgrammingError):
+        return f"the database: {reason_of(error)}"
+    return None
+
+
+def migrated_or_exit(
+    settings: Settings, kind: str, migrations: Path, *, ahead: bool = False, quiet: bool = False
+) -> bool:
+    """Stop with status 1 where the database's tables are not those of this version.
+
+    ``ahead``: those of a newer version are taken too, as migrations only expand. Returns whether
+    the database answered: one that is away is waited for by whoever needs it.
+    """
+    from shared.store.revisions import State, find_at, say  # noqa: PLC0415 - slow to import
+
+    found = find_at(settings.database, migrations)
+    if found.state is State.AWAY:
+        if not quiet:
+            click.echo(say(found, kind), err=True)
+        return False
+    if found.state is not State.CURRENT and not (ahead and found.state is State.AHEAD):
+        raise click.ClickException(say(found, kind))
+    return True
+
+
+def wait_until_migrated(
+    settings: Settings, kind: str, migrations: Path, *, ahead: bool = False
+) -> None:
+    """Do the same, and wait for a database that is away: that is said once."""
+    quiet = False
+    while not migrated_or_exit(settings, kind, migrations, ahead=ahead, quiet=quiet):
+        quiet = True
+        time.sleep(DATABASE_SECONDS)
+
+
+AHEAD = click.option(
+    "--database-ahead",
+    "ahead",
+    is_flag=True,
+    help="Start although a newer version has migrated the database: to go back after an upgrade",
+)
+DATABASE_SECONDS = 2.0
 
 
 def settings_or_exit(kind: type[S], prefix: str) -> S:
@@ -102,6 +166,8 @@ def in_new_folder(env_file: Path, prefix: str, values: Mapping[str, str]) -> Ite
     folder = env_file.parent
     there, before = folder.exists(), set(folder.rglob("*"))
     write_env_file(env_file, values)
+    if there and not before:
+        folder.chmod(0o700)  # made by hand, for this; we have just written into it
     os.environ[f"{prefix}_ENV_FILE"] = str(env_file)
     try:
         yield

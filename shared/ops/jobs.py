@@ -24,6 +24,7 @@ from flask import Flask
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from shared.store.db import private_file
 from shared.wire.problems import frames_of
 
 log = structlog.get_logger()
@@ -61,7 +62,7 @@ class Leadership:
                 return True
             self._connection.close()
             return False
-        self._file = self._path.open("w")
+        self._file = private_file(self._path)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -40,12 +40,12 @@ from shared.ops.backup import (
     Tell,
     from_plain,
     parts_of,
-    reason_of,
     tables_of,
 )
 from shared.ops.jobs import JOBS_LOCK, Leadership
 from shared.ops.server import SERVE_LOCK
 from shared.store import migrations
+from shared.store.db import private_file, reason_of
 
 _DAMAGED = "this backup is damaged"
 
@@ -168,7 +168,7 @@ def restore(backup: Backup, engine: Engine, data_dir: Path, tell: Tell, *, repla
 def _alone(engine: Engine, data_dir: Path) -> Iterator[None]:
     """Hold what a server and a jobs process hold while they run. Raises BackupFault."""
     jobs = Leadership(engine, data_dir / JOBS_LOCK)
-    with (data_dir / SERVE_LOCK).open("w") as serving:
+    with private_file(data_dir / SERVE_LOCK) as serving:
         try:
             fcntl.flock(serving, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -12,6 +12,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from shared.base.config import Settings
+from shared.store.db import private_file
 
 SERVE_LOCK = "serve.lock"  # in the data folder
 
@@ -29,7 +30,7 @@ def note_serving(settings: Settings) -> IO[str] | None:
 
     None while a backup is being restored, which needs to be alone.
     """
-    file = (settings.data_dir / SERVE_LOCK).open("w")
+    file = private_file(settings.data_dir / SERVE_LOCK)
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

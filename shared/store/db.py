@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import orjson
 from flask import Flask
 from sqlalchemy import Connection, DateTime, Engine, MetaData, Table, event
-from sqlalchemy.exc import DisconnectionError, OperationalError
+from sqlalchemy.exc import DisconnectionError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session, registry
 from sqlalchemy.types import JSON, TypeDecorator
 
@@ -100,6 +102,13 @@ def prepare_engine(engine: Engine, sqlite_synchronous: str) -> None:
         _ping_rested(engine)
         return
 
+    @event.listens_for(engine, "do_connect")
+    def _be_private(*_args: Any) -> None:
+        """SQLite gives what it writes beside the file the file's own mode."""
+        if is_file(engine.url.database):
+            with suppress(OSError):  # it is there, or SQLite says why it cannot be
+                os.close(os.open(str(engine.url.database), os.O_CREAT | os.O_EXCL, 0o600))
+
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we begin transactions ourselves
@@ -123,6 +132,11 @@ def prepare_engine(engine: Engine, sqlite_synchronous: str) -> None:
         turn = record.info.pop(_TURN, None)
         if turn is not None:
             turn.release()
+
+
+def is_file(database: str | None) -> bool:
+    """Tell whether SQLite keeps a database of this name in a file of that name."""
+    return bool(database) and not str(database).startswith((":", "file:"))
 
 
 # By database file: its writers in this process go one after the other. SQLite alone makes a
@@ -240,11 +254,14 @@ def configure(app: Flask, database_url: str) -> None:
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(database_url)
 
 
-def missing_tables(engine: Engine, metadata: MetaData) -> Sequence[str]:
-    """Return the names of the tables that the database does not have yet."""
-    from sqlalchemy import inspect  # noqa: PLC0415 - only at start
+def reason_of(error: SQLAlchemyError) -> str:
+    """Return what the database said, without values of rows, which may be personal."""
+    return str(getattr(error, "orig", error)).splitlines()[0][:200]
 
-    return sorted(set(metadata.tables) - set(inspect(engine).get_table_names()))
+
+def private_file(path: Path) -> IO[str]:
+    """Open a file for writing, and make it readable by its owner alone where it is new."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w")
 
 
 @contextmanager

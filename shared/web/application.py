@@ -22,6 +22,7 @@ from werkzeug.routing import IntegerConverter
 from charter.model import LANGUAGES
 from shared.base.config import Settings
 from shared.base.schemas import unstorable
+from shared.store.revisions import Readiness
 from shared.web import compression, formats, guards, health, source
 from shared.web.api import PasserelleApi, any_parameters
 from shared.web.guards import Principal, allow
@@ -42,7 +43,7 @@ class Service:
     name: Callable[[], str]
     nav: Callable[[Principal | None], Sequence[tuple[str, str]]]
     find_principal: guards.FindPrincipal
-    ready: Callable[[], list[str]]
+    ready: Callable[[], Readiness]
 
 
 class _Id(IntegerConverter):
@@ -219,6 +220,7 @@ def origin_of(url: str) -> str:
 
 def _install_headers(app: Flask, settings: Settings) -> None:
     usual = policy(images=f" {settings.tiles_origin}" if settings.tiles_origin else "")
+    transport = f"max-age=31536000{'; includeSubDomains' if settings.hsts_subdomains else ''}"
 
     @app.after_request
     def _headers(response: Response) -> Response:
@@ -229,7 +231,7 @@ def _install_headers(app: Flask, settings: Settings) -> None:
         headers["Permissions-Policy"] = "geolocation=(self), camera=(self), microphone=()"
         headers["Cross-Origin-Opener-Policy"] = "same-origin"
         if settings.secure:
-            headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+            headers["Strict-Transport-Security"] = transport
         if g.get("principal") is not None:
             headers.setdefault("Cache-Control", "no-store")
         if response.mimetype == "text/html":

@@ -11,14 +11,15 @@ import structlog
 from flask import Flask, Response, g, request
 
 from shared.ops import metrics
+from shared.store.revisions import Readiness
 from shared.web.guards import allow
 from shared.wire.problems import Problem
 
 
-def install(app: Flask, service: str, ready: Callable[[], list[str]]) -> None:
+def install(app: Flask, service: str, ready: Callable[[], Readiness]) -> None:
     """Add correlation ids, request lines, ``/healthz``, ``/readyz`` and ``/metrics``.
 
-    ``ready`` returns what is wrong, in words for an operator; nothing when all is well.
+    ``ready`` returns what is wrong, and what else an operator should know.
     """
 
     @app.before_request
@@ -46,10 +47,10 @@ def install(app: Flask, service: str, ready: Callable[[], list[str]]) -> None:
     @app.get("/readyz")
     @allow("public")
     def readyz() -> tuple[dict[str, Any], int]:
-        faults = ready()
-        return {"status": "ok" if not faults else "not ready", "faults": faults}, (
-            503 if faults else 200
-        )
+        found = ready()
+        status = "not ready" if found.faults else "ok"
+        said = {"status": status, "faults": [*found.faults], "notes": [*found.notes]}
+        return said, 503 if found.faults else 200
 
     @app.get("/metrics", endpoint="metrics")
     @allow("public")

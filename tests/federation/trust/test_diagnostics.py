@@ -28,7 +28,6 @@ from node.public import machine_pages
 from node.spaces import service as spaces
 from node.spaces.models import Price
 from shared.crypto.keys import new_key_ring
-from shared.net import http
 from shared.net.http import Answer, PeerError, PeerSession, Unreachable
 from shared.store.db import begin_write
 from shared.wire.spaces import PUBLICATION_TYP
@@ -474,13 +473,13 @@ def tls(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 
 def test_the_end_of_a_certificate_is_read_once_it_is_verified(
-    tls: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+    tls: tuple[str, Path],
 ) -> None:
     url, authority = tls
     peers = PeerSession(allow_private=True)
     with pytest.raises(Unreachable):  # nobody vouches for it
         peers.certificate_end(url)
-    monkeypatch.setattr(http, "DEFAULT_CA_BUNDLE_PATH", str(authority))
+    peers = PeerSession(allow_private=True, ca_file=authority)
     assert (peers.certificate_end(url) - datetime.now(UTC)).days == 9
     with pytest.raises(Unreachable):  # of another name
         peers.certificate_end(url.replace("localhost", "127.0.0.1"))

@@ -99,6 +99,43 @@ def test_settings_of_others_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("HUB_WORKER", "HUB_WORKERS"),
+        ("HUB_DATABASEURL", "HUB_DATABASE_URL"),
+        ("HUB_TRUSTED_PROXY", "HUB_TRUSTED_PROXIES"),
+        ("HUB_SECRET", "HUB_SECRET_KEY"),
+        ("HUB_DB_URL", "HUB_DATABASE_URL"),
+    ],
+)
+def test_a_misspelt_name_in_the_environment_is_named_with_what_may_be_meant(
+    name: str, meant: str
+) -> None:
+    (fault,) = faults(**{name: "2"})
+    assert fault.startswith(f"{name} is not a setting: is it to be ")
+    assert meant in fault
+
+
+@pytest.mark.parametrize(("kind", "prefix"), [(HubSettings, "HUB"), (NodeSettings, "NODE")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("OPTIONS", "PATH", "ENV", "VERSION", "EXTRA_CA_CERTS", "TLS_REJECT_UNAUTHORIZED"),
+        *("NO_WARNINGS", "V8_COVERAGE", "REPL_HISTORY", "ICU_DATA", "DEBUG", "HOME"),
+        *("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT_80_TCP", "PORT_80_TCP_ADDR"),
+        *("PORT_80_TCP_PROTO", "PORT_80_TCP_PORT", "ENV_FILE"),
+    ],
+)
+def test_names_that_others_give_a_meaning_stop_nothing(
+    kind: type[HubSettings], prefix: str, name: str
+) -> None:
+    given = f"{prefix}_{name}"
+    with pytest.raises(SettingsError) as raised:  # as others are missing
+        read_settings(kind, prefix, {given: "" if name == "ENV_FILE" else "x"})
+    assert not [fault for fault in raised.value.faults if fault.startswith(f"{given} ")]
+
+
+@pytest.mark.parametrize(
     "text", ["", "10:00", "2026-11-24T10:00:00", "2026-11-24T10:00:00+01:00@x"]
 )
 def test_a_clock_needs_an_instant_with_its_offset(text: str) -> None:
