@@ -99,9 +99,7 @@ def found(app: Flask, email: str, name: str, password: str, rules: Path | None) 
 @hub.command()
 def serve() -> None:
     """Run the server."""
-    from federation.app import create_app  # noqa: PLC0415
-
-    command.serve(HubSettings, "HUB", "hub", create_app, KEYS)
+    command.serve(HubSettings, "HUB", "hub", _create_app, KEYS)
 
 
 @hub.command()

@@ -267,9 +267,7 @@ def verify_statement(month: str, path: Path | None) -> None:
 @node.command()
 def serve() -> None:
     """Run the server."""
-    from node.app import create_app  # noqa: PLC0415
-
-    command.serve(NodeSettings, "NODE", "node", create_app, KEYS)
+    command.serve(NodeSettings, "NODE", "node", _create_app, KEYS)
 
 
 @node.command()
