@@ -48,6 +48,7 @@ from federation.trust import leaving, own_api
 from federation.visits import api as visits_api
 from federation.visits import changes as visits
 from federation.visits import passes
+from federation.watch import service as watching
 from federation.webhooks import events
 from federation.webhooks import pages as webhook_pages
 from shared.accounts.pages import account_room
@@ -137,6 +138,7 @@ def create_app(settings: HubSettings) -> Flask:
     )
     with app.app_context():
         prepare_engine(db.engine, settings.sqlite_synchronous)
+    watching.install(app)
     oauth.install(app)
     page_views.install(app)
     for blp in APIS:

@@ -103,9 +103,7 @@ def serve(ahead: bool) -> None:
     settings = command.settings_or_exit(HubSettings, "HUB")
     command.keys_or_exit(settings, KEYS)
     command.migrated_or_exit(settings, "hub", MIGRATIONS, ahead=ahead)
-    from federation.app import create_app  # noqa: PLC0415
-
-    command.serve(HubSettings, "HUB", "hub", create_app, KEYS)
+    command.serve(HubSettings, "HUB", "hub", _create_app, KEYS)
 
 
 @hub.command()

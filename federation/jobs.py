@@ -30,10 +30,12 @@ from federation.statistics import service as pictures
 from federation.trust import leaving, notices, offline_alerts, trust_list
 from federation.visits import changes as visit_changes
 from federation.visits import showings
+from federation.watch import service as watching
 from federation.webhooks import delivery, events
 from federation.webhooks import service as webhooks
 from shared.net.http import PeerSession
 from shared.ops.jobs import JOBS_LOCK, Job, run_jobs
+from shared.ops.watch import WRITTEN_EVERY_SECONDS
 
 log = structlog.get_logger()
 
@@ -159,6 +161,15 @@ def prepare_pictures() -> None:
     pictures.prepare(db.session(), hub().clock.now())
 
 
+def note_jobs() -> None:
+    """Write down what the jobs did: the sign that they are at work."""
+    watching.write_down(current_app._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def look_at_certificate() -> None:
+    watching.observe_certificate()
+
+
 def advance_votes() -> None:
     adoption.advance(db.session(), hub().clock.now())
 
@@ -184,6 +195,8 @@ JOBS = (
     Job("listings", 600, refresh_listings),
     Job("tidy", 600, tidy),
     Job("pictures", 1800, prepare_pictures),
+    Job("note-jobs", WRITTEN_EVERY_SECONDS, note_jobs),
+    Job("certificate", 600, look_at_certificate),
 )
 
 

@@ -51,6 +51,7 @@ from node.settings import KEYS, MIGRATIONS, NodeSettings
 from node.spaces.service import own_zone
 from node.statements import pages as statements_pages
 from node.visits import pages as visits_pages
+from node.watch import service as watching
 from shared.accounts.pages import account_room
 from shared.accounts.people import People
 from shared.crypto.keys import load_key_ring, make_key_ring
@@ -94,6 +95,7 @@ def _introduce(app: Flask) -> None:
     """Tell rooms what those above them do in their transactions."""
     app.extensions["passes_of_members"] = lifecycle
     app.extensions["reserved_places"] = reserved
+    watching.install(app)
 
 
 def create_app(settings: NodeSettings) -> Flask:

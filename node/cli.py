@@ -282,9 +282,7 @@ def serve(ahead: bool) -> None:
     settings = command.settings_or_exit(NodeSettings, "NODE")
     command.keys_or_exit(settings, KEYS)
     command.migrated_or_exit(settings, "node", MIGRATIONS, ahead=ahead)
-    from node.app import create_app  # noqa: PLC0415
-
-    command.serve(NodeSettings, "NODE", "node", create_app, KEYS)
+    command.serve(NodeSettings, "NODE", "node", _create_app, KEYS)
 
 
 @node.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import structlog
-from flask import Flask
+from flask import Flask, current_app
 
 from node import reconcile
 from node.adapters import service as sources
@@ -22,7 +22,7 @@ from node.desk import (
     showings,
 )
 from node.governance import reminders
-from node.hub import callbacks, contact, hub_registration, outbox
+from node.hub import callbacks, hub_registration, outbox
 from node.hub import service as sync
 from node.identity import service as identity
 from node.leaving import service as leaving
@@ -36,8 +36,10 @@ from node.reports import service as reports
 from node.spaces import service as spaces
 from node.statements import forecast, month_end, network_figures
 from node.visits import presence
+from node.watch import service as watching
 from shared.net.http import PeerError
 from shared.ops.jobs import JOBS_LOCK, Job, run_jobs
+from shared.ops.watch import WRITTEN_EVERY_SECONDS
 
 log = structlog.get_logger()
 
@@ -65,8 +67,13 @@ def check_node() -> None:
     diagnostics.run_due(db.session(), node())
 
 
-def note_alive() -> None:
-    contact.note_alive(db.session(), node().clock.now())
+def note_jobs() -> None:
+    """Write down what the jobs did: the sign that they are at work."""
+    watching.write_down(current_app._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def look_at_certificate() -> None:
+    watching.observe_certificate()
 
 
 def learn() -> None:
@@ -199,7 +206,6 @@ JOBS = (
     Job("publish", 5, publish),
     Job("availability", 1, tell_availability),
     Job("check", 1, check_node),
-    Job("alive", 15, note_alive),
     Job("trust-list", 60, learn),
     Job("trust-list-told", 1, learn_if_told),
     Job("refresh", 10, refresh),
@@ -218,6 +224,8 @@ JOBS = (
     Job("read-sources", 60, read_sources),
     Job("mail", 5, send_mail),
     Job("tidy", 600, tidy),
+    Job("note-jobs", WRITTEN_EVERY_SECONDS, note_jobs),
+    Job("certificate", 600, look_at_certificate),
 )
 
 

@@ -143,6 +143,8 @@ class Shelf:
             service.server.start()
         for node in network.nodes.values():
             _learnt_just_now(node)
+        for served in [network.hub, *network.nodes.values()]:
+            served.jobs_at_work()
         self._lent = network
         return network
 

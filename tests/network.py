@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +31,7 @@ from federation.nodes.models import Node as HubNode
 from federation.search import index_refresh
 from federation.settings import HubSettings
 from federation.spaces.models import SpaceHours
+from federation.watch.service import watch as hub_watch
 from node import app as node_app
 from node import hub_client as hub_calls
 from node import jobs
@@ -46,10 +47,12 @@ from node.members.models import Plan
 from node.settings import NodeSettings
 from node.spaces import service as spaces
 from node.visits import scan
+from node.watch.service import watch as node_watch
 from shared.base.clock import Clock
 from shared.base.memory import forget_all
 from shared.crypto.passes import AUDIENCE, bind
 from shared.net.http import Answer, Away, Circuit, PeerSession
+from shared.ops.watch import Tally
 from shared.store import account_tables
 from shared.store.db import begin_write
 from shared.web.application import limiter
@@ -221,6 +224,14 @@ class LocalService:
         self.server.close()
         with self.app.app_context():
             self.app.extensions["sqlalchemy"].engine.dispose()
+
+    def jobs_at_work(self, ago: timedelta = timedelta(0)) -> None:
+        """Let the jobs process have given its sign of life some time ago, or now."""
+        kind = "hub" if "hub" in self.app.extensions else "node"
+        watch = {"hub": hub_watch, "node": node_watch}[kind]
+        with self.app.app_context():
+            session = self.app.extensions["sqlalchemy"].session()
+            watch.write_down(session, datetime.now(UTC) - ago, Tally())
 
     @property
     def database(self) -> str:
@@ -544,6 +555,7 @@ class Network:
                 members.add_plan(session, plan_class, plan_class, None)
             node.admin = node_accounts.add_token(session, now, ids["admin"], "t", ["admin"])
             node.desk = node_accounts.add_token(session, now, ids["desk"], "t", ["desk"])
+        node.jobs_at_work()
         server.start()
         node.circuit._pause = 0.02
         be_patient(app.extensions["node"].peers)
@@ -670,5 +682,6 @@ def open_hub(
         )
         session.commit()
         hub.token = hub_accounts.add_token(session, now, account.id, "t", ["coordinator"])
+    hub.jobs_at_work()
     server.start()
     return Network(folder, databases, clock, hub)

@@ -17,6 +17,8 @@ from node.hub.models import Enrolment
 from node.publication import service as publication
 from node.spaces import service as spaces
 from node.spaces.models import Document
+from node.watch.service import watch
+from shared.ops.watch import is_silent
 from shared.web import allow, current
 from shared.wire.documents import space_of
 from shared.wire.problems import Problem
@@ -29,7 +31,7 @@ pages = Blueprint(
     static_url_path="/static/sync",
 )
 
-# The hub hears of us each minute, the jobs process notes itself four times a minute.
+# The hub hears of us each minute.
 SILENT_AFTER = timedelta(minutes=3)
 CHECK_TAKES = timedelta(seconds=30)
 
@@ -38,7 +40,7 @@ CHECK_TAKES = timedelta(seconds=30)
 @allow("admin")
 def state() -> str:
     session, now = db.session(), node().clock.now()
-    row = service.enrolment(session)
+    row, alive_at = service.enrolment(session), watch.alive_at(session)
     names = {space.id: space.name for space in spaces.spaces(session)}
     groups = _groups(session, names) if row else []
     return render_template(
@@ -52,7 +54,8 @@ def state() -> str:
         reason=hub_labels.reason,
         topics=hub_labels.TOPICS,
         away=node().hub.away or _silent(row.heard_at if row else None, now),
-        jobs_silent=_silent(row.jobs_at if row else None, now),
+        jobs_at=alive_at,
+        jobs_silent=is_silent(alive_at, node().clock.real()),
         check=_check(row, now) if row else None,
     )
 

@@ -1,4 +1,4 @@
-"""Who was last heard of: the hub, and our own jobs process; and what waits to be told."""
+"""When the hub was last heard of; and what waits to be told."""
 
 from __future__ import annotations
 
@@ -25,14 +25,6 @@ def note_hub(session: Session, now: datetime, told: Mapping[str, Any]) -> None:
             if told.get("harvested_at"):
                 row.harvested_at = datetime.fromisoformat(told["harvested_at"])
             row.harvest_fault = (told.get("harvest_fault") or "")[:200] or None
-
-
-def note_alive(session: Session, now: datetime) -> None:
-    """Note that the jobs process is at work."""
-    with write(session):
-        row = session.get(Enrolment, 1, with_for_update=True)
-        if row is not None:
-            row.jobs_at = now
 
 
 def messages(session: Session) -> list[Outbox]:

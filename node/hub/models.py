@@ -28,7 +28,7 @@ class Enrolment(Model):
     heard_at: Mapped[datetime | None]
     harvested_at: Mapped[datetime | None]
     harvest_fault: Mapped[str | None] = mapped_column(String(200))
-    # when the jobs process was last at work
+    # of versions before: now the jobs process writes down more (node.watch)
     jobs_at: Mapped[datetime | None]
     # “check my node”: when it was asked for, and what the hub found
     check_asked_at: Mapped[datetime | None]

@@ -98,6 +98,18 @@ def url(value: str) -> str:
         raise ValueError(f"an http(s) address is expected ({error})") from None
 
 
+def link(value: str) -> str:
+    """Read where a link leads: any page, with whatever follows its path."""
+    try:
+        parts = urlsplit(value.strip())
+        good = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        good = False
+    if not good or any(letter.isspace() for letter in value.strip()):
+        raise ValueError("an address like https://code.example.org/passerelle is expected")
+    return value.strip()
+
+
 def one_of(*choices: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value not in choices:
@@ -137,6 +149,19 @@ class Settings:
         default="FULL",
     )
 
+    metrics_port: int = setting(
+        number(0, 65535), "Port of /metrics (Prometheus), and of nothing else; 0: none", default=0
+    )
+    metrics_host: str = setting(
+        text,
+        "Address on which that port listens; whoever reaches it reads them",
+        default="127.0.0.1",
+    )
+    metrics_token: str = setting(
+        secret,
+        "Who says this bearer token reads /metrics at the public address; empty: nobody",
+        default="",
+    )
     trusted_proxies: int = setting(
         number(0, 8), "How many proxies in front set X-Forwarded-*", default=0
     )
@@ -167,7 +192,7 @@ class Settings:
     )
     tiles_attribution: str = setting(text, "What the tile server asks to be shown", default="")
     source_url: str = setting(
-        url,
+        link,
         "Where the source code of this service is published; empty: the service gives it itself",
         default="",
     )
@@ -217,6 +242,8 @@ def read_settings(kind: type[S], prefix: str, environ: Mapping[str, str]) -> S:
         faults.append(f"{prefix}_CLOCK is refused outside a demonstration ({prefix}_DEMO)")
     if "url" in found and not found["url"].startswith("https://") and not found.get("demo"):
         faults.append(f"{prefix}_URL must be https outside a demonstration ({prefix}_DEMO)")
+    if found.get("metrics_port") and found["metrics_port"] == found.get("port", Settings.port):
+        faults.append(f"{prefix}_METRICS_PORT must be another than {prefix}_PORT")
     if found.get("smtp_url") and not values.get(f"{prefix}_MAIL_FROM"):
         faults.append(
             f"{prefix}_MAIL_FROM is missing: {known[f'{prefix}_MAIL_FROM'].metadata['help']}"

@@ -231,18 +231,27 @@ def reset_account(app: Flask, address: str) -> None:
 
 
 def serve(
-    kind: type[S], prefix: str, service: str, create_app: Callable[[S], Flask], keys: str
+    kind: type[S],
+    prefix: str,
+    service: str,
+    find_app: Callable[[], Callable[[S], Flask]],
+    keys: str,
 ) -> None:
-    """Run the production server in the foreground."""
+    """Run the production server in the foreground.
+
+    ``find_app`` imports the application: whatever counts must be imported after its folder is made.
+    """
     settings = settings_or_exit(kind, prefix)
     keys_or_exit(settings, keys)
-    from shared.ops.server import Server, note_serving, prepare_metrics  # noqa: PLC0415
+    from shared.ops.metrics_folder import MetricsFolder  # noqa: PLC0415
+    from shared.ops.server import Server, note_serving  # noqa: PLC0415
 
     held = note_serving(settings)
     if held is None:
         raise click.ClickException("a backup is being restored: start again when it is done")
-    prepare_metrics(settings)
-    from shared.ops.metrics import configure_logging  # noqa: PLC0415 - after the metrics folder
+    folder = MetricsFolder(settings.data_dir)
+    from shared.ops.logs import configure_logging  # noqa: PLC0415
 
     configure_logging(settings.log_level, service)
-    Server(lambda: create_app(settings), settings).run()
+    create_app = find_app()
+    Server(lambda: create_app(settings), settings, folder).run()

@@ -24,6 +24,7 @@ from flask import Flask
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from shared.ops.watch import tally_of
 from shared.store.db import private_file
 from shared.wire.problems import frames_of
 
@@ -114,6 +115,7 @@ def run_jobs(app: Flask, engine: Engine, lock_file: Path, jobs: Sequence[Job]) -
         executors={"default": ThreadPoolExecutor(max(4, len(jobs)))},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
+    tally_of(app).begin((job.name, job.every_seconds) for job in jobs)
     for job in jobs:
         scheduler.add_job(
             _guarded(app, job),
@@ -135,13 +137,17 @@ def _guarded(app: Flask, job: Job) -> Callable[[], None]:
     def run() -> None:
         started = time.perf_counter()
         structlog.contextvars.bind_contextvars(job=job.name)
+        fault = None
         with app.app_context():
             try:
                 job.run()
             except Exception as error:  # noqa: BLE001 - one failing run must not end the others
                 # Its message may hold values, which may be personal.
-                log.error("job.failed", error=type(error).__name__, where=frames_of(error))
-        log.debug("job.done", ms=round((time.perf_counter() - started) * 1000))
+                fault = type(error).__name__
+                log.error("job.failed", error=fault, where=frames_of(error))
+        seconds = time.perf_counter() - started
+        tally_of(app).note(job.name, job.every_seconds, seconds, _now(), fault)
+        log.debug("job.done", ms=round(seconds * 1000))
 
     return run
 

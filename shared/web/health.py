@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
+import hmac
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 import structlog
 from flask import Flask, Response, g, request
 
-from shared.ops import metrics
+from shared.ops import measures, metrics
 from shared.store.revisions import Readiness
+from shared.web import guards
 from shared.web.guards import allow
 from shared.wire.problems import Problem
 
@@ -54,9 +55,12 @@ def install(app: Flask, service: str, ready: Callable[[], Readiness]) -> None:
 
     @app.get("/metrics", endpoint="metrics")
     @allow("public")
-    def measures() -> Response:
-        address = request.remote_addr
-        if not address or ipaddress.ip_address(address).is_global:
+    def tell_measures() -> Response:
+        """Tell them to who has the token; the port of their own is the server's matter."""
+        wanted, given = app.extensions["settings"].metrics_token, guards.given_bearer() or ""
+        if not wanted:
             raise Problem("not-found")
-        body, content_type = metrics.exposition()
+        if not hmac.compare_digest(wanted.encode(), given.encode()):
+            raise Problem("unauthenticated")
+        body, content_type = measures.exposition(app)
         return Response(body, content_type=content_type)

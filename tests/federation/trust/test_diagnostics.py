@@ -309,11 +309,12 @@ def test_the_page_says_when_nobody_does_what_was_asked(
     admin.get("/console/sync")
     admin.post("/console/sync/check")
     network.pass_time(minutes=4)
+    cordee.jobs_at_work(timedelta(minutes=4))
     page = Page(admin.get("/console/sync").text).text
     assert "Nobody has done it yet" in page
     assert "The jobs process is not at work" in page
     with cordee.app.app_context():
-        jobs.note_alive()
+        jobs.note_jobs()
     assert "not at work: nothing" not in Page(admin.get("/console/sync").text).text
 
 

@@ -1,0 +1,1 @@
+"""How this hub is: what its jobs did, and what hubs are watched by."""

@@ -1,0 +1,1 @@
+"""How this node is: what its jobs did, and what nodes are watched by."""

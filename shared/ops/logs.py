@@ -1,0 +1,59 @@
+"""Log lines: one JSON object each, on standard error, whoever in the process has said it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+# What a library says below this is said for each job, or each connection.
+_QUIET = {"apscheduler": logging.WARNING, "urllib3": logging.WARNING, "alembic": logging.WARNING}
+
+
+def configure_logging(level: str, service: str) -> None:
+    """Log JSON lines, each with service and correlation id, and the name of the job.
+
+    Libraries, gunicorn and APScheduler among them, log through Python's own logging: those lines
+    get the same form.
+    """
+    said: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    written: list[Any] = [
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(),
+    ]
+    structlog.configure(
+        processors=[*said, *written],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(service=service)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[_service(service), *said, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *written],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name, least in _QUIET.items():
+        logging.getLogger(name).setLevel(max(least, getattr(logging, level)))
+    logging.captureWarnings(capture=True)
+
+
+def _service(service: str) -> Any:
+    """A thread that a library began knows nothing of what was bound in ours."""
+
+    def add(_logger: Any, _method: str, line: dict[str, Any]) -> dict[str, Any]:
+        line.setdefault("service", service)
+        return line
+
+    return add
