@@ -267,7 +267,7 @@ def _misspelt(prefix: str, known: Iterable[str], environ: Iterable[str]) -> list
     ours = {name.removeprefix(f"{prefix}_"): name for name in known}
     faults = []
     for name in sorted(set(environ) - set(ours.values()) - _OF_NODE_JS - {f"{prefix}_ENV_FILE"}):
-        if name.startswith(f"{prefix}_"):
+        if name.startswith(f"{prefix}_") and not name.startswith(f"{prefix}_SERVICE_"):
             near = get_close_matches(name.removeprefix(f"{prefix}_"), ours, 2, _ALIKE)
             meant = " or ".join(ours[one] for one in near)
             faults += [f"{name} is not a setting: is it to be {meant}?"] if near else []
