@@ -10,6 +10,7 @@ import click
 _PARTS = {
     "hub": ("federation.cli", "hub"),
     "node": ("node.cli", "node"),
+    "host": ("node.host.cli", "host"),
     "demo": ("deploy.demo.command", "demo"),
 }
 

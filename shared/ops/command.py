@@ -15,10 +15,11 @@ from typing import Any, TypeVar
 import click
 from flask import Flask
 
-from shared.base.config import Settings, SettingsError, describe, read_settings
+from shared.base.config import Declared, Settings, SettingsError, describe, read_settings
 from shared.base.env_file import write_env
 
-S = TypeVar("S", bound=Settings)
+S = TypeVar("S", bound=Declared)
+T = TypeVar("T", bound=Settings)
 
 
 class _Instant(click.ParamType):  # type: ignore[type-arg]
@@ -65,7 +66,7 @@ def keys_or_exit(settings: Settings, name: str) -> None:
         sys.exit(2)
 
 
-def show_settings(kind: type[Settings], prefix: str) -> None:
+def show_settings(kind: type[Declared], prefix: str) -> None:
     for name, default, text in describe(kind, prefix):
         click.echo(f"{name}\n    {text}. Default: {default or 'empty'}")
 
@@ -165,12 +166,17 @@ def reset_account(app: Flask, address: str) -> None:
 
 
 def serve(
-    kind: type[S], prefix: str, service: str, create_app: Callable[[S], Flask], keys: str
+    kind: type[T], prefix: str, service: str, create_app: Callable[[T], Flask], keys: str
 ) -> None:
     """Run the production server in the foreground."""
     settings = settings_or_exit(kind, prefix)
     keys_or_exit(settings, keys)
-    from shared.ops.server import Server, note_serving, prepare_metrics  # noqa: PLC0415
+    from shared.ops.server import (  # noqa: PLC0415
+        Server,
+        note_serving,
+        prepare_metrics,
+        spare_memory,
+    )
 
     held = note_serving(settings)
     if held is None:
@@ -179,4 +185,10 @@ def serve(
     from shared.ops.metrics import configure_logging  # noqa: PLC0415 - after the metrics folder
 
     configure_logging(settings.log_level, service)
-    Server(lambda: create_app(settings), settings).run()
+    spare_memory()
+    Server(
+        lambda: create_app(settings),
+        listen=[f"{settings.host}:{settings.port}"],
+        workers=settings.workers,
+        threads=settings.threads,
+    ).run()
