@@ -117,15 +117,16 @@ class Rounds:
         return len(started)
 
     def _do(self, row: Row, job: Job) -> None:
-        started = self._clock()
+        started, before = self._clock(), row.stamp()
         try:
             row.run(job)
         finally:
+            after = row.stamp()
             with self._lock:
                 now = self._clock()
+                if before is not None and before == row.seen:
+                    row.seen = after  # what jobs themselves write again and again is nothing new
                 quiet = now >= row.awake_until
-                if quiet:  # what a job itself writes again and again is nothing new
-                    row.seen = row.stamp()
                 seconds = max(job.every_seconds, QUIET_SECONDS) if quiet else job.every_seconds
                 row.due[job.name] = max(now, started + seconds)
                 del row.running[job.name]
