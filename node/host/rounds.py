@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 LANES = 3  # of one operator at once
 AWAKE_SECONDS = 10.0  # after something was written
-QUIET_SECONDS = 5.0
+QUIET_SECONDS = 10.0
 STUCK_SECONDS = 300.0
 
 Clock = Callable[[], float]
