@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 from flask import Flask
 from sqlalchemy import Engine
 
 from node.host.nodes import MakeApp
-from node.host.operators import Place, placed
+from node.host.operators import Operator, Place, placed, stat_of
 from node.host.rounds import Rounds
 from node.host.settings import HostSettings
 from shared.base import deadline
@@ -24,10 +24,10 @@ from shared.wire.problems import frames_of
 log = structlog.get_logger()
 
 TICK_SECONDS = 0.5
-LOOK_TICKS = 2
+LOOK_SECONDS = 1.0
 # What one run of a job may wait for others, in all.
 RUN_SECONDS = 60.0
-TRY_AGAIN_TICKS = 20
+TRY_AGAIN_SECONDS = 10.0
 _LEAD = "lead"
 _LEAD_SECONDS = 5.0
 
@@ -50,10 +50,10 @@ class HostJobs:
         self._rounds = Rounds([*jobs, Job(_LEAD, _LEAD_SECONDS, lambda: None)], host.job_threads)
         self._places: dict[str, Place] = {}
         self._led: dict[str, Led] = {}
-        self._coming: dict[str, int] = {}
+        self._coming: dict[str, float] = {}
         self._going: set[str] = set()
         self._faults: dict[str, list[str]] = {}
-        self._ticks = 0
+        self._look_at = 0.0
         self._lock = threading.Lock()
 
     def run(self, stop: threading.Event) -> None:
@@ -67,12 +67,13 @@ class HostJobs:
             _let_go(led)
 
     def step(self) -> None:
-        if self._ticks % LOOK_TICKS == 0:
-            self._look()
-        self._ticks += 1
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + LOOK_SECONDS
+            self._look(now)
         self._rounds.tick()
 
-    def _look(self) -> None:
+    def _look(self, now: float) -> None:
         """See who came, went or changed."""
         places, faults = placed(self._host.data_dir, self._host, self._places)
         for operator_id in faults.keys() - self._faults.keys():
@@ -83,10 +84,10 @@ class HostJobs:
             new = [
                 place
                 for one, place in places.items()
-                if one not in self._led and self._coming.get(one, 0) <= self._ticks
+                if one not in self._led and self._coming.get(one, 0) <= now
             ]
             for place in new:
-                self._coming[place.operator.id] = self._ticks + TRY_AGAIN_TICKS
+                self._coming[place.operator.id] = now + TRY_AGAIN_SECONDS
         for operator_id in gone:
             self._end(operator_id)
         for place in new:
@@ -113,7 +114,7 @@ class HostJobs:
         with self._lock:
             self._led[operator_id] = led
             self._coming.pop(operator_id, None)
-        self._rounds.add(operator_id, lambda job: self._run(led, job), _stamp_of(led))
+        self._rounds.add(operator_id, lambda job: self._run(led, job), _stamp_of(place.operator))
         log.info("jobs.leading", operator=operator_id)
 
     def _run(self, led: Led, job: Job) -> None:
@@ -146,30 +147,13 @@ class HostJobs:
         self._rounds.remove(operator_id, ended)
 
 
+def _stamp_of(one: Operator) -> Callable[[], object]:
+    return lambda: stat_of(one.written)
+
+
 def _let_go(led: Led) -> None:
     led.leadership.release()
     led.engine.dispose()
-
-
-def _stamp_of(led: Led) -> Callable[[], object | None]:
-    """Return what tells whether something was written; nothing does so on PostgreSQL."""
-    if led.engine.dialect.name != "sqlite":
-        return lambda: None
-    path = Path(str(led.engine.url.database))
-    files = (path, path.with_name(f"{path.name}-wal"))
-
-    def stamp() -> object:
-        return tuple(_state(file) for file in files)
-
-    return stamp
-
-
-def _state(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size
 
 
 def run(host: HostSettings, make_app: MakeApp, jobs: Sequence[Job]) -> None:

@@ -13,7 +13,7 @@ from typing import IO
 import structlog
 from flask import Flask
 
-from node.host.operators import Place, names_of, placed
+from node.host.operators import Place, names_of, note_writes, placed
 from node.host.settings import HostSettings
 from node.settings import NodeSettings
 from shared.ops.server import note_serving
@@ -168,6 +168,8 @@ class Nodes:
                 self._failed[place.operator.id] = (place, time.monotonic() + TRY_AGAIN_SECONDS)
             return None
         app.extensions["log_fields"] = {"operator": place.operator.id}
+        with app.app_context():
+            note_writes(place.operator, app.extensions["sqlalchemy"].engine)
         return app
 
     def _failed_lately(self, place: Place) -> bool:

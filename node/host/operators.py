@@ -10,9 +10,12 @@ import fcntl
 import re
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from sqlalchemy import Connection, Engine, event
 
 from node.host.settings import HostSettings
 from node.settings import KEYS, NodeSettings
@@ -22,6 +25,7 @@ from shared.ops.server import SERVE_LOCK
 
 FOLDERS = "operators"  # in the host's data folder
 MARK = "served"
+WRITTEN = "written"  # touched by the server with each transaction that writes
 SETTINGS = "node.env"
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,58}[a-z0-9])?")
 _PORTS = {"http": 80, "https": 443}
@@ -44,12 +48,17 @@ class Operator:
     def mark(self) -> Path:
         return self.folder / MARK
 
+    @property
+    def written(self) -> Path:
+        return self.folder / WRITTEN
+
     def look(self) -> Look:
         """Return what changes when its node has to be made anew: other settings, other keys."""
-        return tuple(_stat(path) for path in (self.mark, self.env_file, self.folder / KEYS))
+        return tuple(stat_of(path) for path in (self.mark, self.env_file, self.folder / KEYS))
 
 
-def _stat(path: Path) -> tuple[int, int, int] | None:
+def stat_of(path: Path) -> tuple[int, int, int] | None:
+    """Return what is another once a file was changed; None where there is none."""
     try:
         found = path.stat()
     except OSError:
@@ -174,6 +183,16 @@ def serve(one: Operator) -> None:
 
 def stop_serving(one: Operator) -> None:
     one.mark.unlink(missing_ok=True)
+
+
+def note_writes(one: Operator, engine: Engine) -> None:
+    """Tell the jobs process of each transaction that writes: there is something to look at."""
+
+    @event.listens_for(engine, "commit")
+    def _tell(connection: Connection) -> None:
+        if connection.get_execution_options().get("writes"):
+            with suppress(OSError):  # they look by themselves, too, only later
+                one.written.touch(mode=0o600)
 
 
 def wait_until_free(one: Operator, seconds: float) -> bool:

@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 LANES = 3  # of one operator at once
 AWAKE_SECONDS = 10.0  # after something was written
-QUIET_SECONDS = 10.0
+QUIET_SECONDS = 15.0
 STUCK_SECONDS = 300.0
 
 Clock = Callable[[], float]
@@ -29,14 +29,14 @@ Clock = Callable[[], float]
 
 @dataclass(eq=False)
 class Row:
-    """An operator's jobs. ``stamp`` is another once something was written; None: who knows."""
+    """An operator's jobs. ``stamp`` is another once somebody else wrote something."""
 
     operator_id: str
     run: Callable[[Job], None]
-    stamp: Callable[[], object | None]
+    stamp: Callable[[], object]
     due: dict[str, float]
     running: dict[str, float] = field(default_factory=dict)
-    seen: object | None = None
+    seen: object = None
     awake_until: float = 0.0
     ended: Callable[[], None] | None = None
     told: set[str] = field(default_factory=set)
@@ -63,7 +63,7 @@ class Rounds:
         self,
         operator_id: str,
         run: Callable[[Job], None],
-        stamp: Callable[[], object | None] = lambda: None,
+        stamp: Callable[[], object] = lambda: None,
     ) -> None:
         """Have an operator's jobs run from now on, each at once for the first time."""
         with self._lock:
@@ -96,7 +96,7 @@ class Rounds:
 
     def _look(self, row: Row, now: float) -> None:
         stamp = row.stamp()
-        if stamp is None or stamp != row.seen:
+        if stamp != row.seen:
             if now >= row.awake_until:
                 for name, job in self._jobs.items():
                     row.due[name] = min(row.due[name], now + job.every_seconds)
@@ -117,15 +117,12 @@ class Rounds:
         return len(started)
 
     def _do(self, row: Row, job: Job) -> None:
-        started, before = self._clock(), row.stamp()
+        started = self._clock()
         try:
             row.run(job)
         finally:
-            after = row.stamp()
             with self._lock:
                 now = self._clock()
-                if before is not None and before == row.seen:
-                    row.seen = after  # what jobs themselves write again and again is nothing new
                 quiet = now >= row.awake_until
                 seconds = max(job.every_seconds, QUIET_SECONDS) if quiet else job.every_seconds
                 row.due[job.name] = max(now, started + seconds)

@@ -20,6 +20,7 @@ from node.app import create_app
 from node.context import node as context
 from node.db import db
 from node.exports import service as exports
+from node.host import operators
 from node.host.dispatch import NOBODY, Dispatcher
 from node.identity.service import accounts
 from node.members import service as members
@@ -248,3 +249,16 @@ def test_each_line_of_a_request_says_whose_it_is(hosted: Hosted) -> None:
     for here in (ONE, OTHER, ONE):
         hosted.visitor().get(here, "/healthz")
         assert structlog.contextvars.get_contextvars()["operator"] == here
+
+
+def test_what_is_written_at_one_operator_wakes_its_jobs_alone(hosted: Hosted) -> None:
+    folders = {
+        each: app_of(hosted.dispatcher, each).extensions["settings"].data_dir for each in hosted.of
+    }
+    marks = {each: folder / operators.WRITTEN for each, folder in folders.items()}
+    before = {each: operators.stat_of(mark) for each, mark in marks.items()}
+    hosted.visitor().get(ONE, "/")
+    assert operators.stat_of(marks[ONE]) == before[ONE]
+    hosted.visitor().log_in(ONE)
+    assert operators.stat_of(marks[ONE]) != before[ONE]
+    assert operators.stat_of(marks[OTHER]) == before[OTHER]

@@ -107,19 +107,6 @@ def test_where_nothing_is_written_it_is_looked_at_seldom_and_at_once_again() -> 
     assert bench.run_all() == [("a", "j")]
 
 
-def test_what_a_quiet_operators_job_writes_itself_wakes_nothing() -> None:
-    bench = Bench(job("j"))
-    bench.stamps["a"] = 0
-
-    def write(_job: Job) -> None:
-        bench.stamps["a"] += 1
-        bench.ran.append(("a", "j"))
-
-    bench.rounds.add("a", write, lambda: bench.stamps["a"])
-    bench.times(30)
-    assert bench.times(10 * QUIET_SECONDS) <= 11
-
-
 def test_one_that_hangs_or_fails_delays_nobody() -> None:
     rounds = Rounds([job("j", 0.05)], 8)
     go_on, ran = threading.Event(), {each: threading.Semaphore(0) for each in "abc"}
