@@ -12,6 +12,7 @@ from shared.base.version import VERSION
 _PARTS = {
     "hub": ("federation.cli", "hub"),
     "node": ("node.cli", "node"),
+    "host": ("node.host.cli", "host"),
     "demo": ("deploy.demo.command", "demo"),
 }
 

@@ -81,13 +81,14 @@ def init(
     with command.new_service(NodeSettings, "NODE", data_dir, values) as env_file:
         app = _app(new=True)
         with new_tables(app):
-            _found(app, name, email, password, space_name, town)
+            found(app, name, email, password, space_name, town)
     run = f"NODE_ENV_FILE={env_file} passerelle node"
     click.echo(f"The node is ready. Start it with:\n  {run} serve\n  {run} jobs")
     click.echo(f"Then join the network:\n  {run} enrol --invitation TOKEN --sign-charter")
 
 
-def _found(app: Flask, name: str, email: str, password: str, space_name: str, town: str) -> None:
+def found(app: Flask, name: str, email: str, password: str, space_name: str, town: str) -> None:
+    """Make the first admin, and the first space."""
     from node.context import node as context  # noqa: PLC0415
     from node.db import db  # noqa: PLC0415
     from node.identity.service import accounts  # noqa: PLC0415
@@ -113,7 +114,11 @@ def _found(app: Flask, name: str, email: str, password: str, space_name: str, to
 @click.option("--sign-charter", is_flag=True, help="Also sign the charter in force")
 def enrol(invitation: str, sign_charter: bool) -> None:
     """Join the network. The node's server must be running: the hub calls it back."""
-    app = _app()
+    join_network(_app(), invitation, sign_charter=sign_charter)
+
+
+def join_network(app: Flask, invitation: str, *, sign_charter: bool) -> None:
+    """Enrol a node whose server is running, and publish it. Raises ClickException."""
     from node.context import node as context  # noqa: PLC0415
     from node.db import db  # noqa: PLC0415
     from node.hub import service  # noqa: PLC0415
@@ -430,4 +435,5 @@ def _create_app() -> Callable[[NodeSettings], Flask]:
     return create_app
 
 
-add_backup_commands(node, Service("node", NodeSettings, KEYS, _create_app))
+SERVICE = Service("node", NodeSettings, KEYS, _create_app)
+add_backup_commands(node, SERVICE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from flask import Flask
 
@@ -19,20 +18,11 @@ def make_app() -> Flask:
 
 
 def main() -> None:
-    """Serve it as our services are served: ``hello PORT WORKERS THREADS FOLDER``."""
-    from shared.base.config import Settings  # noqa: PLC0415 - after the arguments
-    from shared.ops.server import Server  # noqa: PLC0415
+    """Serve it as our services are served: ``hello PORT WORKERS THREADS``."""
+    from shared.ops.server import Server  # noqa: PLC0415 - after the arguments
 
     port, workers, threads = (int(argument) for argument in sys.argv[1:4])
-    settings = Settings(
-        url=f"http://127.0.0.1:{port}",
-        secret_key="-" * 32,
-        data_dir=Path(sys.argv[4]),
-        port=port,
-        workers=workers,
-        threads=threads,
-    )
-    Server(make_app, settings).run()
+    Server(make_app, listen=[f"127.0.0.1:{port}"], workers=workers, threads=threads).run()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from flask_babel import get_locale
 
 from charter import read_charter
 from charter.values import shared_values
-from federation.charters import pdf as paper
 from federation.charters import proposals, votes
 from federation.charters import service as charters
 from federation.charters.adoption import UNDER_WAY
@@ -139,6 +138,8 @@ def former_text(version: str, number: int) -> str:
 def charter_pdf(version: str) -> Response:
     session, language = db.session(), str(get_locale())
     row = charters.find(session, version)
+    from federation.charters import pdf as paper  # noqa: PLC0415 - large, and seldom needed
+
     pdf = paper.as_pdf(
         row,
         charters.as_charter(row),

@@ -6,14 +6,13 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask_babel import gettext
 
 from charter import statement as document
 from shared.web.formats import day, halves, money, month, signed
 from shared.web.reasons import FLAG_NAMES, flags_in_words
-from shared.wire.pdf import SOFT, TEAL, Paper
 from shared.wire.tables import harmless
 
 CSV_COLUMNS = (
@@ -77,6 +76,9 @@ def _cell(value: Any) -> Any:
     return harmless(value) if isinstance(value, str) else value
 
 
+if TYPE_CHECKING:
+    from shared.wire.pdf import Paper
+
 # Beyond this the PDF gives sums alone; every line is in the JSON and the CSV.
 MOST_LINES = 3_000
 _SMALL = 6.0
@@ -84,6 +86,8 @@ _SMALL = 6.0
 
 def as_pdf(body: bytes, names: Mapping[str, str], language: str, made_at: datetime) -> bytes:
     """Return the statement to print, with the names of the nodes, in the reader's language."""
+    from shared.wire.pdf import SOFT, TEAL, Paper  # noqa: PLC0415 - large, and seldom needed
+
     statement = document.read(body)
     title = gettext("Statement of %(month)s", month=month(statement["month"]))
     paper = Paper(title, language, made_at)

@@ -24,7 +24,6 @@ from federation.statistics import (
     service,
     yearly_report,
 )
-from federation.statistics import pdf as paper
 from federation.statistics.chart_shapes import to_svg
 from federation.statistics.statistic import Picture, as_csv, brief, written
 from federation.statistics.suppression import LEAST
@@ -158,6 +157,8 @@ def yearly(year: int) -> str:
 @allow(*STAFF)
 def yearly_paper(year: int) -> Response:
     now, language = hub().clock.now(), str(get_locale())
+    from federation.statistics import pdf as paper  # noqa: PLC0415 - large, and seldom needed
+
     pdf = paper.as_pdf(_report(year), hub().settings.network, language, now)
     headers = {"Content-Disposition": f'attachment; filename="network-{year}-{language}.pdf"'}
     return Response(pdf, mimetype="application/pdf", headers=headers)

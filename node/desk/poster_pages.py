@@ -11,7 +11,6 @@ from flask_babel import get_locale, gettext
 
 from node.context import node
 from node.db import db
-from node.desk import poster
 from node.hub import service as sync
 from node.spaces import service as spaces
 from shared.web import allow
@@ -42,6 +41,8 @@ def here(space_id: str) -> str:
 def print_poster(space_id: str) -> Response:
     session, language = db.session(), str(get_locale())
     space = spaces.space(session, space_id)
+    from node.desk import poster  # noqa: PLC0415 - large, and seldom needed
+
     url = poster.link(node().url, space_id, space.poster)
     pdf = poster.poster(space.name, url, language, node().clock.now())
     headers = {"Content-Disposition": f'attachment; filename="poster-{space_id}-{language}.pdf"'}

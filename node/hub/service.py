@@ -204,7 +204,7 @@ class Network:
     fetched_at: datetime
 
 
-_parsed: dict[tuple[str, str, str], Network] = {}
+_parsed = Memory[tuple[str, str], Network]()
 
 
 def network(session: Session, node: Node) -> Network | None:
@@ -213,15 +213,15 @@ def network(session: Session, node: Node) -> Network | None:
     heads = {name: (sha256, fetched_at) for name, sha256, fetched_at in rows}
     if len(heads) < 2:
         return None
-    key = (node.url, heads["trust-list"][0], heads["charter"][0])
-    if key not in _parsed:
+    key, parsed = (heads["trust-list"][0], heads["charter"][0]), _parsed.here()
+    kept = parsed.get(key)
+    if kept is None:
         found = _read_network(session, node, heads["trust-list"][1])
         if found is None:
             return None
-        for old in [k for k in _parsed if k[0] == node.url]:
-            del _parsed[old]
-        _parsed[key] = found
-    return replace(_parsed[key], fetched_at=heads["trust-list"][1])
+        parsed.clear()
+        parsed[key] = kept = found
+    return replace(kept, fetched_at=heads["trust-list"][1])
 
 
 def _read_network(session: Session, node: Node, fetched_at: datetime) -> Network | None:

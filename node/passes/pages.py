@@ -23,7 +23,6 @@ from node.db import db
 from node.hub import service as sync
 from node.offline import worker as keep_offline
 from node.passes import cards, devices, diagnosis, rights, service
-from node.passes import pdf as paper
 from node.passes.api import me
 from node.passes.models import Pass
 from node.publication import partner_documents
@@ -168,6 +167,8 @@ def print_card() -> Response:
         raise Problem("not-found")
     address, home = cards.address(node(), row.id), node().settings.name
     now, language = node().clock.now(), str(get_locale())
+    from node.passes import pdf as paper  # noqa: PLC0415 - large, and seldom needed
+
     pdf = paper.card(member.given_name, home, address, row.expires_at, language, now)
     return file(pdf, "application/pdf", "card.pdf")
 

@@ -9,7 +9,6 @@ from flask_babel import get_locale, gettext
 
 from node.context import node
 from node.db import db
-from node.passes import pdf as paper
 from node.passes.api import me
 from node.passes.pages import file, pages, space_names
 from node.visits.calendar import visits_ics
@@ -61,6 +60,8 @@ def my_receipt(visit_id: str) -> Response:
     space = space_names(session).get(visit["space"], {}).get("name", visit["space"])
     name, home, hub_url = me().account.name, node().settings.name, node().hub.url
     made_at, language = node().clock.now(), str(get_locale())
+    from node.passes import pdf as paper  # noqa: PLC0415 - large, and seldom needed
+
     pdf = paper.receipt(name, home, space, visit, hub_url, language, made_at)
     return file(pdf, "application/pdf", "receipt.pdf")
 

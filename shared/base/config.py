@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from shared.base.clock import Clock, parse_clock
@@ -213,7 +213,16 @@ class Settings:
         return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'passerelle.sqlite'}"
 
 
-S = TypeVar("S", bound=Settings)
+class Declared(Protocol):
+    """Settings of any kind: a dataclass whose fields were made by ``setting``."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def data_dir(self) -> Path: ...
+
+
+S = TypeVar("S", bound=Declared)
 
 
 def read_settings(kind: type[S], prefix: str, environ: Mapping[str, str]) -> S:
@@ -274,7 +283,7 @@ def _misspelt(prefix: str, known: Iterable[str], environ: Iterable[str]) -> list
     return faults
 
 
-def given_settings(kind: type[Settings], prefix: str, environ: Mapping[str, str]) -> dict[str, str]:
+def given_settings(kind: type[Declared], prefix: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the settings that the environment or its file gives, as they are written there."""
     values = {**_read_file(environ.get(f"{prefix}_ENV_FILE")), **environ}
     names = (f"{prefix}_{spec.name.upper()}" for spec in fields(kind))
@@ -299,7 +308,7 @@ def _as_set(value: Any) -> str:
     return "" if value is None or value == Clock() else str(value)
 
 
-def describe(kind: type[Settings], prefix: str) -> list[tuple[str, str, str]]:
+def describe(kind: type[Declared], prefix: str) -> list[tuple[str, str, str]]:
     """Return (name, default or "required", help) of every setting, for the settings page."""
     rows = []
     for spec in fields(kind):

@@ -73,7 +73,10 @@ def add_backup_commands(group: click.Group, service: Service) -> None:
 
         A backup of an older version is brought to this version's tables.
         """
-        _restore(service, path, data_dir, database_url, replace=replace)
+        made = restore_backup(service, path, data_dir, database_url, replace=replace)
+        prefix = f"{service.prefix}_ENV_FILE={made} " if made else ""
+        for verb in ("serve", "jobs"):
+            click.echo(f"  {prefix}passerelle {service.kind} {verb}")
 
 
 def _tell(words: str) -> None:
@@ -116,14 +119,18 @@ def _backup(service: Service, path: Path, keep: int | None) -> None:
     click.echo("It holds private keys and personal data: keep it encrypted, away from here.")
 
 
-def _restore(
+def restore_backup(
     service: Service,
     path: Path,
     data_dir: Path | None,
     database_url: str | None,
     *,
     replace: bool,
-) -> None:
+) -> Path | None:
+    """Put a backup back; into a new folder, if one is given. Returns the settings made there.
+
+    Raises ClickException; then nothing was changed.
+    """
     from shared.ops import restore  # noqa: PLC0415
     from shared.ops.backup import BackupFault  # noqa: PLC0415
 
@@ -153,9 +160,7 @@ def _restore(
             keys.unlink(missing_ok=True)
         words = f"the database: {reason_of(fault)}" if isinstance(fault, SQLAlchemyError) else fault
         raise click.ClickException(str(words)) from None
-    prefix = f"{service.prefix}_ENV_FILE={made} " if made else ""
-    for verb in ("serve", "jobs"):
-        click.echo(f"  {prefix}passerelle {service.kind} {verb}")
+    return made
 
 
 def _new_settings(

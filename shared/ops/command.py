@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 import click
 from flask import Flask
 
-from shared.base.config import Settings, SettingsError, describe, read_settings
+from shared.base.config import Declared, Settings, SettingsError, describe, read_settings
 from shared.base.env_file import write_env
 
-S = TypeVar("S", bound=Settings)
+S = TypeVar("S", bound=Declared)
+T = TypeVar("T", bound=Settings)
 
 
 class _Instant(click.ParamType):  # type: ignore[type-arg]
@@ -129,7 +130,7 @@ def keys_or_exit(settings: Settings, name: str) -> None:
         sys.exit(2)
 
 
-def show_settings(kind: type[Settings], prefix: str) -> None:
+def show_settings(kind: type[Declared], prefix: str) -> None:
     for name, default, text in describe(kind, prefix):
         click.echo(f"{name}\n    {text}. Default: {default or 'empty'}")
 
@@ -231,10 +232,10 @@ def reset_account(app: Flask, address: str) -> None:
 
 
 def serve(
-    kind: type[S],
+    kind: type[T],
     prefix: str,
     service: str,
-    find_app: Callable[[], Callable[[S], Flask]],
+    find_app: Callable[[], Callable[[T], Flask]],
     keys: str,
 ) -> None:
     """Run the production server in the foreground.
@@ -244,7 +245,7 @@ def serve(
     settings = settings_or_exit(kind, prefix)
     keys_or_exit(settings, keys)
     from shared.ops.metrics_folder import MetricsFolder  # noqa: PLC0415
-    from shared.ops.server import Server, note_serving  # noqa: PLC0415
+    from shared.ops.server import note_serving, server, spare_memory  # noqa: PLC0415
 
     held = note_serving(settings)
     if held is None:
@@ -253,5 +254,6 @@ def serve(
     from shared.ops.logs import configure_logging  # noqa: PLC0415
 
     configure_logging(settings.log_level, service)
+    spare_memory()
     create_app = find_app()
-    Server(lambda: create_app(settings), settings, folder).run()
+    server(lambda: create_app(settings), settings, folder).run()

@@ -118,7 +118,7 @@ def run_jobs(app: Flask, engine: Engine, lock_file: Path, jobs: Sequence[Job]) -
     tally_of(app).begin((job.name, job.every_seconds) for job in jobs)
     for job in jobs:
         scheduler.add_job(
-            _guarded(app, job),
+            guarded(app, job),
             "interval",
             seconds=job.every_seconds,
             id=job.name,
@@ -133,7 +133,9 @@ def run_jobs(app: Flask, engine: Engine, lock_file: Path, jobs: Sequence[Job]) -
     scheduler.shutdown(wait=True)
 
 
-def _guarded(app: Flask, job: Job) -> Callable[[], None]:
+def guarded(app: Flask, job: Job) -> Callable[[], None]:
+    """Return a job as it is run: in its application's context, and without raising."""
+
     def run() -> None:
         started = time.perf_counter()
         structlog.contextvars.bind_contextvars(job=job.name)

@@ -107,17 +107,33 @@ class Measures:
             log.warning("measures.not-found", error=type(error).__name__)
         words = "1 if the database answers"
         for metric in (GaugeMetricFamily("passerelle_database_up", words, answers), *found):
+            labels = {**self._labels, **self._app.extensions.get("log_fields", {})}
             metric.samples = [
-                sample._replace(labels={**self._labels, **sample.labels})
-                for sample in metric.samples
+                sample._replace(labels={**labels, **sample.labels}) for sample in metric.samples
             ]
             yield metric
 
 
-def exposition(app: Flask) -> tuple[bytes, str]:
+class _Together:
+    """The state of several applications of one process: each measure once, with all its samples."""
+
+    def __init__(self, apps: Sequence[Flask]) -> None:
+        self._apps = apps
+
+    def collect(self) -> Iterable[Metric]:
+        found: dict[str, Metric] = {}
+        for app in self._apps:
+            for metric in app.extensions["measures"].collect():
+                found.setdefault(metric.name, metric)
+                if found[metric.name] is not metric:
+                    found[metric.name].samples += metric.samples
+        return found.values()
+
+
+def exposition(*apps: Flask) -> tuple[bytes, str]:
     """Return all measures, in the text form of Prometheus, and its content type."""
-    measures: Measures = app.extensions["measures"]
-    measures.note()
+    for app in apps:
+        app.extensions["measures"].note()
     registry = CollectorRegistry()
     folder = os.environ.get(VARIABLE)
     counted: bytes
@@ -128,5 +144,5 @@ def exposition(app: Flask) -> tuple[bytes, str]:
         multiprocess.MultiProcessCollector(registry, folder)
         counted = generate_latest(registry)
     state = CollectorRegistry()
-    state.register(measures)
+    state.register(_Together(apps))
     return counted + generate_latest(state), CONTENT_TYPE_LATEST

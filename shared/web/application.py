@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from flask import Flask, Response, abort, g, render_template, request, session
+from flask import Flask, Response, abort, current_app, g, render_template, request, session
 from flask.json.provider import DefaultJSONProvider
 from flask_babel import Babel, get_locale
 from flask_limiter import Limiter
 from flask_wtf.csrf import CSRFProtect
+from jinja2.bccache import Bucket, BytecodeCache
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
@@ -53,9 +55,12 @@ class _Id(IntegerConverter):
         super().__init__(url_map, **{"max": 2**31 - 1, **options})
 
 
-limiter = Limiter(
-    lambda: address_of(request.remote_addr), default_limits=[], storage_uri="memory://"
-)
+def _asker() -> str:
+    """Return whose requests are counted: an address's, at this application and no other."""
+    return f"{current_app.config['PUBLIC_URL']} {address_of(request.remote_addr)}"
+
+
+limiter = Limiter(_asker, default_limits=[], storage_uri="memory://")
 csrf = CSRFProtect()
 
 
@@ -69,6 +74,24 @@ class _Json(DefaultJSONProvider):
         except TypeError:  # a whole number beyond 64 bits, which JSON allows
             return super().response(document)
         return Response(body, mimetype=self.mimetype)
+
+
+class _Templates(BytecodeCache):
+    """What templates were compiled to: once in a process, for all applications of one kind."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[str, tuple[str, Any]] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        checksum, code = self._compiled.get(bucket.key, ("", None))
+        if checksum == bucket.checksum:
+            bucket.code = code
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._compiled[bucket.key] = (bucket.checksum, bucket.code)
+
+
+_templates: defaultdict[str, _Templates] = defaultdict(_Templates)
 
 
 class _Flask(Flask):
@@ -89,6 +112,7 @@ def new_app(import_name: str, settings: Settings, service: Service) -> tuple[Fla
     """Return an application with everything that both services share, and no room yet."""
     app = _Flask(import_name, template_folder=str(HERE / "templates"), static_folder=None)
     app.json = _Json(app)
+    app.jinja_options = {**app.jinja_options, "bytecode_cache": _templates[import_name]}
     app.url_map.converters["int"] = _Id
     app.static_folder = str(HERE / "static")
     app.add_url_rule("/static/<path:filename>", endpoint="static", view_func=app.send_static_file)
@@ -124,7 +148,7 @@ def new_app(import_name: str, settings: Settings, service: Service) -> tuple[Fla
     health.install(app, service.kind, service.ready)
     _remember_language(app)
     _refuse_unstorable(app)
-    limiter.init_app(app)
+    _install_limits(app)
     # Views that have a limit check it themselves; the others need not be asked.
     app.before_request_funcs[None].remove(limiter._check_request_limit)  # noqa: SLF001
     guards.install(app, service.find_principal, csrf)
@@ -137,6 +161,14 @@ def new_app(import_name: str, settings: Settings, service: Service) -> tuple[Fla
     _install_headers(app, settings)
     _install_pages(app, api)
     return app, api
+
+
+def _install_limits(app: Flask) -> None:
+    """Count on where there are counts already: each ``init_app`` begins with none for all."""
+    storage, strategy = limiter._storage, limiter._limiter  # noqa: SLF001
+    limiter.init_app(app)
+    if storage is not None:
+        limiter._storage, limiter._limiter = storage, strategy  # noqa: SLF001
 
 
 def _install_api_document(app: Flask, api: PasserelleApi) -> None:

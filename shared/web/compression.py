@@ -7,6 +7,7 @@ secret beside what the address said is sent as it is (BREACH).
 from __future__ import annotations
 
 import gzip
+import hashlib
 from collections import OrderedDict
 from functools import lru_cache
 from threading import Lock
@@ -37,19 +38,19 @@ _TEXTS = frozenset(
 
 
 class _Kept:
-    """What was compressed lately, by hash and length; the oldest goes when there is no room."""
+    """What was compressed lately, by hash; the oldest goes when there is no room."""
 
     def __init__(self) -> None:
-        self._bodies: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        self._bodies: OrderedDict[bytes, bytes] = OrderedDict()
         self._bytes, self._lock = 0, Lock()
 
-    def get(self, key: tuple[int, int]) -> bytes | None:
+    def get(self, key: bytes) -> bytes | None:
         with self._lock:
             if key in self._bodies:
                 self._bodies.move_to_end(key)
             return self._bodies.get(key)
 
-    def put(self, key: tuple[int, int], body: bytes) -> None:
+    def put(self, key: bytes, body: bytes) -> None:
         if len(body) > KEPT_BYTES // 4:
             return
         with self._lock:
@@ -74,7 +75,7 @@ def is_worth_it(mimetype: str | None, length: int) -> bool:
 
 def gzipped(plain: bytes, level: int = 5) -> bytes:
     """Return the body compressed; what is asked for again is compressed once."""
-    key = (hash(plain), len(plain))  # not the ETag: it may be that of another moment
+    key = hashlib.blake2b(plain, digest_size=16).digest()  # an ETag may be of another moment
     body = _kept.get(key)
     if body is None:
         body = gzip.compress(plain, level, mtime=0)

@@ -29,6 +29,8 @@ def install(app: Flask, service: str, ready: Callable[[], Readiness]) -> None:
         g.request_id = metrics.request_id(request.headers.get(metrics.REQUEST_ID_HEADER, ""))
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(service=service, request_id=g.request_id)
+        # Whose request it is, where one service holds several operators' nodes.
+        structlog.contextvars.bind_contextvars(**app.extensions.get("log_fields", {}))
 
     @app.after_request
     def _finish(response: Response) -> Response:

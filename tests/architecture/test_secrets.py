@@ -14,7 +14,7 @@ import structlog
 from flask import Flask
 from sqlalchemy import insert
 
-from shared.ops.jobs import Job, _guarded
+from shared.ops.jobs import Job, guarded
 from shared.ops.metrics import configure_logging
 from shared.web import allow
 from tests.architecture.applications import APPLICATIONS
@@ -122,7 +122,7 @@ def app(request: pytest.FixtureRequest, tmp_path: Path, databases: Databases) ->
 
 
 def test_a_failing_job_is_logged_without_its_values(app: Flask, log: Callable[[], str]) -> None:
-    _guarded(app, Job("failing", 1, _failing(app)))()
+    guarded(app, Job("failing", 1, _failing(app)))()
     assert _named(log(), "error") == {"IntegrityError"}
     assert "ada@a.example" not in log()
 

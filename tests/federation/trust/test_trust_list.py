@@ -20,6 +20,7 @@ from node import jobs as node_jobs
 from node.hub import callbacks
 from node.hub import service as sync
 from node.hub.models import Cached
+from shared.base.memory import forget_all
 from shared.store.db import begin_write
 from shared.wire.problems import Problem
 from tests.contract.speaking import claims_of
@@ -211,7 +212,7 @@ def test_a_node_that_hears_it_is_still_good_counts_from_then(
         kept = session.get_one(Cached, "trust-list")
         kept.body = "x.y.z"
         session.commit()
-    sync._parsed.clear()
+    forget_all(troquet.app)
     troquet.learn()
     with troquet.context() as (session, context):
         assert sync.network(session, context) is not None

@@ -71,7 +71,7 @@ def test_a_job_that_breaks_is_logged_with_our_frames(app: Flask, logged: Capturi
     def run() -> None:
         problems.frames_of(json.loads(f'{{"a": {SECRET}'))
 
-    jobs._guarded(app, Job("broken", 1, run))()
+    jobs.guarded(app, Job("broken", 1, run))()
     places = _places(logged)
     assert places[0].startswith("shared/ops/jobs.py:")
     assert places[0].endswith(":run")

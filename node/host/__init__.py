@@ -1,0 +1,1 @@
+"""Many operators' nodes in one service: who they are, their server, their jobs, their commands."""
