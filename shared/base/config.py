@@ -79,6 +79,18 @@ def url(value: str) -> str:
         raise ValueError(f"an http(s) address is expected ({error})") from None
 
 
+def link(value: str) -> str:
+    """Read where a link leads: any page, with whatever follows its path."""
+    try:
+        parts = urlsplit(value.strip())
+        good = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        good = False
+    if not good or any(letter.isspace() for letter in value.strip()):
+        raise ValueError("an address like https://code.example.org/passerelle is expected")
+    return value.strip()
+
+
 def one_of(*choices: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value not in choices:
@@ -138,7 +150,7 @@ class Settings:
     )
     tiles_attribution: str = setting(text, "What the tile server asks to be shown", default="")
     source_url: str = setting(
-        url,
+        link,
         "Where the source code of this service is published; empty: the service gives it itself",
         default="",
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from flask import Flask, Response, request
+from werkzeug.wrappers import Response as Answer
 
 from shared.base.config import Settings
 from shared.base.version import VERSION
@@ -34,7 +35,7 @@ def url_of(settings: Settings) -> str:
 def install(app: Flask) -> None:
     @app.get(PATH)
     @allow("public")
-    def source() -> Response:
+    def source() -> Answer:
         response = Response(archive(), mimetype="application/gzip")
         name = f"passerelle-{VERSION}.tar.gz"
         response.headers["Content-Disposition"] = f'attachment; filename="{name}"'

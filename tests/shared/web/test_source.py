@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import tarfile
-from dataclasses import replace
 
 import pytest
 import requests
 
+from federation.settings import HubSettings
+from shared.base.config import read_settings
 from shared.base.version import VERSION
 from shared.web import source
 from tests.architecture.sources import PACKAGES, ROOT, files
+from tests.architecture.test_settings import enough, faults
 from tests.network import Network
 
 
@@ -39,8 +41,17 @@ def test_the_source_is_not_sent_again_to_who_has_it(lasting_network: Network) ->
     assert (again.status_code, again.content) == (304, b"")
 
 
-def test_a_source_that_is_published_elsewhere_is_named(lasting_network: Network) -> None:
-    settings = lasting_network.hub.app.extensions["settings"]
+def test_a_source_that_is_published_elsewhere_is_named() -> None:
+    settings = read_settings(HubSettings, "HUB", enough("HUB"))
     assert source.url_of(settings) == "/source.tar.gz"
-    elsewhere = replace(settings, source_url="https://code.example/passerelle")
-    assert source.url_of(elsewhere) == "https://code.example/passerelle"
+    elsewhere = "https://code.example/passerelle/?at=v1#files"
+    told = {**enough("HUB"), "HUB_SOURCE_URL": elsewhere}
+    assert source.url_of(read_settings(HubSettings, "HUB", told)) == elsewhere
+
+
+@pytest.mark.parametrize(
+    "wrong", ["javascript:alert(1)", "code.example", "https://", "https://[", "https://a b"]
+)
+def test_what_is_no_address_of_a_source_stops_the_start(wrong: str) -> None:
+    (fault,) = faults("HUB", {"SOURCE_URL": wrong})
+    assert fault.startswith("HUB_SOURCE_URL is wrong")
