@@ -100,6 +100,12 @@ def _password(value: str) -> str:
     return value
 
 
+def _user(value: str) -> str:
+    if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", value):
+        raise ValueError("The name of a user of this machine is expected, like passerelle.")
+    return value
+
+
 def folder_fault(path: Path) -> str | None:
     """Tell why the units cannot name this folder; None where they can."""
     if _FOLDER.fullmatch(str(path)):
@@ -117,3 +123,4 @@ SENDER = Answer("sender", _sender)
 DATABASE = Answer("database", _database)
 INVITATION = Answer("invitation", _invitation)
 PASSWORD = Answer("password", _password)
+USER = Answer("user", _user)

@@ -38,7 +38,9 @@ def _of_both(port: int) -> Callable[[_Command], _Command]:
                 "[default: etc, below the data folder]",
             ),
             click.option(
-                "--user", help="Who runs the service  [default: who runs this; passerelle for root]"
+                "--user",
+                type=answers.USER,
+                help="Who runs the service  [default: who runs this; passerelle for root]",
             ),
             click.option("--data-dir", type=click.Path(path_type=Path), help=f"Below {DATA}"),
             _ask("proxy", "Proxy in front", click.Choice(PROXIES), default="nginx"),
@@ -121,7 +123,13 @@ def _make(place: Place, told: Mapping[str, Any], options: list[str]) -> None:
             raise click.Abort
     else:
         _init(place, told, options)
-    write(render(place), told["into"])
+    try:
+        write(render(place), told["into"])
+    except OSError as error:
+        raise click.ClickException(
+            f"{error.filename}: {error.strerror}. The {place.kind} is made; run this again with "
+            "another --into for its files."
+        ) from None
 
 
 def _init(place: Place, told: Mapping[str, Any], options: list[str]) -> None:
@@ -139,8 +147,14 @@ def _init(place: Place, told: Mapping[str, Any], options: list[str]) -> None:
     }
     os.environ.update({f"{place.kind.upper()}_{name}": value for name, value in given.items()})
     where = ["--url", f"https://{place.host}", "--data-dir", str(place.data_dir)]
-    with redirect_stdout(io.StringIO()):  # what it says comes next is done by the units
-        init.main([*where, *options], prog_name="passerelle init", standalone_mode=False)
+    try:
+        with redirect_stdout(io.StringIO()):  # what it says comes next is done by the units
+            init.main([*where, *options], prog_name="passerelle init", standalone_mode=False)
+    except OSError as error:
+        raise click.ClickException(
+            f"{error.filename or place.data_dir}: {error.strerror}. Nothing was made: run this as "
+            "a user who may write there, or choose another place with --data-dir."
+        ) from None
     click.echo(f"Made: {place.data_dir}")
 
 
@@ -154,7 +168,8 @@ def _tell(place: Place, into: Path) -> None:
     if place.proxy == "nginx":
         site = f"{place.host}.conf"
         lines += [
-            f"certbot certonly --webroot --webroot-path /var/www/html --domain {place.host}",
+            "certbot certonly --webroot --webroot-path /var/www/html"
+            f" --deploy-hook 'systemctl reload nginx' --domain {place.host}",
             f"ln --symbolic --force ../sites-available/{site} /etc/nginx/sites-enabled/{site}",
             "nginx -t",
             "systemctl reload nginx",

@@ -130,3 +130,13 @@ def test_both_commands_explain_themselves() -> None:
         told = CliRunner().invoke(main, [kind, "setup", "--help"])
         assert told.exit_code == 0
         assert "--into" in told.output
+
+
+@pytest.mark.processes
+def test_a_place_that_cannot_be_written_to_is_said_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file" / "cordee"  # below a file there is no folder, for root either
+    done = set_up(folder, list(ANSWERS.values()))
+    assert done.returncode == 1
+    assert "Nothing was made" in done.stderr
+    assert "Traceback" not in done.stderr
