@@ -15,6 +15,11 @@ _PARTS = {
     "host": ("node.host.cli", "host"),
     "demo": ("deploy.demo.command", "demo"),
 }
+# What comes from above hub and node, as it knows how the project is deployed.
+_MORE = {
+    "hub": ("deploy.setup.command", "hub_setup"),
+    "node": ("deploy.setup.command", "node_setup"),
+}
 
 
 class LazyGroup(click.Group):
@@ -26,9 +31,15 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in _PARTS:
             return None
-        module, name = _PARTS[cmd_name]
-        found: click.Command = getattr(importlib.import_module(module), name)
+        found = _imported(*_PARTS[cmd_name])
+        if cmd_name in _MORE and isinstance(found, click.Group):
+            found.add_command(_imported(*_MORE[cmd_name]), "setup")
         return found
+
+
+def _imported(module: str, name: str) -> click.Command:
+    found: click.Command = getattr(importlib.import_module(module), name)
+    return found
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

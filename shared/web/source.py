@@ -47,7 +47,7 @@ def install(app: Flask) -> None:
 def archive() -> bytes:
     """Return the source that this process runs; made once, as it does not change meanwhile."""
     made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz", compresslevel=6) as archive:
+    with tarfile.open(fileobj=made, mode="w:gz", compresslevel=1) as archive:
         for name, path in sorted(_files()):
             about = tarfile.TarInfo(f"passerelle-{VERSION}/{name}")
             content = path.read_bytes()

@@ -1,0 +1,1 @@
+"""``passerelle hub setup`` and ``node setup``: a service, and the files that run it."""
