@@ -121,11 +121,10 @@ def test_no_migration_changes_what_was_written_or_refuses_what_the_version_befor
 
 
 def _some(revisions: list[str]) -> list[str]:
-    """Return the first, one of the middle, and the last but one."""
-    return [revisions[0], revisions[len(revisions) // 2], revisions[-2]]
+    """Return the first, and one of the middle: the way from each is the same."""
+    return [revisions[0], revisions[len(revisions) // 2]]
 
 
-@pytest.mark.both_databases
 @pytest.mark.parametrize("kind", APPLICATIONS)
 def test_a_backup_of_an_older_version_is_restored_with_every_value(
     kind: str, app: Flask, tmp_path: Path
