@@ -210,6 +210,11 @@ def rotate_key_command() -> None:
     _note(_app(), "rotate-key", "hub", kid=kid)
     click.echo(f"The key {kid} signs once serve and jobs are started again.")
     click.echo("Nodes fetch it by themselves; what the old one signed still holds.")
+    if settings.database_url:
+        click.echo(
+            f"If other servers of this hub have data folders of their own: copy {path} into each, "
+            "and start all of them again, together."
+        )
 
 
 def _note(app: Flask, action: str, subject: str, **detail: str) -> None:

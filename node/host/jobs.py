@@ -104,7 +104,7 @@ class HostJobs:
             with app.app_context():
                 engine: Engine = app.extensions["sqlalchemy"].engine
             leadership = Leadership(engine, place.operator.folder / JOBS_LOCK)
-            if not leadership.acquire():
+            if not _acquire(leadership):
                 engine.dispose()
                 return
         except Exception as error:  # noqa: BLE001 - one operator's fault is no other's
@@ -123,12 +123,12 @@ class HostJobs:
         operator_id = led.place.operator.id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(operator=operator_id)
-        if job.name != _LEAD:
-            with deadline.within(RUN_SECONDS):
-                guarded(led.app, job)()
-        elif not led.leadership.held():
+        if not led.leadership.sure and not led.leadership.held():
             log.error("jobs.leadership-lost")
             self._end(operator_id)
+        elif job.name != _LEAD:
+            with deadline.within(RUN_SECONDS):
+                guarded(led.app, job)()
 
     def _end(self, operator_id: str) -> None:
         with self._lock:
@@ -151,6 +151,17 @@ class HostJobs:
 
 def _stamp_of(one: Operator) -> Callable[[], object]:
     return lambda: stat_of(one.written)
+
+
+def _acquire(leadership: Leadership) -> bool:
+    """Lead, unless another does, or may not know yet that it does no more."""
+    if not leadership.acquire():
+        return False
+    time.sleep(leadership.pause)
+    if leadership.held():
+        return True
+    leadership.release()
+    return False
 
 
 def _let_go(led: Led) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -89,6 +90,8 @@ def wait_until_migrated(
     settings: Settings, kind: str, migrations: Path, *, ahead: bool = False
 ) -> None:
     """Do the same, and wait for a database that is away: that is said once."""
+    # Whoever reloads a service by SIGHUP ends no scheduler that is just beginning.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     quiet = False
     while not migrated_or_exit(settings, kind, migrations, ahead=ahead, quiet=quiet):
         quiet = True

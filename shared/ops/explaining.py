@@ -40,7 +40,8 @@ def _peer(error: PeerError, host: str) -> str:
     host, cause = error.host or host, error.cause or _CAUSES.get(error.reason, "")
     said = sentence(cause, host)
     if said:
-        return f"{said[0].upper()}{said[1:]}. {_REMEDIES[cause]}"
+        begin = said if said.startswith(host) else f"{said[0].upper()}{said[1:]}"
+        return f"{begin}. {_REMEDIES[cause]}"
     if error.reason in _OTHERS:
         return _OTHERS[error.reason].format(host=host)
     if error.reason == "status":

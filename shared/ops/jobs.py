@@ -2,6 +2,11 @@
 
 On PostgreSQL the leader holds a session advisory lock and looks at every tick whether it still
 has it; with SQLite it holds a lock on a file beside the database.
+
+A link to PostgreSQL may break, and the lock is then another's from that moment on. So no job is
+begun by who has not seen the lock of late; whoever finds it lost drops everything at once and
+begins anew, as if it had been started again; and whoever takes the lead waits first for as long as
+the one before may take to notice.
 """
 
 from __future__ import annotations
@@ -9,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -33,6 +39,8 @@ log = structlog.get_logger()
 JOBS_LOCK = "jobs.lock"  # in the data folder
 _LOCK_NUMBER = 5_271_009  # any number, the same for every jobs process of one database
 _TICK_SECONDS = 1.0
+_SURE_SECONDS = 2.0  # how long after a look at the lock a job may begin
+_TAKE_OVER_SECONDS = 3.0  # more than that
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +60,21 @@ class Leadership:
         self._path = lock_file
         self._connection: Any = None
         self._file: IO[str] | None = None
+        self._seen = 0.0
 
     def acquire(self) -> bool:
+        """Try to lead. Raises SQLAlchemyError where the database does not answer."""
         if self._engine.dialect.name == "postgresql":
             # No transaction stays open behind a lock that is held for weeks.
-            connection = self._engine.connect()
-            self._connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-            query = text("SELECT pg_try_advisory_lock(:n)")
-            if self._connection.scalar(query, {"n": _LOCK_NUMBER}):
-                return True
-            self._connection.close()
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            try:
+                query = text("SELECT pg_try_advisory_lock(:n)")
+                if connection.scalar(query, {"n": _LOCK_NUMBER}):
+                    self._connection, self._seen = connection, time.monotonic()
+                    return True
+            finally:
+                if self._connection is None:
+                    connection.close()
             return False
         self._file = private_file(self._path)
         try:
@@ -74,11 +87,26 @@ class Leadership:
     def held(self) -> bool:
         if self._connection is None:
             return self._file is not None
+        asked = time.monotonic()
         try:
             self._connection.execute(text("SELECT 1"))
         except SQLAlchemyError:
             return False
+        self._seen = asked
         return True
+
+    @property
+    def sure(self) -> bool:
+        """Tell whether a job may begin: nobody else can lead yet, even if the lock is lost."""
+        return self._connection is None or time.monotonic() - self._seen < _SURE_SECONDS
+
+    @property
+    def pause(self) -> float:
+        """Seconds that whoever has just acquired it waits: another may not know yet that it lost.
+
+        A lock on a file is lost with its process alone.
+        """
+        return 0.0 if self._connection is None else _TAKE_OVER_SECONDS
 
     def release(self) -> None:
         """Let another lead, from this moment on.
@@ -101,15 +129,15 @@ class Leadership:
 def run_jobs(app: Flask, engine: Engine, lock_file: Path, jobs: Sequence[Job]) -> None:
     """Run the jobs until SIGTERM or SIGINT; wait in turn while another process leads.
 
-    Exits with status 1 when leadership is lost: the service manager starts it again.
+    It survives a restart of the database, and a SIGHUP, which changes nothing.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    signal.signal(signal.SIGHUP, lambda *_: log.warning("jobs.no-reload", what="start it again"))
     leadership = Leadership(engine, lock_file)
-    while not leadership.acquire():
-        if stop.wait(_TICK_SECONDS):
-            return
+    if not _lead(leadership, stop):
+        return
     scheduler = BackgroundScheduler(
         timezone="UTC",
         executors={"default": ThreadPoolExecutor(max(4, len(jobs)))},
@@ -118,7 +146,7 @@ def run_jobs(app: Flask, engine: Engine, lock_file: Path, jobs: Sequence[Job]) -
     tally_of(app).begin((job.name, job.every_seconds) for job in jobs)
     for job in jobs:
         scheduler.add_job(
-            guarded(app, job),
+            _led(leadership, guarded(app, job)),
             "interval",
             seconds=job.every_seconds,
             id=job.name,
@@ -129,8 +157,44 @@ def run_jobs(app: Flask, engine: Engine, lock_file: Path, jobs: Sequence[Job]) -
     while not stop.wait(_TICK_SECONDS):
         if not leadership.held():
             log.error("jobs.leadership-lost")
-            os._exit(1)
+            _begin_anew()
     scheduler.shutdown(wait=True)
+
+
+def _lead(leadership: Leadership, stop: threading.Event) -> bool:
+    """Wait until this process leads, and nobody else does; False when it is to stop."""
+    away = False
+    while not stop.is_set():
+        try:
+            if leadership.acquire():
+                if not stop.wait(leadership.pause) and leadership.held():
+                    return True
+                leadership.release()
+            away = False
+        except SQLAlchemyError as error:
+            if not away:
+                log.warning("jobs.database-away", error=type(error).__name__)
+            away = True
+        stop.wait(_TICK_SECONDS)
+    return False
+
+
+def _led(leadership: Leadership, run: Callable[[], None]) -> Callable[[], None]:
+    def run_if_sure() -> None:
+        if leadership.sure:
+            run()
+
+    return run_if_sure
+
+
+def _begin_anew() -> None:
+    """Take this program's own place: whatever runs here ends at once, as it does by SIGKILL."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - ourselves
+    except OSError:
+        os._exit(1)  # the service manager starts it again
 
 
 def guarded(app: Flask, job: Job) -> Callable[[], None]:

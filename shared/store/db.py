@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import orjson
 from flask import Flask
-from sqlalchemy import Connection, DateTime, Engine, MetaData, Table, event
+from sqlalchemy import Connection, DateTime, Engine, MetaData, Table, event, make_url
 from sqlalchemy.exc import DisconnectionError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session, registry
 from sqlalchemy.types import JSON, TypeDecorator
@@ -82,7 +82,26 @@ def engine_options(database_url: str) -> dict[str, Any]:
     if database_url.startswith("sqlite"):
         arguments = {"timeout": BUSY_SECONDS, "check_same_thread": False}
         return {**common, "connect_args": arguments}
-    return {**common, "pool_size": 5, "max_overflow": 10, "pool_timeout": 5}
+    pool = {"pool_size": 5, "max_overflow": 10, "pool_timeout": 5}
+    return {**common, **pool, "connect_args": link_options(database_url)}
+
+
+def link_options(database_url: str) -> dict[str, int]:
+    """Return how long a connection waits for a server that says nothing; the URL wins."""
+    url = make_url(database_url)
+    if url.get_backend_name() != "postgresql":
+        return {}
+    return {name: value for name, value in _LINK.items() if name not in url.query}
+
+
+# A PostgreSQL server that is gone without a word is noticed within a quarter of a minute.
+_LINK = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 15_000,  # milliseconds; the others are seconds
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+}
 
 
 def _to_json(value: Any) -> str:

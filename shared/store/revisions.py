@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.store.db import is_file, reason_of
+from shared.store.db import is_file, link_options, reason_of
 
 TABLE = "alembic_version"
 
@@ -86,7 +86,7 @@ def find(connection: Connection, directory: Path) -> Found:
 
 def find_at(url: str, directory: Path) -> Found:
     """Do the same for the database of an address, and make no file where SQLite has none."""
-    engine = create_engine(url, poolclass=NullPool)
+    engine = create_engine(url, poolclass=NullPool, connect_args=link_options(url))
     file = engine.url.database if engine.dialect.name == "sqlite" else None
     if is_file(file) and not Path(str(file)).exists():
         return Found(State.EMPTY, wanted=known(directory).head)

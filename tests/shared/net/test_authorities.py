@@ -160,14 +160,14 @@ def test_a_certificate_that_is_not_believed_is_said_to_be_with_what_to_do(
 def test_whoever_is_not_there_is_named_with_what_is_the_matter(authority: trustme.CA) -> None:
     peers = PeerSession(allow_private=True)
     with serving(None) as port:
-        assert said(peers, f"https://localhost:{port}").startswith("Localhost does not speak TLS")
-    assert said(peers, f"http://localhost:{port}").startswith("Localhost refuses the connection")
+        assert said(peers, f"https://localhost:{port}").startswith("localhost does not speak TLS")
+    assert said(peers, f"http://localhost:{port}").startswith("localhost refuses the connection")
     with serving(None, b"") as port:
-        assert said(peers, f"http://localhost:{port}").startswith("Localhost ends the connection")
+        assert said(peers, f"http://localhost:{port}").startswith("localhost ends the connection")
     assert said(peers, "http://none.invalid").startswith("The name none.invalid is not found")
     public = PeerSession(allow_private=False)
     words = said(public, "https://localhost")
-    assert words.startswith("Localhost is at an address of a private network")
+    assert words.startswith("localhost is at an address of a private network")
     assert "ALLOW_PRIVATE_PEERS" in words
 
 
@@ -184,7 +184,7 @@ def test_each_cause_has_a_remedy_and_a_translation(cause: str) -> None:
     [
         (PeerError("not-json"), "What answers at hub.example is not this service."),
         (PeerError("status", "502"), "hub.example answers with an error (status 502)."),
-        (PeerError("away"), "Hub.example does not answer in time."),
+        (PeerError("away"), "hub.example does not answer in time."),
         (PeerError("not-enrolled"), "run passerelle node enrol."),
         (PeerError("strange", "thing"), "hub.example could not be asked, or not understood"),
         (Problem("conflict", "it is taken"), "It is taken (conflict)."),

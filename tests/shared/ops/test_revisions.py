@@ -131,6 +131,7 @@ def test_a_database_that_is_away_is_said_to_be(kind: str, tmp_path: Path) -> Non
 @pytest.fixture
 def environ(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setattr("shared.ops.metrics.configure_logging", lambda *_: None)
+    monkeypatch.setattr("shared.ops.command.signal.signal", lambda *_: None)
     prefix = kind.upper()
     for name in KINDS:
         monkeypatch.setenv(f"{name}_ENV_FILE", "")
