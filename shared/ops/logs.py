@@ -20,6 +20,7 @@ def configure_logging(level: str, service: str) -> None:
     """
     said: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        _service(service),
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -33,11 +34,10 @@ def configure_logging(level: str, service: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(service=service)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[_service(service), *said, structlog.stdlib.add_logger_name],
+            foreign_pre_chain=[*said, structlog.stdlib.add_logger_name],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *written],
         )
     )
@@ -50,7 +50,7 @@ def configure_logging(level: str, service: str) -> None:
 
 
 def _service(service: str) -> Any:
-    """A thread that a library began knows nothing of what was bound in ours."""
+    """Say it in every thread: what was bound in one is not known in another."""
 
     def add(_logger: Any, _method: str, line: dict[str, Any]) -> dict[str, Any]:
         line.setdefault("service", service)

@@ -39,6 +39,10 @@ def install(app: Flask, service: str, ready: Callable[[], list[str]]) -> None:
         )
         return response
 
+    @app.teardown_request
+    def _end(_error: BaseException | None) -> None:
+        structlog.contextvars.clear_contextvars()  # what is said next is of no request
+
     @app.get("/healthz")
     @allow("public")
     def healthz() -> dict[str, str]:
