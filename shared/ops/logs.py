@@ -8,9 +8,6 @@ from typing import Any
 
 import structlog
 
-# What a library says below this is said for each job, or each connection.
-_QUIET = {"apscheduler": logging.WARNING, "urllib3": logging.WARNING, "alembic": logging.WARNING}
-
 
 def configure_logging(level: str, service: str) -> None:
     """Log JSON lines, each with service and correlation id, and the name of the job.
@@ -43,9 +40,7 @@ def configure_logging(level: str, service: str) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level)
-    for name, least in _QUIET.items():
-        logging.getLogger(name).setLevel(max(least, getattr(logging, level)))
+    root.setLevel(max(logging.WARNING, getattr(logging, level)))  # gunicorn sets its own
     logging.captureWarnings(capture=True)
 
 
