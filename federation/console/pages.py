@@ -29,6 +29,7 @@ from federation.statistics import charts
 from federation.statistics.chart_shapes import to_svg
 from federation.trust import node_health, node_labels
 from federation.visits import queries as visits
+from federation.watch import service as watching
 from shared.base.schemas import unstorable
 from shared.web import allow, current, formats
 from shared.web.reasons import FLAG_NAMES, flags_in_words
@@ -65,6 +66,8 @@ def overview() -> str:
         on_map=len(search.matches(db.session(), search.Filters(), now)),
         present=visits.present(db.session()),
         month=month,
+        own=watching.own_concerns(),
+        lost_messages=watching.lost_messages(),
         concerns=rollback_detection.concerns(db.session(), now),
         now=now,
     )

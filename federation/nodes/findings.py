@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from shared.net.http import PeerError, PeerSession
+from shared.ops.concerns import DAYS_AHEAD
 
 STATES = ("passed", "warning", "failed", "skipped")
 SECONDS = 4.0
-DAYS_AHEAD = 14
 # What a signature is given; a call to the hub is refused a little later.
 CLOCK_SECONDS, CLOCK_WORST_SECONDS = 20, 60
 

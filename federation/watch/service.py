@@ -16,6 +16,7 @@ from federation.trust import node_labels
 from federation.watch.models import JobRecord, Observation
 from federation.webhooks.models import Delivery, Webhook
 from shared.ops import state
+from shared.ops.concerns import Concerns, concerns
 from shared.ops.measures import Measures
 from shared.ops.watch import Watch, tally_of
 from shared.store.outbox import DEAD, PENDING
@@ -68,3 +69,16 @@ def _webhooks() -> Iterable[Metric]:
     found: dict[str, int] = {row[0]: row[1] for row in session.execute(query)}
     kinds = dict.fromkeys(("active", "paused", "disabled"), 0)
     yield state.gauges("webhooks", "Webhooks by state", "state", {**kinds, **found})
+
+
+def own_concerns() -> Concerns:
+    """Return what is amiss with this hub itself."""
+    context = hub()
+    folder, now = context.settings.data_dir, context.clock.real()
+    return concerns(db.session(), watch, folder, context.url, now)
+
+
+def lost_messages() -> int:
+    """Return how many messages of webhooks were given up lately."""
+    session = db.session()
+    return session.scalar(select(func.count()).where(Delivery.state == DEAD)) or 0

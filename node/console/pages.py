@@ -25,6 +25,7 @@ from node.publication.service import full_document
 from node.reports import service as reports
 from node.spaces import hours, service
 from node.spaces.sections import completeness
+from node.watch import service as watching
 from shared.web import allow
 from shared.wire.events import coming
 from shared.wire.linked_data import linked_space
@@ -83,6 +84,7 @@ def console() -> Any:
     return render_template(
         "spaces/console.html",
         spaces=found,
+        own=watching.own_concerns(),
         unsigned=sync.unsigned(session, node()),
         awaited=awaited(session, node()),
         memory=requeue_pages.concerns(session, node()),

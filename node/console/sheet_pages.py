@@ -248,4 +248,5 @@ def sync_state() -> dict[str, Any]:
         "waiting": waiting["pending"],
         "booked_closed": len(hosted.closed_of(session, node().clock.now())),
         "dead": waiting["dead"],
+        "stuck": waiting["stuck"],
     }

@@ -17,6 +17,7 @@ from node.hub.models import Cached, Outbox
 from node.mail.service import mailbox
 from node.watch.models import JobRecord, Observation
 from shared.ops import state
+from shared.ops.concerns import Concerns, concerns
 from shared.ops.measures import Measures
 from shared.ops.watch import Watch, tally_of
 from shared.store.outbox import PENDING
@@ -72,3 +73,10 @@ def trust_list_at() -> datetime | None:
     """Return when the trust list was last fetched, or said to be still good."""
     query = select(Cached.fetched_at).where(Cached.name == sync.TRUST_LIST)
     return db.session().scalar(query)
+
+
+def own_concerns() -> Concerns:
+    """Return what is amiss with this node itself."""
+    context = node()
+    folder, now = context.settings.data_dir, context.clock.real()
+    return concerns(db.session(), watch, folder, context.url, now, trust_list_at())

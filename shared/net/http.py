@@ -182,6 +182,12 @@ def _pools(http: type[HTTPConnection], https: type[HTTPSConnection]) -> dict[str
     }
 
 
+def _number() -> dict[str, str]:
+    """Return the header that names the request of which this call is part, if it is of one."""
+    number = structlog.contextvars.get_contextvars().get("request_id")
+    return {"X-Request-ID": number} if number else {}
+
+
 class PeerSession:
     """Kept-alive connections to peers, safe to use from several threads.
 
@@ -232,7 +238,7 @@ class PeerSession:
         when it may not be asked or answered more than is accepted.
         """
         check_url(url.partition("?")[0], allow_private=self._allow_private)
-        sent = {**self._manager.headers, **(headers or {})}
+        sent = {**self._manager.headers, **_number(), **(headers or {})}
         body = data
         if json is not None:
             body = standard_json.dumps(json, allow_nan=False).encode()

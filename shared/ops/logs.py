@@ -8,9 +8,6 @@ from typing import Any
 
 import structlog
 
-# What a library says below this is said for each job, or each connection.
-_QUIET = {"apscheduler": logging.WARNING, "urllib3": logging.WARNING, "alembic": logging.WARNING}
-
 
 def configure_logging(level: str, service: str) -> None:
     """Log JSON lines, each with service and correlation id, and the name of the job.
@@ -20,6 +17,7 @@ def configure_logging(level: str, service: str) -> None:
     """
     said: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        _service(service),
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -33,24 +31,21 @@ def configure_logging(level: str, service: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(service=service)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[_service(service), *said, structlog.stdlib.add_logger_name],
+            foreign_pre_chain=[*said, structlog.stdlib.add_logger_name],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *written],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level)
-    for name, least in _QUIET.items():
-        logging.getLogger(name).setLevel(max(least, getattr(logging, level)))
+    root.setLevel(max(logging.WARNING, getattr(logging, level)))  # gunicorn sets its own
     logging.captureWarnings(capture=True)
 
 
 def _service(service: str) -> Any:
-    """A thread that a library began knows nothing of what was bound in ours."""
+    """Say it in every thread: what was bound in one is not known in another."""
 
     def add(_logger: Any, _method: str, line: dict[str, Any]) -> dict[str, Any]:
         line.setdefault("service", service)

@@ -42,6 +42,10 @@ def install(app: Flask, service: str, ready: Callable[[], Readiness]) -> None:
         )
         return response
 
+    @app.teardown_request
+    def _end(_error: BaseException | None) -> None:
+        structlog.contextvars.clear_contextvars()  # what is said next is of no request
+
     @app.get("/healthz")
     @allow("public")
     def healthz() -> dict[str, str]:

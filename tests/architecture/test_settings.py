@@ -146,3 +146,14 @@ def test_a_service_with_faults_does_not_start(
     assert done.exit_code == 2
     for name in (*enough(prefix), f"{prefix}_PORT"):
         assert name in done.output
+
+
+@pytest.mark.parametrize("prefix", KINDS)
+def test_measures_are_told_nowhere_until_a_setting_says_where(prefix: str) -> None:
+    settings = read_settings(KINDS[prefix], prefix, enough(prefix))
+    assert (settings.metrics_port, settings.metrics_token) == (0, "")
+    assert settings.metrics_host == "127.0.0.1"
+    (fault,) = faults(prefix, {"METRICS_PORT": "8000"})
+    assert fault == f"{prefix}_METRICS_PORT must be another than {prefix}_PORT"
+    (fault,) = faults(prefix, {"METRICS_TOKEN": "short"})
+    assert fault.startswith(f"{prefix}_METRICS_TOKEN is wrong: at least 32 characters")

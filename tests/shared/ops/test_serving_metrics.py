@@ -25,7 +25,7 @@ from tests.e2e.processes import ROOT, free_port_base
 pytestmark = pytest.mark.processes
 
 TOKEN = "t" * 40
-SECONDS = 60
+SECONDS = 120
 
 
 @dataclass
@@ -149,6 +149,36 @@ def test_every_line_of_the_server_is_json(serving: Serving) -> None:
     assert {line["service"] for line in lines} == {"hub"}
     assert any(line.get("logger") == "gunicorn.error" for line in lines)
     assert all(line["request_id"] for line in lines if line["event"] == "request")
+
+
+def test_what_the_jobs_process_does_is_told_by_the_server(serving: Serving) -> None:
+    def told(name: str) -> float:
+        text = requests.get(serving.measures, timeout=10).text
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == f"passerelle_{name}"
+        )
+
+    assert told("jobs_leader") == 0
+    log = serving.folder / "jobs.log"
+    with log.open("wb") as file:
+        jobs = subprocess.Popen(
+            [sys.executable, "-m", "deploy.cli", "hub", "jobs"],
+            cwd=ROOT,
+            env={**os.environ, **serving.environ},
+            stdout=file,
+            stderr=file,
+        )
+    try:
+        until(lambda: told("jobs_leader") == 1)
+        assert told("job_interval_seconds") > 0
+    finally:
+        jobs.kill()
+        jobs.wait(30)
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {line["service"] for line in lines} == {"hub"}
 
 
 @pytest.mark.thorough
