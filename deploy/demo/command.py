@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 import shutil
 import signal
 import sys
 import tempfile
 import threading
-from datetime import UTC, date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 import structlog
 
-from deploy.demo.day import clock_setting
-from deploy.demo.processes import ProcessError, Processes, ports_in_use
+from deploy.demo.apart import StoppedError, apart
+from deploy.demo.making import Wanted, make
+from deploy.demo.processes import ProcessError, Processes
 
 
 @click.command()
@@ -50,21 +50,14 @@ def demo(
     folder = data_dir or Path(tempfile.mkdtemp(prefix="passerelle-demo-"))
     processes = Processes(folder.resolve() / "logs")
     try:
-        _run(
-            folder.resolve(),
-            port_base,
-            info,
-            day.date() if day else None,
-            rules,
-            story=not no_story,
-            stop=stop,
-            processes=processes,
-        )
+        day_wanted = day.date() if day else None
+        wanted = Wanted(folder.resolve(), port_base, day_wanted, rules, story=not no_story)
+        _run(wanted, info, stop=stop, processes=processes)
     except (ProcessError, click.ClickException) as error:
         message = error.message if isinstance(error, click.ClickException) else str(error)
         click.echo(f"passerelle demo: {message}", err=True)
         sys.exit(1)
-    except _Stopped:
+    except StoppedError:
         pass
     finally:
         processes.stop()
@@ -74,84 +67,18 @@ def demo(
             shutil.rmtree(folder, ignore_errors=True)
 
 
-class _Stopped(Exception):
-    pass
-
-
-def _go_on(stop: threading.Event) -> None:
-    if stop.is_set():
-        raise _Stopped
-
-
 def _run(
-    folder: Path,
-    port_base: int,
-    info_file: Path | None,
-    day: date | None,
-    rules: Path | None,
-    *,
-    story: bool,
-    stop: threading.Event,
-    processes: Processes,
+    wanted: Wanted, info_file: Path | None, *, stop: threading.Event, processes: Processes
 ) -> None:
-    from deploy.demo import network  # noqa: PLC0415 - slow to import; ports are checked before
-    from deploy.demo.join import join  # noqa: PLC0415
-
-    taken = ports_in_use(range(port_base, port_base + 1 + len(network.NODES)))
-    if taken:
-        raise ProcessError(
-            f"port {', '.join(map(str, taken))} is in use; choose others with --port-base"
-        )
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if (folder / "hub").exists():
-        raise ProcessError(f"{folder} already holds a network; give an empty --data-dir")
-    clock = clock_setting(network.founding_schedule(), datetime.now(UTC), day)
-    click.echo("Passerelle: making the network…")
-
-    hub = network.make_hub(folder / "hub", port_base, clock, secrets.token_hex(32), rules)
-    processes.start("hub", ["hub", "serve"], hub.environ)
-    nodes = []
-    for n, sheet in enumerate(network.NODES):
-        _go_on(stop)
-        node = network.make_node(
-            sheet, folder / sheet["id"], port_base + 1 + n, clock, secrets.token_hex(32), hub.url
-        )
-        processes.start(node.id, ["node", "serve"], node.environ)
-        nodes.append(node)
-    processes.wait_ready({part.id: part.url for part in [hub, *nodes]})
-    _go_on(stop)
-    join(hub, nodes)
-    processes.start("hub-jobs", ["hub", "jobs"], hub.environ)
-    for node in nodes:
-        processes.start(f"{node.id}-jobs", ["node", "jobs"], node.environ)
-    info: dict[str, Any] = {
-        "hub": hub.info,
-        "nodes": {node.id: node.info for node in nodes},
-        "mail": str(network.mail_folder(folder)),
-    }
-    with hub.app.app_context():
-        now = hub.app.extensions["hub"].clock.now()
-    told = _play(info, f"{now:%Y-%m}") if story else None
-    _go_on(stop)
+    made = apart(make, wanted, processes, stop)
     processes.check()
     if info_file is not None:
-        _write_info(info_file, info)
-    _tell(info, clock, told)
+        _write_info(info_file, made.info)
+    _tell(made.info, made.clock, made.told)
     while not stop.wait(0.5):
         for line in processes.ended():
             click.echo(line, err=True)  # the others go on: that is what the network is for
     click.echo("\nPasserelle: stopping…")
-
-
-def _play(info: dict[str, Any], month: str) -> str:
-    from deploy.demo.story import StoryError, StoryRefusedError, play  # noqa: PLC0415
-
-    try:
-        return play(info, month)
-    except StoryRefusedError as refused:
-        return f"La porte du Troquet numérique a répondu non : {refused.words}"
-    except StoryError as error:
-        raise ProcessError(f"the founding visit failed: {error}") from None
 
 
 def _write_info(path: Path, info: dict[str, Any]) -> None:

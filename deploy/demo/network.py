@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -23,12 +23,14 @@ from federation.settings import HubSettings
 from node.app import create_new as create_node
 from node.context import node as node_context
 from node.db import db as node_db
+from node.host import operators
 from node.identity.service import accounts as node_accounts
 from node.members import service as members
 from node.settings import NodeSettings
 from node.spaces import service as spaces
 from node.spaces.models import Price, Room
 from shared.base.clock import Clock, parse_clock
+from shared.base.env_file import write_env
 from shared.base.names import slug
 from shared.ops.command import migrate
 from shared.store.db import write
@@ -66,8 +68,10 @@ def _week(sheet: Mapping[str, Any]) -> dict[str, list[list[str]]]:
     return {name: [span.split("-") for span in text.split(",")] for name, text in days if text}
 
 
-def _environ(prefix: str, values: Mapping[str, str], clock: str | None) -> dict[str, str]:
-    folder = mail_folder(Path(values["DATA_DIR"]).parent)
+def _environ(
+    prefix: str, values: Mapping[str, str], clock: str | None, mail: Path | None = None
+) -> dict[str, str]:
+    folder = mail or mail_folder(Path(values["DATA_DIR"]).parent)
     common = {
         "DEMO": "yes",
         "ALLOW_PRIVATE_PEERS": "yes",
@@ -137,6 +141,7 @@ def make_node(
     secret: str,
     hub_url: str,
     database: str = "",
+    mail: Path | None = None,
 ) -> Part:
     """Make a node's database: spaces, admin, desk and members, each with a token."""
     url = f"http://127.0.0.1:{port}"
@@ -169,7 +174,25 @@ def make_node(
         "WORKERS": "1",
         "THREADS": "8",
     }
-    return Part(sheet["id"], "node", url, app, _environ("NODE", values, clock), info)
+    return Part(sheet["id"], "node", url, app, _environ("NODE", values, clock, mail), info)
+
+
+def host_environ(folder: Path, ports: Iterable[int]) -> dict[str, str]:
+    """Return the settings of the service that holds all nodes, each at a port of its own."""
+    (folder / operators.FOLDERS).mkdir(parents=True, mode=0o700)
+    return {
+        "HOST_DATA_DIR": str(folder),
+        "HOST_LISTEN": ",".join(f"127.0.0.1:{port}" for port in ports),
+        "HOST_WORKERS": "2",
+        "HOST_THREADS": "12",
+    }
+
+
+def hand_over(node: Part, folder: Path) -> None:
+    """Have the service that holds all nodes serve this one, too."""
+    one = operators.operator(folder, node.id)
+    write_env(one.env_file, node.environ)
+    operators.serve(one)
 
 
 def _fill(sheet: Mapping[str, Any], url: str) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class Processes:
         kept = {
             n: v
             for n, v in os.environ.items()
-            if not n.startswith(("HUB_", "NODE_", "PROMETHEUS_"))
+            if not n.startswith(("HUB_", "NODE_", "HOST_", "PROMETHEUS_"))
         }
         with (self.logs / f"{name}.log").open("ab") as log:
             self.running[name] = subprocess.Popen(
