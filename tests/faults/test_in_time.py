@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from node.hub import service
 from node.spaces.models import Space
 from node.visits.models import Visit
 from shared.crypto.keys import new_key_ring
@@ -79,7 +80,8 @@ def test_ten_messages_and_a_hub_that_hangs_keep_nobody_waiting(
         started = time.monotonic()
         answer = troquet.scan(member.show())
         took = time.monotonic() - started
-    assert (answer.status_code, answer.json()["decision"]["online"]) == (201, False)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["decision"]["online"] is False
     assert took < GENEROUS_SECONDS
     assert len([path for path in asked if path != "/readyz"]) == 1
 
@@ -111,6 +113,8 @@ def test_names_that_nobody_looks_up_keep_nobody_waiting(
         over.wait(30)
         raise OSError
 
+    with troquet.context() as (session, context):  # its list is read while it has its address
+        assert service.network(session, context) is not None
     monkeypatch.setattr("shared.net.addresses.socket.getaddrinfo", hang)
     monkeypatch.setattr(troquet.app.extensions["node"].hub, "url", "http://dead.example:1")
     with troquet.without_jobs():
@@ -119,7 +123,8 @@ def test_names_that_nobody_looks_up_keep_nobody_waiting(
         took = time.monotonic() - started
     over.set()
     troquet.circuit._closed.set()
-    assert (answer.status_code, answer.json()["decision"]["online"]) == (201, False)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["decision"]["online"] is False
     assert took < GENEROUS_SECONDS
 
 
