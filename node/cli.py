@@ -33,7 +33,7 @@ def _app(*, new: bool = False) -> Flask:
     if not new:
         command.keys_or_exit(settings, KEYS)
     from node.app import create_app, create_new  # noqa: PLC0415 - slow to import
-    from shared.ops.metrics import configure_logging  # noqa: PLC0415
+    from shared.ops.logs import configure_logging  # noqa: PLC0415
 
     configure_logging(settings.log_level, "node")
     return create_new(settings) if new else create_app(settings)

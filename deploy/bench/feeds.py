@@ -22,7 +22,7 @@ from federation.nodes.models import Node
 from federation.settings import HubSettings
 from federation.spaces.models import Availability, Space
 from shared.ops.command import migrate
-from shared.ops.metrics import configure_logging
+from shared.ops.logs import configure_logging
 from shared.store.db import write
 
 WEEK = {day: [["09:00", "19:00"]] for day in ("mo", "tu", "we", "th", "fr")}

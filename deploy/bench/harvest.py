@@ -38,7 +38,7 @@ from shared.net import http
 from shared.net.addresses import is_public
 from shared.net.http import Answer, PeerSession
 from shared.ops.command import migrate
-from shared.ops.metrics import configure_logging
+from shared.ops.logs import configure_logging
 from shared.store.db import write
 from shared.wire.documents import fingerprint, index_hash, split
 from shared.wire.spaces import PUBLICATION_TYP

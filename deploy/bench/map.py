@@ -29,7 +29,7 @@ from federation.db import db
 from federation.search import clusters, index_refresh
 from federation.search import service as search
 from federation.search.service import Filters
-from shared.ops.metrics import configure_logging
+from shared.ops.logs import configure_logging
 
 CONNECTIONS = 8
 TIMES = 60

@@ -17,7 +17,7 @@ from typing import Any
 from deploy.bench import atlas
 from deploy.bench.services import bench
 from deploy.demo.processes import ProcessError
-from shared.ops.metrics import configure_logging
+from shared.ops.logs import configure_logging
 
 LONG_MS = 50.0
 AIM_MS = 50.0  # of processor time at full speed: a longer task is called a long one

@@ -24,7 +24,7 @@ from node.members import service as members
 from node.settings import NodeSettings
 from node.spaces import service as spaces
 from shared.ops.command import migrate
-from shared.ops.metrics import configure_logging
+from shared.ops.logs import configure_logging
 from shared.store.db import write
 
 AIM_MS = 300.0

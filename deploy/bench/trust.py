@@ -23,7 +23,7 @@ from federation.settings import HubSettings
 from federation.spaces.models import Space
 from federation.trust import trust_list
 from shared.ops.command import migrate
-from shared.ops.metrics import configure_logging
+from shared.ops.logs import configure_logging
 from shared.store.db import write
 
 PATH = "/api/v1/trust-list"

@@ -8,10 +8,6 @@ import secrets
 import structlog
 from prometheus_client import Counter, Histogram
 
-from shared.ops.logs import configure_logging
-
-__all__ = ["REQUEST_ID_HEADER", "configure_logging", "note", "request_id"]
-
 REQUEST_ID_HEADER = "X-Request-ID"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 

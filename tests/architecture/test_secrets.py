@@ -15,7 +15,7 @@ from flask import Flask
 from sqlalchemy import insert
 
 from shared.ops.jobs import Job, guarded
-from shared.ops.metrics import configure_logging
+from shared.ops.logs import configure_logging
 from shared.web import allow
 from tests.architecture.applications import APPLICATIONS
 from tests.databases import Databases, create_tables

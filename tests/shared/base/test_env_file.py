@@ -110,7 +110,7 @@ def _init(kind: str, folder: Path, *more: str) -> list[str]:
 @pytest.fixture
 def environ(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     # Loggers are kept once they are configured, and later tests look at theirs.
-    monkeypatch.setattr("shared.ops.metrics.configure_logging", lambda *_: None)
+    monkeypatch.setattr("shared.ops.logs.configure_logging", lambda *_: None)
     for prefix in KINDS:
         monkeypatch.setenv(f"{prefix}_ENV_FILE", "")  # put back after the test
     return monkeypatch

@@ -643,7 +643,7 @@ def mail_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Try:
     (tmp_path / "hub").mkdir()
     make_key_ring(tmp_path / "hub" / KEYS)
     # Loggers are kept once they are configured, and later tests look at theirs.
-    monkeypatch.setattr("shared.ops.metrics.configure_logging", lambda *_: None)
+    monkeypatch.setattr("shared.ops.logs.configure_logging", lambda *_: None)
     assert CliRunner().invoke(main, ["hub", "migrate"]).exit_code == 0
 
     def run(url: str, to: str = TO) -> Any:

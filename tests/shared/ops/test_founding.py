@@ -26,7 +26,7 @@ KINDS_OF_SERVICE = [prefix.lower() for prefix in KINDS]
 @pytest.fixture(autouse=True)
 def environ(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     # Loggers are kept once they are configured, and later tests look at theirs.
-    monkeypatch.setattr("shared.ops.metrics.configure_logging", lambda *_: None)
+    monkeypatch.setattr("shared.ops.logs.configure_logging", lambda *_: None)
     # Migrations lead to the same tables in seconds, as other tests see to.
     monkeypatch.setattr("shared.ops.command.migrate", create_tables)
     for prefix in KINDS:

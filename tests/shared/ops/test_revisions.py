@@ -130,7 +130,7 @@ def test_a_database_that_is_away_is_said_to_be(kind: str, tmp_path: Path) -> Non
 
 @pytest.fixture
 def environ(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    monkeypatch.setattr("shared.ops.metrics.configure_logging", lambda *_: None)
+    monkeypatch.setattr("shared.ops.logs.configure_logging", lambda *_: None)
     monkeypatch.setattr("shared.ops.command.signal.signal", lambda *_: None)
     prefix = kind.upper()
     for name in KINDS:
