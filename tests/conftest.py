@@ -31,6 +31,15 @@ from tests.databases import Databases, PostgresServer
 from tests.kept import Shelf
 from tests.network import TUESDAY, Network, new_network
 
+_configure_log = structlog.configure
+
+
+def _configure_uncached(**options: Any) -> None:
+    """A logger that is kept would go on writing to the stream of the test that set it up."""
+    _configure_log(**{**options, "cache_logger_on_first_use": False})
+
+
+structlog.configure = _configure_uncached
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
@@ -204,6 +213,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     left_out = _left_out(config)
     if left_out and not os.environ.get("CI"):
         print(f"Not run here: {left_out}")  # noqa: T201
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """Undo what a command or a benchmark does to the log when it runs in the tests' process."""
+    root = logging.getLogger()
+    before = structlog.get_config(), root.handlers[:], root.level
+    yield
+    if structlog.get_config() != before[0]:
+        structlog.configure(**before[0])
+        root.handlers[:] = before[1]
+        root.setLevel(before[2])
+        logging.captureWarnings(capture=False)
 
 
 @pytest.fixture(scope="session")
