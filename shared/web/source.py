@@ -24,7 +24,10 @@ PATH: Final = "/source.tar.gz"
 _ROOT = Path(__file__).parents[2]
 _PACKAGES = ("charter", "shared", "federation", "node", "deploy")
 _TOP = "deploy/top"  # where a wheel has what belongs beside the packages: see setup.py
-_MADE = (".pyc", ".mo", ".env")
+# Of the top folder these alone: an operator may keep settings, keys or a database beside them.
+_NAMES = {"LICENSE", "Makefile", "README.md", "CONTRIBUTING.md", "SECURITY.md", "pyproject.toml"}
+_MADE = (".pyc", ".mo", ".env", ".zip", ".lock", ".log", ".eml", ".pem", ".key")
+_SECRET = ("-keys.json", ".sqlite", ".sqlite-wal", ".sqlite-shm")
 
 
 def url_of(settings: Settings) -> str:
@@ -62,12 +65,13 @@ def _files() -> Iterator[tuple[str, Path]]:
     top = _ROOT / _TOP
     beside = top if top.is_dir() else _ROOT
     for path in beside.iterdir():
-        if path.is_file() and not path.name.startswith("."):
+        if path.is_file() and path.name in {*_NAMES, "setup.py"}:
             yield path.name, path
     for package in _PACKAGES:
         for path in (_ROOT / package).rglob("*"):
             name = path.relative_to(_ROOT)
             made = any(part.startswith((".", "__pycache__")) for part in name.parts)
             made = made or path.suffix in _MADE or top in path.parents
+            made = made or path.name.endswith(_SECRET)
             if path.is_file() and not made:
                 yield name.as_posix(), path

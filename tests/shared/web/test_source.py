@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from pathlib import Path
 
 import pytest
 import requests
@@ -55,3 +56,15 @@ def test_a_source_that_is_published_elsewhere_is_named() -> None:
 def test_what_is_no_address_of_a_source_stops_the_start(wrong: str) -> None:
     (fault,) = faults("HUB", {"SOURCE_URL": wrong})
     assert fault.startswith("HUB_SOURCE_URL is wrong")
+
+
+def test_what_an_operator_keeps_beside_the_source_is_not_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = ("hub.env", "hub-keys.json", "passerelle.sqlite", "deploy/node-keys.json", "notes.txt")
+    kept += ("node/node.env", "deploy/saved.zip", "federation/passerelle.sqlite-wal")
+    for name in ("LICENSE", "setup.py", "node/app.py", *kept):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    monkeypatch.setattr(source, "_ROOT", tmp_path)
+    assert {name for name, _ in source._files()} == {"LICENSE", "setup.py", "node/app.py"}
