@@ -18,6 +18,7 @@ from node.settings import KEYS
 from shared.base.config import SettingsError
 from shared.ops import command
 from shared.ops.backup_command import restore_backup
+from shared.ops.founding import good_address, good_password, new_tables
 
 PREFIX = "HOST"
 WAIT_SECONDS = 30.0
@@ -139,12 +140,12 @@ def add(
         if missing:
             raise click.UsageError(f"missing: {', '.join(missing)}")
         values = _values(one, str(url), str(hub_url), str(name), more, private=private)
-        secret = password or click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        address, secret = good_address(str(email)), good_password(password)
         with command.in_new_folder(one.env_file, "NODE", values):
             _is_free_to_serve(one, settings)
             app = _app(one, settings, new=True)
-            command.migrate(app)
-            found(app, str(name), str(email), secret, str(space_name), str(town))
+            with new_tables(app):
+                found(app, str(name), address, secret, str(space_name), str(town))
     _is_free_to_serve(one, settings)
     operators.serve(one)
     click.echo(f"{operator_id} is served at {operators.settings_of(one, settings).url}.")

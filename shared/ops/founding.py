@@ -67,14 +67,22 @@ def is_terminal() -> bool:
 
 
 def _email(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    return good_address(value)
+
+
+def good_address(value: str) -> str:
+    """Return an e-mail address. Raises BadParameter."""
     if not is_address(value):
         raise click.BadParameter("an address like name@example.org is expected")
     return value
 
 
 def _password(context: click.Context, _option: click.Parameter, value: str | None) -> str:
-    if context.resilient_parsing:
-        return ""
+    return "" if context.resilient_parsing else good_password(value)
+
+
+def good_password(value: str | None) -> str:
+    """Return a password, asked for where none is given. Raises BadParameter."""
     if value is None and is_terminal():
         value = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     if value is None:
