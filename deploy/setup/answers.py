@@ -13,6 +13,7 @@ import click
 from shared.base.config import database_url
 from shared.base.mail_server import is_address, mail_address, mail_server
 from shared.base.urls import http_url
+from shared.ops.founding import PASSWORD_LENGTHS
 
 _LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})+")
@@ -95,8 +96,9 @@ def _invitation(value: str) -> str:
 
 
 def _password(value: str) -> str:
-    if len(value) < SHORTEST_PASSWORD:
-        raise ValueError(f"At least {SHORTEST_PASSWORD} characters are expected.")
+    if len(value) not in PASSWORD_LENGTHS:
+        least, most = PASSWORD_LENGTHS[0], PASSWORD_LENGTHS[-1]
+        raise ValueError(f"Between {least} and {most} characters are expected.")
     return value
 
 
@@ -113,7 +115,6 @@ def folder_fault(path: Path) -> str | None:
     return f"{path}: letters, digits, dots, dashes and underscores are expected, from / on."
 
 
-SHORTEST_PASSWORD = 12
 NAME = Answer("name", _name)
 HOST = Answer("host", _host)
 HUB = Answer("address", _hub)

@@ -14,7 +14,7 @@ from node.cli import SERVICE, found, join_network
 from node.host import operators
 from node.host.operators import IdError, Operator
 from node.host.settings import HostSettings
-from node.settings import KEYS
+from node.settings import KEYS, MIGRATIONS
 from shared.base.config import SettingsError
 from shared.ops import command
 from shared.ops.backup_command import restore_backup
@@ -206,13 +206,20 @@ def remove(operator_id: str, delete: bool, yes: bool) -> None:
 @host.command("list")
 def list_command() -> None:
     """List the operators, where each is served, and who is left aside and why."""
+    from shared.store.revisions import find_at, say  # noqa: PLC0415 - slow to import
+
     settings = _settings()
     places, faults = operators.placed(settings.data_dir, settings)
     for one in operators.known(settings.data_dir):
         if one.id in faults:
             state = f"left aside: {'; '.join(faults[one.id])}"
+        elif one.id in places:
+            state = places[one.id].settings.url
+            tables = say(find_at(places[one.id].settings.database, MIGRATIONS), "host")
+            if tables:
+                faults[one.id], state = [tables], f"left aside: {tables}"
         else:
-            state = places[one.id].settings.url if one.id in places else "not served"
+            state = "not served"
         click.echo(f"{one.id:32} {state}")
     sys.exit(1 if faults else 0)
 
